@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace renas {
+
+/// The shape of one picture or feature map: channels, rows, columns.
+struct Shape {
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+  int64_t size() const { return int64_t{channels} * height * width; }
+  bool operator==(const Shape&) const = default;
+};
+
+/// "HxWxC", the text form of every option and message.
+std::string to_string(const Shape& shape);
+/// Reads "HxWxC". Throws InvalidInput.
+Shape parse_shape(const std::string& text);
+
+/// A dense row-major float32 array on the host.
+struct Tensor {
+  std::vector<int64_t> shape;
+  std::vector<float> values;  // product(shape) of them
+  bool operator==(const Tensor&) const = default;
+};
+
+/// Tensors by name: a network's parameters, BN statistics and (where training goes on) momenta,
+/// the latter under the parameter's name + kMomentumSuffix. Conv weights are
+/// [out, in / groups, kernel_h, kernel_w], linear weights [out, in].
+using Weights = std::map<std::string, Tensor>;
+inline constexpr const char* kMomentumSuffix = "/momentum";
+
+}  // namespace renas
