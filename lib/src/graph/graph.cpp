@@ -1,0 +1,331 @@
+#include "renas/graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "renas/error.h"
+
+namespace renas {
+
+namespace {
+
+std::vector<int64_t> vector_shape(int channels) { return {channels}; }
+
+bool only_in_training(NodeKind kind) {
+  return kind == NodeKind::kDropout || kind == NodeKind::kDropPath ||
+         kind == NodeKind::kCrossEntropy;
+}
+
+/// Rows or columns that a window of `kernel` leaves of `size` pixels.
+int output_size(const std::string& name, int size, int kernel, int stride, int padding,
+                int dilation) {
+  const int span = dilation * (kernel - 1) + 1;
+  if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1 || size + 2 * padding < span) {
+    throw InvalidShape(
+        fmt::format("{}: a window of {} (dilation {}, stride {}, padding {}) does not fit into {} "
+                    "pixels",
+                    name, kernel, dilation, stride, padding, size));
+  }
+  return (size + 2 * padding - span) / stride + 1;
+}
+
+}  // namespace
+
+int64_t Parameter::size() const {
+  int64_t product = 1;
+  for (const int64_t n : shape) product *= n;
+  return product;
+}
+
+bool Parameter::trainable() const {
+  return role != ParameterRole::kMean && role != ParameterRole::kVariance;
+}
+
+bool Parameter::decays() const {
+  return role == ParameterRole::kConvWeight || role == ParameterRole::kLinearWeight;
+}
+
+int Graph::add_node(Node node) {
+  node.auxiliary = auxiliary_ || node.auxiliary;
+  nodes_.push_back(std::move(node));
+  return static_cast<int>(nodes_.size()) - 1;
+}
+
+int Graph::add_parameter(Parameter parameter) {
+  parameter.auxiliary = auxiliary_;
+  parameters_.push_back(std::move(parameter));
+  return static_cast<int>(parameters_.size()) - 1;
+}
+
+const Shape& Graph::input_shape(const std::string& name, int in) const {
+  if (in < 0 || static_cast<std::size_t>(in) >= nodes_.size()) {
+    throw InvalidShape(fmt::format("{}: reads node {}, but the graph has {} nodes so far", name, in,
+                                   nodes_.size()));
+  }
+  return node(in).shape;
+}
+
+int Graph::input(Shape shape) {
+  Node n;
+  n.kind = NodeKind::kInput;
+  n.name = "input";
+  n.shape = shape;
+  if (shape.channels < 1 || shape.height < 1 || shape.width < 1) {
+    throw InvalidShape(fmt::format("input: no picture has the size {}", to_string(shape)));
+  }
+  return add_node(std::move(n));
+}
+
+int Graph::conv(const std::string& name, int in, const ConvOptions& o) {
+  const Shape from = input_shape(name, in);
+  if (o.out_channels < 1 || o.groups < 1 || from.channels % o.groups != 0 ||
+      o.out_channels % o.groups != 0) {
+    throw InvalidShape(fmt::format("{}: {} input and {} output channels cannot form {} groups", name,
+                                   from.channels, o.out_channels, o.groups));
+  }
+  Node n;
+  n.kind = NodeKind::kConv;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = {o.out_channels,
+             output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, o.dilation),
+             output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, o.dilation)};
+  n.kernel_height = o.kernel_height;
+  n.kernel_width = o.kernel_width;
+  n.stride = o.stride;
+  n.padding_height = o.padding_height;
+  n.padding_width = o.padding_width;
+  n.dilation = o.dilation;
+  n.groups = o.groups;
+  Parameter weight;
+  weight.name = name + "/weight";
+  weight.shape = {o.out_channels, from.channels / o.groups, o.kernel_height, o.kernel_width};
+  weight.role = ParameterRole::kConvWeight;
+  weight.fan_in = from.channels / o.groups * o.kernel_height * o.kernel_width;
+  weight.columns = o.columns;
+  n.parameters = {add_parameter(std::move(weight))};
+  return add_node(std::move(n));
+}
+
+int Graph::batch_norm(const std::string& name, int in) {
+  Node n;
+  n.kind = NodeKind::kBatchNorm;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = input_shape(name, in);
+  const struct {
+    const char* suffix;
+    ParameterRole role;
+  } kinds[] = {{"/scale", ParameterRole::kScale},
+               {"/shift", ParameterRole::kShift},
+               {"/mean", ParameterRole::kMean},
+               {"/variance", ParameterRole::kVariance}};
+  for (const auto& kind : kinds) {
+    Parameter p;
+    p.name = name + kind.suffix;
+    p.shape = vector_shape(n.shape.channels);
+    p.role = kind.role;
+    n.parameters.push_back(add_parameter(std::move(p)));
+  }
+  return add_node(std::move(n));
+}
+
+int Graph::relu(const std::string& name, int in) {
+  Node n;
+  n.kind = NodeKind::kRelu;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = input_shape(name, in);
+  return add_node(std::move(n));
+}
+
+int Graph::pool(NodeKind kind, const std::string& name, int in, const PoolOptions& o) {
+  const Shape from = input_shape(name, in);
+  if (o.padding_height >= o.kernel_height || o.padding_width >= o.kernel_width) {
+    throw InvalidShape(fmt::format("{}: padding {}x{} makes windows without a pixel of {}x{}", name,
+                                   o.padding_height, o.padding_width, o.kernel_height,
+                                   o.kernel_width));
+  }
+  Node n;
+  n.kind = kind;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = {from.channels,
+             output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, 1),
+             output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, 1)};
+  n.kernel_height = o.kernel_height;
+  n.kernel_width = o.kernel_width;
+  n.stride = o.stride;
+  n.padding_height = o.padding_height;
+  n.padding_width = o.padding_width;
+  return add_node(std::move(n));
+}
+
+int Graph::max_pool(const std::string& name, int in, const PoolOptions& options) {
+  return pool(NodeKind::kMaxPool, name, in, options);
+}
+
+int Graph::mean_pool(const std::string& name, int in, const PoolOptions& options) {
+  return pool(NodeKind::kMeanPool, name, in, options);
+}
+
+int Graph::add(const std::string& name, const std::vector<int>& in) {
+  if (in.size() < 2) throw InvalidShape(fmt::format("{}: a sum needs two inputs or more", name));
+  Node n;
+  n.kind = NodeKind::kAdd;
+  n.name = name;
+  n.inputs = in;
+  n.shape = input_shape(name, in.front());
+  for (const int i : in) {
+    if (input_shape(name, i) != n.shape) {
+      throw InvalidShape(fmt::format("{}: cannot add {} ({}) and {} ({})", name,
+                                     to_string(n.shape), node(in.front()).name,
+                                     to_string(node(i).shape), node(i).name));
+    }
+  }
+  return add_node(std::move(n));
+}
+
+int Graph::concat(const std::string& name, const std::vector<int>& in) {
+  if (in.empty()) throw InvalidShape(fmt::format("{}: nothing to concatenate", name));
+  Node n;
+  n.kind = NodeKind::kConcat;
+  n.name = name;
+  n.inputs = in;
+  n.shape = input_shape(name, in.front());
+  n.shape.channels = 0;
+  for (const int i : in) {
+    const Shape& part = input_shape(name, i);
+    if (part.height != n.shape.height || part.width != n.shape.width) {
+      throw InvalidShape(fmt::format("{}: cannot concatenate maps of {}x{} and {}x{} ({})", name,
+                                     n.shape.height, n.shape.width, part.height, part.width,
+                                     node(i).name));
+    }
+    n.shape.channels += part.channels;
+  }
+  return add_node(std::move(n));
+}
+
+int Graph::shift(const std::string& name, int in) {
+  Node n;
+  n.kind = NodeKind::kShift;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = input_shape(name, in);
+  return add_node(std::move(n));
+}
+
+int Graph::global_mean(const std::string& name, int in) {
+  Node n;
+  n.kind = NodeKind::kGlobalMean;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = {input_shape(name, in).channels, 1, 1};
+  return add_node(std::move(n));
+}
+
+int Graph::linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns) {
+  const int64_t width = input_shape(name, in).size();
+  if (out < 1) throw InvalidShape(fmt::format("{}: needs an output, got {}", name, out));
+  Node n;
+  n.kind = NodeKind::kLinear;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = {out, 1, 1};
+  Parameter weight;
+  weight.name = name + "/weight";
+  weight.shape = {out, width};
+  weight.role = ParameterRole::kLinearWeight;
+  weight.fan_in = static_cast<int>(width);
+  weight.columns = std::move(columns);
+  Parameter bias;
+  bias.name = name + "/bias";
+  bias.shape = vector_shape(out);
+  bias.role = ParameterRole::kBias;
+  n.parameters = {add_parameter(std::move(weight)), add_parameter(std::move(bias))};
+  return add_node(std::move(n));
+}
+
+int Graph::dropout(const std::string& name, int in, float probability) {
+  Node n;
+  n.kind = NodeKind::kDropout;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = input_shape(name, in);
+  n.probability = probability;
+  return add_node(std::move(n));
+}
+
+int Graph::drop_path(const std::string& name, int in, float probability) {
+  const int node = dropout(name, in, probability);
+  nodes_.back().kind = NodeKind::kDropPath;
+  return node;
+}
+
+int Graph::cross_entropy(const std::string& name, int in, float loss_weight,
+                         float label_smoothing) {
+  const Shape from = input_shape(name, in);
+  if (from.height != 1 || from.width != 1) {
+    throw InvalidShape(
+        fmt::format("{}: expected class scores of 1x1xclasses, got {}", name, to_string(from)));
+  }
+  Node n;
+  n.kind = NodeKind::kCrossEntropy;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = {1, 1, 1};
+  n.loss_weight = loss_weight;
+  n.label_smoothing = label_smoothing;
+  return add_node(std::move(n));
+}
+
+Graph Graph::pruned(bool training) const {
+  std::vector<bool> live(nodes_.size(), false);
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    const Node& n = nodes_[i];
+    live[i] = live[i] || static_cast<int>(i) == scores_ || n.kind == NodeKind::kInput ||
+              (training && n.kind == NodeKind::kCrossEntropy);
+    if (!live[i]) continue;
+    for (const int in : n.inputs) live[static_cast<std::size_t>(in)] = true;
+  }
+
+  Graph result;
+  std::vector<int> new_node(nodes_.size(), -1);
+  std::vector<int> new_parameter(parameters_.size(), -1);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!live[i]) continue;
+    Node n = nodes_[i];
+    if (!training && only_in_training(n.kind)) {
+      new_node[i] = new_node[static_cast<std::size_t>(n.inputs.front())];
+      continue;
+    }
+    for (int& in : n.inputs) in = new_node[static_cast<std::size_t>(in)];
+    for (int& p : n.parameters) {
+      int& target = new_parameter[static_cast<std::size_t>(p)];
+      if (target < 0) {
+        target = static_cast<int>(result.parameters_.size());
+        result.parameters_.push_back(parameter(p));
+      }
+      p = target;
+    }
+    new_node[i] = static_cast<int>(result.nodes_.size());
+    result.nodes_.push_back(std::move(n));
+  }
+  result.scores_ = scores_ < 0 ? -1 : new_node[static_cast<std::size_t>(scores_)];
+  return result;
+}
+
+Counts count(const Graph& graph) {
+  Counts counts;
+  for (const Parameter& p : graph.parameters()) {
+    if (!p.auxiliary && p.trainable()) counts.parameters += p.size();
+  }
+  for (const Node& n : graph.nodes()) {
+    if (n.auxiliary || (n.kind != NodeKind::kConv && n.kind != NodeKind::kLinear)) continue;
+    counts.mult_adds += graph.parameter(n.parameters.front()).size() * n.shape.height * n.shape.width;
+  }
+  return counts;
+}
+
+}  // namespace renas
