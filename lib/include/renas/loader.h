@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "renas/dataset.h"
+
+namespace renas {
+
+/// What is done to a picture on its way to the network. All randomness of a picture is a function
+/// of (seed, epoch, index of the picture in the data set); order here is the order of application.
+struct Augmentation {
+  // Pictures of varying or large size: first a piece of them becomes a square of `crop` pixels.
+  int crop = 0;              ///< side of the result; 0: pictures keep their size
+  int shorter_side = 0;      ///< the picture is scaled so that its shorter side has this length ...
+  int shorter_side_max = 0;  ///< ... or, where greater, a length drawn from both, inclusive
+  bool random_crop = false;  ///< where the crop lies: uniform, or the centre
+
+  // Colour, in values scaled to [0, 1].
+  double brightness = 0;  ///< times 1 + U(-b, b); likewise contrast and saturation
+  double contrast = 0;    ///< blended with the mean luma of the crop
+  double saturation = 0;  ///< blended with each pixel's luma
+  double lighting = 0;    ///< AlexNet's PCA noise: sd of the three multipliers (its value: 0.1)
+
+  bool normalize = true;  ///< (value - mean) / sd per channel; else values in [0, 1]
+  int pad = 0;            ///< zeros around the normalised picture, then a random crop of its size
+  bool flip = false;      ///< left and right, with probability one half
+  int cutout = 0;         ///< side of a square set to zero, its centre uniform over the picture
+
+  static Augmentation none();         ///< normalisation only: small pictures, evaluation
+  static Augmentation search();       ///< the paper's search: pad 4, crop, flip
+  static Augmentation cifar_final();  ///< the same and cutout 16
+  static Augmentation imagenet();  ///< shorter side in [256, 480], random crop 224, flip, lighting
+  static Augmentation imagenet_last();    ///< the last 20 epochs: shorter side 256, crop, flip
+  static Augmentation imagenet_center();  ///< evaluation: shorter side 256, centre crop 224
+};
+
+struct LoaderOptions {
+  int batch = 64;
+  uint64_t seed = 0;
+  bool shuffle = true;     ///< a new order each epoch, a function of (seed, epoch); else as given
+  bool drop_last = false;  ///< leave out a last batch that is not full
+  Augmentation augmentation = {};
+  int threads =
+      1;  ///< that read, decode and augment ahead; 0: next() does it in the caller's thread
+  int prefetch = 4;  ///< batches they may be ahead
+  /// Data parallel: this loader yields the pictures at positions rank, rank + ranks, ... of the
+  /// epoch's order. No picture is on two ranks; with drop_last every rank has equally many batches.
+  int rank = 0;
+  int ranks = 1;
+};
+
+/// Batches of float32 NCHW pictures from a data set, prepared on threads of its own.
+///
+/// Neither threads nor prefetch nor batch change a picture's pixels. Used by one thread at a time.
+class Loader {
+ public:
+  /// Yields the pictures `indices` of `data`. Throws InvalidInput where an index or option is out
+  /// of range, or the pictures vary in size and no crop is asked for.
+  Loader(DataSet data, std::vector<int64_t> indices, const LoaderOptions& options);
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+  ~Loader();
+
+  /// Of the pictures it yields.
+  Shape shape() const;
+  /// Batches of an epoch.
+  int64_t batches() const;
+  /// Pictures of an epoch, on this rank.
+  int64_t pictures() const;
+
+  /// Begins epoch `epoch`, whatever was left of another. An interrupted training that begins the
+  /// same epoch again sees the same batches.
+  void start(uint64_t epoch);
+  /// Writes the next batch of the epoch: `images` [batch, C, H, W] in their first `count` pictures,
+  /// `labels` likewise. Returns count; 0 at the end of the epoch (or before start). Throws IoError
+  /// where a picture cannot be read, InvalidShape where the spans are smaller than a batch.
+  int next(std::span<float> images, std::span<int32_t> labels);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The order in which an epoch yields `indices`: a function of (seed, epoch) alone.
+std::vector<int64_t> epoch_order(const std::vector<int64_t>& indices, uint64_t seed,
+                                 uint64_t epoch);
+
+}  // namespace renas

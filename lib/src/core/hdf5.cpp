@@ -1,0 +1,304 @@
+#include "core/hdf5.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/files.h"
+#include "renas/error.h"
+
+namespace renas::h5 {
+namespace {
+
+std::recursive_mutex& process_lock() {
+  static std::recursive_mutex lock;
+  return lock;
+}
+
+std::string file_of(hid_t location) {
+  char name[4096] = "";
+  if (H5Fget_name(location, name, sizeof name) < 0) return "HDF5 file";
+  return name;
+}
+
+herr_t keep_innermost(unsigned n, const H5E_error2_t* entry, void* data) {
+  auto& text = *static_cast<std::string*>(data);
+  if (n == 0 && entry->desc != nullptr) text = entry->desc;
+  return 0;
+}
+
+std::vector<hsize_t> to_hsize(const std::vector<int64_t>& dims) {
+  return {dims.begin(), dims.end()};
+}
+
+Space make_space(const std::vector<int64_t>& dims, const std::vector<hsize_t>& maximum = {}) {
+  const auto now = to_hsize(dims);
+  return Space(H5Screate_simple(static_cast<int>(now.size()), now.data(),
+                                maximum.empty() ? nullptr : maximum.data()));
+}
+
+Type string_type() {
+  Type type(H5Tcopy(H5T_C_S1));
+  H5Tset_size(type, H5T_VARIABLE);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  return type;
+}
+
+// About a quarter of a MiB a chunk, cut along the first dimension.
+std::vector<int64_t> chunk_for(const std::vector<int64_t>& dims, std::size_t value_bytes) {
+  int64_t row = static_cast<int64_t>(value_bytes);
+  for (std::size_t i = 1; i < dims.size(); ++i) row *= dims[i];
+  std::vector<int64_t> chunk = dims;
+  chunk[0] = std::clamp<int64_t>((int64_t{1} << 18) / row, 1, dims[0]);
+  return chunk;
+}
+
+}  // namespace
+
+Guard::Guard() : lock_(process_lock()) {
+  H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+Guard::~Guard() { H5Eset_auto2(H5E_DEFAULT, function_, data_); }
+
+std::string reason() {
+  std::string text;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+  // Failed writes come as "..., errno = 28, error message = 'No space left on device', buf = ...".
+  const std::string key = "error message = '";
+  const auto begin = text.find(key);
+  if (begin == std::string::npos) return text;
+  const auto end = text.find('\'', begin + key.size());
+  return text.substr(begin + key.size(), end == std::string::npos ? end : end - begin - key.size());
+}
+
+void fail(hid_t location, const std::string& what) {
+  const std::string why = reason();  // before another call clears it
+  const std::string file = file_of(location);
+  throw IoError(fmt::format("{}: cannot {}{}{}", file, what, why.empty() ? "" : ": ", why));
+}
+
+File open_file(const std::string& path) {
+  const Guard guard;
+  File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  if (file >= 0) return file;
+  const std::string why = reason();
+  if (why.find("truncated") != std::string::npos) {
+    throw IoError(
+        fmt::format("{}: the file is truncated ({}); copy or prepare it again", path, why));
+  }
+  if (why.find("signature") != std::string::npos) {
+    throw IoError(fmt::format("{}: not an HDF5 file", path));
+  }
+  throw IoError(fmt::format("{}: cannot open: {}", path, why));
+}
+
+File create_file(const std::string& path) {
+  const Guard guard;
+  File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
+  if (file < 0) throw IoError(fmt::format("{}: cannot create: {}", path, reason()));
+  return file;
+}
+
+void close_file(File file) {
+  const Guard guard;
+  if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0) fail(file, "write");
+  const std::string name = file_of(file);
+  if (!file.close()) throw IoError(fmt::format("{}: cannot close: {}", name, reason()));
+}
+
+bool exists(hid_t location, const std::string& name) {
+  const Guard guard;
+  return H5Lexists(location, name.c_str(), H5P_DEFAULT) > 0;
+}
+
+Group create_group(hid_t location, const std::string& name) {
+  const Guard guard;
+  return Group(check(H5Gcreate2(location, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                     location, "create group '" + name + "'"));
+}
+
+Group open_group(hid_t location, const std::string& name) {
+  const Guard guard;
+  return Group(
+      check(H5Gopen2(location, name.c_str(), H5P_DEFAULT), location, "find group '" + name + "'"));
+}
+
+std::vector<std::string> children(hid_t group) {
+  const Guard guard;
+  std::vector<std::string> names;
+  const auto add = [](hid_t, const char* name, const H5L_info_t*, void* data) -> herr_t {
+    static_cast<std::vector<std::string>*>(data)->emplace_back(name);
+    return 0;
+  };
+  if (H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names) < 0) fail(group, "list");
+  return names;
+}
+
+Dataset open_dataset(hid_t location, const std::string& name) {
+  const Guard guard;
+  return Dataset(check(H5Dopen2(location, name.c_str(), H5P_DEFAULT), location,
+                       "find data set '" + name + "'"));
+}
+
+Description describe(hid_t dataset) {
+  const Guard guard;
+  const Space space(check(H5Dget_space(dataset), dataset, "read the shape of a data set"));
+  const Type type(check(H5Dget_type(dataset), dataset, "read the type of a data set"));
+  Description result;
+  result.type = H5Tget_class(type);
+  std::vector<hsize_t> dims(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
+  H5Sget_simple_extent_dims(space, dims.data(), nullptr);
+  result.dims.assign(dims.begin(), dims.end());
+  return result;
+}
+
+Dataset create_dataset(hid_t location, const std::string& name, hid_t type,
+                       const std::vector<int64_t>& dims, const std::vector<int64_t>& chunk,
+                       const std::vector<hsize_t>& maximum) {
+  const Guard guard;
+  const std::string what = "create data set '" + name + "'";
+  const Space space = make_space(dims, maximum);
+  check(space, location, what);
+  const Properties properties(check(H5Pcreate(H5P_DATASET_CREATE), location, what));
+  const auto lengths = to_hsize(chunk);
+  if (H5Pset_chunk(properties, static_cast<int>(lengths.size()), lengths.data()) < 0 ||
+      H5Pset_fletcher32(properties) < 0) {
+    fail(location, what);
+  }
+  return Dataset(
+      check(H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT),
+            location, what));
+}
+
+void write_raw(hid_t location, const std::string& name, hid_t type, const void* values,
+               const std::vector<int64_t>& dims) {
+  const Guard guard;
+  const std::string what = "write data set '" + name + "'";
+  const bool empty = std::find(dims.begin(), dims.end(), 0) != dims.end() || dims.empty();
+  if (empty) {
+    const Space space = make_space(dims);
+    const Dataset dataset(check(
+        H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        location, what));
+    if (dims.empty() && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
+      fail(location, what);
+    }
+    return;
+  }
+  const Dataset dataset =
+      create_dataset(location, name, type, dims, chunk_for(dims, H5Tget_size(type)));
+  if (H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(location, what);
+}
+
+void read_raw(hid_t dataset, hid_t type, void* values) {
+  const Guard guard;
+  if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0) return;
+  const std::string why = reason();
+  char name[1024] = "";
+  H5Iget_name(dataset, name, sizeof name);
+  throw IoError(fmt::format("{}: cannot read data set '{}': {}", file_of(dataset), name, why));
+}
+
+void write_strings(hid_t location, const std::string& name,
+                   const std::vector<std::string>& values) {
+  const Guard guard;
+  const Type type = string_type();
+  std::vector<const char*> pointers;
+  for (const std::string& value : values) pointers.push_back(value.c_str());
+  write_raw(location, name, type, pointers.data(), {static_cast<int64_t>(values.size())});
+}
+
+std::vector<std::string> read_strings(hid_t location, const std::string& name) {
+  const Guard guard;
+  const Dataset dataset = open_dataset(location, name);
+  const Description description = describe(dataset);
+  if (description.type != H5T_STRING) fail(location, "read '" + name + "' as strings");
+  const auto count = static_cast<std::size_t>(description.size());
+  const Type stored(H5Dget_type(dataset));
+  std::vector<std::string> values;
+  if (H5Tis_variable_str(stored) > 0) {
+    // In the stored character set: HDF5 does not convert between ASCII and UTF-8.
+    const Type type = string_type();
+    H5Tset_cset(type, H5Tget_cset(stored));
+    std::vector<char*> pointers(count, nullptr);
+    read_raw(dataset, type, pointers.data());
+    for (const char* text : pointers) values.emplace_back(text == nullptr ? "" : text);
+    const Space space(H5Dget_space(dataset));
+    if (count > 0) H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data());
+  } else {
+    const std::size_t width = H5Tget_size(stored);
+    std::vector<char> bytes(count * width);
+    read_raw(dataset, stored, bytes.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      const char* text = bytes.data() + i * width;
+      values.emplace_back(text, strnlen(text, width));
+    }
+  }
+  return values;
+}
+
+bool has_attribute(hid_t location, const std::string& name) {
+  const Guard guard;
+  return H5Aexists(location, name.c_str()) > 0;
+}
+
+void write_attribute_raw(hid_t location, const std::string& name, hid_t type, const void* values,
+                         int64_t count) {
+  const Guard guard;
+  const std::string what = "write attribute '" + name + "'";
+  const auto length = static_cast<hsize_t>(std::max<int64_t>(count, 0));
+  const Space space(count < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &length, nullptr));
+  const Attribute attribute(check(
+      H5Acreate2(location, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), location, what));
+  if (count != 0 && H5Awrite(attribute, type, values) < 0) fail(location, what);
+}
+
+void write_attribute(hid_t location, const std::string& name, const std::string& value) {
+  const Guard guard;
+  const Type type = string_type();
+  const char* text = value.c_str();
+  write_attribute_raw(location, name, type, &text, -1);
+}
+
+Attribute open_attribute(hid_t location, const std::string& name) {
+  const Guard guard;
+  return Attribute(check(H5Aopen(location, name.c_str(), H5P_DEFAULT), location,
+                         "find attribute '" + name + "'"));
+}
+
+int64_t attribute_size(hid_t attribute) {
+  const Guard guard;
+  const Space space(check(H5Aget_space(attribute), attribute, "read the shape of an attribute"));
+  return H5Sget_simple_extent_npoints(space);
+}
+
+void read_attribute_raw(hid_t attribute, hid_t type, void* values, std::size_t size) {
+  const Guard guard;
+  if (size > 0 && H5Aread(attribute, type, values) < 0) fail(attribute, "read an attribute");
+}
+
+std::string read_string_attribute(hid_t location, const std::string& name) {
+  const Guard guard;
+  const Attribute attribute = open_attribute(location, name);
+  const Type stored(H5Aget_type(attribute));
+  if (H5Tget_class(stored) != H5T_STRING || attribute_size(attribute) != 1) {
+    fail(location, "read attribute '" + name + "' as a string");
+  }
+  if (H5Tis_variable_str(stored) > 0) {
+    char* text = nullptr;
+    read_attribute_raw(attribute, stored, &text, 1);
+    std::string value = text == nullptr ? "" : text;
+    H5free_memory(text);
+    return value;
+  }
+  std::string value(H5Tget_size(stored), '\0');
+  read_attribute_raw(attribute, stored, value.data(), 1);
+  value.resize(strnlen(value.data(), value.size()));
+  return value;
+}
+
+}  // namespace renas::h5
