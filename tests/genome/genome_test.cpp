@@ -1,0 +1,79 @@
+#include "renas/genome.h"
+
+#include <boost/test/unit_test.hpp>
+
+#include "renas/error.h"
+
+using namespace renas;
+
+namespace {
+
+/// Whether parsing `text` fails with a message that holds `part`.
+void expect_refusal(const SearchSpace& space, const std::string& text, const std::string& part) {
+  BOOST_CHECK_EXCEPTION(parse_genome(space, text), InvalidInput, [&](const InvalidInput& e) {
+    const bool holds = std::string(e.what()).find(part) != std::string::npos;
+    BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
+    return holds;
+  });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(genomes)
+
+BOOST_AUTO_TEST_CASE(the_papers_space_has_its_size) {
+  // (6^5 x 6!)^2, paper section 3.3.
+  BOOST_TEST(SearchSpace::renas(5).size() == 31345665638400.0);
+  BOOST_TEST(SearchSpace::nas_bench_201().size() == 15625.0);
+}
+
+BOOST_AUTO_TEST_CASE(text_forms_come_back_as_they_were) {
+  const SearchSpace cell = SearchSpace::renas();
+  const SearchSpace table = SearchSpace::nas_bench_201();
+  BOOST_TEST(to_string(cell, parse_genome(cell, kRenasNet)) == kRenasNet);
+  BOOST_TEST((parse_genome(cell, "renasnet") == parse_genome(cell, kRenasNet)));
+  Random random(1);
+  for (int i = 0; i < 200; ++i) {
+    for (const SearchSpace* space : {&cell, &table}) {
+      const Genome genome = random_genome(*space, random);
+      BOOST_TEST((parse_genome(*space, to_string(*space, genome)) == genome));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(halves_of_a_block_swap_freely) {
+  const SearchSpace space = SearchSpace::renas(2);
+  const Genome a = parse_genome(space, "c-2:sep5x5+c-1:sep3x3,1:identity+c-1:max3x3");
+  const Genome b = parse_genome(space, "c-1:sep3x3+c-2:sep5x5,c-1:max3x3+1:identity");
+  BOOST_TEST((canonical(space, a) == canonical(space, b)));
+  BOOST_TEST((canonical(space, canonical(space, a)) == canonical(space, a)));
+}
+
+BOOST_AUTO_TEST_CASE(malformed_genomes_are_refused_with_their_reason) {
+  const SearchSpace space = SearchSpace::renas(2);
+  expect_refusal(space, "c-2:sep3x3+c-1:sep3x3,3:sep3x3+c-1:sep3x3", "block 2: input '3'");
+  expect_refusal(space, "c-2:sep3x3+c-1:sep3x3,2:sep3x3+c-1:sep3x3", "block 2: input '2'");
+  expect_refusal(space, "c-2:conv3x3+c-1:sep3x3,1:sep3x3+c-1:sep3x3", "operator 'conv3x3'");
+  expect_refusal(space, "c-2:sep3x3+c-1:sep3x3", "expected 2 blocks, found 1");
+  expect_refusal(space, "c-2:sep3x3,1:sep3x3+c-1:sep3x3", "input:operator+input:operator");
+  expect_refusal(space, "c-2:sep3x3+c-1,1:sep3x3+c-1:sep3x3", "expected 'input:operator'");
+  expect_refusal(space, "", "expected 2 blocks");
+  expect_refusal(SearchSpace::nas_bench_201(), "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|",
+                 "expected 'operator~1'");
+}
+
+BOOST_AUTO_TEST_CASE(impossible_spaces_are_refused) {
+  using Kind = Slot::Kind;
+  const auto space = [](std::vector<Block> blocks) {
+    return SearchSpace("mine", Notation::kList, {"x"}, std::move(blocks));
+  };
+  BOOST_CHECK_THROW(space({}), InvalidInput);
+  BOOST_CHECK_THROW(space({{{}}}), InvalidInput);
+  BOOST_CHECK_THROW(space({{{{Kind::kOperator, "o", {}}}}}), InvalidInput);
+  BOOST_CHECK_THROW(space({{{{Kind::kOperator, "o", {"a", "a"}}}}}), InvalidInput);
+  BOOST_CHECK_THROW(space({{{{Kind::kInput, "i", {"x", "1"}}}}}), InvalidInput);
+  BOOST_CHECK_NO_THROW(
+      space({{{{Kind::kInput, "i", {"x"}}}}, {{{Kind::kInput, "i", {"x", "1"}}}}}));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
