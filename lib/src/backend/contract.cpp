@@ -1,0 +1,150 @@
+#include "backend/contract.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "renas/error.h"
+
+namespace renas::contract {
+
+namespace {
+
+void check_shape(const Parameter& parameter, const std::string& name, const Tensor& tensor) {
+  if (tensor.shape == parameter.shape &&
+      static_cast<int64_t>(tensor.values.size()) == parameter.size()) {
+    return;
+  }
+  throw InvalidShape(fmt::format(
+      "weights: tensor '{}' has shape [{}] and {} values, the network "
+      "expects [{}]",
+      name, fmt::join(tensor.shape, ", "), tensor.values.size(), fmt::join(parameter.shape, ", ")));
+}
+
+}  // namespace
+
+void check_program(const Graph& graph, const ProgramOptions& options) {
+  if (options.batch < 1) {
+    throw InvalidInput(
+        fmt::format("backend: a batch holds 1 picture or more, got {}", options.batch));
+  }
+  if (options.threads < 1) {
+    throw InvalidInput(fmt::format("backend: threads must be 1 or more, got {}", options.threads));
+  }
+  int inputs = 0;
+  int losses = 0;
+  for (const Node& node : graph.nodes()) {
+    inputs += node.kind == NodeKind::kInput ? 1 : 0;
+    losses += node.kind == NodeKind::kCrossEntropy && !node.auxiliary ? 1 : 0;
+  }
+  if (inputs != 1) {
+    throw InvalidInput(fmt::format("backend: a graph has one input, this one has {}", inputs));
+  }
+  if (graph.scores() < 0) {
+    throw InvalidInput("backend: the graph names no scores; call Graph::set_scores");
+  }
+  const Shape& scores = graph.node(graph.scores()).shape;
+  if (scores.height != 1 || scores.width != 1) {
+    throw InvalidShape(fmt::format("backend: scores must be 1x1xclasses, '{}' is {}",
+                                   graph.node(graph.scores()).name, to_string(scores)));
+  }
+  if (options.training && losses != 1) {
+    throw InvalidInput(fmt::format(
+        "backend: training needs one cross-entropy outside the auxiliary head, found {}", losses));
+  }
+  if (!options.parameter_groups.empty() &&
+      options.parameter_groups.size() != graph.parameters().size()) {
+    throw InvalidInput(
+        fmt::format("backend: parameter_groups has {} entries, the graph has {} parameters",
+                    options.parameter_groups.size(), graph.parameters().size()));
+  }
+}
+
+void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels) {
+  if (batch.count < 1 || batch.count > capacity) {
+    throw InvalidInput(
+        fmt::format("batch: expected 1 to {} pictures, got {}", capacity, batch.count));
+  }
+  if (!with_labels) return;
+  for (int n = 0; n < batch.count; ++n) {
+    const int32_t label = batch.labels[static_cast<std::size_t>(n)];
+    if (label < 0 || label >= classes) {
+      throw InvalidInput(fmt::format("batch: label {} of picture {} is not one of 0 to {}", label,
+                                     n, classes - 1));
+    }
+  }
+}
+
+void check_scores(std::span<const float> scores, int count, int classes) {
+  const auto expected = static_cast<std::size_t>(count) * static_cast<std::size_t>(classes);
+  if (scores.size() < expected) {
+    throw InvalidInput(
+        fmt::format("infer: {} pictures of {} classes need {} scores, got room for {}", count,
+                    classes, expected, scores.size()));
+  }
+}
+
+void load_parameters(
+    const Graph& graph, const Weights& host,
+    const std::function<void(int, std::span<const float>, std::span<const float>)>& take) {
+  std::vector<std::span<const float>> values;
+  std::vector<std::span<const float>> momenta;
+  for (const Parameter& parameter : graph.parameters()) {
+    const auto found = host.find(parameter.name);
+    if (found == host.end()) {
+      throw InvalidShape(fmt::format("weights: tensor '{}' [{}] is missing", parameter.name,
+                                     fmt::join(parameter.shape, ", ")));
+    }
+    check_shape(parameter, parameter.name, found->second);
+    values.emplace_back(found->second.values);
+    const auto momentum = host.find(parameter.name + kMomentumSuffix);
+    if (momentum == host.end()) {
+      momenta.emplace_back();
+    } else {
+      check_shape(parameter, momentum->first, momentum->second);
+      momenta.emplace_back(momentum->second.values);
+    }
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    take(static_cast<int>(i), values[i], momenta[i]);
+  }
+}
+
+void save_parameter(const Graph& graph, int i, const char* suffix, Weights& weights,
+                    const std::function<void(std::span<float>)>& fill) {
+  const Parameter& parameter = graph.parameter(i);
+  Tensor tensor;
+  tensor.shape = parameter.shape;
+  tensor.values.resize(static_cast<std::size_t>(parameter.size()));
+  fill(tensor.values);
+  weights.emplace(parameter.name + suffix, std::move(tensor));
+}
+
+std::vector<float> parameter_rates(const Graph& graph, const ProgramOptions& options,
+                                   const SgdStep& step) {
+  std::vector<float> rates;
+  for (std::size_t i = 0; i < graph.parameters().size(); ++i) {
+    const int group = options.parameter_groups.empty() ? 0 : options.parameter_groups[i];
+    if (group < 0 || static_cast<std::size_t>(group) >= step.learning_rates.size()) {
+      throw InvalidInput(
+          fmt::format("update: parameter '{}' is in group {}, but {} learning rates "
+                      "were given",
+                      graph.parameters()[i].name, group, step.learning_rates.size()));
+    }
+    rates.push_back(step.learning_rates[static_cast<std::size_t>(group)]);
+  }
+  return rates;
+}
+
+std::vector<bool> needed_for_scores(const Graph& graph) {
+  std::vector<bool> needed(graph.nodes().size(), false);
+  needed[static_cast<std::size_t>(graph.scores())] = true;
+  for (std::size_t i = needed.size(); i-- > 0;) {
+    if (!needed[i]) continue;
+    for (const int in : graph.nodes()[i].inputs) needed[static_cast<std::size_t>(in)] = true;
+  }
+  return needed;
+}
+
+}  // namespace renas::contract

@@ -1,0 +1,264 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "renas/graph.h"
+
+/// Each node kind as plain loops over dense NCHW arrays, forward and backward: the meaning that
+/// every backend must reproduce. Slow on purpose; sums run in double whatever T is.
+///
+/// Backward functions add to the gradients they are given, since a tensor may have several readers.
+namespace renas::reference {
+
+inline constexpr double kBatchNormEpsilon = 1e-5;
+inline constexpr double kBatchNormMomentum = 0.9;
+
+/// What a convolution or pool needs to know: `node` gives kernel, stride, padding, dilation and
+/// groups, `in` and `node.shape` the maps.
+struct Window {
+  const Node& node;
+  Shape in;
+
+  /// Calls visit(input row, input column, kernel row, kernel column) for each kernel position of
+  /// output (y, x) that lies on the map.
+  template <class Visit>
+  void at(int y, int x, Visit visit) const {
+    for (int r = 0; r < node.kernel_height; ++r) {
+      const int iy = y * node.stride - node.padding_height + r * node.dilation;
+      if (iy < 0 || iy >= in.height) continue;
+      for (int s = 0; s < node.kernel_width; ++s) {
+        const int ix = x * node.stride - node.padding_width + s * node.dilation;
+        if (ix < 0 || ix >= in.width) continue;
+        visit(iy, ix, r, s);
+      }
+    }
+  }
+};
+
+/// Offset of picture n, channel c, row y, column x in an NCHW array.
+inline std::size_t offset(const Shape& shape, int n, int c, int y, int x) {
+  return static_cast<std::size_t>(
+      ((int64_t{n} * shape.channels + c) * shape.height + y) * shape.width + x);
+}
+
+/// Offset in a weight [out, in / groups, kh, kw].
+inline std::size_t weight_offset(const Node& node, int per_group, int k, int c, int r, int s) {
+  return static_cast<std::size_t>(
+      ((int64_t{k} * per_group + c) * node.kernel_height + r) * node.kernel_width + s);
+}
+
+template <class T>
+void conv_forward(const Window& w, int count, const T* in, const T* weight, T* out) {
+  const int per_group = w.in.channels / w.node.groups;
+  const int out_per_group = w.node.shape.channels / w.node.groups;
+  for (int n = 0; n < count; ++n) {
+    for (int k = 0; k < w.node.shape.channels; ++k) {
+      const int first = k / out_per_group * per_group;
+      for (int y = 0; y < w.node.shape.height; ++y) {
+        for (int x = 0; x < w.node.shape.width; ++x) {
+          double sum = 0;
+          w.at(y, x, [&](int iy, int ix, int r, int s) {
+            for (int c = 0; c < per_group; ++c) {
+              sum += double{in[offset(w.in, n, first + c, iy, ix)]} *
+                     weight[weight_offset(w.node, per_group, k, c, r, s)];
+            }
+          });
+          out[offset(w.node.shape, n, k, y, x)] = static_cast<T>(sum);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void conv_backward(const Window& w, int count, const T* in, const T* weight, const T* out_gradient,
+                   T* in_gradient, T* weight_gradient) {
+  const int per_group = w.in.channels / w.node.groups;
+  const int out_per_group = w.node.shape.channels / w.node.groups;
+  std::vector<double> in_sum(static_cast<std::size_t>(count * w.in.size()));
+  std::vector<double> weight_sum(static_cast<std::size_t>(
+      int64_t{w.node.shape.channels} * per_group * w.node.kernel_height * w.node.kernel_width));
+  for (int n = 0; n < count; ++n) {
+    for (int k = 0; k < w.node.shape.channels; ++k) {
+      const int first = k / out_per_group * per_group;
+      for (int y = 0; y < w.node.shape.height; ++y) {
+        for (int x = 0; x < w.node.shape.width; ++x) {
+          const double gradient = out_gradient[offset(w.node.shape, n, k, y, x)];
+          w.at(y, x, [&](int iy, int ix, int r, int s) {
+            for (int c = 0; c < per_group; ++c) {
+              const std::size_t from = offset(w.in, n, first + c, iy, ix);
+              const std::size_t by = weight_offset(w.node, per_group, k, c, r, s);
+              in_sum[from] += gradient * weight[by];
+              weight_sum[by] += gradient * in[from];
+            }
+          });
+        }
+      }
+    }
+  }
+  for (std::size_t i = 0; i < in_sum.size(); ++i) in_gradient[i] += static_cast<T>(in_sum[i]);
+  for (std::size_t i = 0; i < weight_sum.size(); ++i) {
+    weight_gradient[i] += static_cast<T>(weight_sum[i]);
+  }
+}
+
+/// Statistics of one channel over the batch; variance is the biased one.
+struct Moments {
+  double mean = 0;
+  double variance = 0;
+  int64_t count = 0;
+  double inverse_deviation() const { return 1.0 / std::sqrt(variance + kBatchNormEpsilon); }
+};
+
+template <class T>
+Moments batch_moments(const Shape& shape, int count, int c, const T* in) {
+  Moments moments;
+  moments.count = int64_t{count} * shape.height * shape.width;
+  for (int n = 0; n < count; ++n) {
+    for (int y = 0; y < shape.height; ++y) {
+      for (int x = 0; x < shape.width; ++x) moments.mean += in[offset(shape, n, c, y, x)];
+    }
+  }
+  moments.mean /= static_cast<double>(moments.count);
+  for (int n = 0; n < count; ++n) {
+    for (int y = 0; y < shape.height; ++y) {
+      for (int x = 0; x < shape.width; ++x) {
+        const double d = in[offset(shape, n, c, y, x)] - moments.mean;
+        moments.variance += d * d;
+      }
+    }
+  }
+  moments.variance /= static_cast<double>(moments.count);
+  return moments;
+}
+
+template <class T>
+void batch_norm_apply(const Shape& shape, int count, int c, const Moments& moments, double scale,
+                      double shift, const T* in, T* out) {
+  const double factor = scale * moments.inverse_deviation();
+  for (int n = 0; n < count; ++n) {
+    for (int y = 0; y < shape.height; ++y) {
+      for (int x = 0; x < shape.width; ++x) {
+        const std::size_t i = offset(shape, n, c, y, x);
+        out[i] = static_cast<T>((in[i] - moments.mean) * factor + shift);
+      }
+    }
+  }
+}
+
+template <class T>
+void batch_norm_backward(const Shape& shape, int count, int c, const Moments& moments, double scale,
+                         const T* in, const T* out_gradient, T* in_gradient, T* scale_gradient,
+                         T* shift_gradient) {
+  const double inverse = moments.inverse_deviation();
+  double sum = 0;
+  double dot = 0;
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int n = 0; n < count; ++n) {
+      for (int y = 0; y < shape.height; ++y) {
+        for (int x = 0; x < shape.width; ++x) {
+          const std::size_t i = offset(shape, n, c, y, x);
+          const double normalised = (in[i] - moments.mean) * inverse;
+          if (pass == 0) {
+            sum += out_gradient[i];
+            dot += out_gradient[i] * normalised;
+          } else {
+            const auto m = static_cast<double>(moments.count);
+            in_gradient[i] += static_cast<T>(scale * inverse *
+                                             (out_gradient[i] - sum / m - normalised * dot / m));
+          }
+        }
+      }
+    }
+  }
+  *scale_gradient += static_cast<T>(dot);
+  *shift_gradient += static_cast<T>(sum);
+}
+
+/// The place of the maximum that output (y, x) takes: the first in row order among equals.
+template <class T>
+std::size_t argmax(const Window& w, int n, int c, int y, int x, const T* in) {
+  std::size_t best = 0;
+  T value = -std::numeric_limits<T>::infinity();
+  bool any = false;
+  w.at(y, x, [&](int iy, int ix, int, int) {
+    const std::size_t i = offset(w.in, n, c, iy, ix);
+    if (!any || in[i] > value) {
+      any = true;
+      value = in[i];
+      best = i;
+    }
+  });
+  return best;
+}
+
+template <class T>
+void max_pool(const Window& w, int count, const T* in, T* out, const T* out_gradient,
+              T* in_gradient) {
+  const Shape& shape = w.node.shape;
+  for (int n = 0; n < count; ++n) {
+    for (int c = 0; c < shape.channels; ++c) {
+      for (int y = 0; y < shape.height; ++y) {
+        for (int x = 0; x < shape.width; ++x) {
+          const std::size_t i = offset(shape, n, c, y, x);
+          const std::size_t from = argmax(w, n, c, y, x, in);
+          if (out != nullptr) out[i] = in[from];
+          if (in_gradient != nullptr) in_gradient[from] += out_gradient[i];
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void mean_pool(const Window& w, int count, const T* in, T* out, const T* out_gradient,
+               T* in_gradient) {
+  const Shape& shape = w.node.shape;
+  for (int n = 0; n < count; ++n) {
+    for (int c = 0; c < shape.channels; ++c) {
+      for (int y = 0; y < shape.height; ++y) {
+        for (int x = 0; x < shape.width; ++x) {
+          const std::size_t i = offset(shape, n, c, y, x);
+          double sum = 0;
+          int cells = 0;
+          w.at(y, x, [&](int iy, int ix, int, int) {
+            if (out != nullptr) sum += in[offset(w.in, n, c, iy, ix)];
+            ++cells;
+          });
+          if (out != nullptr) out[i] = static_cast<T>(sum / cells);
+          if (in_gradient == nullptr) continue;
+          const T share = static_cast<T>(double{out_gradient[i]} / cells);
+          w.at(y, x,
+               [&](int iy, int ix, int, int) { in_gradient[offset(w.in, n, c, iy, ix)] += share; });
+        }
+      }
+    }
+  }
+}
+
+/// Softmax cross-entropy of one picture with label smoothing s: the target is (1 - s) on the label
+/// plus s / classes everywhere. Writes d loss / d scores times `factor` where `gradient` is given.
+/// Returns the loss in nats.
+template <class T>
+double cross_entropy(int classes, const T* scores, int label, double smoothing, double factor,
+                     T* gradient) {
+  const double top = *std::max_element(scores, scores + classes);
+  double total = 0;
+  for (int k = 0; k < classes; ++k) total += std::exp(scores[k] - top);
+  const double log_total = std::log(total) + top;
+  double loss = 0;
+  for (int k = 0; k < classes; ++k) {
+    const double target = smoothing / classes + (k == label ? 1 - smoothing : 0);
+    loss -= target * (scores[k] - log_total);
+    if (gradient != nullptr) {
+      gradient[k] += static_cast<T>(factor * (std::exp(scores[k] - log_total) - target));
+    }
+  }
+  return loss;
+}
+
+}  // namespace renas::reference

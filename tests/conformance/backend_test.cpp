@@ -1,0 +1,285 @@
+// The one suite that binds the backends: every backend of this build computes every case as the
+// reference does in double. RENAS_REQUIRE_BACKENDS="onednn,..." makes a missing backend an error.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+
+#include "backend/reference/program.h"
+#include "conformance/cases.h"
+#include "renas/error.h"
+
+using namespace renas;
+using conformance::Case;
+using Exact = reference::ReferenceProgram<double>;
+
+namespace {
+
+constexpr double kTolerance = 5e-5;  // of a tensor's largest value, float32
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases = conformance::small_cases();
+  for (Case& c : conformance::large_cases()) cases.push_back(std::move(c));
+  return cases;
+}
+
+void check_close(const std::string& what, std::span<const float> found,
+                 std::span<const float> expected, double tolerance = kTolerance) {
+  BOOST_REQUIRE_MESSAGE(found.size() == expected.size(), what);
+  double largest = 0;
+  double error = 0;
+  std::size_t worst = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    largest = std::max(largest, std::abs(double{expected[i]}));
+    const double e = std::abs(double{found[i]} - expected[i]);
+    if (!(e <= error)) {  // a NaN must not pass
+      error = e;
+      worst = i;
+    }
+  }
+  BOOST_TEST(error <= tolerance * (largest + 1e-3), what << "[" << worst << "]: " << found[worst]
+                                                         << " instead of " << expected[worst]
+                                                         << ", largest " << largest);
+}
+
+void check_close(const std::string& what, const Weights& found, const Weights& expected,
+                 double tolerance = kTolerance) {
+  BOOST_TEST(found.size() == expected.size());
+  for (const auto& [name, tensor] : expected) {
+    BOOST_REQUIRE_MESSAGE(found.count(name) == 1, what << name << " is missing");
+    BOOST_TEST(found.at(name).shape == tensor.shape, boost::test_tools::per_element());
+    check_close(what + name, found.at(name).values, tensor.values, tolerance);
+  }
+}
+
+void check_close(const StepMetrics& found, const StepMetrics& expected) {
+  BOOST_TEST(found.loss == expected.loss, boost::test_tools::tolerance(kTolerance));
+  BOOST_TEST(found.correct == expected.correct);
+  BOOST_TEST(found.count == expected.count);
+}
+
+std::vector<float> scores_of(Program& program, const Graph& graph) {
+  std::vector<float> scores(static_cast<std::size_t>(program.staging().count) *
+                            static_cast<std::size_t>(graph.node(graph.scores()).shape.channels));
+  program.infer(scores);
+  return scores;
+}
+
+/// Runs `test` on each backend of this build.
+void on_each_backend(const std::function<void(Backend&)>& test) {
+  for (const std::string& name : backend_names()) {
+    BOOST_TEST_CONTEXT(name) {
+      const auto backend = make_backend(name);
+      BOOST_TEST(backend->name() == name);
+      test(*backend);
+    }
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(every_backend)
+
+BOOST_AUTO_TEST_CASE(required_backends_are_in_this_build) {
+  const char* required = std::getenv("RENAS_REQUIRE_BACKENDS");
+  const std::string list = fmt::format(",{},", required == nullptr ? "reference" : required);
+  std::size_t found = 0;
+  for (const std::string& name : backend_names()) {
+    found += list.find("," + name + ",") == std::string::npos ? 0 : 1;
+  }
+  const auto wanted = static_cast<std::size_t>(std::count(list.begin(), list.end(), ',')) - 1;
+  BOOST_TEST(found == wanted, "required: " << list << " found " << found << " of them");
+}
+
+BOOST_AUTO_TEST_CASE(computes_every_case_forward_and_backward_as_the_reference_in_double) {
+  on_each_backend([](Backend& backend) {
+    std::size_t computed = 0;
+    for (const Case& c : all_cases()) {
+      BOOST_TEST_CONTEXT(c.name) {
+        const Weights weights = conformance::ramp_weights(c.graph, 1);
+        Exact exact(c.graph, {.batch = c.batch});
+        const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
+        for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+          p->load(weights);
+          conformance::stage(*p, c.graph, c.count, 2);
+          p->gradients(c.step);
+        }
+        check_close(program->metrics(), exact.metrics());
+        check_close("gradient of ", program->gradients_by_name(), exact.gradients_by_name());
+        check_close("after one step: ", program->save(false), exact.save(false));
+        check_close("scores", scores_of(*program, c.graph), scores_of(exact, c.graph));
+        ++computed;
+      }
+    }
+    BOOST_TEST(computed == all_cases().size());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(takes_twenty_steps_over_batches_of_every_size_as_the_reference) {
+  on_each_backend([](Backend& backend) {
+    for (const Case& c : conformance::small_cases()) {
+      if (c.name != "two cells with an auxiliary head") continue;
+      std::vector<int> groups(c.graph.parameters().size());
+      for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i % 2);
+      Exact exact(c.graph, {.batch = c.batch, .parameter_groups = groups});
+      const auto program =
+          backend.compile(c.graph, {.batch = c.batch, .threads = 2, .parameter_groups = groups});
+      for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+        p->load(conformance::ramp_weights(c.graph, 1));
+        for (uint64_t i = 0; i < 20; ++i) {
+          conformance::stage(*p, c.graph, c.batch - static_cast<int>(i % 3), i);
+          p->gradients({.seed = 3, .step = i});
+          p->update({.learning_rates = {0.01F, 0.002F}});
+        }
+      }
+      check_close(program->metrics(), exact.metrics());
+      // Momenta hold gradients of many steps, and a maximum or ReLU decided by rounding moves them.
+      check_close("after twenty steps: ", program->save(true), exact.save(true), 1e-2);
+      check_close("after twenty steps: ", program->save(false), exact.save(false), 1e-3);
+      check_close("scores", scores_of(*program, c.graph), scores_of(exact, c.graph), 1e-3);
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(adds_gradients_until_the_update_and_divides_them_by_the_ranks) {
+  struct Doubling final : Reducer {
+    void sum(std::span<float> values) override {
+      for (float& v : values) v *= 2;
+    }
+  };
+  on_each_backend([](Backend& backend) {
+    const Case c = conformance::small_cases().back();
+    Exact exact(c.graph, {.batch = c.batch});
+    const auto program = backend.compile(c.graph, {.batch = c.batch});
+    Doubling reducer;
+    for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+      p->load(conformance::ramp_weights(c.graph, 1));
+      for (const int count : {2, 3}) {
+        conformance::stage(*p, c.graph, count, 4);
+        p->gradients(c.step);
+      }
+      p->reduce(reducer, 4);
+    }
+    const Weights halved = exact.gradients_by_name();
+    check_close("halved gradient of ", program->gradients_by_name(), halved);
+    program->update({});
+    for (const auto& [name, tensor] : program->gradients_by_name()) {
+      BOOST_TEST(std::count(tensor.values.begin(), tensor.values.end(), 0.0F) ==
+                     static_cast<int64_t>(tensor.values.size()),
+                 name << " is not cleared by update");
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(saves_what_was_loaded_bit_for_bit) {
+  on_each_backend([](Backend& backend) {
+    for (const Case& c : all_cases()) {
+      Weights weights = conformance::ramp_weights(c.graph, 1);
+      for (const Parameter& p : c.graph.parameters()) {
+        if (!p.trainable()) continue;
+        weights[p.name + kMomentumSuffix] = {
+            p.shape, conformance::ramp(static_cast<std::size_t>(p.size()), -1, 1, 9)};
+      }
+      const auto program = backend.compile(c.graph, {.batch = 2});
+      program->load(weights);
+      BOOST_TEST((program->save(true) == weights), c.name);
+      for (auto it = weights.begin(); it != weights.end();) {
+        it = it->first.ends_with(kMomentumSuffix) ? weights.erase(it) : std::next(it);
+      }
+      program->load(weights);  // without momenta: they start at zero
+      BOOST_TEST((program->save(false) == weights), c.name);
+      for (const auto& [name, tensor] : program->save(true)) {
+        if (!name.ends_with(kMomentumSuffix)) continue;
+        BOOST_TEST(std::count(tensor.values.begin(), tensor.values.end(), 0.0F) ==
+                       static_cast<int64_t>(tensor.values.size()),
+                   name);
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
+  on_each_backend([](Backend& backend) {
+    for (const Case& c : conformance::large_cases()) {
+      if (c.name.find("28x28x1") == std::string::npos) continue;
+      for (const int threads : {1, 2, 3}) {
+        Weights results[2];
+        for (Weights& result : results) {
+          const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = threads});
+          program->load(conformance::ramp_weights(c.graph, 1));
+          for (uint64_t i = 0; i < 3; ++i) {
+            conformance::stage(*program, c.graph, c.batch - static_cast<int>(i), i);
+            program->gradients({.seed = 3, .step = i});
+            program->update({});
+          }
+          result = program->save(true);
+        }
+        BOOST_TEST((results[0] == results[1]), threads << " threads");
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_program_for_inference_gives_the_scores_of_one_for_training) {
+  on_each_backend([](Backend& backend) {
+    for (const Case& c : conformance::small_cases()) {
+      const Weights weights = conformance::ramp_weights(c.graph, 1);
+      const Graph pruned = c.graph.pruned(false);
+      Exact exact(c.graph, {.batch = c.batch});
+      const auto program = backend.compile(pruned, {.batch = c.batch, .training = false});
+      for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+        p->load(weights);
+        conformance::stage(*p, c.graph, c.count, 2);
+      }
+      BOOST_TEST_CONTEXT(c.name) {
+        check_close("scores", scores_of(*program, pruned), scores_of(exact, c.graph));
+        BOOST_CHECK_THROW(program->gradients({}), InvalidInput);
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(says_what_is_wrong_with_weights_batches_and_rates) {
+  const auto message = [](const std::string& part) {
+    return [part](const Error& e) {
+      BOOST_TEST_MESSAGE(e.what());
+      return std::string(e.what()).find(part) != std::string::npos;
+    };
+  };
+  on_each_backend([&](Backend& backend) {
+    const Case c = conformance::small_cases().front();
+    const auto program = backend.compile(c.graph, {.batch = 2});
+    const Weights good = conformance::ramp_weights(c.graph, 1);
+    Weights weights = good;
+    weights.erase("last/bias");
+    BOOST_CHECK_EXCEPTION(program->load(weights), InvalidShape,
+                          message("tensor 'last/bias' [4] is missing"));
+    weights = good;
+    weights["last/bias"] = {{5}, std::vector<float>(5)};
+    BOOST_CHECK_EXCEPTION(
+        program->load(weights), InvalidShape,
+        message("'last/bias' has shape [5] and 5 values, the network expects [4]"));
+    program->load(good);
+    conformance::stage(*program, c.graph, 2, 1);
+    program->staging().count = 3;
+    BOOST_CHECK_EXCEPTION(program->gradients({}), InvalidInput, message("1 to 2 pictures, got 3"));
+    program->staging().count = 2;
+    program->staging().labels[1] = 4;
+    BOOST_CHECK_EXCEPTION(program->gradients({}), InvalidInput,
+                          message("label 4 of picture 1 is not one of 0 to 3"));
+    BOOST_CHECK_EXCEPTION(program->update({.learning_rates = {}}), InvalidInput,
+                          message("0 learning rates"));
+    std::vector<float> scores(7);
+    BOOST_CHECK_EXCEPTION(program->infer(scores), InvalidInput, message("need 8 scores"));
+    Graph without;
+    without.set_scores(without.input({1, 1, 1}));
+    BOOST_CHECK_EXCEPTION(backend.compile(without, {}), InvalidInput, message("cross-entropy"));
+  });
+  BOOST_CHECK_EXCEPTION(make_backend("cuda"), InvalidInput, message("got 'cuda'"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "renas/backend.h"
+#include "renas/graph.h"
+
+/// The one list of networks that every backend must compute alike.
+namespace conformance {
+
+struct Case {
+  std::string name;
+  renas::Graph graph;
+  int batch = 4;  ///< what the program is compiled for
+  int count = 3;  ///< pictures in the batches it is given
+  renas::StepScalars step = {.seed = 11, .step = 5, .drop_path = 0.75F};
+};
+
+/// Each node kind at odd, unequal sizes, alone and in the patterns that backends fuse: small enough
+/// for finite differences.
+std::vector<Case> small_cases();
+
+/// Larger maps and channel counts, where vector loops have full bodies and tails.
+std::vector<Case> large_cases();
+
+/// A ramp from `low` to `high`, shuffled: no two values are equal and none lies at 0, so that no
+/// maximum is tied and no ReLU is on its kink.
+std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed);
+
+/// Weights for every parameter of `graph`, of a size that keeps activations near 1.
+renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
+
+/// Fills the staging area with `count` ramp pictures and labels.
+void stage(renas::Program& program, const renas::Graph& graph, int count, uint64_t seed);
+
+}  // namespace conformance
