@@ -205,11 +205,20 @@ void read_raw(hid_t dataset, hid_t type, void* values) {
 
 void write_strings(hid_t location, const std::string& name,
                    const std::vector<std::string>& values) {
+  // Of one length, filled up with zeros: HDF5 cannot put a checksum on those of varying length.
+  std::size_t width = 1;
+  for (const std::string& value : values) width = std::max(width, value.size());
+  std::vector<char> bytes(values.size() * width);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::copy(values[i].begin(), values[i].end(),
+              bytes.begin() + static_cast<std::ptrdiff_t>(i * width));
+  }
   const Guard guard;
-  const Type type = string_type();
-  std::vector<const char*> pointers;
-  for (const std::string& value : values) pointers.push_back(value.c_str());
-  write_raw(location, name, type, pointers.data(), {static_cast<int64_t>(values.size())});
+  const Type type(H5Tcopy(H5T_C_S1));
+  H5Tset_size(type, width);
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  write_raw(location, name, type, bytes.data(), {static_cast<int64_t>(values.size())});
 }
 
 std::vector<std::string> read_strings(hid_t location, const std::string& name) {

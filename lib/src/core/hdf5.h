@@ -146,7 +146,7 @@ std::vector<T> read(hid_t location, const std::string& name, std::vector<int64_t
   return values;
 }
 
-/// UTF-8 strings of variable length.
+/// UTF-8 strings, stored with one length and padded with zeros; read in any form.
 void write_strings(hid_t location, const std::string& name, const std::vector<std::string>& values);
 std::vector<std::string> read_strings(hid_t location, const std::string& name);
 

@@ -1,0 +1,199 @@
+#include "data/augment.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace renas {
+namespace {
+
+// Principal components of the RGB values of ImageNet's training pictures, scaled to [0, 1], and
+// their eigenvalues: the figures of Facebook's fb.resnet.torch for the noise of Krizhevsky et al.,
+// "ImageNet classification with deep convolutional neural networks" (2012).
+constexpr std::array<double, 3> kEigenvalues{0.2175, 0.0188, 0.0045};
+constexpr double kEigenvectors[3][3] = {
+    {-0.5675, 0.7192, 0.4009}, {-0.5808, -0.0045, -0.8140}, {-0.5836, -0.6948, 0.4203}};
+
+bool changes_colour(const Draw& draw) {
+  return draw.brightness != 1 || draw.contrast != 1 || draw.saturation != 1 ||
+         draw.lighting != std::array<double, 3>{0, 0, 0};
+}
+
+float luma(const float* pixel) { return 0.299F * pixel[0] + 0.587F * pixel[1] + 0.114F * pixel[2]; }
+
+float clamp01(float value) { return std::clamp(value, 0.0F, 1.0F); }
+
+// Brightness, contrast, saturation, each clamped to [0, 1], then lighting, which is not: AlexNet
+// adds it to the values as they are. `values` [pixels, channels] in [0, 1].
+void change_colour(const Draw& draw, int channels, std::vector<float>& values) {
+  const auto step = static_cast<std::size_t>(channels);
+  if (draw.brightness != 1) {
+    for (float& value : values) value = clamp01(value * static_cast<float>(draw.brightness));
+  }
+  if (draw.contrast != 1) {
+    double sum = 0;
+    for (std::size_t i = 0; i < values.size(); i += step) {
+      sum += channels == 3 ? luma(&values[i]) : values[i];
+    }
+    const auto mean = static_cast<float>(sum * channels / static_cast<double>(values.size()));
+    const auto factor = static_cast<float>(draw.contrast);
+    for (float& value : values) value = clamp01(mean + factor * (value - mean));
+  }
+  if (channels != 3) return;
+  if (draw.saturation != 1) {
+    const auto factor = static_cast<float>(draw.saturation);
+    for (std::size_t i = 0; i < values.size(); i += 3) {
+      const float grey = luma(&values[i]);
+      for (std::size_t c = 0; c < 3; ++c) {
+        values[i + c] = clamp01(grey + factor * (values[i + c] - grey));
+      }
+    }
+  }
+  if (draw.lighting != std::array<double, 3>{0, 0, 0}) {
+    std::array<float, 3> shift{};
+    for (std::size_t c = 0; c < 3; ++c) {
+      double sum = 0;
+      for (std::size_t k = 0; k < 3; ++k) {
+        sum += kEigenvectors[c][k] * draw.lighting[k] * kEigenvalues[k];
+      }
+      shift[c] = static_cast<float>(sum);
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] += shift[i % 3];
+  }
+}
+
+// Rows and columns of the result that lie in the picture, and the copy of them with a * v + b.
+template <class T>
+void place(const Draw& draw, const Shape& shape, const T* in, int channel, float a, float b,
+           float* out) {
+  const int height = shape.height;
+  const int width = shape.width;
+  const auto stride = static_cast<std::ptrdiff_t>(shape.channels);
+  const int x0 = std::max(0, -draw.shift_x);
+  const int x1 = std::min(width, width - draw.shift_x);
+  for (int y = 0; y < height; ++y) {
+    float* row = out + std::ptrdiff_t{y} * width;
+    const int from_y = y + draw.shift_y;
+    if (from_y < 0 || from_y >= height || x0 >= x1) {
+      std::fill(row, row + width, 0.0F);
+      continue;
+    }
+    const T* from = in + (std::ptrdiff_t{from_y} * width + x0 + draw.shift_x) * stride + channel;
+    std::fill(row, row + x0, 0.0F);
+    std::fill(row + x1, row + width, 0.0F);
+    for (std::ptrdiff_t x = 0; x < x1 - x0; ++x) {
+      row[x0 + x] = a * static_cast<float>(from[x * stride]) + b;
+    }
+    if (draw.flip) std::reverse(row, row + width);
+  }
+}
+
+}  // namespace
+
+Augmentation Augmentation::none() { return {}; }
+
+Augmentation Augmentation::search() {
+  Augmentation options;
+  options.pad = 4;
+  options.flip = true;
+  return options;
+}
+
+Augmentation Augmentation::cifar_final() {
+  Augmentation options = search();
+  options.cutout = 16;
+  return options;
+}
+
+Augmentation Augmentation::imagenet() {
+  Augmentation options = imagenet_last();
+  options.shorter_side_max = 480;
+  options.lighting = 0.1;
+  return options;
+}
+
+Augmentation Augmentation::imagenet_last() {
+  Augmentation options = imagenet_center();
+  options.random_crop = true;
+  options.flip = true;
+  return options;
+}
+
+Augmentation Augmentation::imagenet_center() {
+  Augmentation options;
+  options.crop = 224;
+  options.shorter_side = 256;
+  return options;
+}
+
+Random augmentation_stream(uint64_t seed, uint64_t epoch, int64_t picture) {
+  // 2^36 pictures and 2^20 epochs fit into the 56 bits of a stream's number.
+  return Random(seed, Purpose::kAugment, (epoch << 36) | static_cast<uint64_t>(picture));
+}
+
+Draw draw_augmentation(const Augmentation& options, const Shape& shape, Random random) {
+  const auto below = [&random](int n) {
+    return static_cast<int>(random.below(static_cast<uint64_t>(n)));
+  };
+  Draw draw;
+  draw.shorter_side = options.shorter_side;
+  if (options.shorter_side_max > options.shorter_side) {
+    draw.shorter_side += below(options.shorter_side_max - options.shorter_side + 1);
+  }
+  if (options.random_crop) draw.crop = {random.uniform(), random.uniform()};
+  const auto factor = [&random](double spread) {
+    return spread > 0 ? random.uniform(std::max(0.0, 1 - spread), 1 + spread) : 1.0;
+  };
+  draw.brightness = factor(options.brightness);
+  draw.contrast = factor(options.contrast);
+  draw.saturation = factor(options.saturation);
+  if (options.lighting > 0) {
+    for (double& value : draw.lighting) value = options.lighting * random.normal();
+  }
+  if (options.pad > 0) {
+    draw.shift_y = below(2 * options.pad + 1) - options.pad;
+    draw.shift_x = below(2 * options.pad + 1) - options.pad;
+  }
+  if (options.flip) draw.flip = below(2) == 1;
+  if (options.cutout > 0) {
+    draw.cutout_y = below(shape.height);
+    draw.cutout_x = below(shape.width);
+  }
+  return draw;
+}
+
+void finish_picture(const Augmentation& options, const Draw& draw, const Shape& shape,
+                    const DataSetInfo& info, std::span<const uint8_t> pixels, float* out) {
+  const std::ptrdiff_t plane = std::ptrdiff_t{shape.height} * shape.width;
+  const bool colour = changes_colour(draw);
+  std::vector<float> values;
+  if (colour) {
+    values.resize(pixels.size());
+    std::transform(pixels.begin(), pixels.end(), values.begin(),
+                   [](uint8_t value) { return static_cast<float>(value) / 255.0F; });
+    change_colour(draw, shape.channels, values);
+  }
+  for (int c = 0; c < shape.channels; ++c) {
+    const double mean = options.normalize ? info.mean[static_cast<std::size_t>(c)] : 0.0;
+    const double sd = options.normalize ? info.sd[static_cast<std::size_t>(c)] : 1.0;
+    const auto b = static_cast<float>(-mean / sd);
+    float* to = out + c * plane;
+    if (colour) {
+      place(draw, shape, values.data(), c, static_cast<float>(1.0 / sd), b, to);
+    } else {
+      place(draw, shape, pixels.data(), c, static_cast<float>(1.0 / (255.0 * sd)), b, to);
+    }
+    if (options.cutout > 0) {
+      // The square is cut off at the edges (DeVries and Taylor 2017, the paper's reference 8).
+      const int y0 = std::max(0, draw.cutout_y - options.cutout / 2);
+      const int y1 = std::min(shape.height, draw.cutout_y - options.cutout / 2 + options.cutout);
+      const int x0 = std::max(0, draw.cutout_x - options.cutout / 2);
+      const int x1 = std::min(shape.width, draw.cutout_x - options.cutout / 2 + options.cutout);
+      for (int y = y0; y < y1; ++y) {
+        std::fill(to + std::ptrdiff_t{y} * shape.width + x0,
+                  to + std::ptrdiff_t{y} * shape.width + x1, 0.0F);
+      }
+    }
+  }
+}
+
+}  // namespace renas

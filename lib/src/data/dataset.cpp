@@ -1,0 +1,102 @@
+#include "renas/dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/source.h"
+#include "renas/dataset_writer.h"
+#include "renas/error.h"
+
+namespace renas {
+namespace {
+
+class MemorySource final : public DataSet::Source {
+ public:
+  std::vector<uint8_t> pixels;
+
+  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
+    const auto size = static_cast<std::size_t>(shape.size());
+    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
+  }
+};
+
+}  // namespace
+
+void check_labels(std::span<const int32_t> labels, int classes, const std::string& where) {
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || labels[i] >= classes) {
+      throw InvalidInput(fmt::format("{}: label {} of picture {} is not one of the {} classes",
+                                     where, labels[i], i, classes));
+    }
+  }
+}
+
+DataSet::DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<int32_t> labels,
+                 DataSetInfo info) {
+  const auto count = static_cast<int64_t>(labels.size());
+  if (shape.channels < 1 || shape.height < 1 || shape.width < 1 ||
+      static_cast<int64_t>(pixels.size()) != count * shape.size()) {
+    throw InvalidInput(
+        fmt::format("data set: {} labels and {} bytes of pixels; {} pictures of {} have {}", count,
+                    pixels.size(), count, to_string(shape), count * shape.size()));
+  }
+  if (info.classes == 0) {
+    info.classes = !info.class_names.empty() ? static_cast<int>(info.class_names.size())
+                   : labels.empty()          ? 0
+                                             : *std::max_element(labels.begin(), labels.end()) + 1;
+  }
+  check_labels(labels, info.classes, "data set");
+  if (info.mean.empty() || info.sd.empty()) {
+    ChannelStatistics statistics(shape.channels);
+    statistics.add(pixels);
+    info.mean = statistics.mean();
+    info.sd = statistics.sd();
+  }
+  const auto channels = static_cast<std::size_t>(shape.channels);
+  if (info.mean.size() != channels || info.sd.size() != channels) {
+    throw InvalidInput(fmt::format("data set: {} means and {} sds for {} channels",
+                                   info.mean.size(), info.sd.size(), channels));
+  }
+  auto source = std::make_shared<MemorySource>();
+  source->info = std::move(info);
+  source->shape = shape;
+  source->labels = std::move(labels);
+  source->pixels = std::move(pixels);
+  source_ = std::move(source);
+}
+
+DataSet DataSet::open(const std::string& path, const std::string& split, int64_t memory_limit) {
+#ifdef RENAS_WITH_HDF5
+  return DataSet(open_source(path, split, memory_limit));
+#else
+  (void)memory_limit;
+  throw Unsupported(fmt::format(
+      "{}: cannot open split '{}': this build has no HDF5 (configure with -DRENAS_WITH_HDF5=ON)",
+      path, split));
+#endif
+}
+
+std::vector<std::string> DataSet::splits(const std::string& path) {
+#ifdef RENAS_WITH_HDF5
+  return splits_of(path);
+#else
+  throw Unsupported(
+      fmt::format("{}: this build has no HDF5 (configure with -DRENAS_WITH_HDF5=ON)", path));
+#endif
+}
+
+int64_t DataSet::size() const { return static_cast<int64_t>(source_->labels.size()); }
+const DataSetInfo& DataSet::info() const { return source_->info; }
+std::span<const int32_t> DataSet::labels() const { return source_->labels; }
+bool DataSet::encoded() const { return source_->encoded; }
+const Shape& DataSet::shape() const { return source_->shape; }
+
+std::span<const uint8_t> DataSet::picture(int64_t i, std::vector<uint8_t>& buffer) const {
+  if (i < 0 || i >= size()) {
+    throw InvalidInput(fmt::format("data set: picture {} of {}", i, size()));
+  }
+  return source_->picture(i, buffer);
+}
+
+}  // namespace renas

@@ -1,0 +1,263 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/files.h"
+#include "core/hdf5.h"
+#include "data/format.h"
+#include "data/source.h"
+#include "renas/error.h"
+
+namespace renas {
+namespace {
+
+// Pictures of one size, all in memory.
+class WholeSource final : public DataSet::Source {
+ public:
+  std::vector<uint8_t> pixels;
+  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
+    const auto size = static_cast<std::size_t>(shape.size());
+    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
+  }
+};
+
+// Pictures of one size, read one by one: sets beyond the memory limit.
+class FileSource final : public DataSet::Source {
+ public:
+  h5::File file;
+  h5::Dataset images;
+  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>& buffer) const override {
+    buffer.resize(static_cast<std::size_t>(shape.size()));
+    const h5::Guard guard;
+    const h5::Space from(H5Dget_space(images));
+    const hsize_t start[4] = {static_cast<hsize_t>(i), 0, 0, 0};
+    const hsize_t count[4] = {1, static_cast<hsize_t>(shape.height),
+                              static_cast<hsize_t>(shape.width),
+                              static_cast<hsize_t>(shape.channels)};
+    const h5::Space to(H5Screate_simple(4, count, nullptr));
+    H5Sselect_hyperslab(from, H5S_SELECT_SET, start, nullptr, count, nullptr);
+    if (H5Dread(images, H5T_NATIVE_UINT8, to, from, H5P_DEFAULT, buffer.data()) < 0) {
+      h5::fail(images, fmt::format("read picture {}", i));
+    }
+    return buffer;
+  }
+};
+
+// Encoded pictures. Their chunks have no filter, so threads read the bytes with pread() at the
+// chunks' addresses, without HDF5 and its lock; the CRC32 of each picture guards them.
+class EncodedSource final : public DataSet::Source {
+ public:
+  ~EncodedSource() override {
+    if (fd >= 0) ::close(fd);
+  }
+  std::string path;
+  std::string split;
+  int fd = -1;
+  int64_t chunk_bytes = 0;
+  std::vector<int64_t> chunk_address;
+  std::vector<int64_t> offsets;
+  std::vector<int64_t> lengths;
+  std::vector<uint32_t> crc32s;
+
+  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>& buffer) const override {
+    const auto at = static_cast<std::size_t>(i);
+    buffer.resize(static_cast<std::size_t>(lengths[at]));
+    int64_t position = offsets[at];
+    for (std::size_t done = 0; done < buffer.size();) {
+      const int64_t within = position % chunk_bytes;
+      const auto wanted =
+          std::min(static_cast<std::size_t>(chunk_bytes - within), buffer.size() - done);
+      const int64_t address = chunk_address[static_cast<std::size_t>(position / chunk_bytes)];
+      const ssize_t got = ::pread(fd, buffer.data() + done, wanted, address + within);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) {
+        throw IoError(fmt::format("{}: cannot read picture {} of {}: {}", path, i, split,
+                                  got < 0 ? errno_text(errno) : "the file is truncated"));
+      }
+      done += static_cast<std::size_t>(got);
+      position += got;
+    }
+    const auto crc = static_cast<uint32_t>(
+        ::crc32(::crc32(0, nullptr, 0), buffer.data(), static_cast<uInt>(buffer.size())));
+    if (crc != crc32s[at]) {
+      throw IoError(fmt::format(
+          "{}: picture {} of {} is damaged (CRC32 {:08x}, the index says {:08x}); prepare it again",
+          path, i, split, crc, crc32s[at]));
+    }
+    return buffer;
+  }
+};
+
+h5::File open_data_set(const std::string& path) {
+  h5::File file = h5::open_file(path);
+  if (!h5::has_attribute(file, "format") ||
+      h5::read_string_attribute(file, "format") != format::kFormat) {
+    throw InvalidInput(
+        fmt::format("{}: an HDF5 file, but not a data set of this project (its attribute 'format' "
+                    "is not '{}'); "
+                    "the renas-prep programs make one",
+                    path, format::kFormat));
+  }
+  const int version = h5::read_attribute<int32_t>(file, "version");
+  if (version != format::kVersion) {
+    throw InvalidInput(fmt::format("{}: data set of version {}; this build reads version {}", path,
+                                   version, format::kVersion));
+  }
+  return file;
+}
+
+DataSetInfo read_info(hid_t file, const std::string& path) {
+  DataSetInfo info;
+  info.class_names = h5::read_strings(file, "class_names");
+  info.classes = h5::read_attribute<int32_t>(file, "classes");
+  info.mean = h5::read_attributes<double>(file, "mean");
+  info.sd = h5::read_attributes<double>(file, "sd");
+  info.source = h5::read_string_attribute(file, "source");
+  if (info.classes < 1 || (!info.class_names.empty() &&
+                           info.class_names.size() != static_cast<std::size_t>(info.classes))) {
+    throw InvalidInput(fmt::format("{}: {} classes but {} class names", path, info.classes,
+                                   info.class_names.size()));
+  }
+  for (const double sd : info.sd) {
+    if (!(sd > 0)) throw InvalidInput(fmt::format("{}: a channel's sd is {}", path, sd));
+  }
+  return info;
+}
+
+h5::Dataset open_images(hid_t group, const std::string& where, h5::Description& description) {
+  h5::Dataset images = h5::open_dataset(group, "images");
+  description = h5::describe(images);
+  const h5::Type type(H5Dget_type(images));
+  if (description.type != H5T_INTEGER || H5Tget_size(type) != 1) {
+    throw InvalidInput(fmt::format("{}/images: expected 8-bit unsigned integers", where));
+  }
+  return images;
+}
+
+std::shared_ptr<DataSet::Source> open_encoded(const std::string& path, const std::string& split,
+                                              hid_t group, hid_t images, int64_t total) {
+  const std::string where = path + ": " + split;
+  auto source = std::make_shared<EncodedSource>();
+  source->path = path;
+  source->split = split;
+  source->encoded = true;
+  source->shape = {h5::read_attribute<int32_t>(group, "channels"), 0, 0};
+  if (source->shape.channels != 1 && source->shape.channels != 3) {
+    throw InvalidInput(fmt::format("{}: encoded pictures of {} channels; 1 and 3 exist", where,
+                                   source->shape.channels));
+  }
+  source->offsets = h5::read<int64_t>(group, "offsets");
+  source->lengths = h5::read<int64_t>(group, "lengths");
+  source->crc32s = h5::read<uint32_t>(group, "crc32");
+  if (source->lengths.size() != source->offsets.size() ||
+      source->crc32s.size() != source->offsets.size()) {
+    throw InvalidInput(fmt::format("{}: the index has {} offsets, {} lengths and {} CRCs", where,
+                                   source->offsets.size(), source->lengths.size(),
+                                   source->crc32s.size()));
+  }
+  for (std::size_t i = 0; i < source->offsets.size(); ++i) {
+    if (source->offsets[i] < 0 || source->lengths[i] < 1 || source->lengths[i] > total ||
+        source->offsets[i] > total - source->lengths[i]) {
+      throw InvalidInput(fmt::format("{}: picture {} lies at {} with {} bytes; there are {} in all",
+                                     where, i, source->offsets[i], source->lengths[i], total));
+    }
+  }
+  const h5::Properties properties(H5Dget_create_plist(images));
+  hsize_t chunk = 0;
+  if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_nfilters(properties) != 0 ||
+      H5Pget_chunk(properties, 1, &chunk) != 1) {
+    throw InvalidInput(
+        fmt::format("{}/images: expected a chunked data set without filters", where));
+  }
+  source->chunk_bytes = static_cast<int64_t>(chunk);
+  for (hsize_t offset = 0; offset < static_cast<hsize_t>(total); offset += chunk) {
+    haddr_t address = HADDR_UNDEF;
+    hsize_t size = 0;
+    unsigned mask = 0;
+    if (H5Dget_chunk_info_by_coord(images, &offset, &mask, &address, &size) < 0 ||
+        address == HADDR_UNDEF) {
+      h5::fail(images, fmt::format("find the bytes at {} of {}/images", offset, split));
+    }
+    source->chunk_address.push_back(static_cast<int64_t>(address));
+  }
+  source->fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (source->fd < 0) throw IoError(fmt::format("{}: cannot open: {}", path, errno_text(errno)));
+  return source;
+}
+
+}  // namespace
+
+std::vector<std::string> splits_of(const std::string& path) {
+  const h5::Guard guard;
+  const h5::File file = open_data_set(path);
+  std::vector<std::string> names;
+  for (const char* name : format::kSplits) {
+    if (h5::exists(file, name)) names.emplace_back(name);
+  }
+  return names;
+}
+
+std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
+                                                   const std::string& split, int64_t memory_limit) {
+  const h5::Guard guard;
+  h5::File file = open_data_set(path);
+  if (!h5::exists(file, split)) {
+    std::string there;
+    for (const std::string& name : splits_of(path)) there += (there.empty() ? "" : ", ") + name;
+    throw InvalidInput(fmt::format("{}: no split '{}'; the file has: {}", path, split, there));
+  }
+  const std::string where = path + ": " + split;
+  const h5::Group group = h5::open_group(file, split);
+  h5::Description description;
+  h5::Dataset images = open_images(group, where, description);
+  DataSetInfo info = read_info(file, path);
+  std::vector<int32_t> labels = h5::read<int32_t>(group, "labels");
+  check_labels(labels, info.classes, where);
+
+  std::shared_ptr<DataSet::Source> source;
+  int64_t count = 0;
+  const std::vector<int64_t>& dims = description.dims;
+  if (dims.size() == 1) {
+    auto encoded = open_encoded(path, split, group, images, dims[0]);
+    count = static_cast<int64_t>(static_cast<EncodedSource&>(*encoded).offsets.size());
+    source = std::move(encoded);
+  } else if (dims.size() == 4 && *std::min_element(dims.begin() + 1, dims.end()) >= 1 &&
+             *std::max_element(dims.begin() + 1, dims.end()) <= 65536) {
+    count = dims[0];
+    if (description.size() <= memory_limit) {
+      auto whole = std::make_shared<WholeSource>();
+      whole->pixels.resize(static_cast<std::size_t>(description.size()));
+      h5::read_raw(images, H5T_NATIVE_UINT8, whole->pixels.data());
+      source = std::move(whole);
+    } else {
+      auto streamed = std::make_shared<FileSource>();
+      streamed->file = std::move(file);
+      streamed->images = std::move(images);
+      source = std::move(streamed);
+    }
+    source->shape = {static_cast<int>(dims[3]), static_cast<int>(dims[1]),
+                     static_cast<int>(dims[2])};
+  } else {
+    throw InvalidInput(fmt::format(
+        "{}/images: expected [pictures, height, width, channels], or [bytes] of encoded pictures; "
+        "found {} dimensions",
+        where, dims.size()));
+  }
+  if (count != static_cast<int64_t>(labels.size())) {
+    throw InvalidInput(fmt::format("{}: {} pictures but {} labels", where, count, labels.size()));
+  }
+  const auto channels = static_cast<std::size_t>(source->shape.channels);
+  if (info.mean.size() != channels || info.sd.size() != channels) {
+    throw InvalidInput(fmt::format("{}: {} means and {} sds for {} channels", where,
+                                   info.mean.size(), info.sd.size(), channels));
+  }
+  source->labels = std::move(labels);
+  source->info = std::move(info);
+  return source;
+}
+
+}  // namespace renas

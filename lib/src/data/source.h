@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "renas/dataset.h"
+
+namespace renas {
+
+/// Where a data set's pictures are. Unchanging after construction; picture() is thread-safe.
+class DataSet::Source {
+ public:
+  virtual ~Source() = default;
+  virtual std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>& buffer) const = 0;
+
+  DataSetInfo info;
+  Shape shape;
+  std::vector<int32_t> labels;
+  bool encoded = false;
+};
+
+/// Throws InvalidInput unless every label is in [0, classes); `where` begins the message.
+void check_labels(std::span<const int32_t> labels, int classes, const std::string& where);
+
+/// DataSet::open and DataSet::splits, where this build has HDF5.
+std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
+                                                   const std::string& split, int64_t memory_limit);
+std::vector<std::string> splits_of(const std::string& path);
+
+}  // namespace renas

@@ -1,0 +1,196 @@
+#include <fmt/format.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <set>
+
+#include "core/files.h"
+#include "core/hdf5.h"
+#include "data/format.h"
+#include "renas/dataset_writer.h"
+#include "renas/error.h"
+
+namespace renas {
+namespace {
+
+// Small pictures are read whole sets at a time: large chunks. Those of 8 KiB and more may be read
+// one by one, shuffled: a chunk each, so that no byte is read for nothing.
+int64_t pictures_a_chunk(int64_t picture_bytes) {
+  return picture_bytes >= 8192 ? 1 : std::max<int64_t>(1, (int64_t{1} << 18) / picture_bytes);
+}
+
+constexpr int64_t kEncodedChunk = int64_t{1} << 20;
+
+}  // namespace
+
+struct DataSetWriter::State {
+  PendingFile pending;
+  h5::File file;
+
+  // The split being written.
+  std::string split;
+  Shape shape;
+  bool encoded = false;
+  h5::Group group;
+  h5::Dataset images;
+  std::vector<uint8_t> waiting;  // bytes not yet in `images`
+  int64_t written = 0;           // units in it: pictures, or bytes of encoded ones
+  std::vector<int32_t> labels;
+  std::vector<int64_t> offsets;
+  std::vector<int64_t> lengths;
+  std::vector<uint32_t> crc32s;
+  std::set<std::string> splits;
+
+  explicit State(const std::string& path)
+      : pending(path), file(h5::create_file(pending.partial())) {}
+
+  int64_t unit() const { return encoded ? 1 : shape.size(); }  // bytes
+
+  // Appends the first `units` of what waits.
+  void flush(int64_t units) {
+    if (units == 0) return;
+    const h5::Guard guard;
+    std::vector<hsize_t> extent{static_cast<hsize_t>(written + units)};
+    std::vector<hsize_t> start{static_cast<hsize_t>(written)};
+    std::vector<hsize_t> count{static_cast<hsize_t>(units)};
+    if (!encoded) {
+      for (const int n : {shape.height, shape.width, shape.channels}) {
+        extent.push_back(static_cast<hsize_t>(n));
+        start.push_back(0);
+        count.push_back(static_cast<hsize_t>(n));
+      }
+    }
+    if (H5Dset_extent(images, extent.data()) < 0) h5::fail(file, "write");
+    const h5::Space to(H5Dget_space(images));
+    const h5::Space from(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr));
+    H5Sselect_hyperslab(to, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr);
+    if (H5Dwrite(images, H5T_NATIVE_UINT8, from, to, H5P_DEFAULT, waiting.data()) < 0) {
+      h5::fail(file, "write");
+    }
+    waiting.erase(waiting.begin(), waiting.begin() + units * unit());
+    written += units;
+  }
+
+  void append(std::span<const uint8_t> bytes) {
+    waiting.insert(waiting.end(), bytes.begin(), bytes.end());
+    const int64_t chunk = encoded ? kEncodedChunk : pictures_a_chunk(shape.size());
+    const int64_t chunks = static_cast<int64_t>(waiting.size()) / (chunk * unit());
+    // Several chunks at a time: erasing from the front moves the rest.
+    if (chunks >= (encoded ? 4 : 16) || (chunks >= 1 && waiting.size() > (1U << 22))) {
+      flush(chunks * chunk);
+    }
+  }
+
+  void end_split() {
+    if (split.empty()) return;
+    const h5::Guard guard;
+    flush(static_cast<int64_t>(waiting.size()) / unit());
+    h5::write(group, "labels", labels);
+    if (encoded) {
+      h5::write(group, "offsets", offsets);
+      h5::write(group, "lengths", lengths);
+      h5::write(group, "crc32", crc32s);
+      h5::write_attribute<int32_t>(group, "channels", shape.channels);
+    }
+    if (!images.close() || !group.close()) h5::fail(file, "write");
+    split.clear();
+  }
+};
+
+DataSetWriter::DataSetWriter(const std::string& path, bool force) {
+  if (!force && ::access(path.c_str(), F_OK) == 0) {
+    throw InvalidInput(fmt::format("{}: exists already; --force overwrites it", path));
+  }
+  state_ = std::make_unique<State>(path);
+}
+
+DataSetWriter::~DataSetWriter() = default;
+
+void DataSetWriter::begin_split(const std::string& name, const Shape& shape) {
+  State& s = *state_;
+  s.end_split();
+  const auto* const end = std::end(format::kSplits);
+  if (std::find(std::begin(format::kSplits), end, name) == end || !s.splits.insert(name).second) {
+    throw InvalidInput(
+        fmt::format("split '{}': expected each of train, val and test at most once", name));
+  }
+  const h5::Guard guard;
+  s.split = name;
+  s.shape = shape;
+  s.encoded = shape.height == 0 && shape.width == 0;
+  s.written = 0;
+  s.waiting.clear();
+  s.labels.clear();
+  s.offsets.clear();
+  s.lengths.clear();
+  s.crc32s.clear();
+  s.group = h5::create_group(s.file, name);
+  if (s.encoded) {
+    // Without a filter: readers take the bytes at the chunks' addresses.
+    const hsize_t none = 0;
+    const hsize_t unlimited = H5S_UNLIMITED;
+    const auto chunk = static_cast<hsize_t>(kEncodedChunk);
+    const h5::Space space(H5Screate_simple(1, &none, &unlimited));
+    const h5::Properties properties(H5Pcreate(H5P_DATASET_CREATE));
+    H5Pset_chunk(properties, 1, &chunk);
+    s.images = h5::Dataset(h5::check(H5Dcreate2(s.group, "images", H5T_NATIVE_UINT8, space,
+                                                H5P_DEFAULT, properties, H5P_DEFAULT),
+                                     s.file, "create data set 'images'"));
+    return;
+  }
+  if (shape.channels < 1 || shape.height < 1 || shape.width < 1) {
+    throw InvalidInput(fmt::format("split '{}': pictures of {}", name, to_string(shape)));
+  }
+  s.images = h5::create_dataset(
+      s.group, "images", H5T_NATIVE_UINT8, {0, shape.height, shape.width, shape.channels},
+      {pictures_a_chunk(shape.size()), shape.height, shape.width, shape.channels},
+      {H5S_UNLIMITED, static_cast<hsize_t>(shape.height), static_cast<hsize_t>(shape.width),
+       static_cast<hsize_t>(shape.channels)});
+}
+
+void DataSetWriter::add(std::span<const uint8_t> picture, int32_t label) {
+  State& s = *state_;
+  if (s.split.empty()) throw InvalidInput("a picture was added before begin_split");
+  if (s.encoded) {
+    if (picture.empty()) throw InvalidInput("an encoded picture without bytes");
+    s.offsets.push_back(s.written + static_cast<int64_t>(s.waiting.size()));
+    s.lengths.push_back(static_cast<int64_t>(picture.size()));
+    s.crc32s.push_back(static_cast<uint32_t>(
+        ::crc32(::crc32(0, nullptr, 0), picture.data(), static_cast<uInt>(picture.size()))));
+  } else if (static_cast<int64_t>(picture.size()) != s.shape.size()) {
+    throw InvalidInput(fmt::format("a picture of {} bytes; {} has {}", picture.size(),
+                                   to_string(s.shape), s.shape.size()));
+  }
+  s.labels.push_back(label);
+  s.append(picture);
+}
+
+void DataSetWriter::add_all(std::span<const uint8_t> pictures, std::span<const int32_t> labels) {
+  const auto size = static_cast<std::size_t>(state_->shape.size());
+  if (pictures.size() != size * labels.size()) {
+    throw InvalidInput(fmt::format("{} labels and {} bytes of pixels; {} pictures of {} have {}",
+                                   labels.size(), pictures.size(), labels.size(),
+                                   to_string(state_->shape), size * labels.size()));
+  }
+  for (std::size_t i = 0; i < labels.size(); ++i) add(pictures.subspan(i * size, size), labels[i]);
+}
+
+void DataSetWriter::finish(const DataSetInfo& info) {
+  State& s = *state_;
+  const h5::Guard guard;
+  s.end_split();
+  h5::write_attribute(s.file, "format", std::string(format::kFormat));
+  h5::write_attribute<int32_t>(s.file, "version", format::kVersion);
+  h5::write_attribute<int32_t>(s.file, "classes", info.classes);
+  h5::write_attribute(s.file, "mean", info.mean);
+  h5::write_attribute(s.file, "sd", info.sd);
+  h5::write_attribute(s.file, "source", info.source);
+  h5::write_strings(s.file, "class_names", info.class_names);
+  h5::close_file(std::move(s.file));
+  s.pending.commit();
+}
+
+}  // namespace renas
