@@ -1,0 +1,12 @@
+// Compiled with -mavx2 -mfma; called only where the processor has both.
+#define Eigen EigenAvx2
+#define RENAS_NETWORK_NAMESPACE avx2
+#include "search/network_impl.h"
+
+namespace renas::search {
+
+Network<float>* new_network_avx2_float(const NetworkShape& shape) {
+  return new avx2::EigenNetwork<float>(shape);
+}
+
+}  // namespace renas::search

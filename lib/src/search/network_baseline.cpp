@@ -1,0 +1,14 @@
+#define RENAS_NETWORK_NAMESPACE baseline
+#include "search/network_impl.h"
+
+namespace renas::search {
+
+Network<float>* new_network_baseline_float(const NetworkShape& shape) {
+  return new baseline::EigenNetwork<float>(shape);
+}
+
+Network<double>* new_network_baseline_double(const NetworkShape& shape) {
+  return new baseline::EigenNetwork<double>(shape);
+}
+
+}  // namespace renas::search
