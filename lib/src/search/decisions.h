@@ -8,8 +8,8 @@
 
 namespace renas::search {
 
-/// One softmax over squashed logits, z = 2.5 tanh(y / 5) (paper, section 5.1.3), with what is needed
-/// to push gradients back through it.
+/// One softmax over squashed logits, z = 2.5 tanh(y / 5) (paper, section 5.1.3), with what is
+/// needed to push gradients back through it.
 template <class T>
 class Decision {
  public:
@@ -57,8 +57,8 @@ class Decision {
   /// d/dy_i of `weight` log p(chosen) + `entropy_weight` entropy.
   T gradient(int i, int chosen, T weight, T entropy_weight) const {
     const T p = probability(i);
-    const T dz = weight * ((i == chosen ? T(1) : T(0)) - p) -
-                 entropy_weight * p * (std::log(p) + entropy_);
+    const T dz =
+        weight * ((i == chosen ? T(1) : T(0)) - p) - entropy_weight * p * (std::log(p) + entropy_);
     const T s = squash_[static_cast<std::size_t>(i)];
     return dz * (kRange / kTemperature) * (1 - s * s);
   }

@@ -28,10 +28,10 @@ struct AdamOptions {
 ///   x_t = E[token_t];  [i f o] = sigmoid, g = tanh of Wx x_t + b + Wh h_(t-1)
 ///   c_t = f c_(t-1) + i g;  h_t = o tanh(c_t);  y_t = Q [h_t forward ; h_t backward] + q
 ///
-/// All parameters lie in one array in the order E, then Wx, Wh, b of each direction, then Q, q; so do
-/// the gradient and Adam's two moments. Products with a token's embedding are made once a token, not
-/// once a step, because sequences are much longer in sum than the vocabulary.
-/// Reference: Hochreiter & Schmidhuber 1997 with Gers' forget gate; Kingma & Ba 2015.
+/// All parameters lie in one array in the order E, then Wx, Wh, b of each direction, then Q, q; so
+/// do the gradient and Adam's two moments. Products with a token's embedding are made once a token,
+/// not once a step, because sequences are much longer in sum than the vocabulary. Reference:
+/// Hochreiter & Schmidhuber 1997 with Gers' forget gate; Kingma & Ba 2015.
 template <class T>
 class Network {
  public:
@@ -50,8 +50,8 @@ class Network {
   virtual void forward(const int* tokens, int batch, T* outputs) = 0;
   /// Adds to gradient() what `d_outputs` [batch, T, K] gives for the last forward.
   virtual void backward(const T* d_outputs) = 0;
-  /// One step of one sequence, for writing it token by token: feeds `token` as step `t` (t = 0 starts
-  /// anew) and gives its outputs [K]. One-directional networks only.
+  /// One step of one sequence, for writing it token by token: feeds `token` as step `t` (t = 0
+  /// starts anew) and gives its outputs [K]. One-directional networks only.
   virtual void step(int t, int token, T* outputs) = 0;
   /// One Adam step against the gradient, number `count` (from 1); clears the gradient.
   virtual void adam(const AdamOptions& options, long count) = 0;

@@ -76,8 +76,8 @@ class EigenNetwork final : public Network<T> {
     auto dy = y_.leftCols(columns);  // y is no longer needed
     for (int b = 0; b < batch; ++b)
       for (int t = 0; t < steps; ++t)
-        dy.col(Eigen::Index{t} * batch + b) = Eigen::Map<const Vector>(
-            d_outputs + (b * steps + t) * shape_.outputs, shape_.outputs);
+        dy.col(Eigen::Index{t} * batch + b) =
+            Eigen::Map<const Vector>(d_outputs + (b * steps + t) * shape_.outputs, shape_.outputs);
 
     bias_out(gradient_) += dy.rowwise().sum();
     MatrixMap embedding = embeddings(theta_);
@@ -145,9 +145,7 @@ class EigenNetwork final : public Network<T> {
   }
 
   // Views into one flat array; the order is that of the class comment.
-  Eigen::Index per_direction() const {
-    return Eigen::Index{4} * h_ * (shape_.embedding + h_ + 1);
-  }
+  Eigen::Index per_direction() const { return Eigen::Index{4} * h_ * (shape_.embedding + h_ + 1); }
   Eigen::Index direction_start(int d) const {
     return Eigen::Index{shape_.embedding} * shape_.vocabulary + d * per_direction();
   }

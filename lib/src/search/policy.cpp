@@ -22,8 +22,8 @@ MutationPolicy<T>::MutationPolicy(const SearchSpace& space, int embedding, int h
     first_output_.push_back(outputs);
     outputs += layout_.kind_size(kind);
   }
-  network_ = make_network<T>({layout_.steps(), layout_.vocabulary(), embedding, hidden, outputs,
-                              bidirectional});
+  network_ = make_network<T>(
+      {layout_.steps(), layout_.vocabulary(), embedding, hidden, outputs, bidirectional});
 }
 
 template <class T>

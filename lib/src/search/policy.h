@@ -25,8 +25,8 @@ struct LogProbability {
   double entropy = 0;  ///< summed over the decisions taken, in nats
 };
 
-/// The paper's mutation controller (section 4.2, algorithm 2): the parent is encoded once; then, per
-/// block in order,
+/// The paper's mutation controller (section 4.2, algorithm 2): the parent is encoded once; then,
+/// per block in order,
 ///
 ///   router           softmax over the slots of w_r . H(slot) + b_r; sample the slot to change
 ///   input mutator    for an input slot: softmax over its sources k of w_i . [H(k) ; H(slot)] + b_i

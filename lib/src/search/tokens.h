@@ -7,13 +7,13 @@
 
 namespace renas::search {
 
-/// How a genome is laid out as a sequence for the controller's encoder: the begin steps (one for each
-/// input of the cell, in their order, and at least two), then for each block its slots and one
+/// How a genome is laid out as a sequence for the controller's encoder: the begin steps (one for
+/// each input of the cell, in their order, and at least two), then for each block its slots and one
 /// "output" token (the paper's A). The paper's space with five blocks has 2 + 25 steps.
 ///
 /// Embeddings: one table for each position in a block and kind of slot. Inputs are named by their
-/// source, so that "c-1" or block 2 means the same to every block; operator slots that offer the same
-/// list are of one kind.
+/// source, so that "c-1" or block 2 means the same to every block; operator slots that offer the
+/// same list are of one kind.
 class TokenLayout {
  public:
   explicit TokenLayout(const SearchSpace& space);

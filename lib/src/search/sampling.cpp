@@ -1,0 +1,169 @@
+#include "search/sampling.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "search/advantage.h"
+#include "search/policy.h"
+
+namespace renas::search {
+
+namespace {
+
+/// Keeps the best P of all that were told.
+class Sampling : public StrategyBase {
+ public:
+  Sampling(const SearchSpace& space, const StrategyOptions& options)
+      : StrategyBase(space, options), random_(options.seed, Purpose::kSearch) {}
+
+ protected:
+  virtual Genome draw() = 0;
+  virtual void learn(const Genome& /*genome*/, double /*fitness*/) {}
+
+  Flight propose() final {
+    Flight flight;
+    flight.candidate.genome = filter_.draw([&] { return draw(); });
+    return flight;
+  }
+
+  Told accept(const Flight& flight, double fitness) final {
+    Told told{.joined = true, .removed = std::nullopt};
+    learn(flight.candidate.genome, fitness);
+    if (members_.size() >= capacity()) {
+      const auto worst =
+          std::min_element(members_.begin(), members_.end(),
+                           [](const Member& a, const Member& b) { return a.fitness < b.fitness; });
+      if (worst->fitness >= fitness) return {};
+      told.removed = remove(static_cast<std::size_t>(worst - members_.begin()));
+    }
+    members_.push_back({flight.candidate.id, flight.candidate.genome, fitness});
+    return told;
+  }
+
+  void save_more(StateWriter& writer) const override { writer.random("sampling/random", random_); }
+  void load_more(const StateReader& reader) override { random_ = reader.random("sampling/random"); }
+
+  Random random_;
+};
+
+class RandomSearch final : public Sampling {
+ public:
+  using Sampling::Sampling;
+
+ private:
+  Genome draw() override { return random_genome(space(), random_); }
+};
+
+class Reinforce final : public Sampling {
+ public:
+  Reinforce(const SearchSpace& space, const StrategyOptions& options)
+      : Sampling(space, options),
+        options_(controller_options(options)),
+        layout_(space),
+        advantage_(options_) {
+    // Outputs: the choices of every kind of operator slot, then the sources of input slots.
+    int outputs = 0;
+    for (int kind = 0; kind < layout_.kinds(); ++kind) {
+      first_output_.push_back(outputs);
+      outputs += layout_.kind_size(kind);
+    }
+    first_output_.push_back(outputs);
+    outputs += layout_.sources();
+    network_ = make_network<float>({space.slot_count(), layout_.vocabulary(), options_.embedding,
+                                    options_.hidden, outputs, false});
+    Random initial(options.seed, Purpose::kController);
+    initialize(*network_, options_.initial_sd, initial);
+    logits_.resize(static_cast<std::size_t>(outputs));
+  }
+
+ private:
+  /// Output number that stands for `choice` of `slot`.
+  int output(int slot, int choice) const {
+    const int kind = layout_.kind(slot) < 0 ? layout_.kinds() : layout_.kind(slot);
+    return first_output_[static_cast<std::size_t>(kind)] + layout_.value(slot, choice);
+  }
+  void decide(int slot, const float* logits) {
+    const int count = static_cast<int>(space().slot(slot).choices.size());
+    decision_.clear();
+    for (int c = 0; c < count; ++c) decision_.add(logits[output(slot, c)]);
+    decision_.finish();
+  }
+
+  Genome draw() override {
+    Genome genome;
+    int token = layout_.begin_token(0);
+    for (int slot = 0; slot < space().slot_count(); ++slot) {
+      network_->step(slot, token, logits_.data());
+      decide(slot, logits_.data());
+      genome.push_back(decision_.sample(random_));
+      token = layout_.token(slot, genome.back());
+    }
+    return genome;
+  }
+
+  void learn(const Genome& genome, double fitness) override {
+    advantage_.add(fitness);
+    const int slots = space().slot_count();
+    const int outputs = network_->shape().outputs;
+    std::vector<int> tokens{layout_.begin_token(0)};
+    for (int slot = 0; slot + 1 < slots; ++slot)
+      tokens.push_back(layout_.token(slot, genome[static_cast<std::size_t>(slot)]));
+    std::vector<float> y(static_cast<std::size_t>(slots * outputs));
+    std::vector<float> dy(y.size());
+    network_->forward(tokens.data(), 1, y.data());
+    const float weight = static_cast<float>(-advantage_.of(fitness));
+    const float entropy = static_cast<float>(-options_.entropy);
+    for (int slot = 0; slot < slots; ++slot) {
+      decide(slot, y.data() + slot * outputs);
+      for (int c = 0; c < decision_.size(); ++c)
+        dy[static_cast<std::size_t>(slot * outputs + output(slot, c))] =
+            decision_.gradient(c, genome[static_cast<std::size_t>(slot)], weight, entropy);
+    }
+    network_->backward(dy.data());
+    network_->adam({.learning_rate = options_.learning_rate}, ++steps_);
+  }
+
+  void save_more(StateWriter& writer) const override {
+    Sampling::save_more(writer);
+    advantage_.save(writer);
+    writer.put("controller/steps", std::vector<int64_t>{steps_});
+    writer.floats("controller/parameters", network_->parameters());
+    writer.floats("controller/first_moment", network_->first_moment());
+    writer.floats("controller/second_moment", network_->second_moment());
+  }
+
+  void load_more(const StateReader& reader) override {
+    const std::size_t size = network_->parameters().size();
+    const auto& parameters = reader.floats("controller/parameters", size);
+    const auto& first = reader.floats("controller/first_moment", size);
+    const auto& second = reader.floats("controller/second_moment", size);
+    steps_ = static_cast<long>(reader.ints("controller/steps", 1)[0]);
+    advantage_.load(reader);
+    Sampling::load_more(reader);
+    std::copy(parameters.begin(), parameters.end(), network_->parameters().begin());
+    std::copy(first.begin(), first.end(), network_->first_moment().begin());
+    std::copy(second.begin(), second.end(), network_->second_moment().begin());
+    network_->changed();
+  }
+
+  ControllerOptions options_;
+  TokenLayout layout_;
+  AdvantageRule advantage_;
+  std::vector<int> first_output_;
+  std::unique_ptr<Network<float>> network_;
+  Decision<float> decision_;
+  std::vector<float> logits_;
+  long steps_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_random(const SearchSpace& space, const StrategyOptions& options) {
+  return std::make_unique<RandomSearch>(space, options);
+}
+
+std::unique_ptr<Strategy> make_reinforce(const SearchSpace& space, const StrategyOptions& options) {
+  return std::make_unique<Reinforce>(space, options);
+}
+
+}  // namespace renas::search

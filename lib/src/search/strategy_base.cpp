@@ -1,0 +1,221 @@
+#include "search/strategy_base.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "renas/error.h"
+
+namespace renas {
+
+const char* to_string(Status status) {
+  switch (status) {
+    case Status::kOk:
+      return "ok";
+    case Status::kDiverged:
+      return "diverged";
+    case Status::kOutOfMemory:
+      return "out-of-memory";
+    case Status::kLost:
+      break;
+  }
+  return "lost";
+}
+
+namespace search {
+
+namespace {
+
+/// All that makes two search spaces the same to a strategy.
+std::string describe(const SearchSpace& space) {
+  std::string text = space.name();
+  for (const std::string& input : space.cell_inputs()) text += " " + input;
+  for (const Block& block : space.blocks()) {
+    text += ",";
+    for (const Slot& slot : block.slots) {
+      text += slot.kind == Slot::Kind::kInput ? "<" : "*";
+      for (const std::string& choice : slot.choices) text += choice + "|";
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+StrategyBase::StrategyBase(const SearchSpace& space, const StrategyOptions& options)
+    : filter_(space, options), space_(space), options_(options), fingerprint_(describe(space)) {}
+
+Candidate StrategyBase::ask() {
+  Flight flight = propose();
+  flight.candidate.id = next_id_++;
+  filter_.remember(flight.candidate.genome);
+  return flights_.emplace(flight.candidate.id, std::move(flight)).first->second.candidate;
+}
+
+Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
+  const auto found = flights_.find(id);
+  if (found == flights_.end()) {
+    throw InvalidInput(
+        id >= next_id_
+            ? fmt::format("tell: candidate {} was never asked; {} were asked so far", id, next_id_)
+            : fmt::format("tell: candidate {} was told before; each is told once", id));
+  }
+  if (outcome.status == Status::kOk && !(outcome.fitness >= 0 && outcome.fitness <= 1)) {
+    throw InvalidInput(
+        fmt::format("tell: fitness of candidate {} is {}; expected an accuracy in [0, 1]", id,
+                    outcome.fitness));
+  }
+  Flight flight = std::move(found->second);
+  flights_.erase(found);
+  if (outcome.status != Status::kOk) {
+    ++failed_;
+    return {};
+  }
+  ++succeeded_;
+  if (!best_ || outcome.fitness > best_->fitness)
+    best_ = Member{id, flight.candidate.genome, outcome.fitness};
+  return accept(flight, outcome.fitness);
+}
+
+std::vector<Candidate> StrategyBase::in_flight() const {
+  std::vector<Candidate> candidates;
+  for (const auto& [id, flight] : flights_) candidates.push_back(flight.candidate);
+  return candidates;
+}
+
+bool StrategyBase::keeps(uint64_t id) const {
+  return find(id).has_value() ||
+         std::any_of(flights_.begin(), flights_.end(),
+                     [&](const auto& entry) { return entry.second.candidate.parent == id; });
+}
+
+SearchCounts StrategyBase::counts() const {
+  return {next_id_,
+          succeeded_,
+          failed_,
+          filter_.repeats_asked,
+          filter_.redrawn_limits,
+          filter_.redrawn_repeats};
+}
+
+std::optional<std::size_t> StrategyBase::find(uint64_t id) const {
+  for (std::size_t i = 0; i < members_.size(); ++i)
+    if (members_[i].id == id) return i;
+  return std::nullopt;
+}
+
+uint64_t StrategyBase::remove(std::size_t index) {
+  const uint64_t id = members_[index].id;
+  members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(index));
+  return id;
+}
+
+State StrategyBase::save() const {
+  State state;
+  StateWriter writer(state);
+  writer.text("strategy", options_.name);
+  writer.text("space", fingerprint_);
+  writer.put("counts/told", std::vector<uint64_t>{next_id_, succeeded_, failed_});
+  filter_.save(writer);
+
+  std::vector<Member> members = members_;
+  if (best_) members.push_back(*best_);  // last of all, where there is one
+  std::vector<uint64_t> ids;
+  std::vector<double> fitness;
+  std::vector<Genome> genomes;
+  for (const Member& member : members) {
+    ids.push_back(member.id);
+    fitness.push_back(member.fitness);
+    genomes.push_back(member.genome);
+  }
+  writer.put("members/has_best", std::vector<int64_t>{best_ ? 1 : 0});
+  writer.put("members/id", ids);
+  writer.put("members/fitness", fitness);
+  writer.genomes("members/genome", genomes);
+
+  ids.clear();
+  genomes.clear();
+  std::vector<int64_t> parents;
+  std::vector<int64_t> worst;
+  std::vector<double> probabilities;
+  std::vector<std::vector<Mutation>> mutations;
+  for (const auto& [id, flight] : flights_) {
+    ids.push_back(id);
+    genomes.push_back(flight.candidate.genome);
+    parents.push_back(flight.candidate.parent ? static_cast<int64_t>(*flight.candidate.parent)
+                                              : -1);
+    worst.push_back(flight.worst ? static_cast<int64_t>(*flight.worst) : -1);
+    probabilities.push_back(flight.log_probability);
+    probabilities.push_back(flight.entropy);
+    mutations.push_back(flight.candidate.mutations);
+  }
+  writer.put("flights/id", ids);
+  writer.put("flights/parent", parents);
+  writer.put("flights/worst", worst);
+  writer.put("flights/log_probability", probabilities);
+  writer.genomes("flights/genome", genomes);
+  writer.mutations("flights", mutations);
+  save_more(writer);
+  return state;
+}
+
+void StrategyBase::load(const State& state) {
+  const State before = save();
+  try {
+    load_all(state);
+  } catch (...) {
+    load_all(before);
+    throw;
+  }
+}
+
+void StrategyBase::load_all(const State& state) {
+  const StateReader reader(state);
+  if (const std::string name = reader.text("strategy"); name != options_.name)
+    throw InvalidInput(
+        fmt::format("search state: it is of strategy '{}', this is '{}'", name, options_.name));
+  if (reader.text("space") != fingerprint_)
+    throw InvalidInput(fmt::format(
+        "search state: it is of another search space than this one, '{}'", space_.name()));
+  const auto& told = reader.words("counts/told", 3);
+  next_id_ = told[0];
+  succeeded_ = told[1];
+  failed_ = told[2];
+  filter_.load(reader);
+
+  const auto& ids = reader.words("members/id");
+  const auto& fitness = reader.doubles("members/fitness", ids.size());
+  const auto genomes = reader.genomes("members/genome", space_, ids.size());
+  members_.clear();
+  for (std::size_t i = 0; i < ids.size(); ++i) members_.push_back({ids[i], genomes[i], fitness[i]});
+  best_.reset();
+  if (reader.ints("members/has_best", 1)[0] != 0) {
+    if (members_.empty()) throw InvalidInput("search state: array 'members/id' lacks the best");
+    best_ = members_.back();
+    members_.pop_back();
+  }
+
+  const auto& flight_ids = reader.words("flights/id");
+  const std::size_t count = flight_ids.size();
+  const auto& parents = reader.ints("flights/parent", count);
+  const auto& worst = reader.ints("flights/worst", count);
+  const auto& probabilities = reader.doubles("flights/log_probability", 2 * count);
+  const auto flight_genomes = reader.genomes("flights/genome", space_, count);
+  auto mutations = reader.mutations("flights", space_, count);
+  flights_.clear();
+  for (std::size_t i = 0; i < count; ++i) {
+    Flight flight;
+    flight.candidate.id = flight_ids[i];
+    flight.candidate.genome = flight_genomes[i];
+    if (parents[i] >= 0) flight.candidate.parent = static_cast<uint64_t>(parents[i]);
+    flight.candidate.mutations = std::move(mutations[i]);
+    if (worst[i] >= 0) flight.worst = static_cast<uint64_t>(worst[i]);
+    flight.log_probability = probabilities[2 * i];
+    flight.entropy = probabilities[2 * i + 1];
+    flights_.emplace(flight_ids[i], std::move(flight));
+  }
+  load_more(reader);
+}
+
+}  // namespace search
+}  // namespace renas

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "renas/strategy.h"
+#include "search/filter.h"
+#include "search/state_io.h"
+
+namespace renas::search {
+
+/// A candidate with what its strategy must remember until it is told.
+struct Flight {
+  Candidate candidate;
+  std::optional<uint64_t> worst;  ///< who leaves when it joins
+  double log_probability = 0;     ///< of the actions that made it, when they were taken
+  double entropy = 0;             ///< of the decisions, in nats
+};
+
+/// What all strategies share: ids, what is in flight, the best, the counts, and their state.
+class StrategyBase : public Strategy {
+ public:
+  StrategyBase(const SearchSpace& space, const StrategyOptions& options);
+
+  const SearchSpace& space() const final { return space_; }
+  Candidate ask() final;
+  Told tell(uint64_t id, const Outcome& outcome) final;
+  const std::vector<Member>& population() const final { return members_; }
+  std::vector<Candidate> in_flight() const final;
+  bool keeps(uint64_t id) const final;
+  std::optional<Member> best() const final { return best_; }
+  SearchCounts counts() const final;
+  State save() const final;
+  void load(const State& state) final;
+
+ protected:
+  /// A new candidate, all but its id.
+  virtual Flight propose() = 0;
+  /// `flight` was trained: lets it join or not, and learns from it.
+  virtual Told accept(const Flight& flight, double fitness) = 0;
+  virtual void save_more(StateWriter& writer) const = 0;
+  virtual void load_more(const StateReader& reader) = 0;
+
+  const StrategyOptions& options() const { return options_; }
+  std::size_t capacity() const { return static_cast<std::size_t>(options_.population); }
+  /// Index of a member by id; none where it has left.
+  std::optional<std::size_t> find(uint64_t id) const;
+  uint64_t remove(std::size_t index);
+
+  std::vector<Member> members_;  ///< oldest first
+  std::map<uint64_t, Flight> flights_;
+  Filter filter_;
+
+ private:
+  void load_all(const State& state);
+
+  SearchSpace space_;
+  StrategyOptions options_;
+  std::string fingerprint_;
+  uint64_t next_id_ = 0;
+  uint64_t succeeded_ = 0;
+  uint64_t failed_ = 0;
+  std::optional<Member> best_;
+};
+
+}  // namespace renas::search

@@ -1,0 +1,384 @@
+#include "renas/strategy.h"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <set>
+
+#include "renas/error.h"
+
+using renas::Candidate;
+using renas::Genome;
+using renas::InvalidInput;
+using renas::make_strategy;
+using renas::Outcome;
+using renas::Random;
+using renas::SearchSpace;
+using renas::Status;
+using renas::Strategy;
+using renas::StrategyOptions;
+
+namespace {
+
+/// The share of slots that hold their last choice.
+double fitness_of(const SearchSpace& space, const Genome& genome) {
+  double sum = 0;
+  for (int i = 0; i < space.slot_count(); ++i)
+    sum += genome[static_cast<std::size_t>(i)] + 1 == static_cast<int>(space.slot(i).choices.size())
+               ? 1
+               : 0;
+  return sum / space.slot_count();
+}
+
+StrategyOptions options_of(const std::string& name, const std::string& controller = "default") {
+  StrategyOptions options;
+  options.name = name;
+  options.controller = controller;
+  options.seed = 3;
+  return options;
+}
+
+/// Several candidates out at once, told in an order of their own, some failing or never told.
+class Driver {
+ public:
+  Driver(Strategy& strategy, uint64_t seed) : strategy_(strategy), random_(seed) {}
+
+  std::vector<Candidate> run(int steps) {
+    std::vector<Candidate> asked;
+    for (int i = 0; i < steps; ++i) {
+      while (out_.size() < 7) {
+        asked.push_back(strategy_.ask());
+        out_.push_back(asked.back());
+      }
+      const std::size_t k = random_.below(out_.size());
+      const Candidate candidate = out_[k];
+      out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(k));
+      const double u = random_.uniform();
+      if (u < 0.1) {
+        strategy_.tell(candidate.id, {Status::kDiverged, 0});
+      } else {
+        strategy_.tell(candidate.id,
+                       {Status::kOk, fitness_of(strategy_.space(), candidate.genome)});
+      }
+    }
+    return asked;
+  }
+  Driver on(Strategy& other) const {
+    Driver copy(other, 0);
+    copy.random_ = Random(random_.state());
+    copy.out_ = out_;
+    return copy;
+  }
+
+ private:
+  Strategy& strategy_;
+  Random random_;
+  std::vector<Candidate> out_;
+};
+
+std::vector<StrategyOptions> all_options() {
+  std::vector<StrategyOptions> all;
+  for (const std::string& name : renas::strategy_names()) all.push_back(options_of(name));
+  all.push_back(options_of("renas", "paper"));
+  all.push_back(options_of("renas"));
+  all.back().critic = 5;
+  all.back().redraw_repeats = 20;
+  all.push_back(options_of("evolution"));
+  all.back().changes_per_child = {3, 2, 1};
+  return all;
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const InvalidInput& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(strategies)
+
+BOOST_AUTO_TEST_CASE(saving_and_loading_goes_on_as_if_never_stopped) {
+  for (const StrategyOptions& options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name << " " << options.controller) {
+      const SearchSpace space = SearchSpace::renas(3);
+      const auto whole = make_strategy(space, options);
+      Driver driver(*whole, 9);
+      driver.run(45);
+      const renas::State state = whole->save();
+
+      const auto resumed = make_strategy(space, options);
+      resumed->load(state);
+      BOOST_TEST((resumed->save() == state));
+      BOOST_TEST((resumed->in_flight() == whole->in_flight()));
+      BOOST_TEST(resumed->in_flight().size() == 6u);
+      Driver other = driver.on(*resumed);
+      BOOST_TEST((driver.run(60) == other.run(60)));
+      BOOST_TEST((whole->population() == resumed->population()));
+      BOOST_TEST((whole->best() == resumed->best()));
+      BOOST_TEST((whole->save() == resumed->save()));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(equal_seeds_give_equal_runs_and_different_seeds_do_not) {
+  for (StrategyOptions options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name) {
+      const SearchSpace space = SearchSpace::nas_bench_201();
+      const auto one = make_strategy(space, options);
+      const auto two = make_strategy(space, options);
+      options.seed = 4;
+      const auto three = make_strategy(space, options);
+      const auto asked = Driver(*one, 1).run(60);
+      BOOST_TEST((asked == Driver(*two, 1).run(60)));
+      BOOST_TEST((asked != Driver(*three, 1).run(60)));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(candidates_are_what_their_mutations_say) {
+  for (const StrategyOptions& options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name) {
+      const SearchSpace space = SearchSpace::renas(4);
+      const auto strategy = make_strategy(space, options);
+      std::map<uint64_t, Genome> genomes;
+      std::set<uint64_t> alive;
+      int children = 0;
+      for (int i = 0; i < 120; ++i) {
+        const Candidate candidate = strategy->ask();
+        BOOST_TEST(candidate.id == static_cast<uint64_t>(i));
+        renas::check_genome(space, candidate.genome);
+        genomes[candidate.id] = candidate.genome;
+        if (candidate.parent) {
+          ++children;
+          BOOST_TEST(alive.contains(*candidate.parent));
+          BOOST_TEST(strategy->keeps(*candidate.parent));
+          for (const renas::Mutation& m : candidate.mutations)
+            BOOST_TEST(genomes[*candidate.parent][static_cast<std::size_t>(m.slot)] == m.from);
+          BOOST_TEST(
+              (renas::apply(genomes[*candidate.parent], candidate.mutations) == candidate.genome));
+        }
+        const renas::Told told =
+            strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
+        if (told.joined) alive.insert(candidate.id);
+        if (told.removed) BOOST_TEST(alive.erase(*told.removed) == 1u);
+        std::set<uint64_t> population;
+        for (const auto& member : strategy->population()) population.insert(member.id);
+        BOOST_TEST((population == alive));
+        BOOST_TEST(alive.size() == std::min<std::size_t>(20, static_cast<std::size_t>(i) + 1));
+      }
+      const bool evolves = options.name != "random" && options.name != "reinforce";
+      BOOST_TEST(children == (evolves ? 100 : 0));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_at_a_time_the_worst_of_the_draw_leaves_and_the_oldest_in_regularized) {
+  const SearchSpace space = SearchSpace::renas(5);
+  StrategyOptions options = options_of("evolution");
+  options.sample = options.population;  // every draw is the whole population
+  const auto evolution = make_strategy(space, options);
+  options.name = "regularized";
+  const auto regularized = make_strategy(space, options);
+  for (int i = 0; i < 100; ++i) {
+    for (Strategy* strategy : {evolution.get(), regularized.get()}) {
+      const auto before = strategy->population();
+      const Candidate candidate = strategy->ask();
+      const auto told =
+          strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
+      if (!candidate.parent) continue;
+      const auto less = [](const renas::Member& a, const renas::Member& b) {
+        return a.fitness < b.fitness;
+      };
+      const auto best = std::max_element(before.begin(), before.end(), less);
+      const auto worst = std::min_element(before.begin(), before.end(), less);
+      const auto parent = std::find_if(before.begin(), before.end(), [&](const auto& member) {
+        return member.id == *candidate.parent;
+      });
+      BOOST_TEST(parent->fitness == best->fitness);
+      const auto left = std::find_if(before.begin(), before.end(), [&](const auto& member) {
+        return member.id == *told.removed;
+      });
+      if (strategy == regularized.get())
+        BOOST_TEST((told.removed == before.front().id));
+      else
+        BOOST_TEST(left->fitness == worst->fitness);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_changes_no_population_and_counts_as_done) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const StrategyOptions& options : all_options()) {
+    const auto strategy = make_strategy(space, options);
+    Driver(*strategy, 2).run(50);
+    const auto before = strategy->population();
+    const auto counts = strategy->counts();
+    for (const Status status : {Status::kDiverged, Status::kOutOfMemory, Status::kLost}) {
+      const Candidate candidate = strategy->ask();
+      const auto told = strategy->tell(candidate.id, {status, 0.5});
+      BOOST_TEST(!told.joined);
+      BOOST_TEST(!told.removed.has_value());
+    }
+    BOOST_TEST((strategy->population() == before));
+    BOOST_TEST(strategy->counts().failed == counts.failed + 3);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_parent_is_kept_while_its_child_is_out_even_after_it_left) {
+  const SearchSpace space = SearchSpace::renas(3);
+  const auto strategy = make_strategy(space, options_of("regularized"));
+  Driver(*strategy, 2).run(60);
+  const Candidate slow = strategy->ask();
+  BOOST_REQUIRE(slow.parent.has_value());
+  const auto lives = [&] {
+    const auto& members = strategy->population();
+    return std::any_of(members.begin(), members.end(),
+                       [&](const auto& member) { return member.id == *slow.parent; });
+  };
+  for (int i = 0; i < 60; ++i) {
+    const Candidate quick = strategy->ask();
+    strategy->tell(quick.id, {Status::kOk, fitness_of(space, quick.genome)});
+  }
+  BOOST_TEST(!lives());
+  BOOST_TEST(strategy->keeps(*slow.parent));
+  strategy->tell(slow.id, {Status::kLost, 0});
+  BOOST_TEST((!strategy->keeps(*slow.parent) ||
+              std::any_of(strategy->in_flight().begin(), strategy->in_flight().end(),
+                          [&](const auto& c) { return c.parent == slow.parent; })));
+}
+
+BOOST_AUTO_TEST_CASE(more_candidates_than_the_population_may_be_out_before_the_first_tell) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const StrategyOptions& options : all_options()) {
+    const auto strategy = make_strategy(space, options);
+    std::vector<Candidate> out;
+    for (int i = 0; i < 50; ++i) out.push_back(strategy->ask());
+    for (const Candidate& candidate : out) {
+      BOOST_TEST(!candidate.parent.has_value());
+      strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
+    }
+    BOOST_TEST(strategy->population().size() == 20u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(misuse_is_named_and_changes_nothing) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const StrategyOptions& options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name) {
+      const auto strategy = make_strategy(space, options);
+      Driver(*strategy, 2).run(50);
+      const Candidate out = strategy->ask();
+      const renas::State state = strategy->save();
+      const auto tell = [&](uint64_t id, double fitness) {
+        return message_of([&] { strategy->tell(id, {Status::kOk, fitness}); });
+      };
+      BOOST_TEST(holds(tell(999, 0.5), "candidate 999 was never asked"));
+      BOOST_TEST(holds(tell(out.id, std::numeric_limits<double>::quiet_NaN()), "is nan"));
+      BOOST_TEST(holds(tell(out.id, 1.5), "is 1.5; expected an accuracy in [0, 1]"));
+      BOOST_TEST(holds(tell(out.id, -0.1), "is -0.1"));
+      BOOST_TEST((strategy->save() == state));
+      strategy->tell(out.id, {Status::kOk, 0.5});
+      const renas::State after = strategy->save();
+      BOOST_TEST(holds(tell(out.id, 0.5), "was told before"));
+      BOOST_TEST((strategy->save() == after));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_state_is_refused_and_changes_nothing) {
+  const SearchSpace space = SearchSpace::renas(3);
+  const auto strategy = make_strategy(space, options_of("renas"));
+  Driver(*strategy, 2).run(50);
+  const renas::State good = strategy->save();
+  const auto load = [&](const renas::State& state) {
+    return message_of([&] { strategy->load(state); });
+  };
+  const auto other = make_strategy(space, options_of("evolution"));
+  BOOST_TEST(holds(load(other->save()), "of strategy 'evolution', this is 'renas'"));
+  const auto elsewhere = make_strategy(SearchSpace::renas(4), options_of("renas"));
+  BOOST_TEST(holds(load(elsewhere->save()), "another search space"));
+  const auto larger = make_strategy(space, options_of("renas", "paper"));
+  BOOST_TEST(holds(load(larger->save()), "'controller/parameters' should hold"));
+  for (const auto& [name, array] : good) {
+    renas::State broken = good;
+    broken.erase(name);
+    BOOST_TEST(holds(load(broken), "'" + name + "' is missing"), name);
+    broken[name] = std::vector<float>{1, 2, 3, 4, 5, 6, 7};
+    BOOST_TEST(holds(load(broken), "'" + name + "'"), name);
+  }
+  BOOST_TEST((strategy->save() == good));
+}
+
+BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
+  const SearchSpace space = SearchSpace::renas(3);
+  const auto with = [&](const std::function<void(StrategyOptions&)>& change) {
+    StrategyOptions options;
+    change(options);
+    return message_of([&] { make_strategy(space, options); });
+  };
+  BOOST_TEST(holds(with([](auto& o) { o.sample = 21; }),
+                   "21 members cannot be drawn from a population of 20"));
+  BOOST_TEST(holds(with([](auto& o) { o.sample = 0; }), "sample: expected at least 1, got 0"));
+  BOOST_TEST(holds(with([](auto& o) { o.population = 1; }), "population"));
+  BOOST_TEST(holds(with([](auto& o) { o.name = "annealing"; }), "got 'annealing'"));
+  BOOST_TEST(holds(with([](auto& o) { o.controller = "best"; }), "got 'best'"));
+  BOOST_TEST(holds(with([](auto& o) { o.baseline = "mean"; }), "got 'mean'"));
+  BOOST_TEST(holds(with([](auto& o) { o.critic = -2; }), "critic"));
+  BOOST_TEST(holds(with([](auto& o) { o.changes_per_child = {1}; }), "only strategy 'evolution'"));
+}
+
+BOOST_AUTO_TEST_CASE(limits_and_repeats_are_redrawn_and_counted) {
+  const SearchSpace space = SearchSpace::nas_bench_201();
+  for (StrategyOptions options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name) {
+      options.redraw_repeats = 0;
+      options.admits = [](const Genome& genome) { return genome[0] != 3; };
+      const auto limited = make_strategy(space, options);
+      for (const Candidate& candidate : Driver(*limited, 1).run(100))
+        BOOST_TEST(candidate.genome[0] != 3);
+      BOOST_TEST(limited->counts().redrawn_limits > 0u);
+      options.admits = nullptr;
+      options.redraw_repeats = 50;
+      const auto fresh = make_strategy(SearchSpace::renas(1, {"sep3x3", "identity"}), options);
+      const auto asked = Driver(*fresh, 1).run(9);  // of 10 different networks
+      BOOST_TEST(asked.size() == 15u);
+      BOOST_TEST(fresh->counts().redrawn_repeats > 0u);
+      options.admits = [](const Genome&) { return false; };
+      const auto impossible = make_strategy(space, options);
+      BOOST_TEST(holds(message_of([&] { impossible->ask(); }), "refused 10000 candidates"));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_controller_learns_what_chance_does_not) {
+  // Children of the trained controller are better than those of one that never learns.
+  const SearchSpace space = SearchSpace::renas(5);
+  for (const std::string controller : {"paper", "default"}) {
+    double fitness[2] = {0, 0};
+    for (uint64_t seed = 0; seed < 3; ++seed) {
+      for (int learns = 0; learns < 2; ++learns) {
+        StrategyOptions options = options_of(learns ? "renas" : "renas-frozen", controller);
+        options.seed = seed;
+        const auto strategy = make_strategy(space, options);
+        for (int i = 0; i < 600; ++i) {
+          const Candidate candidate = strategy->ask();
+          const double f = 0.3 + 0.6 * fitness_of(space, candidate.genome);
+          strategy->tell(candidate.id, {Status::kOk, f});
+          if (i >= 500) fitness[learns] += f / 300;
+        }
+      }
+    }
+    BOOST_TEST(fitness[1] > fitness[0] + 0.05, controller);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
