@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "renas/backend.h"
+#include "renas/loader.h"
+#include "renas/tensor.h"
+
+namespace renas {
+
+/// How a network is trained: SGD with momentum on cross-entropy.
+struct Recipe {
+  int epochs = 1;
+  /// At the start, by parameter group (ProgramOptions::parameter_groups).
+  std::vector<double> learning_rates = {0.05};
+  /// Lengths in epochs of cosine cycles, each from the full rate down to 0 (SGDR, Loshchilov and
+  /// Hutter 2017); the last is repeated while epochs remain. Empty: the rate is constant.
+  std::vector<int> cosine_cycles = {};
+  double momentum = 0.9;
+  double weight_decay = 3e-4;
+  /// Dropping of paths grows linearly from 0 to its full probability over the training, as NASNet's
+  /// does; false: full from the start.
+  bool drop_path_grows = true;
+};
+
+/// The factor of every learning rate at `step` of a training of `epochs` x `steps_per_epoch`.
+double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch);
+
+struct EpochMetrics {
+  double loss = 0;      ///< mean over pictures of the main head's cross-entropy, in nats
+  double accuracy = 0;  ///< of the training pictures as they were trained on, in [0, 1]
+};
+
+/// Where a training stands between two epochs: all that is needed to go on exactly. Orders,
+/// augmentations and masks are functions of (seed, epoch, picture) and (seed, step, element).
+struct TrainingState {
+  uint64_t seed = 0;
+  int epoch = 0;  ///< epochs done
+  std::vector<EpochMetrics> history;
+};
+
+struct TrainingHooks {
+  /// Asked after every step; true ends the training where it is (TrainingEnd::kStopped).
+  std::function<bool()> stop;
+  /// Told after every step: pictures in it.
+  std::function<void(int pictures)> on_step;
+  /// Told after every epoch; the program holds the weights and momenta of that moment.
+  std::function<void(const TrainingState&)> on_epoch;
+};
+
+enum class TrainingEnd {
+  kDone,
+  kStopped,   ///< a hook asked for it; weights are of the middle of an epoch
+  kDiverged,  ///< the loss is not a finite number
+};
+
+/// Trains from state.epoch to recipe.epochs. `loader` must have been made with state.seed.
+TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, TrainingState& state,
+                  const TrainingHooks& hooks = {});
+
+struct Score {
+  double accuracy = 0;  ///< in [0, 1]
+  int64_t correct = 0;
+  int64_t count = 0;
+};
+
+/// Accuracy over one epoch of `loader` (which must not augment), by running statistics.
+Score score(Program& program, Loader& loader, int classes,
+            const std::function<bool()>& stop = nullptr);
+
+}  // namespace renas

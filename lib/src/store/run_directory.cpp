@@ -1,0 +1,223 @@
+#include "renas/run_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "core/files.h"
+#include "core/hdf5.h"
+#include "renas/error.h"
+
+namespace fs = std::filesystem;
+
+namespace renas {
+
+namespace {
+
+/// Closes a POSIX file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail(const std::string& path, const char* what) {
+  throw IoError(fmt::format("{}: cannot {}: {}", path, what, errno_text(errno)));
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  PendingFile pending(path);
+  std::ofstream out(pending.partial(), std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) fail(path, "write");
+  pending.commit();
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail(path, "open");
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void make_folder(const std::string& path) {
+  std::error_code failure;
+  fs::create_directories(path, failure);
+  if (failure) {
+    throw IoError(fmt::format("{}: cannot make the folder: {}", path, failure.message()));
+  }
+}
+
+std::string history_file(const std::string& run) { return run + "/history.jsonl"; }
+std::string snapshot_file(const std::string& run) { return run + "/search.h5"; }
+std::string options_file(const std::string& run) { return run + "/options.toml"; }
+
+}  // namespace
+
+RunDirectory RunDirectory::create(const std::string& path, const std::string& options) {
+  std::error_code failure;
+  if (fs::exists(path, failure) && !fs::is_empty(path, failure)) {
+    throw InvalidInput(fmt::format(
+        "{}: exists and is not empty. Name a new folder, or go on with that run by --resume.",
+        path));
+  }
+  for (const char* folder : {"", "/weights", "/retrain"}) make_folder(path + folder);
+  // The options come last: a folder that has them is a run.
+  write_text(history_file(path), "");
+  write_text(options_file(path), options);
+  return RunDirectory(path);
+}
+
+RunDirectory RunDirectory::open(const std::string& path) {
+  std::error_code failure;
+  if (!fs::exists(options_file(path), failure)) {
+    throw InvalidInput(fmt::format(
+        "{}: is not a run: expected options.toml in it, which renas-search writes first", path));
+  }
+  return RunDirectory(path);
+}
+
+std::string RunDirectory::options() const { return read_text(options_file(path_)); }
+
+std::vector<HistoryEntry> RunDirectory::history() const {
+  const std::string text = read_text(history_file(path_));
+  std::vector<HistoryEntry> entries;
+  std::size_t from = 0;
+  for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', from)) {
+    try {
+      entries.push_back(parse_history_line(text.substr(from, end - from)));
+    } catch (const InvalidInput& e) {
+      throw IoError(
+          fmt::format("{}:{}: {}", history_file(path_), entries.size() + 1, e.what()));
+    }
+    from = end + 1;
+  }
+  return entries;
+}
+
+void RunDirectory::repair_history() const {
+  const std::string path = history_file(path_);
+  const std::string text = read_text(path);
+  const std::size_t last = text.rfind('\n');
+  const std::size_t complete = last == std::string::npos ? 0 : last + 1;
+  if (complete != text.size() && ::truncate(path.c_str(), static_cast<off_t>(complete)) != 0) {
+    fail(path, "cut off an incomplete last line");
+  }
+}
+
+void RunDirectory::append(const HistoryEntry& entry) const {
+  const std::string path = history_file(path_);
+  const std::string line = to_json(entry) + "\n";
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (file.get() < 0) fail(path, "open");
+  struct stat before {};
+  if (::fstat(file.get(), &before) != 0) fail(path, "look at");
+  const ssize_t written = ::write(file.get(), line.data(), line.size());
+  if (written == static_cast<ssize_t>(line.size()) && ::fsync(file.get()) == 0) return;
+  const int reason = written >= 0 && written < static_cast<ssize_t>(line.size()) ? ENOSPC : errno;
+  // What is there of the line is no line; a reader would leave it out, a writer must not go on it.
+  if (::ftruncate(file.get(), before.st_size) != 0) fail(path, "take back half a line");
+  errno = reason;
+  fail(path, "append");
+}
+
+void RunDirectory::save_snapshot(const Snapshot& snapshot) const {
+  const h5::Guard guard;
+  PendingFile pending(snapshot_file(path_));
+  h5::File file = h5::create_file(pending.partial());
+  h5::write_attribute(file, "format", std::string("renas-search"));
+  h5::write_attribute<int32_t>(file, "format_version", kRunFormat);
+  h5::write_attribute<uint64_t>(file, "journal_lines", snapshot.journal_lines);
+  for (const auto& [name, array] : snapshot.strategy) {
+    std::visit([&file, &path = name](const auto& values) { h5::write(file, path, values); }, array);
+  }
+  h5::close_file(std::move(file));
+  pending.commit();
+}
+
+namespace {
+
+/// Reads every data set below `group` into `state`, under names with slashes.
+void read_state(hid_t group, const std::string& prefix, State& state) {
+  for (const std::string& name : h5::children(group)) {
+    H5O_info_t info;
+    if (H5Oget_info_by_name(group, name.c_str(), &info, H5P_DEFAULT) < 0) {
+      h5::fail(group, "look at '" + name + "'");
+    }
+    const std::string path = prefix + name;
+    if (info.type == H5O_TYPE_GROUP) {
+      read_state(h5::open_group(group, name), path + "/", state);
+      continue;
+    }
+    const h5::Dataset dataset = h5::open_dataset(group, name);
+    const h5::Type type(H5Dget_type(dataset));
+    if (H5Tget_class(type) == H5T_FLOAT) {
+      if (H5Tget_size(type) == sizeof(float)) {
+        state[path] = h5::read<float>(group, name);
+      } else {
+        state[path] = h5::read<double>(group, name);
+      }
+    } else if (H5Tget_sign(type) == H5T_SGN_NONE) {
+      state[path] = h5::read<uint64_t>(group, name);
+    } else {
+      state[path] = h5::read<int64_t>(group, name);
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<Snapshot> RunDirectory::load_snapshot() const {
+  const std::string path = snapshot_file(path_);
+  std::error_code failure;
+  if (!fs::exists(path, failure)) return std::nullopt;
+  const h5::Guard guard;
+  const h5::File file = h5::open_file(path);
+  const auto version = h5::read_attribute<int32_t>(file, "format_version");
+  if (version != kRunFormat) {
+    throw IoError(fmt::format("{}: format version {}, this program reads version {}", path, version,
+                              kRunFormat));
+  }
+  Snapshot snapshot;
+  snapshot.journal_lines = h5::read_attribute<uint64_t>(file, "journal_lines");
+  read_state(file, "", snapshot.strategy);
+  return snapshot;
+}
+
+std::string RunDirectory::weights_file(uint64_t id) const {
+  return fmt::format("{}/weights/{}.h5", path_, id);
+}
+
+void RunDirectory::remove_weights(uint64_t id) const {
+  std::error_code failure;  // a file that stays behind costs space, not correctness
+  fs::remove(weights_file(id), failure);
+}
+
+std::string RunDirectory::retrained_file(uint64_t id) const {
+  return fmt::format("{}/retrain/{}.h5", path_, id);
+}
+
+std::string RunDirectory::checkpoint_file(uint64_t id) const {
+  return fmt::format("{}/retrain/{}.checkpoint.h5", path_, id);
+}
+
+std::string RunDirectory::best_file() const { return path_ + "/best.h5"; }
+std::string RunDirectory::log_file() const { return path_ + "/log.txt"; }
+
+}  // namespace renas

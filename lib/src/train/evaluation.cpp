@@ -1,0 +1,166 @@
+#include "renas/evaluation.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "renas/error.h"
+
+namespace renas {
+
+namespace {
+
+/// Parameter groups of Recipe::learning_rates.
+constexpr int kInherited = 0;
+constexpr int kNew = 1;
+
+Loader training_loader(const SearchData& data, int batch, uint64_t seed,
+                       const Augmentation& augmentation) {
+  return Loader(data.pictures, data.train,
+                {.batch = batch, .seed = seed, .shuffle = true, .augmentation = augmentation});
+}
+
+Loader scoring_loader(const DataSet& pictures, const std::vector<int64_t>& indices, int batch) {
+  return Loader(pictures, indices,
+                {.batch = batch, .shuffle = false, .augmentation = Augmentation::none()});
+}
+
+TrainingHooks counting(const TrainingHooks& hooks, int64_t& pictures) {
+  TrainingHooks result = hooks;
+  result.on_step = [&hooks, &pictures](int count) {
+    pictures += count;
+    if (hooks.on_step) hooks.on_step(count);
+  };
+  return result;
+}
+
+/// What follows every training: a verdict, and on success the fitness and the weights.
+void judge(Program& program, TrainingEnd end, const SearchData& data, int batch, int classes,
+           const TrainingHooks& hooks, Evaluation& evaluation) {
+  if (end == TrainingEnd::kDiverged) {
+    evaluation.status = Status::kDiverged;
+    evaluation.message = fmt::format("the loss is not a finite number after {} pictures",
+                                     evaluation.pictures);
+    return;
+  }
+  if (end == TrainingEnd::kDone && !data.validation.empty()) {
+    Loader loader = scoring_loader(data.pictures, data.validation, batch);
+    evaluation.fitness = score(program, loader, classes, hooks.stop).accuracy;
+  }
+  evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
+  if (evaluation.stopped) return;
+  evaluation.weights = program.save();
+  // Statistics of a network that blew up in its last step are only seen here.
+  for (const auto& [name, tensor] : evaluation.weights) {
+    for (const float value : tensor.values) {
+      if (std::isfinite(value)) continue;
+      evaluation.status = Status::kDiverged;
+      evaluation.message = fmt::format("{} is not finite after training", name);
+      evaluation.weights.clear();
+      return;
+    }
+  }
+}
+
+/// Runs `body`; memory that runs out is a result, not an exception.
+template <class Body>
+Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
+  Evaluation evaluation;
+  evaluation.counts = count(graph);
+  try {
+    body(evaluation);
+  } catch (const OutOfMemory& e) {
+    evaluation.status = Status::kOutOfMemory;
+    evaluation.message = e.what();
+  } catch (const std::bad_alloc&) {
+    evaluation.status = Status::kOutOfMemory;
+    evaluation.message = "the host has no memory left";
+  }
+  return evaluation;
+}
+
+}  // namespace
+
+Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space,
+                              const Candidate& candidate, uint64_t run_seed, const Parent* parent,
+                              const SearchData& data, const ChildOptions& options,
+                              const TrainingHooks& hooks) {
+  const Graph graph = build_network(space, candidate.genome, options.network);
+  return catching_out_of_memory(graph, [&](Evaluation& evaluation) {
+    Random random = candidate.stream(run_seed);
+    TrainingState state;
+    state.seed = random.bits64();
+
+    Recipe recipe;
+    recipe.momentum = options.momentum;
+    recipe.weight_decay = options.weight_decay;
+    ProgramOptions program_options{
+        .batch = options.batch, .threads = options.threads, .precision = options.precision};
+    Weights weights;
+    if (parent == nullptr) {
+      weights = initialize(graph, random);
+      recipe.epochs = options.initial_epochs;
+      recipe.learning_rates = {options.initial_rate};
+      recipe.cosine_cycles = {options.initial_epochs};
+    } else {
+      const Graph parent_graph = build_network(space, parent->genome, options.network);
+      Inheritance inheritance = inherit(graph, parent_graph, parent->weights, random);
+      weights = std::move(inheritance.weights);
+      evaluation.inherited_share = inheritance.share;
+      for (const bool taken : inheritance.inherited) {
+        program_options.parameter_groups.push_back(taken ? kInherited : kNew);
+      }
+      recipe.epochs = options.child_epochs;
+      recipe.learning_rates = {options.inherited_rate, options.new_rate};
+    }
+
+    const auto program = backend.compile(graph, program_options);
+    program->load(weights);
+    weights.clear();
+    Loader loader = training_loader(data, options.batch, state.seed, options.augmentation);
+    const TrainingEnd end =
+        train(*program, loader, recipe, state, counting(hooks, evaluation.pictures));
+    judge(*program, end, data, options.batch, options.network.classes, hooks, evaluation);
+  });
+}
+
+Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const Genome& genome,
+                              FinalState state, const SearchData& data,
+                              const FinalOptions& options, const TrainingHooks& hooks,
+                              const std::function<void(const FinalState&)>& on_epoch) {
+  const Graph graph = build_network(space, genome, options.network);
+  return catching_out_of_memory(graph, [&](Evaluation& evaluation) {
+    if (state.weights.empty()) {
+      Random random(state.training.seed, Purpose::kInitialize);
+      state.weights = initialize(graph, random);
+    }
+    const auto program =
+        backend.compile(graph, {.batch = options.batch,
+                                .threads = options.threads,
+                                .precision = options.precision});
+    program->load(state.weights);
+    Loader loader =
+        training_loader(data, options.batch, state.training.seed, options.augmentation);
+    TrainingHooks inner = counting(hooks, evaluation.pictures);
+    inner.on_epoch = [&](const TrainingState& training) {
+      if (hooks.on_epoch) hooks.on_epoch(training);
+      if (on_epoch) on_epoch({training, program->save(true)});
+    };
+    const TrainingEnd end = train(*program, loader, options.recipe, state.training, inner);
+    judge(*program, end, data, options.batch, options.network.classes, hooks, evaluation);
+  });
+}
+
+Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
+                    const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
+                    int threads, Precision precision) {
+  const Graph inference = graph.pruned(false);
+  const auto program = backend.compile(
+      inference,
+      {.batch = batch, .training = false, .threads = threads, .precision = precision});
+  program->load(weights);
+  Loader loader = scoring_loader(pictures, indices, batch);
+  return score(*program, loader, graph.node(graph.scores()).shape.channels);
+}
+
+}  // namespace renas

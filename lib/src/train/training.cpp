@@ -1,0 +1,91 @@
+#include "renas/training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace renas {
+
+double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
+  if (recipe.cosine_cycles.empty()) return 1;
+  int64_t start = 0;
+  int64_t length = 0;
+  for (std::size_t cycle = 0;; ++cycle) {
+    const std::size_t i = std::min(cycle, recipe.cosine_cycles.size() - 1);
+    length = std::max<int64_t>(1, recipe.cosine_cycles[i] * steps_per_epoch);
+    if (step < start + length) break;
+    start += length;
+  }
+  const double progress = static_cast<double>(step - start) / static_cast<double>(length);
+  return 0.5 * (1 + std::cos(std::numbers::pi * progress));
+}
+
+TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, TrainingState& state,
+                  const TrainingHooks& hooks) {
+  const int64_t steps_per_epoch = loader.batches();
+  const int64_t total = std::max<int64_t>(1, steps_per_epoch * recipe.epochs);
+  SgdStep sgd;
+  sgd.momentum = static_cast<float>(recipe.momentum);
+  sgd.weight_decay = static_cast<float>(recipe.weight_decay);
+  sgd.learning_rates.resize(recipe.learning_rates.size());
+  program.metrics();  // forgets what was counted before
+
+  while (state.epoch < recipe.epochs) {
+    loader.start(static_cast<uint64_t>(state.epoch));
+    EpochMetrics epoch;
+    int64_t pictures = 0;
+    int64_t correct = 0;
+    HostBatch& batch = program.staging();
+    for (int64_t step = state.epoch * steps_per_epoch;
+         (batch.count = loader.next(batch.images, batch.labels)) > 0; ++step) {
+      const float progress = static_cast<float>(step) / static_cast<float>(total);
+      program.gradients({.seed = state.seed,
+                         .step = static_cast<uint64_t>(step),
+                         .drop_path = recipe.drop_path_grows ? progress : 1.0F});
+      const double factor = rate_factor(recipe, step, steps_per_epoch);
+      for (std::size_t g = 0; g < sgd.learning_rates.size(); ++g) {
+        sgd.learning_rates[g] = static_cast<float>(factor * recipe.learning_rates[g]);
+      }
+      program.update(sgd);
+      const StepMetrics metrics = program.metrics();
+      if (!std::isfinite(metrics.loss)) return TrainingEnd::kDiverged;
+      epoch.loss += metrics.loss;
+      correct += metrics.correct;
+      pictures += metrics.count;
+      if (hooks.on_step) hooks.on_step(batch.count);
+      if (hooks.stop && hooks.stop()) return TrainingEnd::kStopped;
+    }
+    if (pictures > 0) {
+      epoch.loss /= static_cast<double>(pictures);
+      epoch.accuracy = static_cast<double>(correct) / static_cast<double>(pictures);
+    }
+    ++state.epoch;
+    state.history.push_back(epoch);
+    if (hooks.on_epoch) hooks.on_epoch(state);
+  }
+  return TrainingEnd::kDone;
+}
+
+Score score(Program& program, Loader& loader, int classes, const std::function<bool()>& stop) {
+  Score result;
+  loader.start(0);
+  HostBatch& batch = program.staging();
+  std::vector<float> scores(batch.labels.size() * static_cast<std::size_t>(classes));
+  while ((batch.count = loader.next(batch.images, batch.labels)) > 0) {
+    program.infer(scores);
+    for (int i = 0; i < batch.count; ++i) {
+      const auto row = scores.begin() + int64_t{i} * classes;
+      const auto best = std::max_element(row, row + classes) - row;
+      // A network whose scores are not numbers answers nothing right.
+      result.correct += std::isfinite(row[best]) && best == batch.labels[static_cast<std::size_t>(i)];
+    }
+    result.count += batch.count;
+    if (stop && stop()) break;
+  }
+  result.accuracy = result.count == 0
+                        ? 0
+                        : static_cast<double>(result.correct) / static_cast<double>(result.count);
+  return result;
+}
+
+}  // namespace renas
