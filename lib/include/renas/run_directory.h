@@ -63,8 +63,8 @@ class RunDirectory {
 
   std::string weights_file(uint64_t id) const;
   void remove_weights(uint64_t id) const;
-  std::string retrained_file(uint64_t id) const;  ///< final model of a member
-  std::string checkpoint_file(uint64_t id) const;
+  std::string retrained_file(const std::string& name) const;   ///< a model trained at the end
+  std::string checkpoint_file(const std::string& name) const;  ///< its training, half-way
   std::string best_file() const;
   std::string log_file() const;
 

@@ -209,12 +209,12 @@ void RunDirectory::remove_weights(uint64_t id) const {
   fs::remove(weights_file(id), failure);
 }
 
-std::string RunDirectory::retrained_file(uint64_t id) const {
-  return fmt::format("{}/retrain/{}.h5", path_, id);
+std::string RunDirectory::retrained_file(const std::string& name) const {
+  return fmt::format("{}/retrain/{}.h5", path_, name);
 }
 
-std::string RunDirectory::checkpoint_file(uint64_t id) const {
-  return fmt::format("{}/retrain/{}.checkpoint.h5", path_, id);
+std::string RunDirectory::checkpoint_file(const std::string& name) const {
+  return fmt::format("{}/retrain/{}.checkpoint.h5", path_, name);
 }
 
 std::string RunDirectory::best_file() const { return path_ + "/best.h5"; }

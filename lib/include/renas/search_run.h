@@ -1,0 +1,81 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "renas/evaluation.h"
+#include "renas/log.h"
+#include "renas/strategy.h"
+#include "renas/transport.h"
+
+namespace renas {
+
+/// All there is to say about a search over ranks.
+struct SearchRunOptions {
+  std::string data;    ///< HDF5 data set with groups `train` and `test`
+  std::string folder;  ///< of the run
+  bool resume = false;
+  std::string stored_options;  ///< text kept in the run's options.toml
+
+  int blocks = 5;                      ///< B
+  std::vector<std::string> operators;  ///< empty: all of renas_operators()
+  StrategyOptions strategy;            ///< P, S, the strategy and its seed, which is the run's
+  int children = 500;                  ///< E: candidates after the first P
+  double time_budget = 0;              ///< seconds of searching over all sessions; 0: none
+  int64_t validation = -1;             ///< pictures of D_val; -1: default_validation_count()
+  int64_t subset = 0;                  ///< pictures of D_train; 0: all that validation leaves
+  ChildOptions child;  ///< image and classes of its network are taken from the data
+
+  FinalOptions final;           ///< retraining of the final population; network as above
+  int64_t retrain_subset = -1;  ///< pictures of D_train then; 0: all; -1: as `subset`
+  int controls = 0;             ///< random genomes retrained and tested beside the winner
+
+  std::string backend = "auto";
+  double snapshot_seconds = 30;  ///< least time between two snapshots
+  double worker_timeout = 600;   ///< seconds of silence after which a busy rank counts as dead
+};
+
+/// Where a run stands; handed out about twice a second by the coordinator.
+struct SearchProgress {
+  enum class Phase { kSearch, kRetrain };
+  Phase phase = Phase::kSearch;
+  int64_t done = 0;  ///< candidates that came back, or networks retrained
+  int64_t total = 0;
+  double best = 0;  ///< fitness
+  double mean = 0;  ///< of the population
+  double pictures_per_second = 0;   ///< trained on, over all ranks, of late
+  std::optional<double> seconds_left;
+};
+
+/// A network trained at the end.
+struct RetrainedNetwork {
+  std::string name;  ///< a member's id, or "control1", "control2", ...
+  std::string genome;
+  double validation_accuracy = 0;
+  std::optional<double> test_accuracy;  ///< of the winner and the controls
+};
+
+struct SearchRunResult {
+  bool finished = false;  ///< false: stopped on request; resume goes on
+  std::vector<RetrainedNetwork> networks;
+  std::string winner;  ///< name of the one in best.h5
+};
+
+struct SearchRunHooks {
+  const std::atomic<bool>* stop = nullptr;  ///< set it to end in order, soon; nothing is lost
+  std::function<void(const SearchProgress&)> on_progress;  ///< on rank 0, in the coordinator's thread
+  Log log;
+};
+
+/// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0
+/// coordinates in a thread of its own; every rank trains in the calling thread.
+///
+/// Only rank 0's result is filled. Throws what went wrong, on rank 0; other ranks then return.
+SearchRunResult run_search(const SearchRunOptions& options, Transport& transport,
+                           const SearchRunHooks& hooks);
+
+}  // namespace renas

@@ -1,0 +1,420 @@
+#include "cluster/coordinator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <thread>
+
+#include "renas/error.h"
+#include "renas/model.h"
+
+namespace renas {
+
+namespace {
+
+constexpr auto kIdle = std::chrono::milliseconds(2);
+constexpr auto kProgressEvery = std::chrono::milliseconds(500);
+constexpr auto kRateWindow = std::chrono::seconds(15);
+/// How long ranks that were asked to stop may take; a step of training is far shorter.
+constexpr auto kStopGrace = std::chrono::seconds(20);
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+RunDirectory open_or_create(const SearchRunOptions& options) {
+  return options.resume ? RunDirectory::open(options.folder)
+                        : RunDirectory::create(options.folder, options.stored_options);
+}
+
+}  // namespace
+
+Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHooks& hooks)
+    : setup_(std::move(setup)),
+      transport_(transport),
+      hooks_(hooks),
+      run_(open_or_create(setup_.options)),
+      strategy_(make_strategy(setup_.space, setup_.options.strategy)),
+      workers_(static_cast<std::size_t>(transport.ranks())) {
+  if (setup_.options.resume) resume();
+}
+
+void Coordinator::log(LogLevel level, const std::string& text) const {
+  if (hooks_.log) hooks_.log(level, text);
+}
+
+const Member& Coordinator::member(uint64_t id) const {
+  for (const Member& m : strategy_->population()) {
+    if (m.id == id) return m;
+  }
+  throw Error(fmt::format("member {} is not in the population", id));
+}
+
+void Coordinator::resume() {
+  run_.repair_history();
+  const std::vector<HistoryEntry> history = run_.history();
+  uint64_t from = 0;
+  if (const auto snapshot = run_.load_snapshot()) {
+    if (snapshot->journal_lines > history.size()) {
+      throw IoError(fmt::format(
+          "{}: the snapshot search.h5 includes {} lines of history.jsonl, which has {}; restore the "
+          "history, or remove search.h5 to replay what is there",
+          run_.path(), snapshot->journal_lines, history.size()));
+    }
+    strategy_->load(snapshot->strategy);
+    from = snapshot->journal_lines;
+  }
+  replay(history, from);
+  told_ = history.size();
+  for (const HistoryEntry& e : history) seconds_before_ += e.seconds / transport_.ranks();
+  for (Candidate& c : strategy_->in_flight()) unfinished_.push_back(std::move(c));
+  for (const HistoryEntry& e : history) {
+    if (std::filesystem::exists(run_.weights_file(e.id))) weights_.insert(e.id);
+    genomes_[e.id] = parse_genome(setup_.space, e.genome);
+  }
+  for (const Candidate& c : unfinished_) run_.remove_weights(c.id);
+  remove_unneeded_weights();
+  log(LogLevel::kInfo, fmt::format("resumed {}: {} results, {} candidates to be done again",
+                                   run_.path(), told_, unfinished_.size()));
+}
+
+/// Tells the strategy what the history says, each time after as many asks as there were then.
+void Coordinator::replay(const std::vector<HistoryEntry>& history, uint64_t from) {
+  uint64_t asked = from + strategy_->in_flight().size();
+  for (std::size_t i = from; i < history.size(); ++i) {
+    const HistoryEntry& e = history[i];
+    for (; asked < e.asked; ++asked) strategy_->ask();
+    for (const Candidate& c : strategy_->in_flight()) {
+      if (c.id == e.id && text_of(c.genome) != e.genome) {
+        throw IoError(fmt::format(
+            "{}/history.jsonl:{}: expected candidate {} to be {}, found {}; the history is not of a "
+            "run with these options",
+            run_.path(), i + 1, e.id, text_of(c.genome), e.genome));
+      }
+    }
+    strategy_->tell(e.id, {e.status, e.fitness});
+  }
+}
+
+void Coordinator::remove_unneeded_weights() {
+  for (auto id = weights_.begin(); id != weights_.end();) {
+    if (strategy_->keeps(*id)) {
+      ++id;
+      continue;
+    }
+    run_.remove_weights(*id);
+    genomes_.erase(*id);
+    id = weights_.erase(id);
+  }
+}
+
+bool Coordinator::stop_requested() const { return hooks_.stop != nullptr && *hooks_.stop; }
+
+bool Coordinator::time_is_up() const {
+  const double budget = setup_.options.time_budget;
+  return budget > 0 && seconds_before_ + seconds_since(started_) >= budget;
+}
+
+bool Coordinator::search_is_over() const {
+  const auto total = static_cast<uint64_t>(setup_.options.strategy.population) +
+                     static_cast<uint64_t>(setup_.options.children);
+  return told_ >= total || (time_is_up() && strategy_->in_flight().empty());
+}
+
+SearchRunResult Coordinator::run() {
+  try {
+    loop();
+    save_snapshot(true);
+  } catch (...) {
+    stop_workers();
+    throw;
+  }
+  stop_workers();
+  return result();
+}
+
+void Coordinator::loop() {
+  Clock::time_point stopping_since{};
+  for (;;) {
+    bool idle = true;
+    while (const auto message = transport_.next_from_workers()) {
+      idle = false;
+      handle(message->rank, decode_report(message->text));
+    }
+    if (!retraining_ && search_is_over()) begin_retraining();
+    if (everything_done()) return;
+    if (stop_requested()) {
+      // Workers of other ranks may not have seen the signal; then they are told.
+      if (stopping_since == Clock::time_point{}) {
+        stopping_since = Clock::now();
+        log(LogLevel::kInfo, "stopping: leaving unfinished children for --resume");
+        for (int r = 1; r < transport_.ranks(); ++r) transport_.send_to_worker(r, encode(Task{}));
+      }
+      const bool busy = std::any_of(workers_.begin(), workers_.end(),
+                                    [](const Worker& w) { return w.busy && !w.dead; });
+      if (!busy || Clock::now() - stopping_since > kStopGrace) return;
+    } else {
+      for (int r = 0; r < transport_.ranks(); ++r) hand_out(r);
+    }
+    drop_silent_workers();
+    save_snapshot(false);
+    report_progress();
+    if (idle) std::this_thread::sleep_for(kIdle);
+  }
+}
+
+bool Coordinator::everything_done() const {
+  return retraining_ && retrained_.size() == networks_;
+}
+
+void Coordinator::hand_out(int rank) {
+  Worker& worker = workers_[static_cast<std::size_t>(rank)];
+  if (!worker.ready || worker.busy || worker.dead) return;
+  if (retraining_) {
+    if (to_retrain_.empty()) return;
+    const RetrainedNetwork& next = to_retrain_.front();
+    worker.retraining = next.name;
+    transport_.send_to_worker(rank, encode(Task{.kind = Task::Kind::kRetrain,
+                                                .genome = next.genome,
+                                                .name = next.name}));
+    to_retrain_.pop_front();
+  } else if (!unfinished_.empty()) {
+    worker.candidate = std::move(unfinished_.front());
+    unfinished_.pop_front();
+    send_candidate(rank, worker.candidate);
+  } else {
+    const auto total = static_cast<uint64_t>(setup_.options.strategy.population) +
+                       static_cast<uint64_t>(setup_.options.children);
+    if (told_ + strategy_->in_flight().size() >= total || time_is_up()) return;
+    worker.candidate = strategy_->ask();
+    send_candidate(rank, worker.candidate);
+  }
+  worker.busy = true;
+  worker.heard = Clock::now();
+}
+
+void Coordinator::send_candidate(int rank, const Candidate& candidate) {
+  Task task{.kind = Task::Kind::kEvaluate,
+            .id = candidate.id,
+            .genome = text_of(candidate.genome),
+            .parent = candidate.parent};
+  if (candidate.parent) task.parent_genome = text_of(genomes_.at(*candidate.parent));
+  transport_.send_to_worker(rank, encode(task));
+}
+
+void Coordinator::handle(int rank, const Report& report) {
+  Worker& worker = workers_[static_cast<std::size_t>(rank)];
+  worker.heard = Clock::now();
+  if (report.pictures > 0) pictures_.emplace_back(worker.heard, report.pictures);
+  switch (report.kind) {
+    case Report::Kind::kReady:
+      worker.ready = true;
+      worker.host = report.host;
+      break;
+    case Report::Kind::kProgress:
+      break;
+    case Report::Kind::kError:
+      worker.dead = true;
+      throw Error(report.message);
+    case Report::Kind::kDone:
+      if (!worker.busy) return;  // given up on before: the result came too late
+      worker.busy = false;
+      worker.dead = false;
+      if (report.stopped) return;
+      if (retraining_) {
+        take_network(rank, report);
+      } else {
+        take_candidate(rank, report);
+      }
+      break;
+  }
+}
+
+void Coordinator::take_candidate(int rank, const Report& report) {
+  const Candidate& candidate = workers_[static_cast<std::size_t>(rank)].candidate;
+  HistoryEntry entry;
+  entry.asked = told_ + strategy_->in_flight().size();
+  const Told told = strategy_->tell(candidate.id, {report.status, report.fitness});
+  entry.id = candidate.id;
+  entry.parent = candidate.parent;
+  entry.removed = told.removed;
+  entry.genome = text_of(candidate.genome);
+  entry.mutations = candidate.mutations;
+  entry.status = report.status;
+  entry.message = report.message;
+  entry.fitness = report.fitness;
+  entry.parameters = report.counts.parameters;
+  entry.mult_adds = report.counts.mult_adds;
+  entry.inherited = report.inherited;
+  entry.seconds = report.seconds;
+  entry.rank = rank;
+  run_.append(entry);
+  ++told_;
+  if (report.status == Status::kOk) {
+    weights_.insert(candidate.id);
+    genomes_[candidate.id] = candidate.genome;
+  }
+  remove_unneeded_weights();
+  log(LogLevel::kDebug,
+      report.status == Status::kOk
+          ? fmt::format("candidate {} on rank {}: {:.2f} % {}", entry.id, rank,
+                        100 * entry.fitness, entry.genome)
+          : fmt::format("candidate {} on rank {}: {} ({}) {}", entry.id, rank,
+                        to_string(entry.status), entry.message, entry.genome));
+}
+
+void Coordinator::begin_retraining() {
+  save_snapshot(true);
+  retraining_ = true;
+  phase_started_ = Clock::now();
+  std::vector<Member> members = strategy_->population();
+  if (members.empty()) {
+    throw Error(fmt::format(
+        "all {} candidates failed, so there is nothing to retrain; history.jsonl in {} says why",
+        told_, run_.path()));
+  }
+  std::stable_sort(members.begin(), members.end(),
+                   [](const Member& a, const Member& b) { return a.fitness > b.fitness; });
+  std::vector<RetrainedNetwork> all;
+  for (const Member& m : members) all.push_back({std::to_string(m.id), text_of(m.genome), 0, {}});
+  const std::vector<Genome> controls = control_genomes(setup_);
+  for (std::size_t i = 0; i < controls.size(); ++i) {
+    all.push_back({fmt::format("{}{}", kControlPrefix, i + 1), text_of(controls[i]), 0, {}});
+  }
+  networks_ = all.size();
+  for (RetrainedNetwork& network : all) {
+    const std::string file = run_.retrained_file(network.name);
+    if (std::filesystem::exists(file)) {
+      network.validation_accuracy = load_model(file).validation_accuracy;
+      retrained_.push_back(network);
+    } else {
+      to_retrain_.push_back(network);
+    }
+  }
+  phase_done_before_ = retrained_.size();
+  log(LogLevel::kInfo,
+      fmt::format("search done after {} results; retraining {} networks from scratch{}", told_,
+                  networks_,
+                  retrained_.empty() ? ""
+                                     : fmt::format(", {} of them done before", retrained_.size())));
+}
+
+void Coordinator::take_network(int rank, const Report& report) {
+  RetrainedNetwork network;
+  network.name = workers_[static_cast<std::size_t>(rank)].retraining;
+  network.validation_accuracy = report.fitness;
+  if (report.status != Status::kOk) {
+    log(LogLevel::kWarning, fmt::format("retraining of {} failed: {} ({})", network.name,
+                                        to_string(report.status), report.message));
+    --networks_;
+    return;
+  }
+  network.genome = load_model(run_.retrained_file(network.name)).genome;
+  log(LogLevel::kInfo, fmt::format("retrained {} on rank {}: {:.2f} % on D_val, {}", network.name,
+                                   rank, 100 * report.fitness, network.genome));
+  retrained_.push_back(network);
+}
+
+void Coordinator::drop_silent_workers() {
+  for (int r = 0; r < transport_.ranks(); ++r) {
+    Worker& worker = workers_[static_cast<std::size_t>(r)];
+    if (!worker.busy || worker.dead || seconds_since(worker.heard) < setup_.options.worker_timeout) {
+      continue;
+    }
+    log(LogLevel::kError,
+        fmt::format("rank {} on {} has been silent for {:.0f} s; going on without it", r,
+                    worker.host, seconds_since(worker.heard)));
+    if (retraining_) {
+      to_retrain_.push_front({worker.retraining, "", 0, {}});
+      for (const Member& m : strategy_->population()) {
+        if (std::to_string(m.id) == worker.retraining) {
+          to_retrain_.front().genome = text_of(m.genome);
+        }
+      }
+    } else {
+      take_candidate(r, {.message = "its rank fell silent", .status = Status::kLost});
+    }
+    worker.busy = false;
+    worker.dead = true;
+    if (std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.dead; })) {
+      throw Error("all ranks fell silent; resume the run on healthy nodes");
+    }
+  }
+}
+
+void Coordinator::save_snapshot(bool now) {
+  if (snapshot_lines_ == told_ ||
+      (!now && seconds_since(last_snapshot_) < setup_.options.snapshot_seconds)) {
+    return;
+  }
+  run_.save_snapshot({strategy_->save(), told_});
+  snapshot_lines_ = told_;
+  last_snapshot_ = Clock::now();
+}
+
+void Coordinator::report_progress() {
+  const auto now = Clock::now();
+  if (!hooks_.on_progress || now - last_progress_ < kProgressEvery) return;
+  last_progress_ = now;
+  while (!pictures_.empty() && now - pictures_.front().first > kRateWindow) pictures_.pop_front();
+
+  SearchProgress p;
+  int64_t pictures = 0;
+  for (const auto& [when, count] : pictures_) pictures += count;
+  const double window =
+      std::min(std::chrono::duration<double>(kRateWindow).count(), seconds_since(started_));
+  p.pictures_per_second = window > 0 ? static_cast<double>(pictures) / window : 0;
+
+  const auto& population = strategy_->population();
+  for (const Member& m : population) {
+    p.best = std::max(p.best, m.fitness);
+    p.mean += m.fitness / static_cast<double>(population.size());
+  }
+  if (retraining_) {
+    p.phase = SearchProgress::Phase::kRetrain;
+    p.done = static_cast<int64_t>(retrained_.size());
+    p.total = static_cast<int64_t>(networks_);
+    p.best = 0;
+    for (const RetrainedNetwork& n : retrained_) p.best = std::max(p.best, n.validation_accuracy);
+  } else {
+    p.done = static_cast<int64_t>(told_);
+    p.total = int64_t{setup_.options.strategy.population} + setup_.options.children;
+  }
+  const double elapsed = seconds_since(phase_started_);
+  const double done_now = static_cast<double>(p.done - static_cast<int64_t>(phase_done_before_));
+  if (done_now > 0) p.seconds_left = elapsed / done_now * static_cast<double>(p.total - p.done);
+  if (!retraining_ && setup_.options.time_budget > 0) {
+    const double budget = std::max(
+        0.0, setup_.options.time_budget - seconds_before_ - seconds_since(started_));
+    p.seconds_left = p.seconds_left ? std::min(*p.seconds_left, budget) : budget;
+  }
+  hooks_.on_progress(p);
+}
+
+void Coordinator::stop_workers() {
+  for (int r = 0; r < transport_.ranks(); ++r) transport_.send_to_worker(r, encode(Task{}));
+}
+
+SearchRunResult Coordinator::result() {
+  SearchRunResult result;
+  result.finished = everything_done();
+  result.networks = retrained_;
+  if (!result.finished) return result;
+  // The winner is a member; controls only stand beside it.
+  const RetrainedNetwork* winner = nullptr;
+  for (const RetrainedNetwork& n : result.networks) {
+    const bool control = n.name.starts_with(kControlPrefix);
+    if (!control && (winner == nullptr || n.validation_accuracy > winner->validation_accuracy)) {
+      winner = &n;
+    }
+  }
+  if (winner == nullptr) {
+    throw Error(fmt::format("none of the retrained networks succeeded; see {}", run_.log_file()));
+  }
+  result.winner = winner->name;
+  return result;
+}
+
+}  // namespace renas

@@ -1,0 +1,89 @@
+#include "cluster/messages.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "renas/error.h"
+
+namespace renas {
+
+namespace {
+
+using Json = nlohmann::json;
+
+Json parse(const std::string& text) {
+  try {
+    return Json::from_msgpack(text);
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("a message between ranks cannot be read ({}); do all ranks run the same "
+                            "version of the program?",
+                            e.what()));
+  }
+}
+
+std::string pack(const Json& json) {
+  std::string text;
+  Json::to_msgpack(json, text);
+  return text;
+}
+
+}  // namespace
+
+std::string encode(const Task& task) {
+  Json json{{"kind", static_cast<int>(task.kind)},
+            {"id", task.id},
+            {"genome", task.genome},
+            {"name", task.name}};
+  if (task.parent) {
+    json["parent"] = *task.parent;
+    json["parent_genome"] = task.parent_genome;
+  }
+  return pack(json);
+}
+
+Task decode_task(const std::string& text) {
+  const Json json = parse(text);
+  Task task;
+  task.kind = static_cast<Task::Kind>(json.at("kind").get<int>());
+  task.id = json.at("id").get<uint64_t>();
+  task.genome = json.at("genome").get<std::string>();
+  task.name = json.at("name").get<std::string>();
+  if (json.contains("parent")) {
+    task.parent = json.at("parent").get<uint64_t>();
+    task.parent_genome = json.at("parent_genome").get<std::string>();
+  }
+  return task;
+}
+
+std::string encode(const Report& r) {
+  return pack({{"kind", static_cast<int>(r.kind)},
+               {"host", r.host},
+               {"message", r.message},
+               {"pictures", r.pictures},
+               {"stopped", r.stopped},
+               {"status", static_cast<int>(r.status)},
+               {"fitness", r.fitness},
+               {"parameters", r.counts.parameters},
+               {"mult_adds", r.counts.mult_adds},
+               {"inherited", r.inherited},
+               {"seconds", r.seconds}});
+}
+
+Report decode_report(const std::string& text) {
+  const Json json = parse(text);
+  Report r;
+  r.kind = static_cast<Report::Kind>(json.at("kind").get<int>());
+  r.host = json.at("host").get<std::string>();
+  r.message = json.at("message").get<std::string>();
+  r.pictures = json.at("pictures").get<int64_t>();
+  r.stopped = json.at("stopped").get<bool>();
+  r.status = static_cast<Status>(json.at("status").get<int>());
+  r.fitness = json.at("fitness").get<double>();
+  r.counts = {json.at("parameters").get<int64_t>(), json.at("mult_adds").get<int64_t>()};
+  r.inherited = json.at("inherited").get<double>();
+  r.seconds = json.at("seconds").get<double>();
+  return r;
+}
+
+}  // namespace renas

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "renas/evaluation.h"
+#include "renas/strategy.h"
+
+namespace renas {
+
+/// What the coordinator tells a worker. Weights never travel in messages: they are files of the run.
+struct Task {
+  enum class Kind {
+    kEvaluate,  ///< train candidate `id`, which inherits from `parent`, and write its weights
+    kRetrain,   ///< train `genome` from scratch and write the model called `name`
+    kStop,      ///< leave what you are doing, if anything, and return
+  };
+  Kind kind = Kind::kStop;
+  uint64_t id = 0;
+  std::string genome = {};  ///< text form
+  std::optional<uint64_t> parent = {};
+  std::string parent_genome = {};
+  std::string name = {};
+};
+
+/// What a worker tells the coordinator.
+struct Report {
+  enum class Kind {
+    kReady,     ///< has nothing to do; `host` says where it runs
+    kProgress,  ///< alive; `pictures` trained on since the last report
+    kDone,      ///< the task ended; the result is below
+    kError,     ///< the run cannot go on: `message`
+  };
+  Kind kind = Kind::kReady;
+  std::string host = {};
+  std::string message = {};
+  int64_t pictures = 0;
+  // Of kDone.
+  bool stopped = false;  ///< asked to leave the task
+  Status status = Status::kOk;
+  double fitness = 0;
+  Counts counts = {};
+  double inherited = 0;
+  double seconds = 0;
+};
+
+std::string encode(const Task& task);
+std::string encode(const Report& report);
+/// Throw Error where `text` is not one: both sides must be of one version.
+Task decode_task(const std::string& text);
+Report decode_report(const std::string& text);
+
+}  // namespace renas

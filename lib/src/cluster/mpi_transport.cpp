@@ -1,0 +1,129 @@
+#include "renas/mpi_transport.h"
+
+#include <fmt/format.h>
+
+#include <list>
+
+#include "cluster/local_transport.h"
+#include "renas/error.h"
+
+namespace renas {
+
+namespace {
+
+constexpr int kTag = 1;
+
+void check(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw Error(fmt::format("MPI: {} from {}", std::string(text, static_cast<std::size_t>(length)),
+                          call));
+}
+
+/// A message on its way, kept until MPI has taken it.
+struct Outgoing {
+  std::string text;
+  MPI_Request request = MPI_REQUEST_NULL;
+};
+
+class MpiTransport : public Transport {
+ public:
+  explicit MpiTransport(MPI_Comm communicator) {
+    int provided = 0;
+    check(MPI_Query_thread(&provided), "MPI_Query_thread");
+    if (provided < MPI_THREAD_SERIALIZED) {
+      throw Unsupported(
+          "MPI was initialised for one thread only; the coordinator is a thread of rank 0: call "
+          "MPI_Init_thread with MPI_THREAD_SERIALIZED");
+    }
+    check(MPI_Comm_dup(communicator, &communicator_), "MPI_Comm_dup");
+    check(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+    check(MPI_Comm_size(communicator_, &ranks_), "MPI_Comm_size");
+  }
+
+  ~MpiTransport() override {
+    // All messages were received by now, or their receiver is gone for good.
+    for (Outgoing& o : outgoing_) {
+      int done = 0;
+      MPI_Test(&o.request, &done, MPI_STATUS_IGNORE);
+      if (!done) MPI_Request_free(&o.request);
+    }
+    MPI_Comm_free(&communicator_);
+  }
+
+  int rank() const override { return rank_; }
+  int ranks() const override { return ranks_; }
+
+  void send_to_worker(int rank, const std::string& text) override {
+    if (rank == 0) {
+      to_own_worker_.push(text);
+    } else {
+      send(rank, text);
+    }
+  }
+
+  std::optional<Message> next_from_workers() override {
+    if (auto text = to_coordinator_.pop()) return Message{0, std::move(*text)};
+    return receive(MPI_ANY_SOURCE);
+  }
+
+  void send_to_coordinator(const std::string& text) override {
+    if (rank_ == 0) {
+      to_coordinator_.push(text);
+    } else {
+      send(0, text);
+    }
+  }
+
+  std::optional<std::string> next_from_coordinator() override {
+    if (rank_ == 0) return to_own_worker_.pop();
+    auto message = receive(0);
+    if (!message) return std::nullopt;
+    return std::move(message->text);
+  }
+
+ private:
+  void send(int rank, const std::string& text) {
+    outgoing_.remove_if([](Outgoing& o) {
+      int done = 0;
+      check(MPI_Test(&o.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      return done != 0;
+    });
+    Outgoing& message = outgoing_.emplace_back();
+    message.text = text;
+    check(MPI_Isend(message.text.data(), static_cast<int>(message.text.size()), MPI_CHAR, rank, kTag,
+                    communicator_, &message.request),
+          "MPI_Isend");
+  }
+
+  std::optional<Message> receive(int source) {
+    int there = 0;
+    MPI_Status status;
+    check(MPI_Iprobe(source, kTag, communicator_, &there, &status), "MPI_Iprobe");
+    if (!there) return std::nullopt;
+    int length = 0;
+    check(MPI_Get_count(&status, MPI_CHAR, &length), "MPI_Get_count");
+    Message message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(length), '\0')};
+    check(MPI_Recv(message.text.data(), length, MPI_CHAR, status.MPI_SOURCE, kTag, communicator_,
+                   MPI_STATUS_IGNORE),
+          "MPI_Recv");
+    return message;
+  }
+
+  MPI_Comm communicator_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int ranks_ = 1;
+  std::list<Outgoing> outgoing_;
+  Mailbox to_own_worker_;
+  Mailbox to_coordinator_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator) {
+  return std::make_unique<MpiTransport>(communicator);
+}
+
+}  // namespace renas
