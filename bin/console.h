@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "renas/log.h"
+
+namespace spdlog {
+class logger;
+}
+
+namespace renas::program {
+
+/// What a person sees of a long job, on standard error: messages, and one live line below them. Off
+/// a terminal the line appears every 30 s, more seldom the longer the job runs, so that a week's log
+/// stays a page. Any thread may call.
+class Console {
+ public:
+  /// Messages also go to `log_file`, where not empty; debugging ones only there.
+  Console(const std::string& log_file, bool quiet);
+  ~Console();
+
+  /// For the library; valid as long as the console.
+  Log log();
+  /// Replaces the live line.
+  void progress(const std::string& line);
+  /// Ends the live line, so that what follows stands on its own.
+  void finish();
+
+ private:
+  void message(LogLevel level, std::string_view text);
+  void clear_line();
+
+  std::mutex mutex_;
+  std::shared_ptr<spdlog::logger> file_;
+  bool quiet_;
+  bool terminal_;
+  std::string line_;
+  std::chrono::steady_clock::time_point last_print_;
+  int prints_ = 0;
+};
+
+/// "1 h 05 min", "3 min 20 s", "12 s".
+std::string duration_text(double seconds);
+
+}  // namespace renas::program

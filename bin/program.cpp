@@ -1,0 +1,73 @@
+#include "program.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "renas/error.h"
+
+namespace renas::program {
+
+namespace {
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+void request_stop(int signal) {
+  if (signal == SIGINT && stop_requested) std::signal(SIGINT, SIG_DFL);
+  stop_requested = true;
+}
+
+}  // namespace
+
+void prepare(CLI::App& app) {
+  app.set_version_flag("--version", std::string("renas " RENAS_VERSION));
+  app.set_config("--config", "", "Read options from a TOML file: long names without the dashes");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.get_formatter()->column_width(34);
+  app.option_defaults()->always_capture_default();
+}
+
+int run(CLI::App& app, int argc, char** argv, bool quiet, const std::function<int()>& work) {
+  const auto complain = [&](const std::string& message) {
+    if (!quiet) fmt::print(stderr, "{}: {}\n", app.get_name(), message);
+  };
+  try {
+    app.parse(argc, argv);
+    return work();
+  } catch (const CLI::Success& e) {  // --help, --version
+    return quiet ? kDone : app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    complain(fmt::format("{}\nRun {} --help for the options.", e.what(), app.get_name()));
+    return kMistake;
+  } catch (const InvalidInput& e) {
+    complain(e.what());
+    return kMistake;
+  } catch (const IoError& e) {
+    complain(e.what());
+    return kMistake;
+  } catch (const std::exception& e) {
+    complain(e.what());
+    return kFailed;
+  }
+}
+
+const std::atomic<bool>& stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = request_stop;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  return stop_requested;
+}
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+}
+
+}  // namespace renas::program

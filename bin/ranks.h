@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+
+#include "renas/transport.h"
+
+namespace renas::program {
+
+/// MPI for as long as a program runs: initialised on construction, finalised on destruction. In a
+/// build without MPI there is one rank.
+class Ranks {
+ public:
+  Ranks(int& argc, char**& argv);
+  Ranks(const Ranks&) = delete;
+  Ranks& operator=(const Ranks&) = delete;
+  ~Ranks();
+
+  int rank() const { return rank_; }
+  int ranks() const { return ranks_; }
+  /// Cores for each rank: those it may run on, shared fairly with ranks that may run on the same.
+  int threads() const { return threads_; }
+  std::unique_ptr<Transport> make_transport() const;
+
+ private:
+  int rank_ = 0;
+  int ranks_ = 1;
+  int threads_ = 1;
+};
+
+}  // namespace renas::program
