@@ -145,6 +145,11 @@ void RunDirectory::save_snapshot(const Snapshot& snapshot) const {
   h5::write_attribute<int32_t>(file, "format_version", kRunFormat);
   h5::write_attribute<uint64_t>(file, "journal_lines", snapshot.journal_lines);
   for (const auto& [name, array] : snapshot.strategy) {
+    for (std::size_t slash = name.find('/'); slash != std::string::npos;
+         slash = name.find('/', slash + 1)) {
+      const std::string folder = name.substr(0, slash);
+      if (!h5::exists(file, folder)) h5::create_group(file, folder);
+    }
     std::visit([&file, &path = name](const auto& values) { h5::write(file, path, values); }, array);
   }
   h5::close_file(std::move(file));
