@@ -1,14 +1,122 @@
 #include "data/fit.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "renas/error.h"
+#ifdef RENAS_WITH_IMAGES
+#include "data/jpeg.h"
+#include "renas/image.h"
+#endif
 
 namespace renas {
+namespace {
 
-std::span<const uint8_t> PictureFitter::fit(const DataSet& data, int64_t,
+Taps taps_down(const CropPlan& plan, int height, int crop) {
+  return make_taps(Filter::kTriangle, height, plan.height, plan.top, crop);
+}
+Taps taps_across(const CropPlan& plan, int width, int crop) {
+  return make_taps(Filter::kTriangle, width, plan.width, plan.left, crop);
+}
+
+}  // namespace
+
+CropPlan plan_crop(int height, int width, const Augmentation& options, const Draw& draw) {
+  const int shorter = std::min(height, width);
+  const int side = std::max(options.crop, draw.shorter_side > 0 ? draw.shorter_side : shorter);
+  const auto scaled = [&](int length) {
+    return static_cast<int>((int64_t{length} * side * 2 + shorter) / (int64_t{shorter} * 2));
+  };
+  CropPlan plan;
+  plan.height = scaled(height);
+  plan.width = scaled(width);
+  if (options.random_crop) {
+    plan.top = static_cast<int>(draw.crop[0] * (plan.height - options.crop + 1));
+    plan.left = static_cast<int>(draw.crop[1] * (plan.width - options.crop + 1));
+  } else {
+    plan.top = (plan.height - options.crop) / 2;
+    plan.left = (plan.width - options.crop) / 2;
+  }
+  return plan;
+}
+
+#ifdef RENAS_WITH_IMAGES
+
+PixelView PictureFitter::decode(std::span<const uint8_t> bytes, int channels,
+                                const Augmentation& options, const Draw& draw, CropPlan& plan,
+                                Shape& decoded) {
+  DecodeOptions decoding;
+  decoding.channels = channels;
+  decoding.strict = false;  // who prepared the set decided what is good enough
+  const bool jpeg = bytes.size() > 2 && bytes[0] == 0xff && bytes[1] == 0xd8;
+  if (!jpeg) {
+    Image image = decode_image(bytes, decoding);
+    decoded = image.shape;
+    decoded_ = std::move(image.pixels);
+    plan = plan_crop(decoded.height, decoded.width, options, draw);
+    return {decoded_.data(), 0, 0, decoded.height, decoded.width, channels};
+  }
+  JpegDecoder decoder(bytes, decoding);
+  decoded = decoder.shape();
+  plan = plan_crop(decoded.height, decoded.width, options, draw);
+  // Halves and quarters are the scales that have fast code in libjpeg-turbo.
+  for (const int eighths : {2, 4}) {
+    if (int64_t{decoded.height} * eighths >= int64_t{plan.height} * 8 &&
+        int64_t{decoded.width} * eighths >= int64_t{plan.width} * 8) {
+      decoder.scale(eighths);
+      decoded = decoder.shape();
+      break;
+    }
+  }
+  JpegDecoder::Window window;
+  if (decoder.windows()) {
+    const Taps down = taps_down(plan, decoded.height, options.crop);
+    const Taps across = taps_across(plan, decoded.width, options.crop);
+    // Chroma at the edge of a window is interpolated without its neighbours: two pixels more.
+    window.top = std::max(0, down.first_input() - 2);
+    window.left = std::max(0, across.first_input() - 2);
+    window.height = std::min(decoded.height, down.last_input() + 2) - window.top;
+    window.width = std::min(decoded.width, across.last_input() + 2) - window.left;
+  }
+  window = decoder.decode(window, decoded_);
+  return {decoded_.data(), window.top, window.left, window.height, window.width, channels};
+}
+
+#else
+
+PixelView PictureFitter::decode(std::span<const uint8_t>, int, const Augmentation&, const Draw&,
+                                CropPlan&, Shape&) {
+  throw Unsupported(
+      "this build cannot decode pictures (configure with -DRENAS_WITH_IMAGES=ON); data sets of one "
+      "size need no decoding");
+}
+
+#endif
+
+std::span<const uint8_t> PictureFitter::fit(const DataSet& data, int64_t index,
                                             std::span<const uint8_t> stored,
-                                            const Augmentation& options, const Draw&) {
-  if (!data.encoded() && options.crop == 0) return stored;
-  throw Unsupported("pictures of varying size");
+                                            const Augmentation& options, const Draw& draw) {
+  if (options.crop == 0) return stored;
+  const int channels = data.shape().channels;
+  CropPlan plan;
+  PixelView view;
+  Shape whole = data.shape();
+  if (data.encoded()) {
+    try {
+      view = decode(stored, channels, options, draw, plan, whole);
+    } catch (const InvalidInput& error) {
+      throw IoError(fmt::format("picture {} of the data set: {}", index, error.what()));
+    }
+  } else {
+    view = {stored.data(), 0, 0, whole.height, whole.width, channels};
+    plan = plan_crop(whole.height, whole.width, options, draw);
+  }
+  pixels_.resize(static_cast<std::size_t>(int64_t{options.crop} * options.crop * channels));
+  resample(view, taps_down(plan, whole.height, options.crop),
+           taps_across(plan, whole.width, options.crop), scratch_, pixels_.data());
+  return pixels_;
 }
 
 }  // namespace renas

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace renas::prep {
+
+/// The record of CIFAR's binary files: label bytes, then 32 x 32 pixels as three planes.
+struct CifarLayout {
+  int label_bytes = 1;  ///< CIFAR-10: 1; CIFAR-100: 2, coarse and fine
+  int label = 0;        ///< which of them to take
+  int classes = 10;
+};
+
+struct CifarPictures {
+  std::vector<uint8_t> pixels;  ///< [N, 32, 32, 3]
+  std::vector<int32_t> labels;
+};
+
+/// Appends the records of a file's `bytes`. Throws InvalidInput, beginning with `name`: not a whole
+/// number of records, no record, a label out of range.
+void parse_cifar(std::span<const uint8_t> bytes, const CifarLayout& layout, const std::string& name,
+                 CifarPictures& to);
+
+}  // namespace renas::prep

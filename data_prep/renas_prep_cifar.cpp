@@ -1,0 +1,114 @@
+// CIFAR-10 and CIFAR-100 in their official binary form to the project's HDF5.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cifar.h"
+#include "files.h"
+#include "prep.h"
+#include "renas/dataset_writer.h"
+#include "renas/error.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using renas::InvalidInput;
+using renas::prep::CifarLayout;
+using renas::prep::CifarPictures;
+
+struct Version {
+  std::string folder;
+  CifarLayout layout;
+  std::vector<std::string> train;
+  std::vector<std::string> test;
+  std::string names;  // file of class names
+};
+
+Version find_version(const std::string& given, bool coarse) {
+  // The archives unpack to a folder of their own: its parent will do.
+  for (const char* below : {"", "/cifar-10-batches-bin", "/cifar-100-binary"}) {
+    const std::string folder = given + below;
+    if (fs::exists(folder + "/data_batch_1.bin")) {
+      if (coarse) throw InvalidInput("--coarse: CIFAR-10 has no coarse labels; CIFAR-100 has");
+      return {folder,
+              {1, 0, 10},
+              {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+               "data_batch_5.bin"},
+              {"test_batch.bin"},
+              "batches.meta.txt"};
+    }
+    if (fs::exists(folder + "/train.bin")) {
+      return {folder,
+              {2, coarse ? 0 : 1, coarse ? 20 : 100},
+              {"train.bin"},
+              {"test.bin"},
+              coarse ? "coarse_label_names.txt" : "fine_label_names.txt"};
+    }
+  }
+  throw InvalidInput(fmt::format(
+      "{}: neither data_batch_1.bin (CIFAR-10, binary version) nor train.bin (CIFAR-100, "
+      "binary version) is there",
+      given));
+}
+
+CifarPictures read_pictures(const Version& version, const std::vector<std::string>& files) {
+  CifarPictures pictures;
+  for (const std::string& file : files) {
+    const std::string path = version.folder + "/" + file;
+    renas::prep::parse_cifar(renas::prep::read_file(path), version.layout, path, pictures);
+  }
+  return pictures;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Turns CIFAR-10 or CIFAR-100 (the binary version of their web page, unpacked) into a data "
+      "set for "
+      "RENAS.",
+      "renas-prep-cifar");
+  std::string folder;
+  std::string out;
+  bool coarse = false;
+  bool force = false;
+  app.add_option("DIR", folder,
+                 "Folder with data_batch_1.bin ... (CIFAR-10) or train.bin (CIFAR-100)")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("OUT", out, "The HDF5 file to write")->required();
+  app.add_flag("--coarse", coarse, "CIFAR-100: the 20 coarse labels instead of the 100 fine ones");
+  app.add_flag("--force", force, "Overwrite OUT where it exists");
+  return renas::prep::run(app, argc, argv, [&] {
+    renas::DataSetWriter writer(out, force);
+    const Version version = find_version(folder, coarse);
+    const CifarPictures train = read_pictures(version, version.train);
+    const CifarPictures test = read_pictures(version, version.test);
+    renas::DataSetInfo info;
+    info.source = fmt::format("CIFAR-{} in {}", version.layout.label_bytes == 1 ? 10 : 100, folder);
+    info.classes = version.layout.classes;
+    info.class_names = renas::prep::read_lines(version.folder + "/" + version.names);
+    if (static_cast<int>(info.class_names.size()) != info.classes) {
+      throw InvalidInput(fmt::format("{}/{}: {} names for {} classes", version.folder,
+                                     version.names, info.class_names.size(), info.classes));
+    }
+    renas::ChannelStatistics statistics(3);
+    statistics.add(train.pixels);
+    info.mean = statistics.mean();
+    info.sd = statistics.sd();
+    renas::prep::Report report;
+    const renas::Shape shape{3, 32, 32};
+    const auto add = [&](const char* split, const CifarPictures& pictures) {
+      writer.begin_split(split, shape);
+      writer.add_all(pictures.pixels, pictures.labels);
+      report.count(split, pictures.labels);
+    };
+    add("train", train);
+    add("test", test);
+    writer.finish(info);
+    report.print(out, info);
+  });
+}

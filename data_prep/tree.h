@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace renas::prep {
+
+/// The pictures of a folder, found by name only: nothing is decoded.
+struct PictureTree {
+  struct Picture {
+    std::string path;
+    int32_t label = 0;
+  };
+  struct Split {
+    std::string name;               ///< train, val or test
+    std::string folder;             ///< where it came from
+    std::vector<Picture> pictures;  ///< by class, then name
+  };
+  struct Skipped {
+    std::string reason;
+    std::string path;
+  };
+  std::vector<std::string> class_names;  ///< of all splits; by label, in the order of bytes
+  std::vector<Split> splits;
+  std::vector<Skipped> skipped;
+};
+
+struct TreeOptions {
+  bool skip_bad = false;   ///< leave out and note what else would stop: see scan_tree
+  std::string val_labels;  ///< file that says the class of each picture of a flat val folder
+  bool keep_val = false;   ///< val stays val even without a test folder
+};
+
+/// Finds DIR/train/CLASS/PICTURE and the same for val and test; a val (or test) folder may be flat,
+/// as ImageNet's, with options.val_labels. A val folder without a test folder becomes the split
+/// `test`.
+///
+/// Throws InvalidInput, or with skip_bad leaves out and notes: a class without pictures; a picture
+/// named in the label file that is not there; a picture of the folder that the file does not name;
+/// a folder that cannot be read. Always throws: no train folder, a split without pictures, an
+/// ill-formed label file. Files that do not end in .jpg, .jpeg or .png (in any case) are noted and
+/// left out; hidden ones silently.
+PictureTree scan_tree(const std::string& folder, const TreeOptions& options);
+
+/// A line of a label file: a picture's name and its class, by name or number.
+struct LabelLine {
+  std::string name;
+  std::string label;
+};
+/// Lines "NAME CLASS", separated by blanks, tabs or a comma; what follows the class is ignored, so
+/// that LOC_val_solution.csv of the ImageNet challenge will do; so is its first line,
+/// "ImageId,...". Throws InvalidInput with the line's number.
+std::vector<LabelLine> parse_labels(const std::vector<std::string>& lines, const std::string& name);
+
+}  // namespace renas::prep

@@ -1,0 +1,114 @@
+#include "renas/image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "data/jpeg.h"
+#include "data/png.h"
+#include "data/resample.h"
+#include "renas/error.h"
+
+namespace renas {
+namespace {
+
+ImageKind kind_of(std::span<const uint8_t> bytes) {
+  static constexpr uint8_t kPng[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  if (bytes.size() >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff) {
+    return ImageKind::kJpeg;
+  }
+  if (bytes.size() >= sizeof kPng && std::memcmp(bytes.data(), kPng, sizeof kPng) == 0) {
+    return ImageKind::kPng;
+  }
+  if (bytes.empty()) throw InvalidInput("an empty file");
+  std::string start;
+  for (std::size_t i = 0; i < std::min<std::size_t>(bytes.size(), 4); ++i) {
+    start += fmt::format(" {:02x}", bytes[i]);
+  }
+  throw InvalidInput(fmt::format("neither JPEG nor PNG (it begins{})", start));
+}
+
+Image with_channels(Image image, int channels) {
+  if (channels == 0 || image.shape.channels == channels) return image;
+  Image result;
+  result.shape = {channels, image.shape.height, image.shape.width};
+  result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
+  const std::size_t count = image.pixels.size() / static_cast<std::size_t>(image.shape.channels);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (channels == 3) {
+      std::fill_n(&result.pixels[i * 3], 3, image.pixels[i]);
+    } else {
+      const uint8_t* p = &image.pixels[i * 3];
+      result.pixels[i] = static_cast<uint8_t>((299 * p[0] + 587 * p[1] + 114 * p[2] + 500) / 1000);
+    }
+  }
+  return result;
+}
+
+void check_channels(int channels) {
+  if (channels != 0 && channels != 1 && channels != 3) {
+    throw InvalidInput(fmt::format("pictures are decoded to 1 or 3 channels, not {}", channels));
+  }
+}
+
+}  // namespace
+
+ImageInfo inspect_image(std::span<const uint8_t> bytes) {
+  const ImageKind kind = kind_of(bytes);
+  if (kind == ImageKind::kPng) return {kind, inspect_png(bytes)};
+  DecodeOptions options;
+  options.max_pixels = INT64_MAX;
+  return {kind, JpegDecoder(bytes, options).shape()};
+}
+
+Image decode_image(std::span<const uint8_t> bytes, const DecodeOptions& options) {
+  check_channels(options.channels);
+  if (kind_of(bytes) == ImageKind::kPng) {
+    return with_channels(decode_png(bytes, options), options.channels);
+  }
+  JpegDecoder decoder(bytes, options);
+  Image image;
+  image.shape = decoder.shape();
+  decoder.decode({}, image.pixels);
+  return image;
+}
+
+Image resize_image(const Image& image, int height, int width) {
+  if (image.shape.size() < 1 || height < 1 || width < 1) {
+    throw InvalidInput(
+        fmt::format("cannot resize {} to {}x{}", to_string(image.shape), height, width));
+  }
+  Image result;
+  result.shape = {image.shape.channels, height, width};
+  result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
+  std::vector<float> scratch;
+  resample({image.pixels.data(), 0, 0, image.shape.height, image.shape.width, image.shape.channels},
+           make_taps(Filter::kLanczos3, image.shape.height, height, 0, height),
+           make_taps(Filter::kLanczos3, image.shape.width, width, 0, width), scratch,
+           result.pixels.data());
+  return result;
+}
+
+Image crop_image(const Image& image, int top, int left, int height, int width) {
+  if (top < 0 || left < 0 || height < 1 || width < 1 || top > image.shape.height - height ||
+      left > image.shape.width - width) {
+    throw InvalidInput(fmt::format("a crop of {}x{} at ({}, {}) is not within {}", height, width,
+                                   top, left, to_string(image.shape)));
+  }
+  const int channels = image.shape.channels;
+  Image result;
+  result.shape = {channels, height, width};
+  result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
+  const auto row = static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
+  for (int y = 0; y < height; ++y) {
+    const auto from =
+        (static_cast<std::size_t>(top + y) * static_cast<std::size_t>(image.shape.width) +
+         static_cast<std::size_t>(left)) *
+        static_cast<std::size_t>(channels);
+    std::memcpy(&result.pixels[static_cast<std::size_t>(y) * row], &image.pixels[from], row);
+  }
+  return result;
+}
+
+}  // namespace renas
