@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "renas/search_space.h"
@@ -54,5 +55,12 @@ struct ControllerOptions {
 /// "paper", "default". Throws InvalidInput for other names.
 ControllerOptions controller_options(const std::string& name);
 std::vector<std::string> controller_names();
+
+/// Sets one field by its name, for example ("hidden", "64") or ("baseline", "none").
+/// Throws InvalidInput where the name is unknown or the value out of range.
+void set_controller_option(ControllerOptions& options, const std::string& name,
+                           const std::string& value);
+/// All fields as (name, value), each as set_controller_option takes it.
+std::vector<std::pair<std::string, std::string>> describe(const ControllerOptions& options);
 
 }  // namespace renas

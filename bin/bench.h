@@ -1,0 +1,9 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+// The subcommands of renas-bench, one file each (bench_NAME.cpp). Each adds itself to the program
+// with its options and its callback; what a callback throws ends the program with a message.
+void add_search_bench(CLI::App& app);
