@@ -308,15 +308,15 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--objectives", s->objectives,
                   "number of synthetic objectives, seeded from --objective-seed on; run number s "
                   "takes number s modulo this")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1000000000));
   sub->add_option("--strategy", s->strategies,
                   "'all' or names: " + fmt::format("{}", fmt::join(renas::strategy_names(), ", ")))
       ->expected(1, 100);
   sub->add_option("--changes-like", s->changes_like,
                   "adds evolution that changes as many slots a child as this strategy did")
       ->type_name("NAME");
-  sub->add_option("--evaluations", s->evaluations, "evaluations a run")->check(CLI::PositiveNumber);
-  sub->add_option("--seeds", s->seeds, "runs a strategy")->check(CLI::PositiveNumber);
+  sub->add_option("--evaluations", s->evaluations, "evaluations a run")->check(CLI::Range(1, 1000000000));
+  sub->add_option("--seeds", s->seeds, "runs a strategy")->check(CLI::Range(1, 1000000000));
   sub->add_option("--first-seed", s->first_seed, "seed of the first run");
   sub->add_option("--noise", s->noise, "standard deviation of noise on every reward, in points")
       ->check(CLI::NonNegativeNumber);
@@ -334,7 +334,8 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--controller-set", s->controller_set,
                   "changes single numbers of the controller: NAME=VALUE ...")
       ->expected(1, 100);
-  sub->add_option("--threads", s->threads, "threads, 0: one a core")->check(CLI::NonNegativeNumber);
+  sub->add_option("--threads", s->threads, "threads, 0: one a core")
+      ->check(CLI::Range(0, 4096));
   sub->add_option("--json", s->json,
                   "results as JSON to this file; without a file name, to the standard output in "
                   "place of the tables")
