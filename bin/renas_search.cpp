@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <sstream>
 
 #include "console.h"
 #include "options.h"
@@ -32,6 +32,7 @@ constexpr const char* kFooter =
 /// Everything on the command line.
 struct Settings {
   SearchRunOptions run;
+  std::string operators = "all";
   int retrain_epochs = 20;
   double retrain_rate = 0.05;
   int retrain_cutout = 0;
@@ -72,8 +73,8 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_option("--blocks", o.blocks, "B: blocks of the cell")
       ->check(CLI::Range(1, 64))
       ->group("Search");
-  app.add_option("--operators", o.operators, "A subset of the paper's six, separated by commas")
-      ->delimiter(',')
+  app.add_option("--operators", s.operators,
+                 "all: the paper's six; or some of them, separated by commas")
       ->group("Search");
   app.add_option("--population", o.strategy.population, "P: members of the population")
       ->check(CLI::Range(1, 1000000))
@@ -180,6 +181,14 @@ Settings settings_of_run(const CLI::App& given, const Settings& from_command_lin
   return stored;
 }
 
+std::vector<std::string> split_operators(const std::string& text) {
+  if (text == "all") return {};
+  std::vector<std::string> operators;
+  std::istringstream stream(text);
+  for (std::string op; std::getline(stream, op, ',');) operators.push_back(op);
+  return operators;
+}
+
 std::string progress_line(const SearchProgress& p) {
   const bool search = p.phase == SearchProgress::Phase::kSearch;
   std::string line = fmt::format("{} {}/{}", search ? "search" : "retrain", p.done, p.total);
@@ -219,6 +228,7 @@ int search(const CLI::App& app, Settings settings, const program::Ranks& ranks,
   }
   SearchRunOptions& o = settings.run;
   o.stored_options = app.config_to_str(true, true);
+  o.operators = split_operators(settings.operators);
   if (o.child.threads == 0) o.child.threads = ranks.threads();
   o.final.network = o.child.network;
   o.final.recipe.epochs = settings.retrain_epochs;

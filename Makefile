@@ -1,0 +1,52 @@
+# Forwards to CMake, which knows everything; `make help` lists what there is.
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+CONFIGURE = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS)
+
+.PHONY: all help deps configure demo test test-long bench install asan tidy clean
+
+all: configure
+	cmake --build $(BUILD) -j $(JOBS)
+
+help:
+	@echo 'make deps       install what is missing (Debian), or say what to install'
+	@echo 'make            build the library, the programs ($(BUILD)/bin) and the tests'
+	@echo 'make demo       search and train on real images (Fashion-MNIST), about ten minutes'
+	@echo 'make test       the tests; make test-long: fuzzing and kills as well'
+	@echo 'make bench      benchmarks'
+	@echo 'make install    headers, librenas.a, CMake package, renas.pc, programs to PREFIX'
+	@echo 'make asan       the tests under the address and undefined-behaviour sanitizers'
+	@echo 'make tidy       clang-tidy over the library'
+	@echo 'make clean      remove $(BUILD)'
+
+deps:
+	sh cmake/deps.sh
+
+configure:
+	@$(CONFIGURE) > /dev/null || $(CONFIGURE)
+
+demo: deps configure
+	cmake --build $(BUILD) -j $(JOBS) --target demo
+
+test: deps all
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE long
+
+test-long: deps all
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+bench: configure
+	cmake --build $(BUILD) -j $(JOBS) --target bench
+
+install: configure
+	cmake --build $(BUILD) -j $(JOBS) --target install
+
+asan:
+	$(MAKE) test BUILD=$(BUILD)-asan \
+	  CMAKE_ARGS='-DRENAS_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo $(CMAKE_ARGS)'
+
+tidy: configure
+	cmake --build $(BUILD) --target tidy
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan demo

@@ -1,0 +1,251 @@
+// renas-train: one genome from scratch, with a checkpoint each epoch.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <numeric>
+
+#include "console.h"
+#include "options.h"
+#include "program.h"
+#include "renas/error.h"
+#include "renas/model.h"
+
+using namespace renas;
+
+namespace {
+
+constexpr const char* kDescription =
+    "Trains the network of one genome from scratch: SGD with momentum, cosine learning rate. Writes\n"
+    "a checkpoint beside the model after every epoch; stopped or killed, the same command with\n"
+    "--resume goes on. Prints the accuracy on held-out pictures and, once, on the test set.";
+
+struct Settings {
+  std::string genome = "renasnet";
+  std::string data;
+  std::string out;
+  bool resume = false;
+  bool force = false;
+  bool quiet = false;
+  uint64_t seed = 0;
+  int64_t validation = 0;
+  int64_t subset = 0;
+  int epochs = 20;
+  double rate = 0.05;
+  std::vector<int> cycles;
+  int pad = 4;
+  bool no_flip = false;
+  int cutout = 0;
+  double drop_path = 0;
+  double dropout = 0;
+  std::string backend = "auto";
+  FinalOptions final;
+};
+
+void add_options(CLI::App& app, Settings& s) {
+  NetworkOptions& network = s.final.network;
+  app.add_option("--genome", s.genome, "Cell to train, in the text form; renasnet is known");
+  app.add_option("--data", s.data, "HDF5 data set with groups train and test")->required();
+  app.add_option("--out", s.out, "Model to write; OUT.checkpoint appears beside it")->required();
+  app.add_flag("--resume", s.resume, "Go on from OUT.checkpoint")->configurable(false);
+  app.add_flag("--force", s.force, "Replace OUT or OUT.checkpoint where they exist")
+      ->configurable(false);
+  app.add_flag("--quiet", s.quiet, "Only the result")->configurable(false);
+  app.add_option("--seed", s.seed, "All randomness follows from it");
+
+  program::add_network_options(app, network);
+
+  const char* group = "Training";
+  app.add_option("--validation", s.validation, "Training pictures held out and scored at the end")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--subset", s.subset, "Pictures to train on, after holding out; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000))->group(group);
+  app.add_option("--batch", s.final.batch, "Pictures a step")
+      ->check(CLI::Range(1, 65536))
+      ->group(group);
+  app.add_option("--rate", s.rate, "Learning rate at the start of a cosine")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--cycles", s.cycles,
+                 "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--momentum", s.final.recipe.momentum, "Momentum of SGD")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(group);
+  app.add_option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--pad", s.pad, "Zeros around a picture before a random crop of its size")
+      ->check(CLI::Range(0, 1024))
+      ->group(group);
+  app.add_flag("--no-flip", s.no_flip, "Do not mirror pictures at random")->group(group);
+  app.add_option("--cutout", s.cutout, "Side of a square cut out of each picture; 0: none")
+      ->check(CLI::Range(0, 65536))
+      ->group(group);
+  app.add_option("--dropout", s.dropout, "Before the classifier")
+      ->check(CLI::Range(0.0, 0.999))
+      ->group(group);
+  app.add_option("--drop-path", s.drop_path,
+                 "Probability of dropping a path, growing with depth and training as NASNet's")
+      ->check(CLI::Range(0.0, 0.999))
+      ->group(group);
+  app.add_flag("--drop-path-flat", network.drop_path_flat,
+               "The same probability in every cell and from the start")
+      ->group(group);
+  app.add_flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth")
+      ->group(group);
+
+  program::add_device_options(app, s.backend, s.final.threads, s.final.precision);
+}
+
+/// What distinguishes this training from another, for the checkpoint.
+std::string purpose_of(const CLI::App& app, const std::string& genome) {
+  std::string text = "training of " + genome;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    for (const char* skipped : {"--genome", "--out", "--resume", "--force", "--quiet", "--threads",
+                                "--config", "--help", "--version"}) {
+      if (name == skipped) goto next;
+    }
+    if (option->count() > 0) text += fmt::format(" {}={}", name, fmt::join(option->results(), ","));
+  next:;
+  }
+  return text;
+}
+
+SearchData load_data(const Settings& s) {
+  const DataSet pictures = DataSet::open(s.data, "train");
+  if (s.validation >= pictures.size()) {
+    throw InvalidInput(fmt::format("--validation {}: expected less than the {} pictures of {}",
+                                   s.validation, pictures.size(), s.data));
+  }
+  Split split = split_validation(pictures.labels(), s.validation, s.seed);
+  if (s.subset > static_cast<int64_t>(split.train.size())) {
+    throw InvalidInput(fmt::format("--subset {}: expected at most {}", s.subset, split.train.size()));
+  }
+  if (s.subset > 0) {
+    split.train = take_stratified(pictures.labels(), split.train, s.subset, s.seed);
+  }
+  return {pictures, std::move(split.train), std::move(split.validation)};
+}
+
+int train_network(const CLI::App& app, Settings& s) {
+  const std::atomic<bool>& stop = program::stop_on_signals();
+  const std::string checkpoint = s.out + ".checkpoint";
+  const SearchData data = load_data(s);
+  const SearchSpace space = space_of(s.genome);
+  const Genome genome = parse_genome(space, s.genome);
+  const std::string text = to_string(space, genome);
+
+  FinalOptions& f = s.final;
+  f.network.image = data.pictures.shape();
+  f.network.classes = data.pictures.classes();
+  f.network.dropout = static_cast<float>(s.dropout);
+  f.network.drop_path = static_cast<float>(s.drop_path);
+  f.recipe.epochs = s.epochs;
+  f.recipe.learning_rates = {s.rate};
+  f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
+  f.recipe.drop_path_grows = !f.network.drop_path_flat;
+  f.augmentation = Augmentation::none();
+  f.augmentation.pad = s.pad;
+  f.augmentation.flip = !s.no_flip;
+  f.augmentation.cutout = s.cutout;
+  if (f.threads == 0) f.threads = program::available_cores();
+
+  const std::string purpose = purpose_of(app, text);
+  FinalState state;
+  state.training.seed = s.seed;
+  if (s.resume) {
+    state = load_checkpoint(checkpoint, purpose);
+  } else {
+    for (const std::string& file : {s.out, checkpoint}) {
+      if (!s.force && std::filesystem::exists(file)) {
+        throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
+                                       file == checkpoint ? ", --resume goes on from it" : ""));
+      }
+    }
+  }
+
+  const auto backend = make_backend(s.backend);
+  const Graph graph = build_network(space, genome, f.network);
+  const Counts counts = count(graph);
+  program::Console console("", s.quiet);
+  console.log()(LogLevel::kInfo,
+                fmt::format("{}\n{} parameters, {} mult-adds, {} training pictures, {} on {} thread{}",
+                            text, counts.parameters, counts.mult_adds, data.train.size(),
+                            backend->name(), f.threads, f.threads == 1 ? "" : "s"));
+
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  int64_t pictures = 0;
+  const int64_t total =
+      static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
+  TrainingHooks hooks;
+  hooks.stop = [&] { return stop.load(); };
+  hooks.on_step = [&](int count) {
+    pictures += count;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double rate = static_cast<double>(pictures) / seconds;
+    console.progress(fmt::format("{:.1f} % of {} epochs  {:.0f} images/s  {} left",
+                                 100.0 * static_cast<double>(pictures) / static_cast<double>(total),
+                                 s.epochs, rate,
+                                 program::duration_text(static_cast<double>(total - pictures) / rate)));
+  };
+  const Evaluation result = train_from_scratch(
+      *backend, space, genome, std::move(state), data, f, hooks, [&](const FinalState& reached) {
+        const EpochMetrics& e = reached.training.history.back();
+        console.log()(LogLevel::kInfo,
+                      fmt::format("epoch {}/{}: loss {:.4f}, training accuracy {:.2f} %",
+                                  reached.training.epoch, s.epochs, e.loss, 100 * e.accuracy));
+        save_checkpoint(checkpoint, purpose, reached);
+      });
+  console.finish();
+  if (result.stopped) {
+    fmt::print(stderr, "stopped; the same command with --resume goes on\n");
+    return program::kStopped;
+  }
+  if (result.status != Status::kOk) {
+    throw Error(fmt::format("training ended: {} ({})", to_string(result.status), result.message));
+  }
+
+  const DataSetInfo& info = data.pictures.info();
+  const Model model{.genome = text,
+                    .network = f.network,
+                    .class_names = info.class_names,
+                    .mean = info.mean,
+                    .sd = info.sd,
+                    .validation_accuracy = result.fitness,
+                    .weights = result.weights};
+  save_model(s.out, model);
+  std::filesystem::remove(checkpoint);
+  fmt::print("model: {}\n", s.out);
+  if (!data.validation.empty()) {
+    fmt::print("validation accuracy {:.2f} %\n", 100 * result.fitness);
+  }
+  const auto splits = DataSet::splits(s.data);
+  if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
+    const DataSet test = DataSet::open(s.data, "test");
+    const Score score = score_network(*backend, graph, model.weights, test,
+                                      all_indices(test.size()), f.batch, f.threads, f.precision);
+    fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
+  }
+  return program::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(kDescription, "renas-train");
+  program::prepare(app);
+  Settings settings;
+  settings.final.threads = 0;
+  add_options(app, settings);
+  return program::run(app, argc, argv, false, [&] { return train_network(app, settings); });
+}

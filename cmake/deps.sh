@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what the build, the tests and the demo need where apt and rights are there; otherwise
+# says what to install. Does nothing where nothing is missing.
+set -eu
+
+packages="cmake g++ make pkg-config
+  libdnnl-dev libhdf5-dev libopenmpi-dev openmpi-bin libboost-test-dev libeigen3-dev libcli11-dev
+  libfmt-dev libspdlog-dev libhwy-dev nlohmann-json3-dev zlib1g-dev libturbojpeg0-dev libpng-dev
+  dataset-fashion-mnist"
+
+elsewhere() {
+  cat >&2 <<TEXT
+Not installed: $1
+
+Debian and Ubuntu:  apt-get install $1
+Spack:              spack install cmake onednn hdf5~mpi openmpi boost+test eigen cli11 fmt spdlog \\
+                      highway nlohmann-json zlib libjpeg-turbo libpng
+Modules:            names differ by cluster; look for: module avail cmake gcc oneDNN HDF5 OpenMPI Boost Eigen
+Parts can be left out: -DRENAS_WITH_ONEDNN=OFF, -DRENAS_WITH_HDF5=OFF, -DRENAS_WITH_MPI=OFF.
+TEXT
+}
+
+if ! command -v dpkg-query > /dev/null; then
+  # Not Debian: CMake finds out what is there, and names what is not.
+  command -v cmake > /dev/null || { elsewhere "$(echo $packages)"; exit 1; }
+  exit 0
+fi
+
+missing=""
+for package in $packages; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
+  [ "$status" = installed ] || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+root=""
+if [ "$(id -u)" != 0 ]; then
+  if command -v sudo > /dev/null && sudo -n true 2> /dev/null; then
+    root=sudo
+  else
+    elsewhere "$(echo $missing)"
+    exit 1
+  fi
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$root apt-get -o DPkg::Lock::Timeout=300 update -q > /dev/null
+# shellcheck disable=SC2086  # one word a package
+$root apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends $missing > /dev/null
