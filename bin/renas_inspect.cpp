@@ -1,0 +1,187 @@
+// renas-inspect: what a genome costs, what a run found, what a model is.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "options.h"
+#include "program.h"
+#include "renas/error.h"
+#include "renas/model.h"
+#include "renas/run_directory.h"
+
+using namespace renas;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+struct GenomeSettings {
+  std::string genome;
+  std::string image = "32x32x3";
+  NetworkOptions network;
+  bool json = false;
+};
+
+int inspect_genome(GenomeSettings& s) {
+  s.network.image = parse_shape(s.image);
+  const SearchSpace space = space_of(s.genome);
+  const Genome genome = parse_genome(space, s.genome);
+  const Graph graph = build_network(space, genome, s.network);
+  const Counts counts = count(graph);
+  if (s.json) {
+    fmt::print("{}\n", Json{{"genome", to_string(space, genome)},
+                            {"canonical", to_string(space, canonical(space, genome))},
+                            {"parameters", counts.parameters},
+                            {"mult_adds", counts.mult_adds}}
+                           .dump(2));
+    return program::kDone;
+  }
+  fmt::print("genome      {}\ncanonical   {}\nparameters  {}\nmult_adds   {}\n",
+             to_string(space, genome), to_string(space, canonical(space, genome)),
+             counts.parameters, counts.mult_adds);
+  return program::kDone;
+}
+
+/// What a history says of the population now: the members in the order they joined.
+std::vector<const HistoryEntry*> living(const std::vector<HistoryEntry>& history) {
+  std::vector<const HistoryEntry*> members;
+  for (const HistoryEntry& e : history) {
+    if (e.removed) {
+      std::erase_if(members, [&](const HistoryEntry* m) { return m->id == *e.removed; });
+    }
+    if (e.status == Status::kOk) members.push_back(&e);
+  }
+  return members;
+}
+
+struct RunSettings {
+  std::string folder;
+  bool json = false;
+};
+
+std::string mutation_text(const HistoryEntry& e) {
+  const SearchSpace space = space_of(e.genome);
+  std::string text;
+  for (const Mutation& m : e.mutations) {
+    if (m.from == m.to) continue;
+    const Slot& slot = space.slot(m.slot);
+    text += fmt::format("{}{}.{} {}>{}", text.empty() ? "" : ", ", m.block + 1, slot.name,
+                        slot.choices[static_cast<std::size_t>(m.from)],
+                        slot.choices[static_cast<std::size_t>(m.to)]);
+  }
+  return text.empty() ? "no change" : text;
+}
+
+int inspect_run(const RunSettings& s) {
+  const RunDirectory run = RunDirectory::open(s.folder);
+  const std::vector<HistoryEntry> history = run.history();
+  std::map<uint64_t, const HistoryEntry*> by_id;
+  std::map<std::string, int> statuses;
+  const HistoryEntry* best = nullptr;
+  double inherited = 0;
+  int children = 0;
+  for (const HistoryEntry& e : history) {
+    by_id[e.id] = &e;
+    ++statuses[to_string(e.status)];
+    if (e.status != Status::kOk) continue;
+    if (best == nullptr || e.fitness > best->fitness) best = &e;
+    if (e.parent) {
+      inherited += e.inherited;
+      ++children;
+    }
+  }
+  // Strategies without a population say so by never removing anyone: show the members kept.
+  std::vector<const HistoryEntry*> members;
+  if (const auto snapshot = run.load_snapshot(); snapshot || !history.empty()) {
+    members = living(history);
+  }
+  std::stable_sort(members.begin(), members.end(), [](const auto* a, const auto* b) {
+    return a->fitness > b->fitness;
+  });
+  std::vector<const HistoryEntry*> lineage;
+  for (const HistoryEntry* e = best; e != nullptr;
+       e = e->parent && by_id.contains(*e->parent) ? by_id[*e->parent] : nullptr) {
+    lineage.push_back(e);
+  }
+  std::reverse(lineage.begin(), lineage.end());
+  const double share = children == 0 ? 0 : inherited / children;
+
+  if (s.json) {
+    const auto entries = [](const std::vector<const HistoryEntry*>& list) {
+      Json array = Json::array();
+      for (const HistoryEntry* e : list) array.push_back(Json::parse(to_json(*e)));
+      return array;
+    };
+    fmt::print("{}\n", Json{{"results", history.size()},
+                            {"statuses", statuses},
+                            {"inherited_share", share},
+                            {"best", best == nullptr ? Json() : Json::parse(to_json(*best))},
+                            {"lineage", entries(lineage)},
+                            {"population", entries(members)}}
+                           .dump(2));
+    return program::kDone;
+  }
+  fmt::print("{}: {} results", run.path(), history.size());
+  for (const auto& [status, number] : statuses) fmt::print(", {} {}", number, status);
+  fmt::print("\n\npopulation, best first\n{:>6} {:>9} {:>11} {:>13} {:>10}  genome\n", "id",
+             "fitness", "parameters", "mult_adds", "inherited");
+  for (const HistoryEntry* e : members) {
+    fmt::print("{:>6} {:>7.2f} % {:>11} {:>13} {:>8.1f} %  {}\n", e->id, 100 * e->fitness,
+               e->parameters, e->mult_adds, 100 * e->inherited, e->genome);
+  }
+  if (best == nullptr) return program::kDone;
+  fmt::print("\nlineage of the best ({})\n", best->id);
+  for (const HistoryEntry* e : lineage) {
+    fmt::print("{:>6} {:>7.2f} %  {}\n", e->id, 100 * e->fitness,
+               e->parent ? mutation_text(*e) : e->genome);
+  }
+  fmt::print("\nbest       {}\ninherited  {:.1f} % of a child's numbers, in the mean over {} children\n",
+             best->genome, 100 * share, children);
+  return program::kDone;
+}
+
+int inspect_model(const std::string& path) {
+  const Model m = load_model(path);
+  const Counts counts = count(graph_of(m));
+  fmt::print("genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, pictures {}\n"
+             "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %\n",
+             m.genome, to_string(m.network.kind), m.network.cells, m.network.filters,
+             m.network.classes, to_string(m.network.image), counts.parameters, counts.mult_adds,
+             100 * m.validation_accuracy);
+  return program::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Looks at genomes, runs and models.", "renas-inspect");
+  program::prepare(app);
+  app.require_subcommand(1);
+
+  GenomeSettings genome;
+  CLI::App* g = app.add_subcommand("genome", "Size and cost of a genome's network");
+  g->option_defaults()->always_capture_default();
+  g->add_option("genome", genome.genome, "Text form of a cell; renasnet is known")->required();
+  program::add_network_options(*g, genome.network);
+  g->add_option("--image", genome.image, "Size of pictures, HxWxC");
+  g->add_option("--classes", genome.network.classes, "Classes to tell apart")
+      ->check(CLI::Range(2, 1000000));
+  g->add_flag("--json", genome.json, "Print JSON");
+
+  RunSettings run;
+  CLI::App* r = app.add_subcommand("run", "Population, best, its lineage, share of inheritance");
+  r->add_option("run", run.folder, "Folder of a run")->required();
+  r->add_flag("--json", run.json, "Print JSON");
+
+  std::string model;
+  CLI::App* m = app.add_subcommand("model", "What is in a model file");
+  m->add_option("model", model, "HDF5 file that renas-search or renas-train wrote")->required();
+
+  return program::run(app, argc, argv, false, [&] {
+    if (g->parsed()) return inspect_genome(genome);
+    if (r->parsed()) return inspect_run(run);
+    return inspect_model(model);
+  });
+}
