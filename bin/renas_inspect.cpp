@@ -48,10 +48,10 @@ int inspect_genome(GenomeSettings& s) {
 std::vector<const HistoryEntry*> living(const std::vector<HistoryEntry>& history) {
   std::vector<const HistoryEntry*> members;
   for (const HistoryEntry& e : history) {
+    if (e.status == Status::kOk) members.push_back(&e);
     if (e.removed) {
       std::erase_if(members, [&](const HistoryEntry* m) { return m->id == *e.removed; });
     }
-    if (e.status == Status::kOk) members.push_back(&e);
   }
   return members;
 }
@@ -92,11 +92,7 @@ int inspect_run(const RunSettings& s) {
       ++children;
     }
   }
-  // Strategies without a population say so by never removing anyone: show the members kept.
-  std::vector<const HistoryEntry*> members;
-  if (const auto snapshot = run.load_snapshot(); snapshot || !history.empty()) {
-    members = living(history);
-  }
+  std::vector<const HistoryEntry*> members = living(history);
   std::stable_sort(members.begin(), members.end(), [](const auto* a, const auto* b) {
     return a->fitness > b->fitness;
   });

@@ -17,7 +17,7 @@ inline constexpr int kRunFormat = 1;
 struct HistoryEntry {
   uint64_t id = 0;
   std::optional<uint64_t> parent;
-  std::optional<uint64_t> removed;  ///< the member that left for it
+  std::optional<uint64_t> removed;  ///< the member that left for it; its own id where it did not join
   std::string genome;
   std::vector<Mutation> mutations;
   Status status = Status::kOk;

@@ -239,7 +239,7 @@ void Coordinator::take_candidate(int rank, const Report& report) {
   const Told told = strategy_->tell(candidate.id, {report.status, report.fitness});
   entry.id = candidate.id;
   entry.parent = candidate.parent;
-  entry.removed = told.removed;
+  entry.removed = report.status == Status::kOk && !told.joined ? candidate.id : told.removed;
   entry.genome = text_of(candidate.genome);
   entry.mutations = candidate.mutations;
   entry.status = report.status;
