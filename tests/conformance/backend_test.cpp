@@ -41,7 +41,7 @@ void check_close(const std::string& what, std::span<const float> found,
       worst = i;
     }
   }
-  BOOST_TEST(error <= tolerance * (largest + 1e-3), what << "[" << worst << "]: " << found[worst]
+  BOOST_TEST(error <= tolerance * (largest + 1e-2), what << "[" << worst << "]: " << found[worst]
                                                          << " instead of " << expected[worst]
                                                          << ", largest " << largest);
 }
@@ -121,26 +121,45 @@ BOOST_AUTO_TEST_CASE(computes_every_case_forward_and_backward_as_the_reference_i
 
 BOOST_AUTO_TEST_CASE(takes_twenty_steps_over_batches_of_every_size_as_the_reference) {
   on_each_backend([](Backend& backend) {
+    const Case c = conformance::training_case();
+    std::vector<int> groups(c.graph.parameters().size());
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i % 2);
+    Exact exact(c.graph, {.batch = c.batch, .parameter_groups = groups});
+    const auto program =
+        backend.compile(c.graph, {.batch = c.batch, .threads = 2, .parameter_groups = groups});
+    for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+      p->load(conformance::ramp_weights(c.graph, 1));
+      for (uint64_t i = 0; i < 20; ++i) {
+        conformance::stage(*p, c.graph, c.batch - static_cast<int>(i % 3), i);
+        p->gradients({.seed = 3, .step = i});
+        p->update({.learning_rates = {0.005F, 0.001F}});
+      }
+    }
+    check_close(program->metrics(), exact.metrics());
+    // Errors grow from step to step.
+    check_close("after twenty steps: ", program->save(true), exact.save(true), 1e-3);
+    check_close("scores", scores_of(*program, c.graph), scores_of(exact, c.graph), 1e-3);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(takes_each_of_twenty_steps_from_the_reference_s_state_as_the_reference) {
+  on_each_backend([](Backend& backend) {
     for (const Case& c : conformance::small_cases()) {
       if (c.name != "two cells with an auxiliary head") continue;
-      std::vector<int> groups(c.graph.parameters().size());
-      for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i % 2);
-      Exact exact(c.graph, {.batch = c.batch, .parameter_groups = groups});
-      const auto program =
-          backend.compile(c.graph, {.batch = c.batch, .threads = 2, .parameter_groups = groups});
-      for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
-        p->load(conformance::ramp_weights(c.graph, 1));
-        for (uint64_t i = 0; i < 20; ++i) {
+      Exact exact(c.graph, {.batch = c.batch});
+      const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
+      exact.load(conformance::ramp_weights(c.graph, 1));
+      for (uint64_t i = 0; i < 20; ++i) {
+        const Weights state = exact.save(true);
+        exact.load(state);  // rounded to float
+        program->load(state);
+        for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
           conformance::stage(*p, c.graph, c.batch - static_cast<int>(i % 3), i);
           p->gradients({.seed = 3, .step = i});
-          p->update({.learning_rates = {0.01F, 0.002F}});
+          p->update({});
         }
+        check_close(fmt::format("step {}: ", i), program->save(true), exact.save(true), 2e-4);
       }
-      check_close(program->metrics(), exact.metrics());
-      // Momenta hold gradients of many steps, and a maximum or ReLU decided by rounding moves them.
-      check_close("after twenty steps: ", program->save(true), exact.save(true), 1e-2);
-      check_close("after twenty steps: ", program->save(false), exact.save(false), 1e-3);
-      check_close("scores", scores_of(*program, c.graph), scores_of(exact, c.graph), 1e-3);
     }
   });
 }

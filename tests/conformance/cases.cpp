@@ -267,6 +267,22 @@ std::vector<Case> large_cases() {
   return all;
 }
 
+Case training_case() {
+  Case result;
+  result.name = "training";
+  Graph& g = result.graph;
+  const int stem = g.batch_norm("stem/bn", g.conv("stem/conv", g.input({3, 10, 9}), square(8, 3)));
+  const int first = separable(g, "first", stem, 8, 3, 1);
+  const int second = separable(g, "second", stem, 8, 5, 1);
+  int last = adapter(g, "adapter", g.concat("concat", {first, g.add("add", {first, second})}), 12);
+  last = separable(g, "third", last, 12, 3, 2);
+  last = g.linear("classifier", g.global_mean("mean", g.relu("relu", last)), 5);
+  g.set_scores(last);
+  g.cross_entropy("loss", last, 1, 0);
+  result.batch = 6;
+  return result;
+}
+
 std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed) {
   std::vector<float> values(size);
   for (std::size_t i = 0; i < size; ++i) {

@@ -25,6 +25,10 @@ std::vector<Case> small_cases();
 /// Larger maps and channel counts, where vector loops have full bodies and tails.
 std::vector<Case> large_cases();
 
+/// A network that trains calmly: no batch norm over a handful of values, whose gradients would let
+/// rounding errors grow a hundredfold in a few steps.
+Case training_case();
+
 /// A ramp from `low` to `high`, shuffled: no two values are equal and none lies at 0, so that no
 /// maximum is tied and no ReLU is on its kink.
 std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed);

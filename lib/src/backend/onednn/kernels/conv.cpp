@@ -1,0 +1,269 @@
+#include <algorithm>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/onednn/kernels/conv.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include "backend/onednn/kernels/gemm-inl.h"
+
+#ifndef RENAS_CONV_PLAN
+#define RENAS_CONV_PLAN
+namespace renas::onednn {
+
+constexpr int kTilePixels = 64;
+
+/// A 1x1 convolution of every pixel: the map itself is the matrix.
+inline bool contiguous(const TermArgs& t) {
+  return t.window.height == 1 && t.window.width == 1 && t.window.stride == 1 && t.window.top == 0 &&
+         t.window.left == 0;
+}
+
+/// The map serves as it is, without normalisation or ReLU on the way.
+inline bool direct(const TermArgs& t) {
+  return contiguous(t) && t.in.scale == nullptr && !t.in.relu;
+}
+
+inline int largest_depth(const ConvArgs& args) {
+  int depth = 0;
+  for (const TermArgs& t : args.terms) depth = std::max(depth, t.depth);
+  return depth;
+}
+
+}  // namespace renas::onednn
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace renas::onednn {
+namespace HWY_NAMESPACE {
+
+/// A pixel of the output, counted over all pictures.
+struct Place {
+  std::size_t n;
+  int y;
+  int x;
+  Place(const Map& map, std::size_t pixel)
+      : n(pixel / map.pixels()),
+        y(static_cast<int>(pixel % map.pixels()) / map.width),
+        x(static_cast<int>(pixel % map.pixels()) % map.width) {}
+  HWY_INLINE void next(const Map& map) {
+    if (++x < map.width) return;
+    x = 0;
+    if (++y < map.height) return;
+    y = 0;
+    ++n;
+  }
+};
+
+/// Offset of the source pixel under window position (r, s); -1 beyond the map.
+HWY_INLINE std::ptrdiff_t under(const TermArgs& t, const Place& place, int r, int s) {
+  const int y = place.y * t.window.stride - t.window.top + r * t.window.dilation;
+  const int x = place.x * t.window.stride - t.window.left + s * t.window.dilation;
+  if (y < 0 || y >= t.in.map.height || x < 0 || x >= t.in.map.width) return -1;
+  return static_cast<std::ptrdiff_t>(
+      (place.n * t.in.map.pixels() + static_cast<std::size_t>(y * t.in.map.width + x)) *
+      static_cast<std::size_t>(t.in.map.channels));
+}
+
+/// The matrix rows of `pixels` outputs from pixel `p0` on, to a blocked tile.
+void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* tile) {
+  const auto block = static_cast<std::size_t>(pixels) * kBlock;
+  if (contiguous(t)) {
+    const auto channels = static_cast<std::size_t>(t.in.map.channels);
+    const float* from = t.in.data + p0 * channels;
+    for (int c = 0; c < t.in.map.channels; c += kLanes) {
+      float* to = tile + static_cast<std::size_t>(c / kBlock) * block + c % kBlock;
+      for (int m = 0; m < pixels; ++m) {
+        store(show(t.in, load(from + static_cast<std::size_t>(m) * channels + c), c),
+              to + m * kBlock);
+      }
+    }
+    return;
+  }
+  std::memset(tile, 0, block * static_cast<std::size_t>(t.depth / kBlock) * sizeof(float));
+  Place place(out, p0);
+  for (int m = 0; m < pixels; ++m, place.next(out)) {
+    for (int r = 0; r < t.window.height; ++r) {
+      for (int s = 0; s < t.window.width; ++s) {
+        const std::ptrdiff_t at = under(t, place, r, s);
+        if (at < 0) continue;
+        const int k0 = (r * t.window.width + s) * t.k_channels;
+        if (t.k_channels % kBlock == 0) {
+          for (int c = 0; c < t.k_channels; c += kLanes) {
+            const int k = k0 + c;
+            store(show(t.in, load(t.in.data + at + c), c),
+                  tile + static_cast<std::size_t>(k / kBlock) * block + m * kBlock + k % kBlock);
+          }
+        } else {
+          for (int c = 0; c < t.k_channels; ++c) {
+            float v = t.in.data[at + c];
+            if (t.in.scale != nullptr) v = v * t.in.scale[c] + t.in.shift[c];
+            if (t.in.relu) v = std::max(v, 0.0F);
+            const int k = k0 + c;
+            tile[static_cast<std::size_t>(k / kBlock) * block +
+                 static_cast<std::size_t>(m * kBlock + k % kBlock)] = v;
+          }
+        }
+      }
+    }
+  }
+}
+
+/// The tile's matrix: packed, or the map itself.
+HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std::size_t p0,
+                                         int pixels, float* tile) {
+  if (direct(t)) {
+    const auto channels = static_cast<std::size_t>(t.in.map.channels);
+    return {t.in.data + p0 * channels, channels, kBlock};
+  }
+  pack(t, out, p0, pixels, tile);
+  return {tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
+}
+
+/// Adds the matrix rows' gradients [pixels][depth] to the source pixels they came from.
+void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, const float* rows) {
+  Place place(out, p0);
+  for (int m = 0; m < pixels; ++m, place.next(out), rows += t.depth) {
+    for (int r = 0; r < t.window.height; ++r) {
+      for (int s = 0; s < t.window.width; ++s) {
+        const std::ptrdiff_t at = under(t, place, r, s);
+        if (at < 0) continue;
+        const float* from = rows + (r * t.window.width + s) * t.k_channels;
+        float* to = t.in.gradient + at;
+        if (t.k_channels % kBlock == 0) {
+          for (int c = 0; c < t.k_channels; c += kLanes) {
+            V g = load(from + c);
+            if (t.in.relu) {
+              g = hn::IfThenElseZero(hn::Gt(show(t.in, load(t.in.data + at + c), c), zero()), g);
+            }
+            store(hn::Add(load(to + c), g), to + c);
+          }
+        } else {
+          for (int c = 0; c < t.k_channels; ++c) {
+            float v = t.in.data[at + c];
+            if (t.in.scale != nullptr) v = v * t.in.scale[c] + t.in.shift[c];
+            if (!t.in.relu || v > 0) to[c] += from[c];
+          }
+        }
+      }
+    }
+  }
+}
+
+void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
+  const Map& map = args.out.map;
+  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
+  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
+  const auto channels = static_cast<std::size_t>(map.channels);
+  for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
+    const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
+    float* out = args.out.data + p0 * channels;
+    bool add = false;
+    for (const TermArgs& t : args.terms) {
+      product(matrix_of(t, map, p0, pixels, scratch), t.weight, channels, {out, channels, kBlock},
+              pixels, map.channels, t.depth, add);
+      add = true;
+    }
+    if (args.out.pilot != nullptr && sums != nullptr) {
+      add_statistics(out, static_cast<std::size_t>(pixels), map.channels, args.out.pilot, sums);
+    }
+  }
+}
+
+/// The gradient of one tile through one term.
+HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0, int pixels,
+                              const float* g, bool filled, float* tile, float* rows, float* area) {
+  const auto channels = static_cast<std::size_t>(map.channels);
+  const Matrix<const float> a = matrix_of(t, map, p0, pixels, tile);
+  add_transposed_product(a, g, channels, area + t.weight_gradient, t.depth, map.channels, pixels);
+  if (t.in.gradient == nullptr) return;
+  const Matrix<const float> gradients{g, channels, kBlock};
+  const auto depth = static_cast<std::size_t>(t.depth);
+  if (!contiguous(t)) {
+    product(gradients, t.weight_transposed, depth, {rows, depth, kBlock}, pixels, t.depth,
+            map.channels, false);
+    return scatter(t, map, p0, pixels, rows);
+  }
+  float* to = t.in.gradient + p0 * depth;
+  const bool accumulate = t.in.accumulate || filled;
+  if (!t.in.relu) {
+    return product(gradients, t.weight_transposed, depth, {to, depth, kBlock}, pixels, t.depth,
+                   map.channels, accumulate);
+  }
+  product(gradients, t.weight_transposed, depth, {rows, depth, kBlock}, pixels, t.depth,
+          map.channels, false);
+  for (int m = 0; m < pixels; ++m) {
+    for (int c = 0; c < t.depth; c += kLanes) {
+      const std::size_t at = static_cast<std::size_t>(m) * depth + static_cast<std::size_t>(c);
+      const V shown = load(a.data + static_cast<std::size_t>(c / kBlock) * a.block_stride +
+                           static_cast<std::size_t>(m) * a.row_stride + c % kBlock);
+      V v = hn::IfThenElseZero(hn::Gt(shown, zero()), load(rows + at));
+      if (accumulate) v = hn::Add(v, load(to + at));
+      store(v, to + at);
+    }
+  }
+}
+
+void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area) {
+  const Map& map = args.out.map;
+  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
+  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
+  const auto channels = static_cast<std::size_t>(map.channels);
+  // A window that overlaps others only adds, so somebody must have cleared the gradient before; and
+  // then terms that share a source with it must add too.
+  bool fill = false;
+  for (const TermArgs& t : args.terms) fill = fill || !contiguous(t);
+  for (const TermArgs& t : args.terms) {
+    if (!fill || t.in.gradient == nullptr || t.in.accumulate) continue;
+    const std::size_t size = t.in.map.size();
+    std::memset(t.in.gradient + static_cast<std::size_t>(first) * size, 0,
+                static_cast<std::size_t>(last - first) * size * sizeof(float));
+  }
+  const auto tile_size =
+      static_cast<std::size_t>(kTilePixels) * static_cast<std::size_t>(largest_depth(args));
+  float* rows = scratch + tile_size;
+  float* raw = rows + tile_size;
+  for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
+    const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
+    const float* g = args.out.gradient + p0 * channels;
+    if (args.out.by_gradient != nullptr) {
+      for (int m = 0; m < pixels; ++m) {
+        for (int c = 0; c < map.channels; c += kLanes) {
+          const std::size_t i =
+              static_cast<std::size_t>(m) * channels + static_cast<std::size_t>(c);
+          store(output_gradient(args.out, p0 * channels + i, c), raw + i);
+        }
+      }
+      g = raw;
+    }
+    for (const TermArgs& t : args.terms) {
+      term_backward(t, map, p0, pixels, g, fill, scratch, rows, area);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace renas::onednn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace renas::onednn {
+
+HWY_EXPORT(conv_forward);
+HWY_EXPORT(conv_backward);
+
+std::size_t conv_scratch(const ConvArgs& args) {
+  return static_cast<std::size_t>(kTilePixels) *
+         static_cast<std::size_t>(2 * largest_depth(args) + args.out.map.channels);
+}
+
+void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
+  HWY_DYNAMIC_DISPATCH(conv_forward)(args, first, last, scratch, sums);
+}
+
+void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area) {
+  HWY_DYNAMIC_DISPATCH(conv_backward)(args, first, last, scratch, area);
+}
+
+}  // namespace renas::onednn
+#endif

@@ -1,0 +1,256 @@
+#include <algorithm>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/onednn/kernels/separable.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include "backend/onednn/kernels/depthwise-inl.h"
+#include "backend/onednn/kernels/gemm-inl.h"
+#include "backend/onednn/kernels/separable_plan.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace renas::onednn {
+namespace HWY_NAMESPACE {
+
+/// One picture's input, normalised and cut off at zero, as blocked rows with room for the columns
+/// that the window reaches beyond the map. The room is zero already.
+void load_picture(const SeparableArgs& args, const SeparablePlan& plan, int n, float* to) {
+  const Source& in = args.in;
+  const float* from = in.data + static_cast<std::size_t>(n) * in.map.size();
+  for (int y = 0; y < in.map.height; ++y) {
+    for (int c = 0; c < in.map.channels; c += kBlock) {
+      float* row =
+          to + plan.row_in(c / kBlock, y) + static_cast<std::size_t>(args.window.left) * kBlock;
+      const float* pixel = from +
+                           (static_cast<std::size_t>(y) * static_cast<std::size_t>(in.map.width)) *
+                               static_cast<std::size_t>(in.map.channels) +
+                           c;
+      for (int half = 0; half < kBlock; half += kLanes) {
+        for (int x = 0; x < in.map.width; ++x) {
+          store(show(in, load(pixel + static_cast<std::ptrdiff_t>(x) * in.map.channels + half),
+                     c + half),
+                row + x * kBlock + half);
+        }
+      }
+    }
+  }
+}
+
+/// Input rows under output row y.
+HWY_INLINE Rows rows_under(const SeparableArgs& args, const SeparablePlan& plan,
+                           const float* picture, int block, int y) {
+  Rows rows;
+  rows.count = args.window.height;
+  for (int r = 0; r < rows.count; ++r) {
+    const int iy = y * args.window.stride - args.window.top + r * args.window.dilation;
+    rows.row[r] = iy < 0 || iy >= args.in.map.height ? nullptr : picture + plan.row_in(block, iy);
+  }
+  return rows;
+}
+
+/// Rows of output gradients over input row iy, in the order of the flipped kernel.
+HWY_INLINE Rows rows_over(const SeparableArgs& args, const SeparablePlan& plan,
+                          const float* gradients, int block, int iy) {
+  Rows rows;
+  rows.count = args.window.height;
+  for (int r = 0; r < rows.count; ++r) {
+    const int at = iy + args.window.top - (rows.count - 1 - r) * args.window.dilation;
+    const int y = at / args.window.stride;
+    const bool exists = at >= 0 && at % args.window.stride == 0 && y < args.out.map.height;
+    rows.row[r] = exists ? gradients + plan.row_out(block, y) : nullptr;
+  }
+  return rows;
+}
+
+struct TileSink {
+  float* to;
+  std::size_t step;  // floats from pixel to pixel
+  HWY_INLINE void put(V v, int x, int half) const {
+    store(v, to + static_cast<std::size_t>(x) * step + half);
+  }
+};
+
+struct GradientSink {
+  const Source& source;
+  const float* shown;  // blocked row of what the reader saw
+  std::size_t at;      // of the row's first pixel and this block
+  HWY_INLINE void put(V v, int x, int half) const {
+    give(source, v, load(shown + x * kBlock + half),
+         at + static_cast<std::size_t>(x) * static_cast<std::size_t>(source.map.channels) +
+             static_cast<std::size_t>(half));
+  }
+};
+
+/// Depthwise results of output rows [y0, y1) to a blocked tile.
+HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& plan,
+                               const float* picture, int y0, int y1, float* tile) {
+  const int width = args.out.map.width;
+  const auto pixels = static_cast<std::size_t>(y1 - y0) * static_cast<std::size_t>(width);
+  for (int block = 0; block < plan.blocks; ++block) {
+    for (int y = y0; y < y1; ++y) {
+      float* to = tile + (static_cast<std::size_t>(block) * pixels +
+                          static_cast<std::size_t>(y - y0) * static_cast<std::size_t>(width)) *
+                             kBlock;
+      depthwise_row(rows_under(args, plan, picture, block, y),
+                    args.depthwise + static_cast<std::size_t>(block) * plan.weights,
+                    args.window.width, args.window.stride, args.window.dilation, width,
+                    TileSink{to, kBlock});
+    }
+  }
+}
+
+void separable_forward(const SeparableArgs& args, int first, int last, float* scratch,
+                       float* sums) {
+  const SeparablePlan plan(args);
+  float* picture = scratch;
+  float* tile = picture + plan.picture_size;
+  std::memset(picture, 0, plan.picture_size * sizeof(float));
+  const Map& map = args.out.map;
+  const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
+  for (int n = first; n < last; ++n) {
+    load_picture(args, plan, n, picture);
+    for (int y0 = 0; y0 < map.height; y0 += plan.tile_rows) {
+      const int y1 = std::min(map.height, y0 + plan.tile_rows);
+      const int pixels = (y1 - y0) * map.width;
+      float* out = args.out.data + static_cast<std::size_t>(n) * map.size() +
+                   static_cast<std::size_t>(y0) * row;
+      if (args.pointwise != nullptr) {
+        depthwise_tile(args, plan, picture, y0, y1, tile);
+        product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, args.pointwise,
+                static_cast<std::size_t>(map.channels),
+                {out, static_cast<std::size_t>(map.channels), kBlock}, pixels, map.channels,
+                args.in.map.channels, false);
+      } else {
+        for (int block = 0; block < plan.blocks; ++block) {
+          for (int y = y0; y < y1; ++y) {
+            depthwise_row(rows_under(args, plan, picture, block, y),
+                          args.depthwise + static_cast<std::size_t>(block) * plan.weights,
+                          args.window.width, args.window.stride, args.window.dilation, map.width,
+                          TileSink{out + static_cast<std::size_t>(y - y0) * row + block * kBlock,
+                                   static_cast<std::size_t>(map.channels)});
+          }
+        }
+      }
+      if (args.out.pilot != nullptr && sums != nullptr) {
+        add_statistics(out, static_cast<std::size_t>(pixels), map.channels, args.out.pilot, sums);
+      }
+    }
+  }
+}
+
+/// Output gradients of rows [y0, y1) through the 1x1 convolution: its weight gradient, and the
+/// depthwise result's gradient into the rows that the depthwise backward reads.
+HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePlan& plan, int n,
+                                   int y0, int y1, float* tile, float* raw, float* gradients,
+                                   const float* picture, float* area) {
+  const Map& map = args.out.map;
+  const auto channels = static_cast<std::size_t>(map.channels);
+  const int pixels = (y1 - y0) * map.width;
+  const std::size_t at = static_cast<std::size_t>(n) * map.size() +
+                         static_cast<std::size_t>(y0 * map.width) * channels;
+  const float* g = args.out.gradient + at;
+  if (args.out.by_gradient != nullptr) {
+    for (int p = 0; p < pixels; ++p) {
+      for (int c = 0; c < map.channels; c += kLanes) {
+        const std::size_t i = static_cast<std::size_t>(p) * channels + static_cast<std::size_t>(c);
+        store(output_gradient(args.out, at + i, c), raw + i);
+      }
+    }
+    g = raw;
+  }
+  const auto step = static_cast<std::size_t>(args.window.stride) * kBlock;
+  if (args.pointwise == nullptr) {
+    for (int block = 0; block < plan.blocks; ++block) {
+      for (int y = y0; y < y1; ++y) {
+        float* to = gradients + plan.row_out(block, y) + plan.lead;
+        for (int x = 0; x < map.width; ++x) {
+          for (int half = 0; half < kBlock; half += kLanes) {
+            store(load(g + static_cast<std::size_t>((y - y0) * map.width + x) * channels +
+                       block * kBlock + half),
+                  to + static_cast<std::size_t>(x) * step + half);
+          }
+        }
+      }
+    }
+    return;
+  }
+  depthwise_tile(args, plan, picture, y0, y1, tile);
+  add_transposed_product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, g, channels,
+                         area + args.pointwise_gradient, args.in.map.channels, map.channels,
+                         pixels);
+  for (int y = y0; y < y1; ++y) {
+    product({g + static_cast<std::size_t>((y - y0) * map.width) * channels, channels, kBlock},
+            args.pointwise_transposed, static_cast<std::size_t>(args.in.map.channels),
+            {gradients + plan.row_out(0, y) + plan.lead, step, plan.plane_out}, map.width,
+            args.in.map.channels, map.channels, false);
+  }
+}
+
+void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
+                        float* area) {
+  const SeparablePlan plan(args);
+  float* picture = scratch;
+  float* gradients = picture + plan.picture_size;
+  float* tile = gradients + plan.gradients_size;
+  float* raw = tile + plan.tile_size;
+  std::memset(picture, 0, (plan.picture_size + plan.gradients_size) * sizeof(float));
+  const Map& in = args.in.map;
+  const Map& out = args.out.map;
+  for (int n = first; n < last; ++n) {
+    load_picture(args, plan, n, picture);
+    for (int y0 = 0; y0 < out.height; y0 += plan.tile_rows) {
+      pointwise_backward(args, plan, n, y0, std::min(out.height, y0 + plan.tile_rows), tile, raw,
+                         gradients, picture, area);
+    }
+    for (int block = 0; block < plan.blocks; ++block) {
+      const auto weights = static_cast<std::size_t>(block) * plan.weights;
+      for (int y = 0; y < out.height; ++y) {
+        depthwise_weights(gradients + plan.row_out(block, y) + plan.lead,
+                          static_cast<std::size_t>(args.window.stride) * kBlock,
+                          rows_under(args, plan, picture, block, y), args.window.width,
+                          args.window.stride, args.window.dilation, out.width,
+                          area + args.depthwise_gradient + weights);
+      }
+      if (args.in.gradient == nullptr) continue;
+      for (int iy = 0; iy < in.height; ++iy) {
+        const GradientSink sink{
+            args.in,
+            picture + plan.row_in(block, iy) + static_cast<std::size_t>(args.window.left) * kBlock,
+            static_cast<std::size_t>(n) * in.size() +
+                static_cast<std::size_t>(iy * in.width) * static_cast<std::size_t>(in.channels) +
+                static_cast<std::size_t>(block) * kBlock};
+        depthwise_row(rows_over(args, plan, gradients, block, iy), args.depthwise_flipped + weights,
+                      args.window.width, 1, args.window.dilation, in.width, sink);
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace renas::onednn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace renas::onednn {
+
+HWY_EXPORT(separable_forward);
+HWY_EXPORT(separable_backward);
+
+std::size_t separable_scratch(const SeparableArgs& args) {
+  const SeparablePlan plan(args);
+  return plan.picture_size + plan.gradients_size + plan.tile_size + plan.raw_size;
+}
+
+void separable_forward(const SeparableArgs& args, int first, int last, float* scratch,
+                       float* sums) {
+  HWY_DYNAMIC_DISPATCH(separable_forward)(args, first, last, scratch, sums);
+}
+
+void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
+                        float* area) {
+  HWY_DYNAMIC_DISPATCH(separable_backward)(args, first, last, scratch, area);
+}
+
+}  // namespace renas::onednn
+#endif

@@ -1,0 +1,365 @@
+#include "backend/onednn/program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "backend/contract.h"
+#include "backend/mask.h"
+#include "backend/onednn/backend.h"
+#include "backend/onednn/over_pictures.h"
+#include "renas/error.h"
+
+namespace renas::onednn {
+
+void CpuProgram::gradients(const StepScalars& step) {
+  if (!options_.training) {
+    throw InvalidInput("onednn backend: gradients() of a program compiled for inference");
+  }
+  contract::check_batch(staging_, options_.batch, classes_, true);
+  forward(Mode::kTraining, step);
+  for (auto bound = groups_.rbegin(); bound != groups_.rend(); ++bound) {
+    if (bound->norm >= 0 && norms_[static_cast<std::size_t>(bound->norm)].norm.has_gradient) {
+      norm_backward(*bound);
+    }
+    if (bound->group.backward) backward_group(*bound, step);
+  }
+}
+
+void CpuProgram::infer(std::span<float> scores) {
+  contract::check_batch(staging_, options_.batch, classes_, false);
+  contract::check_scores(scores, staging_.count, classes_);
+  forward(Mode::kInference, {});
+  const Stored& stored = plan_.stored[static_cast<std::size_t>(plan_.scores)];
+  for (int n = 0; n < staging_.count; ++n) {
+    std::copy_n(arena_.data() + stored.offset + static_cast<std::size_t>(n) * stored.map.size(),
+                classes_, scores.data() + static_cast<std::ptrdiff_t>(n) * classes_);
+  }
+}
+
+void CpuProgram::forward(Mode mode, const StepScalars& step) {
+  pack_weights();
+  prepare_norms(mode);
+  for (Bound& bound : groups_) {
+    if (mode == Mode::kInference && !bound.group.scores) continue;
+    forward_group(bound, mode, step);
+  }
+}
+
+void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step) {
+  const Group::Kind kind = bound.group.kind;
+  if (kind == Group::Kind::kLoss) return run_loss(bound, mode == Mode::kTraining);
+  const bool statistics_wanted = bound.norm >= 0 && mode == Mode::kTraining;
+  const std::size_t step_floats =
+      sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
+  const int areas = over_pictures([&](int first, int last, int area, int thread) {
+    float* scratch = scratch_.data() + static_cast<std::size_t>(thread) * scratch_size_;
+    float* sums = nullptr;
+    if (statistics_wanted) {
+      sums = sums_.data() + static_cast<std::size_t>(area) * step_floats;
+      std::fill_n(sums, 2 * bound.out.map.channels, 0.0F);
+    }
+    switch (kind) {
+      case Group::Kind::kInput:
+        run_input(bound, first, last);
+        break;
+      case Group::Kind::kConv:
+        conv_forward(bound.conv, first, last, scratch, sums);
+        return;
+      case Group::Kind::kSeparable:
+        separable_forward(bound.separable, first, last, scratch, sums);
+        return;
+      case Group::Kind::kPool:
+        pool_forward(bound.pool, first, last, scratch);
+        break;
+      case Group::Kind::kAdd:
+        add_forward(bound.add, first, last);
+        break;
+      case Group::Kind::kJoin:
+        join_forward(bound.join, first, last);
+        break;
+      case Group::Kind::kMean:
+        mean_forward(bound.join, first, last);
+        break;
+      case Group::Kind::kDrop:
+        run_drop(bound, false, mode == Mode::kTraining, step, first, last);
+        break;
+      case Group::Kind::kLoss:
+        break;
+    }
+    if (statistics_wanted) statistics(bound.out, first, last, sums);
+  });
+  if (bound.bias >= 0) {
+    const int channels = graph_.node(bound.group.node).shape.channels;
+    for (int n = 0; n < staging_.count; ++n) {
+      float* row = bound.out.data + static_cast<std::size_t>(n) * bound.out.map.size();
+      for (int c = 0; c < channels; ++c) row[c] += parameter(bound.bias)[c];
+    }
+  }
+  if (statistics_wanted) finish_statistics(norms_[static_cast<std::size_t>(bound.norm)], areas);
+}
+
+void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
+  const Group::Kind kind = bound.group.kind;
+  if (kind == Group::Kind::kLoss) return backward_loss(bound);
+  const bool weighted = !bound.weights.maps.empty();
+  const int areas = over_pictures([&](int first, int last, int index, int thread) {
+    float* scratch = scratch_.data() + static_cast<std::size_t>(thread) * scratch_size_;
+    float* area = areas_.data() + static_cast<std::size_t>(index + 1) * area_size_;
+    if (weighted) std::fill_n(area, bound.weights.forward_size, 0.0F);
+    switch (kind) {
+      case Group::Kind::kConv:
+        return conv_backward(bound.conv, first, last, scratch, area);
+      case Group::Kind::kSeparable:
+        return separable_backward(bound.separable, first, last, scratch, area);
+      case Group::Kind::kPool:
+        return pool_backward(bound.pool, first, last, scratch);
+      case Group::Kind::kAdd:
+        for (const Source& in : bound.add.in) {
+          if (in.gradient != nullptr) give_gradient(in, bound.out.gradient, first, last);
+        }
+        return;
+      case Group::Kind::kJoin:
+        return join_backward(bound.join, first, last);
+      case Group::Kind::kMean:
+        return mean_backward(bound.join, first, last);
+      case Group::Kind::kDrop:
+        return run_drop(bound, true, true, step, first, last);
+      case Group::Kind::kInput:
+      case Group::Kind::kLoss:
+        return;
+    }
+  });
+  if (weighted) collect_weight_gradients(bound, areas);
+  if (bound.bias >= 0) {
+    const int channels = graph_.node(bound.group.node).shape.channels;
+    for (int n = 0; n < staging_.count; ++n) {
+      const float* row = bound.out.gradient + static_cast<std::size_t>(n) * bound.out.map.size();
+      for (int c = 0; c < channels; ++c) parameter_gradient(bound.bias)[c] += row[c];
+    }
+  }
+}
+
+void CpuProgram::collect_weight_gradients(Bound& bound, int areas) {
+  float* total = areas_.data();
+  std::fill_n(total, bound.weights.forward_size, 0.0F);
+  sum_areas(total + area_size_, area_size_, areas, bound.weights.forward_size, total);
+  for (const WeightMap& map : bound.weights.maps) {
+    float* gradient = parameter_gradient(map.parameter);
+    for (std::size_t i = 0; i < map.element.size(); ++i) {
+      gradient[map.element[i]] += total[map.forward[i]];
+    }
+  }
+}
+
+void CpuProgram::pack_weights() {
+  if (packed_is_current_) return;
+  for (const Bound& bound : groups_) {
+    float* forward = packed_.data() + bound.packed_forward;
+    float* backward = packed_.data() + bound.packed_backward;
+    for (const WeightMap& map : bound.weights.maps) {
+      const float* weight = parameter(map.parameter);
+      for (std::size_t i = 0; i < map.element.size(); ++i) {
+        forward[map.forward[i]] = weight[map.element[i]];
+        if (options_.training) backward[map.backward[i]] = weight[map.element[i]];
+      }
+    }
+  }
+  packed_is_current_ = true;
+}
+
+void CpuProgram::run_input(const Bound& bound, int first, int last) const {
+  const Shape& shape = graph_.node(bound.group.node).shape;
+  const std::size_t pixels = bound.out.map.pixels();
+  for (int n = first; n < last; ++n) {
+    const float* from = images_.data() + static_cast<std::size_t>(n * shape.size());
+    float* to = bound.out.data + static_cast<std::size_t>(n) * bound.out.map.size();
+    for (std::size_t p = 0; p < pixels; ++p) {
+      for (int c = 0; c < bound.out.map.channels; ++c) {
+        *to++ = c < shape.channels ? from[static_cast<std::size_t>(c) * pixels + p] : 0.0F;
+      }
+    }
+  }
+}
+
+void CpuProgram::run_drop(const Bound& bound, bool backward, bool masks, const StepScalars& step,
+                          int first, int last) const {
+  const Source& in = bound.join.in[0];
+  if (backward && in.gradient == nullptr) return;
+  const int index = bound.group.node;
+  const Node& node = graph_.node(index);
+  const bool path = node.kind == NodeKind::kDropPath;
+  const float probability = path ? node.probability * step.drop_path : node.probability;
+  const std::size_t pixels = in.map.pixels();
+  for (int n = first; n < last; ++n) {
+    const auto picture = static_cast<uint64_t>(n);
+    for (std::size_t p = 0; p < pixels; ++p) {
+      for (int c = 0; c < node.shape.channels; ++c) {
+        const std::size_t at =
+            (static_cast<std::size_t>(n) * pixels + p) * static_cast<std::size_t>(in.map.channels) +
+            static_cast<std::size_t>(c);
+        float value = in.data[at];
+        if (in.scale != nullptr) value = value * in.scale[c] + in.shift[c];
+        if (in.relu && value < 0) value = 0;
+        const uint64_t element = path ? picture
+                                      : picture * static_cast<uint64_t>(node.shape.size()) +
+                                            static_cast<uint64_t>(c) * pixels + p;
+        const float factor =
+            masks ? mask_factor(step.seed, step.step, index, element, probability) : 1.0F;
+        if (!backward) {
+          bound.out.data[at] = value * factor;
+          continue;
+        }
+        const float gradient = in.relu && !(value > 0) ? 0.0F : bound.out.gradient[at] * factor;
+        in.gradient[at] = in.accumulate ? in.gradient[at] + gradient : gradient;
+      }
+      if (!backward || in.accumulate) continue;
+      for (int c = node.shape.channels; c < in.map.channels; ++c) {
+        in.gradient[(static_cast<std::size_t>(n) * pixels + p) *
+                        static_cast<std::size_t>(in.map.channels) +
+                    static_cast<std::size_t>(c)] = 0;
+      }
+    }
+  }
+}
+
+namespace {
+
+/// log of the sum of exponentials.
+double log_total(const float* scores, int classes) {
+  const double top = *std::max_element(scores, scores + classes);
+  double total = 0;
+  for (int k = 0; k < classes; ++k) total += std::exp(scores[k] - top);
+  return std::log(total) + top;
+}
+
+double target(const Node& node, int classes, int k, int label) {
+  return double{node.label_smoothing} / classes +
+         (k == label ? 1 - double{node.label_smoothing} : 0);
+}
+
+}  // namespace
+
+void CpuProgram::run_loss(const Bound& bound, bool training) {
+  const Node& node = graph_.node(bound.group.node);
+  if (!training || node.auxiliary) return;
+  const Source& in = bound.join.in[0];
+  const int classes = bound.join.channels[0];
+  for (int n = 0; n < staging_.count; ++n) {
+    const float* scores = in.data + static_cast<std::size_t>(n) * in.map.size();
+    const int label = labels_[static_cast<std::size_t>(n)];
+    const double total = log_total(scores, classes);
+    for (int k = 0; k < classes; ++k) {
+      metrics_.loss -= target(node, classes, k, label) * (scores[k] - total);
+    }
+    metrics_.correct += std::max_element(scores, scores + classes) - scores == label ? 1 : 0;
+  }
+  metrics_.count += staging_.count;
+}
+
+void CpuProgram::backward_loss(const Bound& bound) {
+  const Node& node = graph_.node(bound.group.node);
+  const Source& in = bound.join.in[0];
+  if (in.gradient == nullptr) return;
+  const int classes = bound.join.channels[0];
+  for (int n = 0; n < staging_.count; ++n) {
+    const std::size_t at = static_cast<std::size_t>(n) * in.map.size();
+    const float* scores = in.data + at;
+    const double total = log_total(scores, classes);
+    for (int k = 0; k < in.map.channels; ++k) {
+      double gradient = 0;
+      if (k < classes) {
+        gradient = std::exp(scores[k] - total) -
+                   target(node, classes, k, labels_[static_cast<std::size_t>(n)]);
+      }
+      const auto g = static_cast<float>(gradient * node.loss_weight / staging_.count);
+      float& to = in.gradient[at + static_cast<std::size_t>(k)];
+      to = in.accumulate ? to + g : g;
+    }
+  }
+}
+
+void CpuProgram::reduce(Reducer& reducer, int ranks) {
+  reducer.sum({gradients_.data(), gradients_.size()});
+  for (std::size_t i = 0; i < gradients_.size(); ++i) {
+    gradients_.data()[i] /= static_cast<float>(ranks);
+  }
+}
+
+void CpuProgram::update(const SgdStep& step) {
+  const std::vector<float> rates = contract::parameter_rates(graph_, options_, step);
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const Parameter& p = graph_.parameters()[i];
+    if (!p.trainable()) continue;
+    const std::size_t at = offsets_[i];
+    sgd(weights_.data() + at, gradients_.data() + at, momenta_.data() + at,
+        static_cast<std::size_t>(p.size()), rates[i], step.momentum,
+        p.decays() ? step.weight_decay : 0.0F);
+  }
+  packed_is_current_ = false;
+}
+
+StepMetrics CpuProgram::metrics() { return std::exchange(metrics_, StepMetrics{}); }
+
+void CpuProgram::load(const Weights& host) {
+  contract::load_parameters(
+      graph_, host, [&](int i, std::span<const float> values, std::span<const float> momenta) {
+        std::copy(values.begin(), values.end(), parameter(i));
+        if (momenta_.data() == nullptr) return;
+        float* momentum = momenta_.data() + offsets_[static_cast<std::size_t>(i)];
+        std::fill_n(momentum, values.size(), 0.0F);
+        std::copy(momenta.begin(), momenta.end(), momentum);
+      });
+  packed_is_current_ = false;
+}
+
+std::span<const float> CpuProgram::values(const Buffer& buffer, int i) const {
+  return {buffer.data() + offsets_[static_cast<std::size_t>(i)],
+          static_cast<std::size_t>(graph_.parameter(i).size())};
+}
+
+Weights CpuProgram::save(bool momenta) const {
+  Weights weights;
+  const auto copy = [](std::span<const float> from) {
+    return [from](std::span<float> to) { std::copy(from.begin(), from.end(), to.begin()); };
+  };
+  for (int i = 0; i < static_cast<int>(offsets_.size()); ++i) {
+    contract::save_parameter(graph_, i, "", weights, copy(values(weights_, i)));
+    if (momenta && momenta_.data() != nullptr && graph_.parameter(i).trainable()) {
+      contract::save_parameter(graph_, i, kMomentumSuffix, weights, copy(values(momenta_, i)));
+    }
+  }
+  return weights;
+}
+
+Weights CpuProgram::gradients_by_name() const {
+  Weights weights;
+  for (int i = 0; gradients_.data() != nullptr && i < static_cast<int>(offsets_.size()); ++i) {
+    if (!graph_.parameter(i).trainable()) continue;
+    contract::save_parameter(graph_, i, "", weights, [&](std::span<float> to) {
+      const auto from = values(gradients_, i);
+      std::copy(from.begin(), from.end(), to.begin());
+    });
+  }
+  return weights;
+}
+
+namespace {
+
+class OneDnnBackend final : public Backend {
+ public:
+  std::string name() const override { return "onednn"; }
+  std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
+    return std::make_unique<CpuProgram>(graph, options);
+  }
+  MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const override {
+    return {CpuProgram::bytes(graph, options)};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_onednn() { return std::make_unique<OneDnnBackend>(); }
+
+}  // namespace renas::onednn

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backend/onednn/kernels/args.h"
+#include "backend/onednn/plan.h"
+#include "backend/onednn/threads.h"
+#include "backend/onednn/weights.h"
+#include "renas/backend.h"
+
+namespace renas::onednn {
+
+/// Ranges of pictures with sums of their own. More would balance more threads, and take more memory
+/// for the weight gradients of wide layers.
+inline constexpr int kAreas = 16;
+
+/// A group of the plan with its pointers in place.
+struct Bound {
+  Group group;
+  ConvArgs conv;
+  SeparableArgs separable;
+  PoolArgs pool;
+  AddArgs add;
+  JoinArgs join;  // kJoin, kMean
+  Output out;
+  GroupWeights weights;
+  std::size_t packed_forward = 0;  // offsets into the packed weights
+  std::size_t packed_backward = 0;
+  int bias = -1;  // parameter, of a linear layer
+  int raw_value = -1;
+  int norm = -1;  // that reads the output
+};
+
+/// Coefficients of a batch norm, padded with zeros; see Source and Output.
+struct NormState {
+  Norm norm;
+  int channels = 0;  // unpadded
+  int stride = 0;    // padded
+  float* scale = nullptr;
+  float* shift = nullptr;
+  float* mean = nullptr;
+  float* pilot = nullptr;
+  float* by_gradient = nullptr;
+  float* by_value = nullptr;
+  float* constant = nullptr;
+  std::vector<double> inverse;  // 1 / standard deviation of the batch
+};
+
+/// Floats at 64-byte boundaries, zero at first. Throws OutOfMemory.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t size);
+  float* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(float* p) const;
+  };
+  std::unique_ptr<float, Free> data_;
+  std::size_t size_ = 0;
+};
+
+class CpuProgram final : public Program {
+ public:
+  CpuProgram(const Graph& graph, const ProgramOptions& options);
+
+  HostBatch& staging() override { return staging_; }
+  void gradients(const StepScalars& step) override;
+  void reduce(Reducer& reducer, int ranks) override;
+  void update(const SgdStep& step) override;
+  StepMetrics metrics() override;
+  void infer(std::span<float> scores) override;
+  void load(const Weights& host) override;
+  Weights save(bool momenta) const override;
+  Weights gradients_by_name() const override;
+
+  /// Bytes that a program for `graph` and `options` takes.
+  static int64_t bytes(const Graph& graph, const ProgramOptions& options);
+
+ private:
+  enum class Mode { kTraining, kInference };
+  // bind.cpp: from the plan to pointers.
+  void bind();
+  void bind_group(int index);
+  Source source_of(const Part& part) const;
+  void bind_output(Bound& bound);
+  void bind_weights(Bound& bound, const GroupWeights& weights);
+  // program.cpp
+  void forward(Mode mode, const StepScalars& step);
+  void forward_group(Bound& bound, Mode mode, const StepScalars& step);
+  void backward_group(Bound& bound, const StepScalars& step);
+  void collect_weight_gradients(Bound& bound, int areas);
+  void pack_weights();
+  void run_input(const Bound& bound, int first, int last) const;
+  void run_drop(const Bound& bound, bool backward, bool masks, const StepScalars& step, int first,
+                int last) const;
+  void run_loss(const Bound& bound, bool training);
+  void backward_loss(const Bound& bound);
+  // norm.cpp
+  void prepare_norms(Mode mode);
+  void finish_statistics(NormState& norm, int areas);
+  void norm_backward(const Bound& bound);
+  /// Calls task(first, last, area, thread) for ranges of pictures, each with an area of its own;
+  /// the ranges depend on the batch alone. Returns their number.
+  template <class Task>
+  int over_pictures(const Task& task);
+  float* parameter(int i) { return weights_.data() + offsets_[static_cast<std::size_t>(i)]; }
+  float* parameter_gradient(int i) {
+    return gradients_.data() + offsets_[static_cast<std::size_t>(i)];
+  }
+  std::span<const float> values(const Buffer& buffer, int i) const;
+
+  Graph graph_;
+  ProgramOptions options_;
+  Plan plan_;
+  int classes_ = 0;
+  std::vector<Bound> groups_;
+  std::vector<NormState> norms_;
+  std::vector<std::size_t> offsets_;  // of parameters
+  Buffer images_, arena_, weights_, gradients_, momenta_, packed_, coefficients_, scratch_, areas_,
+      sums_;
+  std::size_t scratch_size_ = 0;  // a thread
+  std::size_t area_size_ = 0;     // a range of pictures
+  std::vector<int32_t> labels_;
+  HostBatch staging_;
+  StepMetrics metrics_;
+  bool packed_is_current_ = false;
+  Threads threads_;
+};
+
+}  // namespace renas::onednn
