@@ -1,0 +1,40 @@
+#!/bin/bash
+# Installs the build into a fresh folder and uses it as others do: through find_package, through
+# pkg-config, and inside a shared object.
+#
+#   install_test.sh BUILD_DIRECTORY C++_COMPILER [FLAGS]
+set -euo pipefail
+build=$1
+compiler=$2
+flags=${3:-}
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+
+cmake --install "$build" --prefix "$prefix" > "$work/install.log"
+for file in lib/librenas.a include/renas/strategy.h lib/pkgconfig/renas.pc bin/renas-search; do
+  test -e "$prefix/$file" || { echo "not installed: $file"; exit 1; }
+done
+
+echo "find_package"
+cmake -S "$here/project" -B "$work/project" -DCMAKE_PREFIX_PATH="$prefix" \
+  -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" > "$work/configure.log"
+cmake --build "$work/project" > "$work/build.log" || { cat "$work/build.log"; exit 1; }
+"$work/project/consumer"
+
+echo "pkg-config"
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+# shellcheck disable=SC2046,SC2086  # words are meant
+"$compiler" -std=c++20 $flags "$here/consumer.cpp" $(pkg-config --cflags --static --libs renas) \
+  -o "$work/consumer"
+"$work/consumer"
+
+echo "shared object"
+# shellcheck disable=SC2046,SC2086
+"$compiler" -std=c++20 $flags -shared -fPIC "$here/plugin.cpp" -Wl,-z,text \
+  $(pkg-config --cflags --static --libs renas) -o "$work/libplugin.so"
+# shellcheck disable=SC2086
+"$compiler" -std=c++20 $flags "$here/plugin_host.cpp" -L"$work" -lplugin -Wl,-rpath,"$work" \
+  -o "$work/host"
+"$work/host"
