@@ -7,9 +7,12 @@
 #include "renas/error.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{"Measures the parts of RENAS: how well strategies search."};
+  CLI::App app{
+      "Measures the parts of RENAS: how well strategies search, how fast"
+      " networks train."};
   app.require_subcommand(1);
   add_search_bench(app);
+  add_train_bench(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
