@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "idx.h"
-#include "prep.h"
+#include "program.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
+#include "report.h"
 
 namespace {
 
@@ -75,6 +76,7 @@ int main(int argc, char** argv) {
       "Turns IDX files (MNIST, Fashion-MNIST and their like; plain or .gz) into a data set for "
       "RENAS.",
       "renas-prep-idx");
+  renas::program::prepare(app);
   std::string folder;
   std::string out;
   std::vector<std::string> names;
@@ -85,7 +87,7 @@ int main(int argc, char** argv) {
   app.add_option("OUT", out, "The HDF5 file to write")->required();
   app.add_option("--class-names", names, "Names of the classes, label 0 first")->delimiter(',');
   app.add_flag("--force", force, "Overwrite OUT where it exists");
-  return renas::prep::run(app, argc, argv, [&] {
+  return renas::program::run(app, argc, argv, false, [&] {
     renas::DataSetWriter writer(out, force);
     const Part train = read_part(folder, "train");
     const Part test = read_part(folder, "t10k");
@@ -121,5 +123,6 @@ int main(int argc, char** argv) {
     }
     writer.finish(info);
     report.print(out, info);
+    return renas::program::kDone;
   });
 }

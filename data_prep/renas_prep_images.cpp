@@ -7,16 +7,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "files.h"
 #include "parallel.h"
-#include "prep.h"
+#include "program.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "renas/image.h"
+#include "report.h"
 #include "tree.h"
 
 namespace {
@@ -239,6 +239,7 @@ int main(int argc, char** argv) {
       "scaled) and are decoded while training; --size makes a set of one size, which needs no "
       "decoding.",
       "renas-prep-images");
+  renas::program::prepare(app);
   Options options;
   app.add_option("DIR", options.folder, "Folder with train, and val or test or both")
       ->required()
@@ -255,11 +256,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 65500))
       ->excludes(size);
   app.add_option("--quality", options.quality, "JPEG quality of scaled pictures")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+      ->check(CLI::Range(1, 100));
   app.add_option("--channels", options.channels, "3: colour, 1: grey")
-      ->check(CLI::IsMember({1, 3}))
-      ->capture_default_str();
+      ->check(CLI::IsMember({1, 3}));
   app.add_option(
          "--val-labels", options.tree.val_labels,
          "For a flat val folder: a file of lines NAME CLASS, the class by the name of train's "
@@ -275,16 +274,15 @@ int main(int argc, char** argv) {
   app.add_flag("--drop-duplicates", options.drop_duplicates,
                "Keep only the first of several equal files (they are counted anyway)");
   app.add_option("--max-pixels", options.max_pixels, "Refuse larger pictures before decoding them")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32))
-      ->capture_default_str();
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
   app.add_option("--threads", options.threads, "Threads that decode; 0: one a core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+      ->check(CLI::Range(0, 1024));
   app.add_flag("--force", options.force, "Overwrite OUT where it exists");
-  return run(app, argc, argv, [&] {
+  return renas::program::run(app, argc, argv, false, [&] {
     if (options.threads == 0) {
-      options.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+      options.threads = renas::program::available_cores();
     }
     Program(options).run();
+    return renas::program::kDone;
   });
 }

@@ -37,6 +37,11 @@ class DataSet {
   DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<int32_t> labels,
           DataSetInfo info = {});
 
+  /// JPEG and PNG files, in memory, to be decoded to `channels` (1 or 3). info.classes, mean and sd
+  /// are required. Throws InvalidInput as above.
+  static DataSet from_encoded(int channels, std::vector<std::vector<uint8_t>> pictures,
+                              std::vector<int32_t> labels, DataSetInfo info);
+
   /// A split of a file in the project's format (lib/src/data/FORMAT.md). Pictures of one size are
   /// read into memory up to `memory_limit` bytes; larger sets and encoded pictures stay in the file
   /// and are read one by one. Throws IoError where the file is missing, not HDF5, truncated or

@@ -11,15 +11,22 @@
 namespace renas {
 namespace {
 
-class MemorySource final : public DataSet::Source {
+class EncodedMemorySource final : public DataSet::Source {
  public:
-  std::vector<uint8_t> pixels;
+  std::vector<std::vector<uint8_t>> pictures;
 
   std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
-    const auto size = static_cast<std::size_t>(shape.size());
-    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
+    return pictures[static_cast<std::size_t>(i)];
   }
 };
+
+void check_statistics(const DataSetInfo& info, int channels) {
+  const auto count = static_cast<std::size_t>(channels);
+  if (info.mean.size() != count || info.sd.size() != count) {
+    throw InvalidInput(fmt::format("data set: {} means and {} sds for {} channels",
+                                   info.mean.size(), info.sd.size(), channels));
+  }
+}
 
 }  // namespace
 
@@ -53,17 +60,32 @@ DataSet::DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<in
     info.mean = statistics.mean();
     info.sd = statistics.sd();
   }
-  const auto channels = static_cast<std::size_t>(shape.channels);
-  if (info.mean.size() != channels || info.sd.size() != channels) {
-    throw InvalidInput(fmt::format("data set: {} means and {} sds for {} channels",
-                                   info.mean.size(), info.sd.size(), channels));
-  }
+  check_statistics(info, shape.channels);
   auto source = std::make_shared<MemorySource>();
   source->info = std::move(info);
   source->shape = shape;
   source->labels = std::move(labels);
   source->pixels = std::move(pixels);
   source_ = std::move(source);
+}
+
+DataSet DataSet::from_encoded(int channels, std::vector<std::vector<uint8_t>> pictures,
+                              std::vector<int32_t> labels, DataSetInfo info) {
+  if ((channels != 1 && channels != 3) || pictures.size() != labels.size()) {
+    throw InvalidInput(fmt::format(
+        "data set: {} encoded pictures, {} labels, {} channels; expected as many labels "
+        "as pictures, and 1 or 3 channels",
+        pictures.size(), labels.size(), channels));
+  }
+  check_labels(labels, info.classes, "data set");
+  check_statistics(info, channels);
+  auto source = std::make_shared<EncodedMemorySource>();
+  source->info = std::move(info);
+  source->shape = {channels, 0, 0};
+  source->labels = std::move(labels);
+  source->encoded = true;
+  source->pictures = std::move(pictures);
+  return DataSet(std::move(source));
 }
 
 DataSet DataSet::open(const std::string& path, const std::string& split, int64_t memory_limit) {

@@ -15,16 +15,6 @@
 namespace renas {
 namespace {
 
-// Pictures of one size, all in memory.
-class WholeSource final : public DataSet::Source {
- public:
-  std::vector<uint8_t> pixels;
-  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
-    const auto size = static_cast<std::size_t>(shape.size());
-    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
-  }
-};
-
 // Pictures of one size, read one by one: sets beyond the memory limit.
 class FileSource final : public DataSet::Source {
  public:
@@ -229,7 +219,7 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
              *std::max_element(dims.begin() + 1, dims.end()) <= 65536) {
     count = dims[0];
     if (description.size() <= memory_limit) {
-      auto whole = std::make_shared<WholeSource>();
+      auto whole = std::make_shared<MemorySource>();
       whole->pixels.resize(static_cast<std::size_t>(description.size()));
       h5::read_raw(images, H5T_NATIVE_UINT8, whole->pixels.data());
       source = std::move(whole);

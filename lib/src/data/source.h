@@ -22,6 +22,17 @@ class DataSet::Source {
   bool encoded = false;
 };
 
+/// Pictures of one size, all in memory.
+class MemorySource final : public DataSet::Source {
+ public:
+  std::vector<uint8_t> pixels;  // [N, height, width, channels]
+
+  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
+    const auto size = static_cast<std::size_t>(shape.size());
+    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
+  }
+};
+
 /// Throws InvalidInput unless every label is in [0, classes); `where` begins the message.
 void check_labels(std::span<const int32_t> labels, int classes, const std::string& where);
 

@@ -1,36 +1,29 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "console.h"
 #include "renas/dataset.h"
 
 namespace renas::prep {
 
-/// Parses the command line and runs `work`. Returns the exit code: 0; 2 where the user can mend it
-/// (options, InvalidInput); 1 otherwise. Messages go to standard error, as "renas-prep-X: ...".
-int run(CLI::App& app, int argc, char** argv, const std::function<void()>& work);
-
-/// One live line on standard error, rewritten in place on a terminal, else a line every 10 s.
+/// How far a long preparation is, on the console's live line.
 class Progress {
  public:
+  /// `what` in the plural: "pictures".
   Progress(std::string what, int64_t total);
-  ~Progress();
   void update(int64_t done);
 
  private:
-  void show(int64_t done);
   using Clock = std::chrono::steady_clock;
+  program::Console console_;
   std::string what_;
   int64_t total_;
-  int64_t shown_ = -1;
-  bool terminal_;
   Clock::time_point begin_;
   Clock::time_point last_;
 };
@@ -39,8 +32,7 @@ class Progress {
 class Report {
  public:
   void count(const std::string& split, std::span<const int32_t> labels);
-  void skip(const std::string& reason, const std::string& file);
-  int64_t skipped() const;
+  void skip(const std::string& reason, const std::string& what);
   void print(const std::string& path, const DataSetInfo& info) const;
 
  private:

@@ -1,0 +1,156 @@
+#include "encode.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+// libjpeg's header needs cstdio before it.
+#include <jpeglib.h>
+#include <png.h>
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+namespace renas::test {
+namespace {
+
+void append(png_structp png, png_bytep bytes, png_size_t count) {
+  auto& to = *static_cast<std::vector<uint8_t>*>(png_get_io_ptr(png));
+  to.insert(to.end(), bytes, bytes + count);
+}
+
+[[noreturn]] void png_failed(png_structp, png_const_charp text) { throw std::runtime_error(text); }
+
+}  // namespace
+
+Image colourful(int height, int width, int channels) {
+  Image image;
+  image.shape = {channels, height, width};
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < channels; ++c) {
+        const double wave = std::sin(0.11 * x + 1.3 * c) * std::cos(0.07 * y - c) * 90;
+        image.pixels.push_back(static_cast<uint8_t>(
+            std::clamp(128 + wave + (x * 7 + y * 13 + c * 5) % 23, 0.0, 255.0)));
+      }
+    }
+  }
+  return image;
+}
+
+std::vector<uint8_t> encode_png(const Image& image, const PngForm& form) {
+  std::vector<uint8_t> bytes;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, png_failed, nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_set_write_fn(png, &bytes, append, nullptr);
+  const int channels = image.shape.channels;
+  int type = channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
+  if (form.alpha) type |= PNG_COLOR_MASK_ALPHA;
+  if (form.palette) type = PNG_COLOR_TYPE_PALETTE;
+  png_set_IHDR(png, info, static_cast<png_uint_32>(image.shape.width),
+               static_cast<png_uint_32>(image.shape.height), form.bits, type,
+               form.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  const auto count =
+      static_cast<std::size_t>(image.shape.height) * static_cast<std::size_t>(image.shape.width);
+  std::vector<uint8_t> data;
+  if (form.palette) {
+    std::map<uint32_t, uint8_t> index;
+    std::vector<png_color> colours;
+    for (std::size_t i = 0; i < count; ++i) {
+      const uint8_t* p = &image.pixels[i * 3];
+      const uint32_t colour = (uint32_t{p[0]} << 16) | (uint32_t{p[1]} << 8) | p[2];
+      if (index.count(colour) == 0) {
+        index[colour] = static_cast<uint8_t>(colours.size());
+        colours.push_back({p[0], p[1], p[2]});
+      }
+      data.push_back(index[colour]);
+    }
+    if (colours.size() > 256) throw std::runtime_error("more than 256 colours");
+    png_set_PLTE(png, info, colours.data(), static_cast<int>(colours.size()));
+  } else {
+    for (std::size_t i = 0; i < count; ++i) {
+      for (int c = 0; c < channels; ++c) {
+        data.push_back(
+            image.pixels[i * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c)]);
+        if (form.bits == 16) data.push_back(static_cast<uint8_t>(i * 31));
+      }
+      if (form.alpha) {
+        data.push_back(static_cast<uint8_t>(i * 3));
+        if (form.bits == 16) data.push_back(0);
+      }
+    }
+  }
+  png_write_info(png, info);
+  std::vector<png_bytep> rows;
+  const std::size_t row = data.size() / static_cast<std::size_t>(image.shape.height);
+  for (int y = 0; y < image.shape.height; ++y)
+    rows.push_back(&data[static_cast<std::size_t>(y) * row]);
+  png_write_image(png, rows.data());
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  return bytes;
+}
+
+std::vector<uint8_t> encode_jpeg_as(const Shape& shape, const std::vector<uint8_t>& pixels,
+                                    const JpegForm& form) {
+  jpeg_compress_struct info;
+  jpeg_error_mgr errors;
+  info.err = jpeg_std_error(&errors);  // ends the test program on an error
+  jpeg_create_compress(&info);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &bytes, &size);
+  const int channels = form.cmyk ? 4 : shape.channels;
+  info.image_width = static_cast<JDIMENSION>(shape.width);
+  info.image_height = static_cast<JDIMENSION>(shape.height);
+  info.input_components = channels;
+  info.in_color_space = form.cmyk ? JCS_CMYK : channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, form.quality, TRUE);
+  if (form.progressive) jpeg_simple_progression(&info);
+  if (channels == 3) {
+    info.comp_info[0].h_samp_factor = form.h_samp;
+    info.comp_info[0].v_samp_factor = form.v_samp;
+  }
+  if (form.cmyk && !form.adobe) info.write_Adobe_marker = FALSE;
+  jpeg_start_compress(&info, TRUE);
+  const std::size_t row =
+      static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(channels);
+  while (info.next_scanline < info.image_height) {
+    auto* from = const_cast<JSAMPROW>(&pixels[info.next_scanline * row]);
+    jpeg_write_scanlines(&info, &from, 1);
+  }
+  jpeg_finish_compress(&info);
+  std::vector<uint8_t> result(bytes, bytes + size);
+  jpeg_destroy_compress(&info);
+  std::free(bytes);
+  return result;
+}
+
+Image plain_jpeg(std::span<const uint8_t> bytes, int channels, int eighths) {
+  jpeg_decompress_struct info;
+  jpeg_error_mgr errors;
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_decompress(&info);
+  jpeg_mem_src(&info, bytes.data(), bytes.size());
+  jpeg_read_header(&info, TRUE);
+  info.out_color_space = channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
+  info.scale_num = static_cast<unsigned>(eighths);
+  info.scale_denom = 8;
+  jpeg_start_decompress(&info);
+  Image image;
+  image.shape = {channels, static_cast<int>(info.output_height),
+                 static_cast<int>(info.output_width)};
+  image.pixels.resize(static_cast<std::size_t>(image.shape.size()));
+  while (info.output_scanline < info.output_height) {
+    JSAMPROW row = &image.pixels[std::size_t{info.output_scanline} * info.output_width *
+                                 static_cast<unsigned>(channels)];
+    jpeg_read_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_decompress(&info);
+  jpeg_destroy_decompress(&info);
+  return image;
+}
+
+}  // namespace renas::test

@@ -1,0 +1,326 @@
+// The HDF5 form of data sets: what goes in comes out, and every damage has its message.
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/hdf5.h"
+#include "pictures.h"
+#include "renas/dataset.h"
+#include "renas/dataset_writer.h"
+#include "renas/error.h"
+#include "scratch.h"
+
+namespace fs = std::filesystem;
+namespace h5 = renas::h5;
+using renas::DataSet;
+using renas::DataSetInfo;
+using renas::DataSetWriter;
+using renas::Shape;
+using renas::test::Scratch;
+
+namespace {
+
+constexpr Shape kShape{3, 5, 4};
+
+DataSetInfo info_of_three() {
+  DataSetInfo info;
+  info.classes = 3;
+  info.class_names = {"cat", "Blåbär", ""};
+  info.mean = {0.1, 0.2, 0.3};
+  info.sd = {0.4, 0.5, 0.6};
+  info.source = "a test";
+  return info;
+}
+
+std::vector<uint8_t> pixels_of(const DataSet& data) {
+  std::vector<uint8_t> all;
+  std::vector<uint8_t> buffer;
+  for (int64_t i = 0; i < data.size(); ++i) {
+    const auto picture = data.picture(i, buffer);
+    all.insert(all.end(), picture.begin(), picture.end());
+  }
+  return all;
+}
+
+// 100 pictures of kShape in three classes; returns their pixels.
+std::vector<uint8_t> write_fixed(const std::string& path) {
+  const DataSet data = renas::test::made_up(100, kShape, 3);
+  const auto pixels = pixels_of(data);
+  DataSetWriter writer(path);
+  writer.begin_split("train", kShape);
+  writer.add_all(pixels, data.labels());
+  writer.begin_split("test", kShape);
+  writer.add(std::span(pixels).first(60), 2);
+  writer.finish(info_of_three());
+  return pixels;
+}
+
+std::vector<std::vector<uint8_t>> write_encoded(const std::string& path) {
+  std::vector<std::vector<uint8_t>> pictures;
+  DataSetWriter writer(path);
+  writer.begin_split("train", {3, 0, 0});
+  uint32_t x = 1;
+  for (int i = 0; i < 40; ++i) {
+    // 5.6 MB in all: several chunks, pictures across their borders, one larger than a chunk.
+    std::vector<uint8_t> bytes(i == 7 ? 2500000 : 10 + static_cast<std::size_t>(i) * 4000);
+    for (uint8_t& b : bytes) b = static_cast<uint8_t>((x = x * 1664525 + 1013904223) >> 24);
+    writer.add(bytes, i % 3);
+    pictures.push_back(bytes);
+  }
+  writer.finish(info_of_three());
+  return pictures;
+}
+
+template <class Action>
+std::string message(const Action& action) {
+  try {
+    action();
+  } catch (const renas::Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string open_message(const std::string& path, const std::string& split = "train") {
+  return message([&] { pixels_of(DataSet::open(path, split)); });
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// Opens a finished file again to spoil it.
+template <class Action>
+void edit(const std::string& path, const Action& action) {
+  const h5::Guard guard;
+  h5::File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT));
+  BOOST_REQUIRE(file >= 0);
+  action(file);
+  h5::close_file(std::move(file));
+}
+
+// Flips a bit of the first place in the file that holds `pattern`.
+void flip_bit_at(const std::string& path, std::span<const uint8_t> pattern) {
+  auto bytes = renas::test::bytes_of(path);
+  const auto at = std::search(bytes.begin(), bytes.end(), pattern.begin(), pattern.end());
+  BOOST_REQUIRE((at != bytes.end()));
+  *at ^= 4;
+  renas::test::write_bytes(path, bytes);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(format)
+
+BOOST_AUTO_TEST_CASE(pictures_of_one_size_come_back_byte_for_byte) {
+  const Scratch scratch;
+  const std::string path = scratch / "a.h5";
+  const auto pixels = write_fixed(path);
+  BOOST_TEST((DataSet::splits(path) == std::vector<std::string>{"train", "test"}));
+  for (const int64_t limit : {renas::kDefaultMemoryLimit, int64_t{100}}) {  // whole, one by one
+    const DataSet data = DataSet::open(path, "train", limit);
+    BOOST_TEST(data.size() == 100);
+    BOOST_TEST((data.shape() == kShape));
+    BOOST_TEST(!data.encoded());
+    BOOST_TEST((pixels_of(data) == pixels));
+    for (int32_t i = 0; i < 100; ++i)
+      BOOST_TEST(data.labels()[static_cast<std::size_t>(i)] == i % 3);
+    const DataSetInfo info = info_of_three();
+    BOOST_TEST(data.classes() == 3);
+    BOOST_TEST(data.info().class_names == info.class_names);
+    BOOST_TEST(data.info().mean == info.mean);
+    BOOST_TEST(data.info().sd == info.sd);
+    BOOST_TEST(data.info().source == info.source);
+  }
+  BOOST_TEST(DataSet::open(path, "test").labels()[0] == 2);
+  BOOST_TEST(!fs::exists(path + ".partial"));
+}
+
+BOOST_AUTO_TEST_CASE(large_pictures_of_one_size_have_a_chunk_each) {
+  const Scratch scratch;
+  const Shape shape{1, 128, 64};  // 8 KiB
+  const DataSet data = renas::test::made_up(30, shape, 3);
+  DataSetWriter writer(scratch / "a.h5");
+  writer.begin_split("train", shape);
+  writer.add_all(pixels_of(data), data.labels());
+  DataSetInfo info = info_of_three();
+  info.mean = info.sd = {0.5};
+  writer.finish(info);
+  const DataSet streamed = DataSet::open(scratch / "a.h5", "train", 0);
+  BOOST_TEST((pixels_of(streamed) == pixels_of(data)));
+  const h5::File file = h5::open_file(scratch / "a.h5");
+  const h5::Properties properties(H5Dget_create_plist(h5::open_dataset(file, "train/images")));
+  hsize_t chunk[4] = {};
+  H5Pget_chunk(properties, 4, chunk);
+  BOOST_TEST(chunk[0] == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(encoded_pictures_come_back_byte_for_byte) {
+  const Scratch scratch;
+  const auto pictures = write_encoded(scratch / "a.h5");
+  const DataSet data = DataSet::open(scratch / "a.h5", "train");
+  BOOST_TEST(data.encoded());
+  BOOST_TEST((data.shape() == Shape{3, 0, 0}));
+  BOOST_TEST(data.size() == 40);
+  std::vector<uint8_t> buffer;
+  for (int64_t i = 39; i >= 0; --i) {
+    const auto bytes = data.picture(i, buffer);
+    const auto& expected = pictures[static_cast<std::size_t>(i)];
+    BOOST_TEST(std::equal(bytes.begin(), bytes.end(), expected.begin(), expected.end()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_one_is_finished) {
+  const Scratch scratch;
+  const std::string path = scratch / "a.h5";
+  write_fixed(path);
+  BOOST_TEST(message([&] { DataSetWriter writer(path); }) ==
+             path + ": exists already; --force overwrites it");
+  const auto before = renas::test::bytes_of(path);
+  {
+    DataSetWriter writer(path, true);
+    writer.begin_split("train", kShape);
+    BOOST_TEST(fs::exists(path + ".partial"));
+  }  // given up
+  BOOST_TEST(!fs::exists(path + ".partial"));
+  BOOST_TEST((renas::test::bytes_of(path) == before));
+}
+
+BOOST_AUTO_TEST_CASE(files_that_are_no_data_sets_are_refused) {
+  const Scratch scratch;
+  BOOST_TEST(has(open_message(scratch / "none.h5"), "none.h5: cannot open: "));
+  BOOST_TEST(has(open_message(scratch / "none.h5"), "No such file or directory"));
+  renas::test::write_text(scratch / "text.h5", "this is not HDF5 at all");
+  BOOST_TEST(open_message(scratch / "text.h5") == (scratch / "text.h5") + ": not an HDF5 file");
+  h5::close_file(h5::create_file(scratch / "other.h5"));
+  BOOST_TEST(has(open_message(scratch / "other.h5"), "but not a data set of this project"));
+
+  const std::string path = scratch / "a.h5";
+  write_fixed(path);
+  BOOST_TEST(open_message(path, "val") == path + ": no split 'val'; the file has: train, test");
+  fs::resize_file(path, fs::file_size(path) - 1000);
+  BOOST_TEST(has(open_message(path), "a.h5: the file is truncated"));
+}
+
+BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
+  const Scratch scratch;
+  int number = 0;
+  // The message for a good file of one size, or of encoded pictures, that `spoil` was done to.
+  const auto spoiled = [&](const auto& spoil, bool encoded = false) {
+    const std::string path = scratch / (std::to_string(number++) + ".h5");
+    if (encoded) {
+      write_encoded(path);
+    } else {
+      write_fixed(path);
+    }
+    edit(path, spoil);
+    return open_message(path);
+  };
+  const auto remove = [](const char* name) {
+    return [name](hid_t file) { H5Ldelete(file, name, H5P_DEFAULT); };
+  };
+  BOOST_TEST(has(spoiled(remove("train/images")), "cannot find data set 'images'"));
+  BOOST_TEST(has(spoiled(remove("train/labels")), "cannot find data set 'labels'"));
+  BOOST_TEST(has(spoiled(remove("class_names")), "cannot find data set 'class_names'"));
+  BOOST_TEST(
+      has(spoiled([](hid_t file) { H5Adelete(file, "mean"); }), "cannot find attribute 'mean'"));
+  BOOST_TEST(has(spoiled([](hid_t file) {
+                   H5Adelete(file, "version");
+                   h5::write_attribute<int32_t>(file, "version", 2);
+                 }),
+                 "data set of version 2; this build reads version 1"));
+  const auto replace = [&](const char* name, auto values) {
+    return [name, values](hid_t file) {
+      H5Ldelete(file, name, H5P_DEFAULT);
+      h5::write(file, name, values);
+    };
+  };
+  BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(100, 3))),
+                 "train: label 3 of picture 0 is not one of the 3 classes"));
+  BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(100, -1))),
+                 "label -1 of picture 0"));
+  BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(99, 0))),
+                 "100 pictures but 99 labels"));
+  BOOST_TEST(has(spoiled(replace("train/images", std::vector<float>(100))),
+                 "expected 8-bit unsigned integers"));
+  BOOST_TEST(has(spoiled([](hid_t file) {
+                   H5Ldelete(file, "train/images", H5P_DEFAULT);
+                   const std::vector<uint8_t> values(6);
+                   h5::write(file, "train/images", std::span(values), {2, 3});
+                 }),
+                 "found 2 dimensions"));
+  BOOST_TEST(has(spoiled([](hid_t file) {
+                   H5Adelete(file, "mean");
+                   h5::write_attribute(file, "mean", std::vector<double>{0.5});
+                 }),
+                 "1 means and 3 sds for 3 channels"));
+  BOOST_TEST(has(spoiled([](hid_t file) {
+                   H5Adelete(file, "sd");
+                   h5::write_attribute(file, "sd", std::vector<double>{0.5, 0.0, 0.5});
+                 }),
+                 "a channel's sd is 0"));
+  BOOST_TEST(has(spoiled(replace("train/offsets", std::vector<int64_t>(39)), true),
+                 "39 offsets, 40 lengths"));
+  BOOST_TEST(has(spoiled(replace("train/offsets", std::vector<int64_t>(40, INT64_MAX - 5)), true),
+                 "picture 0 lies at 9223372036854775802 with 10 bytes"));
+  BOOST_TEST(has(spoiled(replace("train/lengths", std::vector<int64_t>(40, -1)), true),
+                 "picture 0 lies at 0 with -1 bytes"));
+}
+
+BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {
+  const Scratch scratch;
+  const std::string path = scratch / "a.h5";
+  const auto pixels = write_fixed(path);
+  flip_bit_at(path, std::span(pixels).subspan(600, 60));
+  BOOST_TEST(has(open_message(path), "cannot read data set '/train/images': "));
+  BOOST_TEST(
+      has(message([&] { pixels_of(DataSet::open(path, "train", 0)); }), "cannot read picture 0"));
+
+  const std::string other = scratch / "b.h5";
+  const auto pictures = write_encoded(other);
+  flip_bit_at(other, std::span(pictures[20]).subspan(100, 60));
+  std::vector<uint8_t> buffer;
+  const DataSet data = DataSet::open(other, "train");
+  BOOST_TEST(data.picture(19, buffer).size() == pictures[19].size());
+  BOOST_TEST(
+      has(message([&] { data.picture(20, buffer); }), "picture 20 of train is damaged (CRC32 "));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_says_why_and_leaves_nothing) {
+  const Scratch scratch;
+  BOOST_TEST(has(message([&] { DataSetWriter writer(scratch / "no/such/folder.h5"); }),
+                 "folder.h5.partial: cannot write: No such file or directory"));
+  // The limit on file sizes stands for a full disk: writes fail with EFBIG as they would with
+  // ENOSPC.
+  const std::string path = scratch / "a.h5";
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 400000;
+  const std::string said = message([&] {
+    DataSetWriter writer(path);
+    setrlimit(RLIMIT_FSIZE, &small);
+    writer.begin_split("train", {1, 100, 100});
+    for (int i = 0; i < 1000; ++i) writer.add(std::vector<uint8_t>(10000), 0);
+    DataSetInfo info = info_of_three();
+    info.mean = info.sd = {0.5};
+    writer.finish(info);
+  });
+  setrlimit(RLIMIT_FSIZE, &before);
+  BOOST_TEST(has(said, "a.h5.partial: cannot write"));
+  BOOST_TEST(has(said, "File too large"));
+  BOOST_TEST(fs::is_empty(scratch.folder()));
+  // HDF5 is still usable.
+  write_fixed(path);
+  BOOST_TEST(open_message(path) == "no error");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
