@@ -1,6 +1,9 @@
 #include "core/hdf5.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -46,6 +49,13 @@ Type string_type() {
   return type;
 }
 
+// Without times of creation, so that equal content makes equal files.
+Properties creation() {
+  Properties properties(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(properties, false);
+  return properties;
+}
+
 // About a quarter of a MiB a chunk, cut along the first dimension.
 std::vector<int64_t> chunk_for(const std::vector<int64_t>& dims, std::size_t value_bytes) {
   int64_t row = static_cast<int64_t>(value_bytes);
@@ -75,9 +85,35 @@ std::string reason() {
   return text.substr(begin + key.size(), end == std::string::npos ? end : end - begin - key.size());
 }
 
+void give_up(hid_t location) {
+  const Guard guard;
+  const hid_t id = H5Iget_file_id(location);
+  if (id < 0) return;
+  unsigned intent = 0;
+  void* descriptor = nullptr;
+  const Properties access(H5Fget_access_plist(id));
+  if (H5Fget_intent(id, &intent) >= 0 && (intent & H5F_ACC_RDWR) != 0 &&
+      H5Pget_driver(access) == H5FD_SEC2 && H5Fget_vfd_handle(id, H5P_DEFAULT, &descriptor) >= 0) {
+    const auto send_to = [descriptor](int nowhere) {
+      if (nowhere < 0) return;
+      ::dup2(nowhere, *static_cast<int*>(descriptor));
+      ::close(nowhere);
+    };
+    send_to(::memfd_create("renas-given-up", MFD_CLOEXEC));
+    // A limit on the size of files (ulimit -f) holds for memory too, but not for /dev/null, which
+    // in turn cannot be truncated: second choice.
+    if (H5Fflush(id, H5F_SCOPE_GLOBAL) < 0) {
+      send_to(::open("/dev/null", O_RDWR | O_CLOEXEC));
+      H5Fflush(id, H5F_SCOPE_GLOBAL);
+    }
+  }
+  H5Fclose(id);
+}
+
 void fail(hid_t location, const std::string& what) {
   const std::string why = reason();  // before another call clears it
   const std::string file = file_of(location);
+  give_up(location);
   throw IoError(fmt::format("{}: cannot {}{}{}", file, what, why.empty() ? "" : ": ", why));
 }
 
@@ -107,6 +143,7 @@ void close_file(File file) {
   const Guard guard;
   if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0) fail(file, "write");
   const std::string name = file_of(file);
+  // After the flush, closing writes nothing that could fail for lack of space.
   if (!file.close()) throw IoError(fmt::format("{}: cannot close: {}", name, reason()));
 }
 
@@ -163,7 +200,7 @@ Dataset create_dataset(hid_t location, const std::string& name, hid_t type,
   const std::string what = "create data set '" + name + "'";
   const Space space = make_space(dims, maximum);
   check(space, location, what);
-  const Properties properties(check(H5Pcreate(H5P_DATASET_CREATE), location, what));
+  const Properties properties = creation();
   const auto lengths = to_hsize(chunk);
   if (H5Pset_chunk(properties, static_cast<int>(lengths.size()), lengths.data()) < 0 ||
       H5Pset_fletcher32(properties) < 0) {
@@ -181,9 +218,9 @@ void write_raw(hid_t location, const std::string& name, hid_t type, const void* 
   const bool empty = std::find(dims.begin(), dims.end(), 0) != dims.end() || dims.empty();
   if (empty) {
     const Space space = make_space(dims);
-    const Dataset dataset(check(
-        H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-        location, what));
+    const Dataset dataset(
+        check(H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, creation(), H5P_DEFAULT),
+              location, what));
     if (dims.empty() && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
       fail(location, what);
     }

@@ -30,7 +30,13 @@ class Guard {
   void* data_ = nullptr;
 };
 
-/// Owns an HDF5 identifier. The destructor ignores failures; close() reports them.
+/// Gives up the file of `location` if it is open for writing: what is still to be written goes
+/// nowhere. Without this, HDF5 1.10 crashes when a file that cannot be flushed (no space left) is
+/// closed, or later when the process ends.
+void give_up(hid_t location);
+
+/// Owns an HDF5 identifier. The destructor ignores failures; close() reports them. A file for
+/// writing that close_file() did not close is given up.
 template <herr_t (*kClose)(hid_t)>
 class Handle {
  public:
@@ -44,6 +50,7 @@ class Handle {
   ~Handle() {
     if (id_ < 0) return;
     const Guard guard;
+    if constexpr (kClose == H5Fclose) give_up(id_);
     kClose(id_);
   }
   operator hid_t() const { return id_; }  // NOLINT: stands for its hid_t everywhere
@@ -61,7 +68,8 @@ using Type = Handle<H5Tclose>;
 using Attribute = Handle<H5Aclose>;
 using Properties = Handle<H5Pclose>;
 
-/// Throws IoError "FILE: cannot `what`: HDF5's reason"; `location` is any open object of the file.
+/// Throws IoError "FILE: cannot `what`: HDF5's reason"; `location` is any open object of the file,
+/// which is given up if it is open for writing.
 [[noreturn]] void fail(hid_t location, const std::string& what);
 /// HDF5's reason for the last failure, innermost first, such as "No space left on device".
 std::string reason();

@@ -47,6 +47,11 @@ struct DataSetWriter::State {
   explicit State(const std::string& path)
       : pending(path), file(h5::create_file(pending.partial())) {}
 
+  // The members close before the file does, and write what they still hold.
+  ~State() {
+    if (file >= 0) h5::give_up(file);
+  }
+
   int64_t unit() const { return encoded ? 1 : shape.size(); }  // bytes
 
   // Appends the first `units` of what waits.
@@ -136,6 +141,7 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape) {
     const h5::Space space(H5Screate_simple(1, &none, &unlimited));
     const h5::Properties properties(H5Pcreate(H5P_DATASET_CREATE));
     H5Pset_chunk(properties, 1, &chunk);
+    H5Pset_obj_track_times(properties, false);
     s.images = h5::Dataset(h5::check(H5Dcreate2(s.group, "images", H5T_NATIVE_UINT8, space,
                                                 H5P_DEFAULT, properties, H5P_DEFAULT),
                                      s.file, "create data set 'images'"));

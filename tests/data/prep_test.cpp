@@ -1,0 +1,449 @@
+// The preparing programs: their parsers, and the programs themselves from the command line.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "cifar.h"
+#include "encode.h"
+#include "idx.h"
+#include "pictures.h"
+#include "renas/dataset.h"
+#include "renas/error.h"
+#include "renas/image.h"
+#include "scratch.h"
+#include "tree.h"
+
+namespace fs = std::filesystem;
+namespace prep = renas::prep;
+using renas::DataSet;
+using renas::InvalidInput;
+using renas::test::bytes_of;
+using renas::test::colourful;
+using renas::test::encode_png;
+using renas::test::Scratch;
+using renas::test::write_bytes;
+using renas::test::write_text;
+
+namespace {
+
+struct Ran {
+  int code = 0;
+  std::string output;  // both streams
+};
+
+Ran run(const std::string& command) {
+  FILE* pipe = popen((RENAS_PROGRAMS "/" + command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) throw std::runtime_error("popen");
+  Ran ran;
+  char part[512];
+  while (fgets(part, sizeof part, pipe) != nullptr) ran.output += part;
+  const int status = pclose(pipe);
+  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  return ran;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::vector<uint8_t> idx_of(const std::vector<int>& dims, const std::vector<uint8_t>& values) {
+  std::vector<uint8_t> bytes{0, 0, 8, static_cast<uint8_t>(dims.size())};
+  for (const int dim : dims) {
+    for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<uint8_t>(dim >> shift));
+  }
+  bytes.insert(bytes.end(), values.begin(), values.end());
+  return bytes;
+}
+
+std::string idx_failure(const std::vector<uint8_t>& bytes) {
+  std::size_t at = 0;
+  try {
+    prep::parse_idx(
+        [&](uint8_t* to, std::size_t wanted) {
+          const std::size_t n = std::min(wanted, bytes.size() - at);
+          std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), n, to);
+          at += n;
+          return n;
+        },
+        "x");
+  } catch (const InvalidInput& error) {
+    return error.what();
+  }
+  return "read";
+}
+
+std::vector<uint8_t> counting(std::size_t size, int start = 0) {
+  std::vector<uint8_t> values(size);
+  std::iota(values.begin(), values.end(), static_cast<uint8_t>(start));
+  return values;
+}
+
+void write_idx_folder(const std::string& folder) {
+  write_bytes(folder + "/train-images-idx3-ubyte", idx_of({4, 3, 2}, counting(24)));
+  write_bytes(folder + "/train-labels-idx1-ubyte", idx_of({4}, {0, 1, 2, 0}));
+  write_bytes(folder + "/t10k-images-idx3-ubyte", idx_of({2, 3, 2}, counting(12, 100)));
+  write_bytes(folder + "/t10k-labels-idx1-ubyte", idx_of({2}, {2, 1}));
+}
+
+std::vector<uint8_t> cifar_record(std::vector<uint8_t> labels, int start) {
+  const auto planes = counting(3072, start);
+  labels.insert(labels.end(), planes.begin(), planes.end());
+  return labels;
+}
+
+// train: two classes with two pictures each; test: one picture each. Of different sizes and kinds.
+void write_tree(const std::string& folder) {
+  const auto jpeg = [](int height, int width) {
+    return renas::encode_jpeg(colourful(height, width));
+  };
+  write_bytes(folder + "/train/ant/a.jpg", jpeg(40, 60));
+  write_bytes(folder + "/train/ant/b.JPEG", jpeg(61, 50));
+  write_bytes(folder + "/train/bee/é ü.png", encode_png(colourful(33, 45)));
+  write_bytes(folder + "/train/bee/grey.jpeg", renas::encode_jpeg(colourful(44, 35, 1)));
+  write_bytes(folder + "/test/ant/x.jpg", jpeg(50, 50));
+  write_bytes(folder + "/test/bee/y.png", encode_png(colourful(32, 32)));
+}
+
+std::vector<uint8_t> stored(const DataSet& data, int64_t i) {
+  std::vector<uint8_t> buffer;
+  const auto bytes = data.picture(i, buffer);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(preparing)
+
+BOOST_AUTO_TEST_CASE(idx_files_that_lie_are_refused) {
+  BOOST_TEST(idx_failure(idx_of({2, 2}, {1, 2, 3, 4})) == "read");
+  BOOST_TEST(
+      idx_failure({}) ==
+      "x: not an IDX file of unsigned bytes (it begins 00 00 00 00; expected 00 00 08 and the "
+      "number of dimensions, 1 to 4)");
+  BOOST_TEST(has(idx_failure({0, 0, 13, 1, 0, 0, 0, 0}), "it begins 00 00 0d 01"));
+  BOOST_TEST(idx_failure({0, 0, 8, 2, 0, 0}) == "x: the file ends within its header");
+  BOOST_TEST(idx_failure(idx_of({2, 2}, {1, 2, 3})) ==
+             "x: the header speaks of 4 values (2 x 2), the file has 3");
+  BOOST_TEST(has(idx_failure(idx_of({2}, {1, 2, 3})), "x: bytes behind the 2 values"));
+  // 4 GiB by its header; must not be taken at its word.
+  BOOST_TEST(has(idx_failure(idx_of({65536, 65536}, {1})), "the file has 1"));
+  BOOST_TEST(has(idx_failure(idx_of({2000000000, 2000000000, 2000000000}, {1})), "more than 2^40"));
+}
+
+BOOST_AUTO_TEST_CASE(cifar_files_that_lie_are_refused) {
+  const auto failure = [](const std::vector<uint8_t>& bytes, const prep::CifarLayout& layout) {
+    prep::CifarPictures pictures;
+    try {
+      prep::parse_cifar(bytes, layout, "x", pictures);
+    } catch (const InvalidInput& error) {
+      return std::string(error.what());
+    }
+    return std::string("read");
+  };
+  auto bytes = cifar_record({9}, 0);
+  BOOST_TEST(failure(bytes, {1, 0, 10}) == "read");
+  bytes[0] = 10;
+  BOOST_TEST(failure(bytes, {1, 0, 10}) == "x: label 10 of record 0 is not one of the 10 classes");
+  bytes.pop_back();
+  BOOST_TEST(failure(bytes, {1, 0, 10}) ==
+             "x: 3072 bytes are not whole records of 3073 (is it truncated?)");
+  BOOST_TEST(has(failure({}, {1, 0, 10}), "x: 0 bytes"));
+  BOOST_TEST(failure(cifar_record({3, 99}, 0), {2, 1, 100}) == "read");
+  BOOST_TEST(has(failure(cifar_record({20, 99}, 0), {2, 0, 20}), "label 20 of record 0"));
+}
+
+BOOST_AUTO_TEST_CASE(label_files_come_in_three_forms) {
+  const auto lines = prep::parse_labels({"a.JPEG n01", "b\t7", "c,n02 1 2 3 4"}, "x");
+  BOOST_TEST(lines.size() == 3U);
+  BOOST_TEST(lines[0].name == "a.JPEG");
+  BOOST_TEST(lines[0].label == "n01");
+  BOOST_TEST(lines[1].label == "7");
+  BOOST_TEST(lines[2].name == "c");
+  BOOST_TEST(lines[2].label == "n02");
+  BOOST_TEST(prep::parse_labels({"ImageId,PredictionString", "a,n01 5"}, "x").size() == 1U);
+  BOOST_CHECK_EXCEPTION(prep::parse_labels({"a b", "lonely"}, "x"), InvalidInput,
+                        [](const auto& error) {
+                          return std::string(error.what()) ==
+                                 "x, line 2: expected a picture's name and its class, got 'lonely'";
+                        });
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_idx_stores_what_the_files_hold) {
+  const Scratch scratch;
+  write_idx_folder(scratch / "in");
+  const std::string out = scratch / "out.h5";
+  Ran ran = run("renas-prep-idx " + (scratch / "in") + " " + out + " --class-names a,b,c");
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(has(ran.output, "train: 4 pictures, 1 to 2 of a class"));
+  const DataSet train = DataSet::open(out, "train");
+  BOOST_TEST((train.shape() == renas::Shape{1, 3, 2}));
+  BOOST_TEST((stored(train, 3) == counting(6, 18)));
+  BOOST_TEST(train.info().class_names[2] == "c");
+  BOOST_TEST(DataSet::open(out, "test").labels()[0] == 2);
+  ran = run("renas-prep-idx " + (scratch / "in") + " " + out);
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(ran.output == "renas-prep-idx: " + out + ": exists already; --force overwrites it\n");
+  BOOST_TEST(run("renas-prep-idx " + (scratch / "in") + " " + out + " --force").code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
+  const Scratch scratch;
+  const std::string in = scratch / "in";
+  write_idx_folder(in);
+  BOOST_TEST(std::system(("gzip " + in + "/train-images-idx3-ubyte").c_str()) == 0);
+  const std::string command = "renas-prep-idx " + in + " " + (scratch / "out.h5");
+  BOOST_TEST(run(command).code == 0);
+  const std::string images = in + "/train-images-idx3-ubyte.gz";
+  fs::resize_file(images, fs::file_size(images) - 10);
+  Ran ran = run(command + " --force");
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "train-images-idx3-ubyte.gz: the gzip data is truncated"));
+  fs::remove(images);
+  ran = run(command + " --force");
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(
+      has(ran.output, "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz is there"));
+  write_bytes(in + "/train-images-idx3-ubyte", idx_of({3, 3, 2}, counting(18)));
+  BOOST_TEST(has(run(command + " --force").output, "train-labels-idx1-ubyte: 4 labels, but"));
+  BOOST_TEST(run("renas-prep-idx").code == 2);
+  BOOST_TEST(run("renas-prep-idx --help").code == 0);
+  // The file that was there is as it was.
+  BOOST_TEST(DataSet::open(scratch / "out.h5", "train").size() == 4);
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
+  const Scratch scratch;
+  const std::string in = scratch / "in/cifar-10-batches-bin";
+  std::string names;
+  for (int i = 0; i < 10; ++i) names += "name" + std::to_string(i) + "\n";
+  write_text(in + "/batches.meta.txt", names + "\n");
+  for (int i = 1; i <= 5; ++i) {
+    write_bytes(in + "/data_batch_" + std::to_string(i) + ".bin",
+                cifar_record({static_cast<uint8_t>(i)}, i));
+  }
+  write_bytes(in + "/test_batch.bin", cifar_record({7}, 77));
+  const Ran ran = run("renas-prep-cifar " + (scratch / "in") + " " + (scratch / "out.h5"));
+  BOOST_TEST(ran.code == 0, ran.output);
+  const DataSet train = DataSet::open(scratch / "out.h5", "train");
+  BOOST_TEST(train.size() == 5);
+  BOOST_TEST(train.labels()[4] == 5);
+  BOOST_TEST(train.info().class_names[9] == "name9");
+  const auto picture = stored(train, 2);
+  for (std::size_t p = 0; p < 1024; ++p) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      BOOST_REQUIRE(picture[p * 3 + c] == static_cast<uint8_t>(3 + c * 1024 + p));
+    }
+  }
+  BOOST_TEST(has(run("renas-prep-cifar " + in + " " + (scratch / "b.h5") + " --coarse").output,
+                 "CIFAR-10 has no coarse labels"));
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_cifar_knows_both_labels_of_cifar_100) {
+  const Scratch scratch;
+  const std::string in = scratch / "in";
+  std::string coarse;
+  std::string fine;
+  for (int i = 0; i < 20; ++i) coarse += "coarse" + std::to_string(i) + "\n";
+  for (int i = 0; i < 100; ++i) fine += "fine" + std::to_string(i) + "\n";
+  write_text(in + "/coarse_label_names.txt", coarse);
+  write_text(in + "/fine_label_names.txt", fine);
+  write_bytes(in + "/train.bin", cifar_record({4, 44}, 1));
+  write_bytes(in + "/test.bin", cifar_record({5, 55}, 2));
+  BOOST_TEST(run("renas-prep-cifar " + in + " " + (scratch / "f.h5")).code == 0);
+  BOOST_TEST(run("renas-prep-cifar " + in + " " + (scratch / "c.h5") + " --coarse").code == 0);
+  BOOST_TEST(DataSet::open(scratch / "f.h5", "train").labels()[0] == 44);
+  BOOST_TEST(DataSet::open(scratch / "c.h5", "train").labels()[0] == 4);
+  BOOST_TEST(DataSet::open(scratch / "c.h5", "test").info().class_names[5] == "coarse5");
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_images_keeps_the_bytes_of_pictures_that_are_not_scaled) {
+  const Scratch scratch;
+  write_tree(scratch / "in");
+  const std::string out = scratch / "out.h5";
+  const Ran ran = run("renas-prep-images " + (scratch / "in") + " " + out + " --threads 3");
+  BOOST_TEST(ran.code == 0, ran.output);
+  const DataSet train = DataSet::open(out, "train");
+  BOOST_TEST(train.encoded());
+  BOOST_TEST((std::vector<int32_t>(train.labels().begin(), train.labels().end()) ==
+              std::vector<int32_t>{0, 0, 1, 1}));
+  BOOST_TEST((train.info().class_names == std::vector<std::string>{"ant", "bee"}));
+  const std::vector<std::string> files{"ant/a.jpg", "ant/b.JPEG", "bee/grey.jpeg", "bee/é ü.png"};
+  renas::DecodeOptions decoding;
+  decoding.channels = 3;
+  double sum = 0;
+  double count = 0;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto bytes = stored(train, static_cast<int64_t>(i));
+    BOOST_TEST((bytes == bytes_of((scratch / "in/train/") + files[i])));
+    const auto image = renas::decode_image(bytes, decoding);
+    for (std::size_t p = 0; p < image.pixels.size(); p += 3) sum += image.pixels[p];
+    count += static_cast<double>(image.pixels.size()) / 3;
+  }
+  BOOST_TEST(std::abs(train.info().mean[0] - sum / count / 255) < 1e-12);
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_images_scales_and_cuts_to_order) {
+  const Scratch scratch;
+  write_tree(scratch / "in");
+  const std::string in = scratch / "in";
+  BOOST_TEST(
+      run("renas-prep-images " + in + " " + (scratch / "a.h5") + " --shorter-side 36").code == 0);
+  const DataSet scaled = DataSet::open(scratch / "a.h5", "train");
+  BOOST_TEST((renas::inspect_image(stored(scaled, 0)).shape == renas::Shape{3, 36, 54}));
+  BOOST_TEST((renas::inspect_image(stored(scaled, 1)).shape == renas::Shape{3, 44, 36}));
+  BOOST_TEST((stored(scaled, 2) == bytes_of(in + "/train/bee/grey.jpeg")));  // 35: as it is
+
+  BOOST_TEST(run("renas-prep-images " + in + " " + (scratch / "b.h5") + " --size 32x32").code == 0);
+  const DataSet fixed = DataSet::open(scratch / "b.h5", "train");
+  BOOST_TEST((fixed.shape() == renas::Shape{3, 32, 32}));
+  const auto image = renas::decode_image(bytes_of(in + "/train/ant/a.jpg"));
+  const auto expected = renas::crop_image(renas::resize_image(image, 32, 48), 0, 8, 32, 32);
+  BOOST_TEST((stored(fixed, 0) == expected.pixels));
+  BOOST_TEST((stored(DataSet::open(scratch / "b.h5", "test"), 1) == colourful(32, 32).pixels));
+  BOOST_TEST(run("renas-prep-images " + in + " " + (scratch / "c.h5") + " --size 32").code == 2);
+}
+
+BOOST_AUTO_TEST_CASE(renas_prep_images_reads_a_flat_validation_folder) {
+  const Scratch scratch;
+  const std::string in = scratch / "in";
+  write_tree(in);
+  fs::remove_all(in + "/test");
+  write_bytes(in + "/val/v1.JPEG", renas::encode_jpeg(colourful(40, 41)));
+  write_bytes(in + "/val/v2.JPEG", renas::encode_jpeg(colourful(42, 43)));
+  const std::string out = scratch / "out.h5";
+  const std::string command = "renas-prep-images " + in + " " + out + " --force";
+  Ran ran = run(command);
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "--val-labels FILE says the class of each"));
+  for (const std::string labels : {"v2.JPEG ant\nv1.JPEG bee\n", "v1 1\nv2 0\n",
+                                   "ImageId,PredictionString\nv1,bee 1 2 3\nv2,ant 1 2\n"}) {
+    write_text(scratch / "labels.txt", labels);
+    ran = run(command + " --val-labels " + (scratch / "labels.txt"));
+    BOOST_TEST(ran.code == 0, ran.output);
+    const DataSet test = DataSet::open(out, "test");
+    BOOST_TEST(test.labels()[0] == 0);
+    BOOST_TEST((stored(test, 0) == bytes_of(in + "/val/v2.JPEG")));
+    BOOST_TEST((stored(test, 1) == bytes_of(in + "/val/v1.JPEG")));
+  }
+  BOOST_TEST(run(command + " --keep-val --val-labels " + (scratch / "labels.txt")).code == 0);
+  BOOST_TEST(DataSet::open(out, "val").size() == 2);
+
+  const auto with = [&](const std::string& labels, const std::string& more = "") {
+    write_text(scratch / "labels.txt", labels);
+    return run(command + more + " --val-labels " + (scratch / "labels.txt"));
+  };
+  ran = with("v1 1\nv2 0\nv3 0\n");
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "in/val/v3: named in the label file, but not there"));
+  BOOST_TEST(has(with("v1 1\n").output, "in/val/v2.JPEG: not named in the label file"));
+  BOOST_TEST(has(with("v1 1\nv2 wasp\n").output, "class 'wasp' of v2 is neither"));
+  BOOST_TEST(has(with("v1 1\nv2 2\n").output, "class '2' of v2 is neither"));
+  BOOST_TEST(has(with("v1 1\nv1 1\nv2 0\n").output, "names v1 twice"));
+  ran = with("v1 1\nv3 0\n", " --skip-bad");
+  BOOST_TEST(ran.code == 0);
+  BOOST_TEST(has(ran.output, "left out, named in the label file, but not there: 1"));
+  BOOST_TEST(has(ran.output, "left out, not named in the label file: 1"));
+}
+
+BOOST_AUTO_TEST_CASE(every_kind_of_bad_picture_has_its_answer) {
+  const Scratch scratch;
+  const std::string in = scratch / "in";
+  write_tree(in);
+  const auto png = encode_png(colourful(20, 30));
+  const auto jpeg = renas::encode_jpeg(colourful(30, 30));
+  const std::string command = "renas-prep-images " + in + " " + (scratch / "out.h5") + " --force";
+  const std::string spot = in + "/train/ant/zzz.jpg";
+
+  // These are used as they are.
+  write_bytes(spot, png);  // PNG by another name
+  Ran ran = run(command);
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(has(ran.output, "JPEG named as PNG or PNG named as JPEG: 1"));
+  write_bytes(spot, encode_png(colourful(20, 30), {16, true, false, false}));
+  BOOST_TEST(run(command).code == 0);
+  renas::test::JpegForm cmyk;
+  cmyk.cmyk = true;
+  write_bytes(spot, encode_jpeg_as({4, 16, 16}, counting(1024), cmyk));
+  BOOST_TEST(run(command).code == 0);
+  write_bytes(spot, bytes_of(in + "/train/ant/a.jpg"));
+  ran = run(command);
+  BOOST_TEST(
+      has(ran.output, "duplicates, kept (--drop-duplicates leaves them out): 1, the first: "));
+  ran = run(command + " --drop-duplicates");
+  BOOST_TEST(has(ran.output, "left out, duplicate: 1"));
+  BOOST_TEST(DataSet::open(scratch / "out.h5", "train").size() == 4);
+
+  // These stop the program, or are left out and counted with --skip-bad.
+  const auto refused = [&](const std::string& reason) {
+    const Ran strict = run(command);
+    BOOST_TEST(strict.code == 2);
+    BOOST_TEST(has(strict.output, "zzz.jpg: " + reason), strict.output);
+    const Ran lenient = run(command + " --skip-bad");
+    BOOST_TEST(lenient.code == 0, lenient.output);
+    BOOST_TEST(has(lenient.output, "left out, cannot be used: 1"));
+    BOOST_TEST(has(lenient.output, reason));
+    BOOST_TEST(DataSet::open(scratch / "out.h5", "train").size() == 4);
+  };
+  write_bytes(spot, {jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(jpeg.size() / 2)});
+  refused("JPEG: Premature end of JPEG file");
+  write_bytes(spot, {png.begin(), png.begin() + static_cast<std::ptrdiff_t>(png.size() / 2)});
+  refused("PNG: the file is truncated");
+  write_bytes(spot, {});
+  refused("an empty file");
+  write_text(spot, "<html>not found</html>");
+  refused("neither JPEG nor PNG (it begins 3c 68 74 6d)");
+  auto bomb = png;
+  bomb[16] = bomb[20] = 0x10;
+  write_bytes(spot, bomb);
+  refused("PNG of 268435486 x 268435476 pixels, more than the limit of 100000000");
+  fs::remove(spot);
+  fs::create_symlink("nowhere", spot);
+  refused("cannot open: No such file or directory");
+  fs::remove(spot);
+
+  fs::create_directory(in + "/train/wasp");
+  ran = run(command);
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "in/train/wasp: a class without pictures"));
+  ran = run(command + " --skip-bad");
+  BOOST_TEST(ran.code == 0);
+  BOOST_TEST(has(ran.output, "left out, a class without pictures: 1"));
+  BOOST_TEST(DataSet::open(scratch / "out.h5", "train").classes() == 2);
+  fs::remove(in + "/train/wasp");
+  write_text(in + "/train/ant/notes.txt", "hello");
+  ran = run(command);
+  BOOST_TEST(ran.code == 0);
+  BOOST_TEST(has(ran.output, "left out, not named .jpg, .jpeg or .png: 1"));
+  fs::remove_all(in + "/train");
+  BOOST_TEST(has(run(command).output, "no folder train in it"));
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
+  const Scratch scratch;
+  write_tree(scratch / "in");
+  // Blocks of 512 or 1,024 bytes, less than the pictures' 1.2 MB either way.
+  FILE* pipe = popen(("ulimit -f 800; trap '' XFSZ; exec " RENAS_PROGRAMS "/renas-prep-images " +
+                      (scratch / "in") + " " + (scratch / "out.h5") + " --size 256x256 2>&1")
+                         .c_str(),
+                     "r");
+  std::string output;
+  char part[512];
+  while (fgets(part, sizeof part, pipe) != nullptr) output += part;
+  const int status = pclose(pipe);
+  BOOST_TEST(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 2);
+  BOOST_TEST(has(output, "out.h5.partial: cannot write"), output);
+  BOOST_TEST(has(output, "File too large"));
+  BOOST_TEST(!fs::exists(scratch / "out.h5"));
+  BOOST_TEST(!fs::exists(scratch / "out.h5.partial"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
