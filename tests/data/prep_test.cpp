@@ -39,8 +39,8 @@ struct Ran {
   std::string output;  // both streams
 };
 
-Ran run(const std::string& command) {
-  FILE* pipe = popen((RENAS_PROGRAMS "/" + command + " 2>&1").c_str(), "r");
+Ran run(const std::string& command, const std::string& environment = "") {
+  FILE* pipe = popen((environment + RENAS_PROGRAMS "/" + command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error("popen");
   Ran ran;
   char part[512];
@@ -429,21 +429,18 @@ BOOST_AUTO_TEST_CASE(every_kind_of_bad_picture_has_its_answer) {
 BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
   const Scratch scratch;
   write_tree(scratch / "in");
-  // Blocks of 512 or 1,024 bytes, less than the pictures' 1.2 MB either way.
-  FILE* pipe = popen(("ulimit -f 800; trap '' XFSZ; exec " RENAS_PROGRAMS "/renas-prep-images " +
-                      (scratch / "in") + " " + (scratch / "out.h5") + " --size 256x256 2>&1")
-                         .c_str(),
-                     "r");
-  std::string output;
-  char part[512];
-  while (fgets(part, sizeof part, pipe) != nullptr) output += part;
-  const int status = pclose(pipe);
-  BOOST_TEST(WIFEXITED(status));
-  BOOST_TEST(WEXITSTATUS(status) == 2);
-  BOOST_TEST(has(output, "out.h5.partial: cannot write"), output);
-  BOOST_TEST(has(output, "File too large"));
-  BOOST_TEST(!fs::exists(scratch / "out.h5"));
-  BOOST_TEST(!fs::exists(scratch / "out.h5.partial"));
+  const std::string out = scratch / "out.h5";
+  // Full at once, in the middle of the pictures (1.2 MB), and only when the file is closed.
+  for (const char* bytes : {"0", "5000", "500000", "1182000"}) {
+    const Ran ran = run("renas-prep-images " + (scratch / "in") + " " + out + " --size 256x256",
+                        std::string("ASAN_OPTIONS=verify_asan_link_order=0 RENAS_DISK_BYTES=") +
+                            bytes + " LD_PRELOAD=" RENAS_FULL_DISK " ");
+    BOOST_TEST(ran.code == 2, ran.output);
+    BOOST_TEST(has(ran.output, "out.h5.partial: cannot write: No space left on device"),
+               ran.output);
+    BOOST_TEST(!fs::exists(out));
+    BOOST_TEST(!fs::exists(out + ".partial"));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -41,7 +41,15 @@ PendingFile::PendingFile(const std::string& path) : path_(path), partial_(path +
   // Fails here, with the system's reason, rather than in the middle of some library's own words.
   const int fd = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) throw IoError(fmt::format("{}: cannot write: {}", partial_, errno_text(errno)));
+  // HDF5 does not survive failing at a file's first bytes: see that a few fit.
+  const char bytes[4096] = {};
+  const bool fits = ::pwrite(fd, bytes, sizeof bytes, 0) == sizeof bytes && ::ftruncate(fd, 0) == 0;
+  const int failure = errno;
   ::close(fd);
+  if (!fits) {
+    ::unlink(partial_.c_str());
+    throw IoError(fmt::format("{}: cannot write: {}", partial_, errno_text(failure)));
+  }
 }
 
 PendingFile::~PendingFile() {
