@@ -35,8 +35,8 @@ Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHo
     : setup_(std::move(setup)),
       transport_(transport),
       hooks_(hooks),
-      run_(open_or_create(setup_.options)),
       strategy_(make_strategy(setup_.space, setup_.options.strategy)),
+      run_(open_or_create(setup_.options)),
       workers_(static_cast<std::size_t>(transport.ranks())) {
   if (setup_.options.resume) resume();
 }

@@ -72,8 +72,8 @@ class Coordinator {
   RunSetup setup_;
   Transport& transport_;
   const SearchRunHooks& hooks_;
+  std::unique_ptr<Strategy> strategy_;  // before run_: bad options leave no folder behind
   RunDirectory run_;
-  std::unique_ptr<Strategy> strategy_;
 
   uint64_t told_ = 0;                ///< lines of the history
   std::deque<Candidate> unfinished_;  ///< out when the run was stopped, to be done again

@@ -46,6 +46,7 @@ SearchRunResult run_search(const SearchRunOptions& options, Transport& transport
   }
   std::unique_ptr<Coordinator> coordinator;
   try {
+    make_backend(options.backend);  // an unknown name is refused before anything is made
     coordinator = std::make_unique<Coordinator>(make_setup(options), transport, hooks);
   } catch (...) {
     for (int r = 1; r < transport.ranks(); ++r) transport.send_to_worker(r, encode(Task{}));

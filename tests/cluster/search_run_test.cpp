@@ -1,0 +1,202 @@
+#include "renas/search_run.h"
+
+#include <boost/test/unit_test.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "renas/dataset_writer.h"
+#include "renas/error.h"
+#include "renas/model.h"
+#include "renas/run_directory.h"
+#include "temporary_folder.h"
+#include "train/toy_data.h"
+
+using namespace renas;
+using renas::test::TemporaryFolder;
+
+namespace {
+
+/// toy_data as a file with the groups train and test.
+void write_toy_file(const std::string& path) {
+  const SearchData data = test::toy_data();
+  DataSetWriter writer(path);
+  for (const char* split : {"train", "test"}) {
+    writer.begin_split(split, data.pictures.shape());
+    std::vector<uint8_t> buffer;
+    for (int64_t i = 0; i < data.pictures.size(); ++i) {
+      writer.add(data.pictures.picture(i, buffer),
+                 data.pictures.labels()[static_cast<std::size_t>(i)]);
+    }
+  }
+  writer.finish(data.pictures.info());
+}
+
+SearchRunOptions toy_options(const TemporaryFolder& folder, const std::string& run) {
+  SearchRunOptions o;
+  o.data = folder / "data.h5";
+  o.folder = folder / run;
+  o.blocks = 2;
+  o.strategy.population = 4;
+  o.strategy.sample = 2;
+  o.strategy.seed = 11;
+  o.children = 6;
+  o.child.network.cells = 1;
+  o.child.network.filters = 2;
+  o.child.batch = 16;
+  o.child.initial_epochs = 1;
+  o.final.network = o.child.network;
+  o.final.recipe.epochs = 2;
+  o.final.recipe.cosine_cycles = {2};
+  o.controls = 1;
+  o.backend = "reference";
+  o.snapshot_seconds = 0;
+  return o;
+}
+
+SearchRunResult run(const SearchRunOptions& options, const std::atomic<bool>* stop = nullptr,
+                    std::function<void(const SearchProgress&)> on_progress = nullptr) {
+  const auto transport = make_local_transport();
+  return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
+}
+
+/// The history without wall times and ranks.
+std::string history_of(const SearchRunOptions& options) {
+  std::string text;
+  for (HistoryEntry e : RunDirectory::open(options.folder).history()) {
+    e.seconds = 0;
+    e.rank = 0;
+    text += to_json(e) + "\n";
+  }
+  return text;
+}
+
+std::string bytes_of(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << in.rdbuf();
+  return bytes.str();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(search_runs)
+
+BOOST_AUTO_TEST_CASE(one_seed_gives_one_run_and_it_leaves_what_it_says) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const SearchRunOptions first = toy_options(folder, "first");
+  const SearchRunOptions second = toy_options(folder, "second");
+  const SearchRunResult result = run(first);
+  BOOST_TEST(result.finished);
+  BOOST_TEST(result.networks.size() == 5);  // four members and a control
+  run(second);
+  BOOST_TEST(history_of(first) == history_of(second));
+
+  const auto history = RunDirectory::open(first.folder).history();
+  BOOST_TEST(history.size() == 10);
+  int weights = 0;
+  for (const HistoryEntry& e : history) {
+    const std::string name = "weights/" + std::to_string(e.id) + ".h5";
+    const bool exists = std::filesystem::exists(folder / ("first/" + name));
+    weights += exists;
+    if (exists) {
+      BOOST_TEST((load_weights(folder / ("first/" + name), e.genome) ==
+                  load_weights(folder / ("second/" + name), e.genome)));
+    }
+  }
+  BOOST_TEST(weights == 4);
+  const auto state = [](const SearchRunOptions& o) {
+    return RunDirectory::open(o.folder).load_snapshot()->strategy;
+  };
+  BOOST_TEST((state(first) == state(second)));
+  // No time stands in a file, so whole files are equal.
+  BOOST_TEST((bytes_of(folder / "first/best.h5") == bytes_of(folder / "second/best.h5")));
+
+  const Model best = load_model(folder / "first/best.h5");
+  double most = 0;
+  for (const RetrainedNetwork& n : result.networks) {
+    if (n.name == result.winner) {
+      BOOST_TEST(n.genome == best.genome);
+      BOOST_TEST(n.test_accuracy.has_value());
+    }
+    if (!n.name.starts_with("control")) most = std::max(most, n.validation_accuracy);
+  }
+  BOOST_TEST(best.validation_accuracy == most);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_stopped_again_and_again_ends_like_one_that_was_not) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const SearchRunOptions whole = toy_options(folder, "whole");
+  run(whole);
+  SearchRunOptions pieces = toy_options(folder, "pieces");
+  int sessions = 0;
+  for (bool finished = false; !finished; ++sessions) {
+    BOOST_REQUIRE(sessions < 60);
+    std::atomic<bool> stop{false};
+    const auto at = sessions == 0 ? 0 : RunDirectory::open(pieces.folder).history().size();
+    finished = run(pieces, &stop, [&](const SearchProgress& p) {
+                 const bool on = p.phase == SearchProgress::Phase::kRetrain
+                                     ? sessions > 30
+                                     : p.done < static_cast<int64_t>(at) + 2;
+                 if (!on) stop = true;
+               }).finished;
+    pieces.resume = true;
+  }
+  BOOST_TEST(sessions > 1);
+  BOOST_TEST(history_of(whole) == history_of(pieces));
+  BOOST_TEST((bytes_of(folder / "whole/best.h5") == bytes_of(folder / "pieces/best.h5")));
+}
+
+BOOST_AUTO_TEST_CASE(without_a_snapshot_the_history_alone_brings_a_run_back) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const SearchRunOptions whole = toy_options(folder, "whole");
+  run(whole);
+  SearchRunOptions cut = toy_options(folder, "cut");
+  std::atomic<bool> stop{false};
+  run(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  std::filesystem::remove(folder / "cut/search.h5");
+  cut.resume = true;
+  run(cut);
+  BOOST_TEST(history_of(whole) == history_of(cut));
+}
+
+BOOST_AUTO_TEST_CASE(children_that_diverge_do_not_stop_the_search) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  SearchRunOptions options = toy_options(folder, "run");
+  options.child.new_rate = 1e30;  // a child with anything new blows up
+  options.child.inherited_rate = 1e30;
+  const SearchRunResult result = run(options);
+  BOOST_TEST(result.finished);
+  int diverged = 0;
+  for (const HistoryEntry& e : RunDirectory::open(options.folder).history()) {
+    diverged += e.status == Status::kDiverged;
+  }
+  BOOST_TEST(diverged == 6);
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_are_named_and_leave_no_folder) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const auto refused = [&](auto change, const std::string& part) {
+    SearchRunOptions options = toy_options(folder, "run");
+    change(options);
+    BOOST_CHECK_EXCEPTION(run(options), Error, [&](const Error& e) {
+      const bool holds = std::string(e.what()).find(part) != std::string::npos;
+      BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
+      return holds;
+    });
+    BOOST_TEST(!std::filesystem::exists(folder / "run"));
+  };
+  refused([](SearchRunOptions& o) { o.validation = 96; }, "--validation 96");
+  refused([](SearchRunOptions& o) { o.subset = 95; }, "--subset 95");
+  refused([](SearchRunOptions& o) { o.data += "x"; }, "data.h5x");
+  refused([](SearchRunOptions& o) { o.strategy.sample = 5; }, "sample");
+  refused([](SearchRunOptions& o) { o.strategy.name = "magic"; }, "magic");
+  refused([](SearchRunOptions& o) { o.backend = "abacus"; }, "abacus");
+  refused([](SearchRunOptions& o) { o.resume = true; }, "is not a run");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,119 @@
+#include "renas/model.h"
+
+#include <boost/test/unit_test.hpp>
+#include <fstream>
+
+#include "renas/error.h"
+#include "temporary_folder.h"
+
+using namespace renas;
+
+namespace {
+
+Model small_model() {
+  Model model;
+  model.genome = "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3";
+  model.network = {.cells = 1, .filters = 4, .image = {1, 12, 10}, .classes = 3, .concat_c2 = true};
+  model.class_names = {"cat", "dog", "Käfer"};
+  model.mean = {0.25};
+  model.sd = {0.5};
+  model.validation_accuracy = 0.75;
+  Random random(1);
+  model.weights = initialize(graph_of(model), random);
+  return model;
+}
+
+bool says(const std::exception& e, const std::string& part) {
+  const bool holds = std::string(e.what()).find(part) != std::string::npos;
+  BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
+  return holds;
+}
+
+void copy_with(const std::string& from, const std::string& to, std::size_t keep, int flip_at) {
+  std::ifstream in(from, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  bytes.resize(std::min(keep, bytes.size()));
+  if (flip_at >= 0) bytes[static_cast<std::size_t>(flip_at)] ^= 0x10;
+  std::ofstream(to, std::ios::binary) << bytes;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(models)
+
+BOOST_AUTO_TEST_CASE(a_model_comes_back_as_it_was) {
+  const test::TemporaryFolder folder;
+  const Model model = small_model();
+  save_model(folder / "m.h5", model);
+  const Model back = load_model(folder / "m.h5");
+  BOOST_TEST(back.genome == model.genome);
+  BOOST_TEST((back.network.image == model.network.image));
+  BOOST_TEST(back.network.concat_c2);
+  BOOST_TEST(back.class_names == model.class_names, boost::test_tools::per_element());
+  BOOST_TEST(back.mean == model.mean, boost::test_tools::per_element());
+  BOOST_TEST(back.validation_accuracy == model.validation_accuracy);
+  BOOST_TEST((back.weights == model.weights));
+  BOOST_TEST(!std::filesystem::exists(folder / "m.h5.partial"));
+}
+
+BOOST_AUTO_TEST_CASE(weights_of_another_genome_are_refused) {
+  const test::TemporaryFolder folder;
+  const Model model = small_model();
+  save_weights(folder / "w.h5", model.genome, model.weights);
+  BOOST_TEST((load_weights(folder / "w.h5", model.genome) == model.weights));
+  BOOST_CHECK_EXCEPTION(load_weights(folder / "w.h5", "c-1:sep3x3+c-1:sep3x3"), IoError,
+                        [](const IoError& e) { return says(e, "expected the weights of"); });
+  BOOST_CHECK_EXCEPTION(load_model(folder / "w.h5"), IoError,
+                        [](const IoError& e) { return says(e, "'renas-model'"); });
+}
+
+BOOST_AUTO_TEST_CASE(damaged_files_are_refused_with_their_name) {
+  const test::TemporaryFolder folder;
+  const Model model = small_model();
+  const std::string file = folder / "w.h5";
+  save_weights(file, model.genome, model.weights);
+  const auto size = std::filesystem::file_size(file);
+  const auto refused = [&](const std::string& path) {
+    BOOST_CHECK_EXCEPTION(load_weights(path, model.genome), IoError,
+                          [&](const IoError& e) { return says(e, path); });
+  };
+  refused(folder / "missing.h5");
+  copy_with(file, folder / "short.h5", size / 2, -1);
+  refused(folder / "short.h5");
+  copy_with(file, folder / "empty.h5", 0, -1);
+  refused(folder / "empty.h5");
+
+  // A flipped bit in the values: find them by content, so the test knows it hits them.
+  std::ifstream in(file, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const float* first = model.weights.begin()->second.values.data();
+  const std::string needle(reinterpret_cast<const char*>(first), 4 * sizeof(float));
+  const std::size_t at = bytes.find(needle);
+  BOOST_REQUIRE(at != std::string::npos);
+  copy_with(file, folder / "flipped.h5", size, static_cast<int>(at));
+  refused(folder / "flipped.h5");
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_that_is_not_there_is_named) {
+  BOOST_CHECK_EXCEPTION(save_model("/nowhere/m.h5", small_model()), IoError,
+                        [](const IoError& e) { return says(e, "/nowhere"); });
+}
+
+BOOST_AUTO_TEST_CASE(a_checkpoint_goes_only_to_its_own_training) {
+  const test::TemporaryFolder folder;
+  FinalState state;
+  state.training.seed = 18446744073709551615ULL;
+  state.training.epoch = 2;
+  state.training.history = {{1.5, 0.25}, {1.25, 0.5}};
+  state.weights = small_model().weights;
+  save_checkpoint(folder / "c.h5", "training of a", state);
+  const FinalState back = load_checkpoint(folder / "c.h5", "training of a");
+  BOOST_TEST(back.training.seed == state.training.seed);
+  BOOST_TEST(back.training.epoch == 2);
+  BOOST_TEST(back.training.history.at(1).accuracy == 0.5);
+  BOOST_TEST((back.weights == state.weights));
+  BOOST_CHECK_EXCEPTION(load_checkpoint(folder / "c.h5", "training of b"), InvalidInput,
+                        [](const InvalidInput& e) { return says(e, "training of b"); });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

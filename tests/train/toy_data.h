@@ -1,0 +1,42 @@
+#pragma once
+
+#include "renas/evaluation.h"
+
+namespace renas::test {
+
+/// Pictures that a small network tells apart: class k is bright in a column of its own.
+inline SearchData toy_data(int count = 96, int classes = 3) {
+  Random random(5);
+  const Shape shape{1, 8, 8};
+  std::vector<uint8_t> pixels;
+  std::vector<int32_t> labels;
+  for (int i = 0; i < count; ++i) {
+    labels.push_back(i % classes);
+    for (int y = 0; y < shape.height; ++y) {
+      for (int x = 0; x < shape.width; ++x) {
+        const bool bright = x / 2 == labels.back();
+        pixels.push_back(static_cast<uint8_t>((bright ? 160 : 0) + random.below(64)));
+      }
+    }
+  }
+  const DataSet pictures(shape, std::move(pixels), labels);
+  Split split = split_validation(labels, count / 4, 1);
+  return {pictures, split.train, split.validation};
+}
+
+/// A network small enough for the reference backend.
+inline ChildOptions toy_child(const SearchData& data) {
+  ChildOptions options;
+  options.network = {.cells = 1,
+                     .filters = 4,
+                     .image = data.pictures.shape(),
+                     .classes = data.pictures.classes()};
+  options.batch = 16;
+  options.initial_epochs = 4;
+  options.augmentation = Augmentation::none();
+  return options;
+}
+
+inline constexpr const char* kToyGenome = "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3";
+
+}  // namespace renas::test
