@@ -9,8 +9,9 @@
 int main(int argc, char** argv) {
   CLI::App app{
       "Measures the parts of RENAS: how well strategies search, how fast"
-      " networks train."};
+      " networks train, how fast pictures are loaded."};
   app.require_subcommand(1);
+  add_data_bench(app);
   add_search_bench(app);
   add_train_bench(app);
   try {

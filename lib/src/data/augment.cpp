@@ -13,17 +13,27 @@ constexpr std::array<double, 3> kEigenvalues{0.2175, 0.0188, 0.0045};
 constexpr double kEigenvectors[3][3] = {
     {-0.5675, 0.7192, 0.4009}, {-0.5808, -0.0045, -0.8140}, {-0.5836, -0.6948, 0.4203}};
 
+// Whether pixels change by more than a factor and a summand.
 bool changes_colour(const Draw& draw) {
-  return draw.brightness != 1 || draw.contrast != 1 || draw.saturation != 1 ||
-         draw.lighting != std::array<double, 3>{0, 0, 0};
+  return draw.brightness != 1 || draw.contrast != 1 || draw.saturation != 1;
+}
+
+// What lighting adds to each channel.
+std::array<double, 3> light(const Draw& draw) {
+  std::array<double, 3> shift{};
+  for (std::size_t c = 0; c < 3; ++c) {
+    for (std::size_t k = 0; k < 3; ++k) {
+      shift[c] += kEigenvectors[c][k] * draw.lighting[k] * kEigenvalues[k];
+    }
+  }
+  return shift;
 }
 
 float luma(const float* pixel) { return 0.299F * pixel[0] + 0.587F * pixel[1] + 0.114F * pixel[2]; }
 
 float clamp01(float value) { return std::clamp(value, 0.0F, 1.0F); }
 
-// Brightness, contrast, saturation, each clamped to [0, 1], then lighting, which is not: AlexNet
-// adds it to the values as they are. `values` [pixels, channels] in [0, 1].
+// Brightness, contrast, saturation, each clamped. `values` [pixels, channels] in [0, 1].
 void change_colour(const Draw& draw, int channels, std::vector<float>& values) {
   const auto step = static_cast<std::size_t>(channels);
   if (draw.brightness != 1) {
@@ -47,17 +57,6 @@ void change_colour(const Draw& draw, int channels, std::vector<float>& values) {
         values[i + c] = clamp01(grey + factor * (values[i + c] - grey));
       }
     }
-  }
-  if (draw.lighting != std::array<double, 3>{0, 0, 0}) {
-    std::array<float, 3> shift{};
-    for (std::size_t c = 0; c < 3; ++c) {
-      double sum = 0;
-      for (std::size_t k = 0; k < 3; ++k) {
-        sum += kEigenvectors[c][k] * draw.lighting[k] * kEigenvalues[k];
-      }
-      shift[c] = static_cast<float>(sum);
-    }
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] += shift[i % 3];
   }
 }
 
@@ -165,6 +164,7 @@ void finish_picture(const Augmentation& options, const Draw& draw, const Shape& 
                     const DataSetInfo& info, std::span<const uint8_t> pixels, float* out) {
   const std::ptrdiff_t plane = std::ptrdiff_t{shape.height} * shape.width;
   const bool colour = changes_colour(draw);
+  const std::array<double, 3> shift = light(draw);
   std::vector<float> values;
   if (colour) {
     values.resize(pixels.size());
@@ -175,7 +175,9 @@ void finish_picture(const Augmentation& options, const Draw& draw, const Shape& 
   for (int c = 0; c < shape.channels; ++c) {
     const double mean = options.normalize ? info.mean[static_cast<std::size_t>(c)] : 0.0;
     const double sd = options.normalize ? info.sd[static_cast<std::size_t>(c)] : 1.0;
-    const auto b = static_cast<float>(-mean / sd);
+    // AlexNet adds lighting to the values as they are, without clamping.
+    const double lighting = shape.channels == 3 ? shift[static_cast<std::size_t>(c)] : 0.0;
+    const auto b = static_cast<float>((lighting - mean) / sd);
     float* to = out + c * plane;
     if (colour) {
       place(draw, shape, values.data(), c, static_cast<float>(1.0 / sd), b, to);

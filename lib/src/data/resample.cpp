@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 namespace renas {
@@ -21,21 +22,68 @@ double weight(Filter filter, double x) {
   return filter == Filter::kTriangle ? 1 - x : sinc(x) * sinc(x / 3);
 }
 
-// One row scaled across: out[x * channels + c].
+// Four lanes, so that one instruction works on all channels of a pixel.
+using Lanes = float __attribute__((vector_size(16)));
+
+Lanes load(const float* from) {
+  Lanes lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
+
+// What loads beyond the last pixel of a row may touch.
+constexpr std::size_t kSlack = 4;
+
+// sum[i] = the weighted sum of `rows[k][i]`, three rows a pass over memory.
+void scale_down(const uint8_t* first, std::ptrdiff_t stride, const float* weights, int rows,
+                std::size_t values, float* sum) {
+  for (int k = 0; k < rows; k += 3) {
+    const uint8_t* r0 = first + k * stride;
+    const uint8_t* r1 = k + 1 < rows ? r0 + stride : r0;
+    const uint8_t* r2 = k + 2 < rows ? r0 + 2 * stride : r0;
+    const float w0 = weights[k];
+    const float w1 = k + 1 < rows ? weights[k + 1] : 0.0F;
+    const float w2 = k + 2 < rows ? weights[k + 2] : 0.0F;
+    if (k == 0) {
+      for (std::size_t i = 0; i < values; ++i) {
+        sum[i] = w0 * static_cast<float>(r0[i]) + w1 * static_cast<float>(r1[i]) +
+                 w2 * static_cast<float>(r2[i]);
+      }
+    } else {
+      for (std::size_t i = 0; i < values; ++i) {
+        sum[i] += w0 * static_cast<float>(r0[i]) + w1 * static_cast<float>(r1[i]) +
+                  w2 * static_cast<float>(r2[i]);
+      }
+    }
+  }
+}
+
+// One row, kChannels of them at most 4, scaled across. Writes kSlack values too many.
 template <int kChannels>
-void scale_row(const uint8_t* row, int left, const Taps& taps, float* out) {
+void scale_across(const float* row, int left, const Taps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
     const int begin = taps.begin[static_cast<std::size_t>(x)];
     const int n = taps.end[static_cast<std::size_t>(x)] - begin;
-    const uint8_t* from = row + std::ptrdiff_t{begin - left} * kChannels;
+    const float* from = row + std::ptrdiff_t{begin - left} * kChannels;
     const float* weights = taps.weights.data() + std::ptrdiff_t{x} * taps.width;
-    float sum[kChannels] = {};
-    for (int k = 0; k < n; ++k) {
-      for (int c = 0; c < kChannels; ++c) {
-        sum[c] += weights[k] * static_cast<float>(from[k * kChannels + c]);
+    Lanes sum = load(from) * weights[0];
+    for (int k = 1; k < n; ++k) sum += load(from + k * kChannels) * weights[k];
+    std::memcpy(out + x * kChannels, &sum, sizeof sum);
+  }
+}
+
+void scale_across(const float* row, int left, int channels, const Taps& taps, float* out) {
+  for (int x = 0; x < taps.count; ++x) {
+    const int begin = taps.begin[static_cast<std::size_t>(x)];
+    const int n = taps.end[static_cast<std::size_t>(x)] - begin;
+    for (int c = 0; c < channels; ++c) {
+      float sum = 0;
+      for (int k = 0; k < n; ++k) {
+        sum += taps.weights[static_cast<std::size_t>(x * taps.width + k)] *
+               row[(begin - left + k) * channels + c];
       }
+      *out++ = sum;
     }
-    for (int c = 0; c < kChannels; ++c) out[x * kChannels + c] = sum[c];
   }
 }
 
@@ -80,52 +128,31 @@ Taps make_taps(Filter filter, int in, int out, int first, int count) {
 
 void resample(const PixelView& view, const Taps& down, const Taps& across,
               std::vector<float>& scratch, uint8_t* out) {
-  // Each input row is scaled across once and kept while an output row may still need it.
-  const auto row_values =
-      static_cast<std::size_t>(across.count) * static_cast<std::size_t>(view.channels);
-  const auto kept = static_cast<std::size_t>(down.width);
-  scratch.resize((kept + 1) * row_values);
-  float* const sum = scratch.data() + kept * row_values;
-  int ready = down.first_input();  // rows before it are scaled
+  const std::ptrdiff_t stride = std::ptrdiff_t{view.width} * view.channels;
+  const std::ptrdiff_t values = std::ptrdiff_t{across.count} * view.channels;
+  scratch.assign(static_cast<std::size_t>(stride + values) + 2 * kSlack, 0.0F);
+  float* const scaled_down = scratch.data();
+  float* const scaled = scaled_down + stride + kSlack;
   for (int y = 0; y < down.count; ++y) {
     const int begin = down.begin[static_cast<std::size_t>(y)];
-    const int end = down.end[static_cast<std::size_t>(y)];
-    ready = std::max(ready, begin);
-    for (; ready < end; ++ready) {
-      const uint8_t* row =
-          view.pixels + std::ptrdiff_t{ready - view.top} * view.width * view.channels;
-      float* to = scratch.data() + static_cast<std::size_t>(ready) % kept * row_values;
-      if (view.channels == 3) {
-        scale_row<3>(row, view.left, across, to);
-      } else if (view.channels == 1) {
-        scale_row<1>(row, view.left, across, to);
-      } else {
-        for (int x = 0; x < across.count; ++x) {
-          for (int c = 0; c < view.channels; ++c) {
-            float total = 0;
-            for (int k = across.begin[static_cast<std::size_t>(x)];
-                 k < across.end[static_cast<std::size_t>(x)]; ++k) {
-              total += across.weights[static_cast<std::size_t>(
-                           x * across.width + k - across.begin[static_cast<std::size_t>(x)])] *
-                       static_cast<float>(row[(k - view.left) * view.channels + c]);
-            }
-            to[x * view.channels + c] = total;
-          }
-        }
-      }
+    scale_down(view.pixels + (begin - view.top) * stride, stride,
+               down.weights.data() + std::ptrdiff_t{y} * down.width,
+               down.end[static_cast<std::size_t>(y)] - begin, static_cast<std::size_t>(stride),
+               scaled_down);
+    if (view.channels == 3) {
+      scale_across<3>(scaled_down, view.left, across, scaled);
+    } else if (view.channels == 1) {
+      scale_across<1>(scaled_down, view.left, across, scaled);
+    } else {
+      scale_across(scaled_down, view.left, view.channels, across, scaled);
     }
-    const float* weights = down.weights.data() + std::ptrdiff_t{y} * down.width;
-    std::fill(sum, sum + row_values, 0.5F);  // rounds
-    for (int k = begin; k < end; ++k) {
-      const float* from = scratch.data() + static_cast<std::size_t>(k) % kept * row_values;
-      const float w = weights[k - begin];
-      for (std::size_t i = 0; i < row_values; ++i) sum[i] += w * from[i];
+    // Lanczos overshoots; to whole numbers first, whose clamping compilers turn into few
+    // instructions.
+    for (std::ptrdiff_t i = 0; i < values; ++i) {
+      const int value = static_cast<int>(scaled[i] + 0.5F);
+      out[i] = static_cast<uint8_t>(std::min(std::max(value, 0), 255));
     }
-    for (std::size_t i = 0; i < row_values; ++i) {
-      const float value = std::min(std::max(sum[i], 0.0F), 255.0F);
-      out[i] = static_cast<uint8_t>(static_cast<int>(value));
-    }
-    out += row_values;
+    out += values;
   }
 }
 
