@@ -10,7 +10,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using renas::prep::CifarLayout;
-  for (const CifarLayout& layout : {CifarLayout{1, 0, 10}, CifarLayout{2, 1, 100}, CifarLayout{2, 0, 20}}) {
+  for (const CifarLayout& layout :
+       {CifarLayout{1, 0, 10}, CifarLayout{2, 1, 100}, CifarLayout{2, 0, 20}}) {
     renas::prep::CifarPictures pictures;
     try {
       renas::prep::parse_cifar(std::span(data, size), layout, "input", pictures);
