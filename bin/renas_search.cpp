@@ -36,6 +36,7 @@ struct Settings {
   int retrain_epochs = 20;
   double retrain_rate = 0.05;
   int retrain_cutout = 0;
+  bool no_flip = false;
   bool quiet = false;
 };
 
@@ -91,6 +92,13 @@ void add_options(CLI::App& app, Settings& s) {
       ->group("Search");
 
   program::add_network_options(app, o.child.network);
+
+  app.add_option("--pad", o.child.augmentation.pad,
+                 "Zeros around a training picture before a random crop of its size")
+      ->check(CLI::Range(0, 1024))
+      ->group("Training of children");
+  app.add_flag("--no-flip", s.no_flip, "Do not mirror training pictures at random")
+      ->group("Training of children");
 
   app.add_option("--validation", o.validation,
                  "Pictures held out of the training set as D_val; -1: 5000, or a tenth if fewer")
@@ -230,6 +238,7 @@ int search(const CLI::App& app, Settings settings, const program::Ranks& ranks,
   o.stored_options = app.config_to_str(true, true);
   o.operators = split_operators(settings.operators);
   if (o.child.threads == 0) o.child.threads = ranks.threads();
+  o.child.augmentation.flip = !settings.no_flip;
   o.final.network = o.child.network;
   o.final.recipe.epochs = settings.retrain_epochs;
   o.final.recipe.learning_rates = {settings.retrain_rate};

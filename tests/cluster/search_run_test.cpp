@@ -4,32 +4,17 @@
 #include <fstream>
 #include <sstream>
 
-#include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "temporary_folder.h"
-#include "train/toy_data.h"
+#include "toy_file.h"
 
 using namespace renas;
 using renas::test::TemporaryFolder;
+using renas::test::write_toy_file;
 
 namespace {
-
-/// toy_data as a file with the groups train and test.
-void write_toy_file(const std::string& path) {
-  const SearchData data = test::toy_data();
-  DataSetWriter writer(path);
-  for (const char* split : {"train", "test"}) {
-    writer.begin_split(split, data.pictures.shape());
-    std::vector<uint8_t> buffer;
-    for (int64_t i = 0; i < data.pictures.size(); ++i) {
-      writer.add(data.pictures.picture(i, buffer),
-                 data.pictures.labels()[static_cast<std::size_t>(i)]);
-    }
-  }
-  writer.finish(data.pictures.info());
-}
 
 SearchRunOptions toy_options(const TemporaryFolder& folder, const std::string& run) {
   SearchRunOptions o;

@@ -1,0 +1,128 @@
+// What a user can get wrong, and the answer: what was expected, what was found, where; exit code 2;
+// nothing changed.
+
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "programs/toy_search.h"
+
+using namespace renas::test;
+
+namespace {
+
+void refused(const std::string& command, const std::string& part) {
+  const Ran ran = run_command(command);
+  BOOST_TEST(ran.code == 2, command << "\n" << ran.output);
+  BOOST_TEST(ran.output.find(part) != std::string::npos,
+             "'" << ran.output << "' does not say '" << part << "'");
+}
+
+std::string inspect(const std::string& genome) {
+  return kPrograms + "renas-inspect genome '" + genome + "'";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(bad_input)
+
+BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
+  for (const char* program : {"renas-search", "renas-train", "renas-inspect"}) {
+    const Ran help = run_command(kPrograms + program + " --help");
+    BOOST_TEST(help.code == 0);
+    BOOST_TEST(help.output.find("Usage") != std::string::npos);
+    const Ran version = run_command(kPrograms + program + " --version");
+    BOOST_TEST(version.code == 0);
+    BOOST_TEST(version.output.find("renas ") != std::string::npos);
+    refused(kPrograms + program + " --no-such-option", "--help");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(malformed_and_impossible_genomes) {
+  refused(inspect("c-2:sep3x3+c-1:sep3x3,3:sep3x3+c-1:sep3x3"), "block 2: input '3'");
+  refused(inspect("c-2:sep9x9+c-1:sep3x3"), "operator 'sep9x9'");
+  refused(inspect("c-2:sep3x3"), "input:operator+input:operator");
+  refused(inspect(""), "expected");
+  refused(inspect("renasnet") + " --image 32x32", "HxWxC");
+  refused(inspect("renasnet") + " --network imagenet --filters 30", "divisible by 4");
+}
+
+BOOST_AUTO_TEST_CASE(options_and_configuration_files) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const std::string search = toy_search(folder, "run");
+  refused(search + "--strategy magic", "magic");
+  refused(search + "--cells 0", "--cells");
+  refused(search + "--cells two", "--cells");
+  refused(search + "--sample 9", "sample");
+  refused(search + "--validation 96", "--validation 96");
+  refused(search + "--validation 500", "96 training pictures");
+  refused(search + "--subset 90", "--subset 90");
+  refused(search + "--backend abacus", "abacus");
+  refused(search + "--operators sep3x3,conv", "'conv'");
+  refused(kPrograms + "renas-search --run " + (folder / "run"), "--data");
+  std::ofstream(folder / "bad.toml") << "poplation = 4\n";
+  refused(search + "--config " + (folder / "bad.toml"), "poplation");
+  refused(search + "--config " + (folder / "none.toml"), "none.toml");
+  BOOST_TEST(!std::filesystem::exists(folder / "run"));
+  std::ofstream(folder / "good.toml") << "children = 1\n";
+  const Ran ran = run_command(kPrograms + "renas-search --config " + (folder / "good.toml") +
+                              " --data " + (folder / "data.h5") + " --run " + (folder / "run") +
+                              " --blocks 1 --population 2 --sample 1 --cells 1 --filters 2 "
+                              "--initial-epochs 1 --retrain-epochs 1 --batch 32 --threads 1");
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(renas::RunDirectory::open(folder / "run").history().size() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(data_files) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const auto with = [&](const std::string& file) {
+    return kPrograms + "renas-search --data " + (folder / file) + " --run " + (folder / "run");
+  };
+  refused(with("missing.h5"), "missing.h5");
+  std::ofstream(folder / "text.h5") << "not HDF5";
+  refused(with("text.h5"), "text.h5");
+  std::filesystem::copy(folder / "data.h5", folder / "short.h5");
+  std::filesystem::resize_file(folder / "short.h5", 3000);
+  refused(with("short.h5"), "short.h5");
+  const std::string train = kPrograms + "renas-train --out " + (folder / "model.h5") + " --data ";
+  refused(train + (folder / "missing.h5"), "missing.h5");
+  refused(train + (folder / "data.h5") + " --validation 96", "--validation 96");
+  BOOST_TEST(!std::filesystem::exists(folder / "run"));
+  BOOST_TEST(!std::filesystem::exists(folder / "model.h5"));
+}
+
+BOOST_AUTO_TEST_CASE(runs_that_exist_and_resumes_that_contradict) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  BOOST_REQUIRE(run_command(toy_search(folder, "run")).code == 0);
+  const std::string before = history_of(folder / "run");
+  refused(toy_search(folder, "run"), "exists and is not empty");
+  refused(kPrograms + "renas-search --resume --filters 5 --run " + (folder / "run"),
+          "started with 4");
+  refused(toy_search(folder, "other") + "--resume", "is not a run");
+  refused(kPrograms + "renas-inspect run " + (folder / "other"), "is not a run");
+  BOOST_TEST(history_of(folder / "run") == before);
+  // A finished run resumes to its own result.
+  const Ran again = run_command(kPrograms + "renas-search --resume --run " + (folder / "run"));
+  BOOST_TEST(again.code == 0, again.output);
+  BOOST_TEST(history_of(folder / "run") == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_model_is_not_overwritten_by_accident_and_training_resumes) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const std::string train = kPrograms + "renas-train --cells 1 --filters 4 --epochs 2 --batch 16 "
+                                        "--threads 1 --genome c-2:sep3x3+c-1:identity --data " +
+                            (folder / "data.h5") + " --out " + (folder / "model.h5");
+  const Ran first = run_command(train);
+  BOOST_TEST(first.code == 0, first.output);
+  BOOST_TEST(first.output.find("test accuracy") != std::string::npos);
+  refused(train, "--force");
+  refused(train + " --resume", "model.h5.checkpoint");
+  BOOST_TEST(run_command(train + " --force").code == 0);
+  refused(kPrograms + "renas-inspect model " + (folder / "data.h5"), "renas-model");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

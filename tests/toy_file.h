@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "renas/dataset_writer.h"
+#include "train/toy_data.h"
+
+namespace renas::test {
+
+/// toy_data as a file with the groups train and test.
+inline void write_toy_file(const std::string& path) {
+  const SearchData data = toy_data();
+  DataSetWriter writer(path);
+  std::vector<uint8_t> buffer;
+  for (const char* split : {"train", "test"}) {
+    writer.begin_split(split, data.pictures.shape());
+    for (int64_t i = 0; i < data.pictures.size(); ++i) {
+      writer.add(data.pictures.picture(i, buffer),
+                 data.pictures.labels()[static_cast<std::size_t>(i)]);
+    }
+  }
+  writer.finish(data.pictures.info());
+}
+
+}  // namespace renas::test
