@@ -9,6 +9,7 @@
 #include "options.h"
 #include "program.h"
 #include "ranks.h"
+#include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
@@ -69,7 +70,27 @@ void add_options(CLI::App& app, Settings& s) {
       ->group("Search");
   app.add_option("--controller", o.strategy.controller,
                  "paper: the paper's form, exact; default: the one that did best in benchmarks")
-      ->check(CLI::IsMember({"paper", "default"}))
+      ->check(CLI::IsMember(controller_names()))
+      ->group("Search");
+  app.add_option("--baseline", o.strategy.baseline,
+                 "What rewards are compared with: none, moving, standardised; empty: the "
+                 "controller's own")
+      ->check(CLI::IsMember({"", "none", "moving", "standardised"}))
+      ->group("Search");
+  app.add_option("--critic", o.strategy.critic,
+                 "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
+      ->check(CLI::Range(-1, 10000))
+      ->group("Search");
+  app.add_option("--redraw-repeats", o.strategy.redraw_repeats,
+                 "How often a candidate seen before is drawn again; 0: it is trained all the same")
+      ->check(CLI::Range(0, 1000000))
+      ->group("Search");
+  app.add_option("--max-parameters", o.max_parameters,
+                 "Networks with more are not trained but drawn again; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Search");
+  app.add_option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of a picture")
+      ->check(CLI::NonNegativeNumber)
       ->group("Search");
   app.add_option("--blocks", o.blocks, "B: blocks of the cell")
       ->check(CLI::Range(1, 64))

@@ -25,6 +25,8 @@ struct SearchRunOptions {
   std::vector<std::string> operators;  ///< empty: all of renas_operators()
   StrategyOptions strategy;            ///< P, S, the strategy and its seed, which is the run's
   int children = 500;                  ///< E: candidates after the first P
+  int64_t max_parameters = 0;          ///< of a child's network; larger ones are drawn again; 0: any
+  int64_t max_mult_adds = 0;           ///< likewise
   double time_budget = 0;              ///< seconds of searching over all sessions; 0: none
   int64_t validation = -1;             ///< pictures of D_val; -1: default_validation_count()
   int64_t subset = 0;                  ///< pictures of D_train; 0: all that validation leaves

@@ -294,6 +294,11 @@ void Coordinator::begin_retraining() {
     }
   }
   phase_done_before_ = retrained_.size();
+  const SearchCounts counts = strategy_->counts();
+  log(LogLevel::kInfo,
+      fmt::format("drawn again: {} candidates beyond the limits, {} seen before; {} of {} handed out "
+                  "had been seen before",
+                  counts.redrawn_limits, counts.redrawn_repeats, counts.repeats, counts.asked));
   log(LogLevel::kInfo,
       fmt::format("search done after {} results; retraining {} networks from scratch{}", told_,
                   networks_,

@@ -52,6 +52,15 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchSpace space = options.operators.empty()
                           ? SearchSpace::renas(options.blocks)
                           : SearchSpace::renas(options.blocks, options.operators);
+  if (options.max_parameters > 0 || options.max_mult_adds > 0) {
+    options.strategy.admits = [space, network = options.child.network,
+                               parameters = options.max_parameters,
+                               mult_adds = options.max_mult_adds](const Genome& genome) {
+      const Counts counts = count(build_network(space, genome, network));
+      return (parameters <= 0 || counts.parameters <= parameters) &&
+             (mult_adds <= 0 || counts.mult_adds <= mult_adds);
+    };
+  }
   return {options, std::move(space), limited(pictures, split, options.subset, seed, "--subset"),
           limited(pictures, split, options.retrain_subset, seed, "--retrain-subset")};
 }
