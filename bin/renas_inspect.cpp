@@ -11,6 +11,7 @@
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
+#include "renas/search_run.h"
 
 using namespace renas;
 using Json = nlohmann::ordered_json;
@@ -104,6 +105,9 @@ int inspect_run(const RunSettings& s) {
   std::reverse(lineage.begin(), lineage.end());
   const double share = children == 0 ? 0 : inherited / children;
 
+  std::optional<SearchRunResult> result;
+  if (const auto text = run.load_result()) result = parse_result(*text);
+
   if (s.json) {
     const auto entries = [](const std::vector<const HistoryEntry*>& list) {
       Json array = Json::array();
@@ -115,7 +119,8 @@ int inspect_run(const RunSettings& s) {
                             {"inherited_share", share},
                             {"best", best == nullptr ? Json() : Json::parse(to_json(*best))},
                             {"lineage", entries(lineage)},
-                            {"population", entries(members)}}
+                            {"population", entries(members)},
+                            {"result", result ? Json::parse(to_json(*result)) : Json()}}
                            .dump(2));
     return program::kDone;
   }
@@ -135,11 +140,22 @@ int inspect_run(const RunSettings& s) {
   }
   fmt::print("\nbest       {}\ninherited  {:.1f} % of a child's numbers, in the mean over {} children\n",
              best->genome, 100 * share, children);
+  if (!result) return program::kDone;
+  fmt::print("\nretrained from scratch\n");
+  for (const RetrainedNetwork& n : result->networks) {
+    fmt::print("{:>10} {:>7.2f} % on D_val{}  {}{}\n", n.name, 100 * n.validation_accuracy,
+               n.test_accuracy ? fmt::format(" {:>7.2f} % on test", 100 * *n.test_accuracy) : "",
+               n.genome, n.name == result->winner ? "  (winner)" : "");
+  }
   return program::kDone;
 }
 
-int inspect_model(const std::string& path) {
+int inspect_model(const std::string& path, bool genome_only) {
   const Model m = load_model(path);
+  if (genome_only) {
+    fmt::print("{}\n", m.genome);
+    return program::kDone;
+  }
   const Counts counts = count(graph_of(m));
   fmt::print("genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, pictures {}\n"
              "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %\n",
@@ -174,10 +190,12 @@ int main(int argc, char** argv) {
   std::string model;
   CLI::App* m = app.add_subcommand("model", "What is in a model file");
   m->add_option("model", model, "HDF5 file that renas-search or renas-train wrote")->required();
+  bool genome_only = false;
+  m->add_flag("--genome", genome_only, "Print the genome alone");
 
   return program::run(app, argc, argv, false, [&] {
     if (g->parsed()) return inspect_genome(genome);
     if (r->parsed()) return inspect_run(run);
-    return inspect_model(model);
+    return inspect_model(model, genome_only);
   });
 }

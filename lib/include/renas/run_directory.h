@@ -37,8 +37,8 @@ struct Snapshot {
   uint64_t journal_lines = 0;  ///< lines of the history that the state includes
 };
 
-/// A run's folder: `history.jsonl`, `search.h5`, `weights/`, `retrain/`, `best.h5`, `options.toml`,
-/// `log.txt` (lib/src/store/FORMAT.md). The history is the truth; the snapshot saves replaying it.
+/// A run's folder: `history.jsonl`, `search.h5`, `weights/`, `retrain/`, `best.h5`,
+/// `result.json`, `options.toml`, `log.txt` (lib/src/store/FORMAT.md). The history is the truth; the snapshot saves replaying it.
 class RunDirectory {
  public:
   /// Makes a new run. Throws InvalidInput where the folder exists and is not empty.
@@ -66,6 +66,9 @@ class RunDirectory {
   std::string retrained_file(const std::string& name) const;   ///< a model trained at the end
   std::string checkpoint_file(const std::string& name) const;  ///< its training, half-way
   std::string best_file() const;
+  /// What the run found, written once at its end: JSON (renas/search_run.h).
+  void save_result(const std::string& json) const;
+  std::optional<std::string> load_result() const;  ///< none: the run has not ended
   std::string log_file() const;
 
  private:

@@ -67,6 +67,11 @@ struct SearchRunResult {
   std::string winner;  ///< name of the one in best.h5
 };
 
+/// The form of a run's result.json.
+std::string to_json(const SearchRunResult& result);
+/// Throws InvalidInput.
+SearchRunResult parse_result(const std::string& json);
+
 struct SearchRunHooks {
   const std::atomic<bool>* stop = nullptr;  ///< set it to end in order, soon; nothing is lost
   std::function<void(const SearchProgress&)> on_progress;  ///< on rank 0, in the coordinator's thread

@@ -15,9 +15,13 @@ namespace renas {
 
 namespace {
 
-/// Writes best.h5 and reads the test set, once: for the winner and the controls.
+/// Writes best.h5 and result.json, and reads the test set, once: for the winner and the controls.
 void judge_on_test_set(const SearchRunOptions& options, SearchRunResult& result) {
   const RunDirectory run = RunDirectory::open(options.folder);
+  if (const auto known = run.load_result()) {
+    result = parse_result(*known);
+    return;
+  }
   const auto splits = DataSet::splits(options.data);
   const bool has_test = std::find(splits.begin(), splits.end(), "test") != splits.end();
   const std::unique_ptr<Backend> backend = make_backend(options.backend);
@@ -34,6 +38,7 @@ void judge_on_test_set(const SearchRunOptions& options, SearchRunResult& result)
                       options.child.batch, options.final.threads, options.final.precision)
             .accuracy;
   }
+  run.save_result(to_json(result));
 }
 
 }  // namespace

@@ -64,6 +64,7 @@ void make_folder(const std::string& path) {
   }
 }
 
+std::string result_file(const std::string& run) { return run + "/result.json"; }
 std::string history_file(const std::string& run) { return run + "/history.jsonl"; }
 std::string snapshot_file(const std::string& run) { return run + "/search.h5"; }
 std::string options_file(const std::string& run) { return run + "/options.toml"; }
@@ -220,6 +221,16 @@ std::string RunDirectory::retrained_file(const std::string& name) const {
 
 std::string RunDirectory::checkpoint_file(const std::string& name) const {
   return fmt::format("{}/retrain/{}.checkpoint.h5", path_, name);
+}
+
+void RunDirectory::save_result(const std::string& json) const {
+  write_text(result_file(path_), json);
+}
+
+std::optional<std::string> RunDirectory::load_result() const {
+  std::error_code failure;
+  if (!fs::exists(result_file(path_), failure)) return std::nullopt;
+  return read_text(result_file(path_));
 }
 
 std::string RunDirectory::best_file() const { return path_ + "/best.h5"; }
