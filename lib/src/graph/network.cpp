@@ -273,15 +273,18 @@ Graph Builder::build() {
   struct Previous {
     Map map;
     int height = 0;
+    int width = 0;
   };
-  Previous c2{first, stem_shape.height};
+  Previous c2{first, stem_shape.height, stem_shape.width};
   Previous c1 = c2;
   for (int i = 0; i < static_cast<int>(cells_.size()); ++i) {
     const CellPlan& plan = cells_[static_cast<std::size_t>(i)];
     Previous current;
     current.height = plan.stride == 2 ? (c1.height + 1) / 2 : c1.height;
+    current.width = plan.stride == 2 ? (c1.width + 1) / 2 : c1.width;
     if (plan.live) {
-      current.map = cell(i, c2.map, c1.map, c2.height != c1.height);
+      current.map = cell(i, c2.map, c1.map,
+                         c2.height != c1.height || c2.width != c1.width);
       if (options_.auxiliary && i == auxiliary_cell_) auxiliary_head(current.map);
     }
     c2 = std::move(c1);
