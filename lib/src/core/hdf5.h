@@ -50,7 +50,7 @@ class Handle {
   ~Handle() {
     if (id_ < 0) return;
     const Guard guard;
-    if constexpr (kClose == H5Fclose) give_up(id_);
+    if constexpr (std::is_same_v<Handle, Handle<H5Fclose>>) give_up(id_);
     kClose(id_);
   }
   operator hid_t() const { return id_; }  // NOLINT: stands for its hid_t everywhere
