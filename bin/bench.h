@@ -9,3 +9,6 @@ class App;
 void add_data_bench(CLI::App& app);
 void add_search_bench(CLI::App& app);
 void add_train_bench(CLI::App& app);
+#ifdef RENAS_WITH_ONEDNN
+void add_kernels_bench(CLI::App& app);
+#endif

@@ -315,7 +315,8 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--changes-like", s->changes_like,
                   "adds evolution that changes as many slots a child as this strategy did")
       ->type_name("NAME");
-  sub->add_option("--evaluations", s->evaluations, "evaluations a run")->check(CLI::Range(1, 1000000000));
+  sub->add_option("--evaluations", s->evaluations, "evaluations a run")
+      ->check(CLI::Range(1, 1000000000));
   sub->add_option("--seeds", s->seeds, "runs a strategy")->check(CLI::Range(1, 1000000000));
   sub->add_option("--first-seed", s->first_seed, "seed of the first run");
   sub->add_option("--noise", s->noise, "standard deviation of noise on every reward, in points")
@@ -334,8 +335,7 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--controller-set", s->controller_set,
                   "changes single numbers of the controller: NAME=VALUE ...")
       ->expected(1, 100);
-  sub->add_option("--threads", s->threads, "threads, 0: one a core")
-      ->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", s->threads, "threads, 0: one a core")->check(CLI::Range(0, 4096));
   sub->add_option("--json", s->json,
                   "results as JSON to this file; without a file name, to the standard output in "
                   "place of the tables")

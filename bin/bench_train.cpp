@@ -11,25 +11,15 @@
 #include <vector>
 
 #include "bench.h"
+#include "bench_network.h"
 #include "renas/backend.h"
-#include "renas/error.h"
-#include "renas/network.h"
 
 namespace {
 
 struct Options {
-  std::string genome = "renasnet";
-  std::string network = "cifar";
-  std::string image = "32x32x3";
-  std::string precision = "f32";
+  NetworkChoice network;
   std::string backend = "auto";
-  int cells = 2;
-  int filters = 24;
-  int classes = 10;
-  int batch = 64;
-  int threads = 1;
   int steps = 20;
-  bool auxiliary = false;
   bool json = false;
 };
 
@@ -44,51 +34,26 @@ int64_t peak_resident() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
-void run(const Options& o) {
-  if (o.precision != "f32" && o.precision != "bf16") {
-    throw renas::InvalidInput("--precision: expected f32 or bf16, got '" + o.precision + "'");
-  }
-  const renas::SearchSpace space = renas::SearchSpace::renas();
-  renas::NetworkOptions network;
-  network.kind = renas::parse_network_kind(o.network);
-  network.cells = o.cells;
-  network.filters = o.filters;
-  network.image = renas::parse_shape(o.image);
-  network.classes = o.classes;
-  network.auxiliary = o.auxiliary;
-  const auto backend = renas::make_backend(o.backend);
-  renas::ProgramOptions options;
-  options.batch = o.batch;
-  options.threads = o.threads;
-  if (o.precision == "bf16") options.precision = renas::Precision::kBfloat16;
-
-  auto start = std::chrono::steady_clock::now();
-  const renas::Graph graph =
-      renas::build_network(space, renas::parse_genome(space, o.genome), network);
-  renas::Random random(1);
-  const renas::Weights weights = renas::initialize(graph, random);
-  const double build_seconds = seconds_since(start);
+void run(const Options& options) {
+  const NetworkChoice& o = options.network;
+  const renas::ProgramOptions program_options = o.program_options();
+  const auto backend = renas::make_backend(options.backend);
+  const renas::Graph graph = o.graph();
 
   // What a child costs before its second step.
-  start = std::chrono::steady_clock::now();
-  const auto program = backend->compile(graph, options);
-  program->load(weights);
-  renas::HostBatch& batch = program->staging();
-  for (float& v : batch.images) v = static_cast<float>(random.normal());
-  for (int32_t& v : batch.labels) {
-    v = static_cast<int32_t>(random.below(static_cast<uint64_t>(o.classes)));
-  }
-  batch.count = o.batch;
+  auto start = std::chrono::steady_clock::now();
+  const auto program = backend->compile(o.graph(), program_options);
+  double start_seconds = seconds_since(start);
+  o.fill(*program, graph);
   std::vector<double> times;
-  double start_seconds = 0;
   double loss = 0;
-  for (int i = 0; i <= o.steps; ++i) {
+  for (int i = 0; i <= options.steps; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     program->gradients({.seed = 1, .step = static_cast<uint64_t>(i)});
     program->update({});
     loss = program->metrics().loss / o.batch;
     if (i == 0) {
-      start_seconds = seconds_since(start);
+      start_seconds += seconds_since(begin);
     } else {
       times.push_back(seconds_since(begin));
     }
@@ -105,28 +70,27 @@ void run(const Options& o) {
       {"batch", o.batch},
       {"threads", o.threads},
       {"precision", o.precision},
-      {"steps", o.steps},
+      {"steps", options.steps},
       {"images_per_second", median},
       {"images_per_second_minimum", o.batch / times.back()},
       {"images_per_second_maximum", o.batch / times.front()},
-      {"build_seconds", build_seconds},
       {"start_seconds", start_seconds},
-      {"planned_bytes", backend->estimate(graph, options).bytes},
+      {"planned_bytes", backend->estimate(graph, program_options).bytes},
       {"peak_bytes", peak_resident()},
       {"loss", loss},
   };
-  if (o.json) {
+  if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
     return;
   }
   std::printf("%s, %s N=%d F=%d, %s, batch %d, %d thread%s, %s\n", backend->name().c_str(),
               o.network.c_str(), o.cells, o.filters, o.image.c_str(), o.batch, o.threads,
               o.threads == 1 ? "" : "s", o.precision.c_str());
-  std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, o.steps,
+  std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, options.steps,
               o.batch / times.back(), o.batch / times.front());
   std::printf("memory %.1f MB planned, %.1f MB resident at most; start %.3f s\n",
               result["planned_bytes"].get<double>() / 1e6, result["peak_bytes"].get<double>() / 1e6,
-              build_seconds + start_seconds);
+              start_seconds);
 }
 
 }  // namespace
@@ -135,20 +99,11 @@ void add_train_bench(CLI::App& app) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
   CLI::App* train = app.add_subcommand("train", "Training steps of one network: images/s, memory");
-  train->add_option("--genome", o.genome, "Genome, or renasnet")->capture_default_str();
-  train->add_option("--network", o.network, "cifar or imagenet")->capture_default_str();
-  train->add_option("--cells", o.cells, "N, cells a stage")->capture_default_str();
-  train->add_option("--filters", o.filters, "F, filters of the first stage")->capture_default_str();
-  train->add_option("--image", o.image, "Pictures, HxWxC")->capture_default_str();
-  train->add_option("--classes", o.classes, "Classes")->capture_default_str();
-  train->add_option("--batch", o.batch, "Pictures a step")->capture_default_str();
-  train->add_option("--threads", o.threads, "Threads")->capture_default_str();
+  o.network.add_options(*train);
   train->add_option("--steps", o.steps, "Steps that are timed, after one that is not")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  train->add_option("--precision", o.precision, "f32 or bf16")->capture_default_str();
   train->add_option("--backend", o.backend, "Backend, or auto")->capture_default_str();
-  train->add_flag("--auxiliary", o.auxiliary, "With the auxiliary head");
   train->add_flag("--json", o.json, "Print JSON");
   train->callback([options] { run(*options); });
 }

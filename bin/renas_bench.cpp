@@ -14,6 +14,9 @@ int main(int argc, char** argv) {
   add_data_bench(app);
   add_search_bench(app);
   add_train_bench(app);
+#ifdef RENAS_WITH_ONEDNN
+  add_kernels_bench(app);
+#endif
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -70,9 +70,9 @@ struct Group {
   int pointwise = -1;  // kSeparable: node, or -1
   std::vector<Part> parts = {};
   std::vector<Term> terms = {};  // kConv: one for each part
-  int out = -1;             // stored
-  bool scores = false;      // the scores depend on it
-  bool backward = false;    // a gradient passes through it
+  int out = -1;                  // stored
+  bool scores = false;           // the scores depend on it
+  bool backward = false;         // a gradient passes through it
 };
 const char* to_string(Group::Kind kind);
 

@@ -1,6 +1,7 @@
 #include "backend/onednn/program.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,28 @@
 
 namespace renas::onednn {
 
+namespace {
+
+/// Adds its lifetime to `seconds`.
+class Stopwatch {
+ public:
+  Stopwatch(bool on, double& seconds) : seconds_(on ? &seconds : nullptr) {
+    if (on) start_ = std::chrono::steady_clock::now();
+  }
+  ~Stopwatch() {
+    if (seconds_ == nullptr) return;
+    *seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double* seconds_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
 void CpuProgram::gradients(const StepScalars& step) {
   if (!options_.training) {
     throw InvalidInput("onednn backend: gradients() of a program compiled for inference");
@@ -20,6 +43,7 @@ void CpuProgram::gradients(const StepScalars& step) {
   contract::check_batch(staging_, options_.batch, classes_, true);
   forward(Mode::kTraining, step);
   for (auto bound = groups_.rbegin(); bound != groups_.rend(); ++bound) {
+    const Stopwatch watch(profiling_, bound->backward_seconds);
     if (bound->norm >= 0 && norms_[static_cast<std::size_t>(bound->norm)].norm.has_gradient) {
       norm_backward(*bound);
     }
@@ -43,6 +67,7 @@ void CpuProgram::forward(Mode mode, const StepScalars& step) {
   prepare_norms(mode);
   for (Bound& bound : groups_) {
     if (mode == Mode::kInference && !bound.group.scores) continue;
+    const Stopwatch watch(profiling_, bound.forward_seconds);
     forward_group(bound, mode, step);
   }
 }

@@ -29,7 +29,9 @@ struct Bound {
   std::size_t packed_backward = 0;
   int bias = -1;  // parameter, of a linear layer
   int raw_value = -1;
-  int norm = -1;  // that reads the output
+  int norm = -1;               // that reads the output
+  double forward_seconds = 0;  // of all steps, where profiling
+  double backward_seconds = 0;
 };
 
 /// Coefficients of a batch norm, padded with zeros; see Source and Output.
@@ -76,6 +78,10 @@ class CpuProgram final : public Program {
   void load(const Weights& host) override;
   Weights save(bool momenta) const override;
   Weights gradients_by_name() const override;
+
+  /// From now on steps are timed group by group.
+  void profile() { profiling_ = true; }
+  const std::vector<Bound>& groups() const { return groups_; }
 
   /// Bytes that a program for `graph` and `options` takes.
   static int64_t bytes(const Graph& graph, const ProgramOptions& options);
@@ -128,6 +134,7 @@ class CpuProgram final : public Program {
   HostBatch staging_;
   StepMetrics metrics_;
   bool packed_is_current_ = false;
+  bool profiling_ = false;
   Threads threads_;
 };
 

@@ -159,4 +159,9 @@ void sum_areas(const float* areas, std::size_t stride, int count, std::size_t si
 void sgd(float* weight, float* gradient, float* momentum, std::size_t size, float rate,
          float momentum_factor, float decay);
 
+/// For measuring the machine: fused multiply-adds that nothing holds up. Returns their flops.
+double peak_loop(int64_t steps);
+/// c = a + 3 b.
+void triad(const float* a, const float* b, float* c, std::size_t size);
+
 }  // namespace renas::onednn

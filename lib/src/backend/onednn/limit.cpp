@@ -1,0 +1,161 @@
+#include "backend/onednn/limit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace renas::onednn {
+
+namespace {
+
+double seconds_of(const std::function<void()>& task) {
+  const auto start = std::chrono::steady_clock::now();
+  task();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double map_bytes(const Map& map, int channels, int count) {
+  return 4.0 * static_cast<double>(map.pixels()) * channels * count;
+}
+
+/// Multiply-adds of the group's convolutions, one picture.
+double mult_adds(const Graph& graph, const Bound& bound) {
+  double total = 0;
+  for (const WeightMap& weights : bound.weights.maps) {
+    total +=
+        static_cast<double>(weights.element.size()) * static_cast<double>(bound.out.map.pixels());
+  }
+  const Group& group = bound.group;
+  if (group.kind == Group::Kind::kPool) {
+    const Node& node = graph.node(group.node);
+    total += static_cast<double>(node.kernel_height * node.kernel_width * node.shape.size());
+  } else if (group.kind == Group::Kind::kAdd) {
+    total += static_cast<double>(group.parts.size()) *
+             static_cast<double>(graph.node(group.node).shape.size());
+  }
+  return total;
+}
+
+template <class Visit>
+void each_source(const Bound& bound, const Visit& visit) {
+  for (const TermArgs& term : bound.conv.terms) visit(term.in);
+  for (const Source& source : bound.add.in) visit(source);
+  for (const Source& source : bound.join.in) visit(source);
+  if (bound.separable.in.data != nullptr) visit(bound.separable.in);
+  if (bound.pool.in.data != nullptr) visit(bound.pool.in);
+}
+
+}  // namespace
+
+Machine::Machine(int threads) {
+  Threads team(threads);
+  const auto together = [&](const std::function<void(int)>& task) {
+    return seconds_of([&] { team.run(threads, [&](int i, int) { task(i); }); });
+  };
+  constexpr int64_t kSteps = 2'000'000;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    std::vector<double> flops(static_cast<std::size_t>(threads));
+    const double seconds =
+        together([&](int i) { flops[static_cast<std::size_t>(i)] = peak_loop(kSteps); });
+    double total = 0;
+    for (const double f : flops) total += f;
+    peak_flops_ = std::max(peak_flops_, total / seconds);
+  }
+  for (double bytes = 32e3; bytes < 300e6; bytes *= 3) {
+    const auto floats = static_cast<std::size_t>(bytes / 12);
+    const std::size_t share = floats / static_cast<std::size_t>(threads) / 16 * 16;
+    Buffer a(floats + 16);
+    Buffer b(floats + 16);
+    Buffer c(floats + 16);
+    const int passes = std::max(1, static_cast<int>(30e6 / bytes));
+    double best = 0;
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      const double seconds = together([&](int i) {
+        const std::size_t at = static_cast<std::size_t>(i) * share;
+        for (int p = 0; p < passes; ++p) triad(a.data() + at, b.data() + at, c.data() + at, share);
+      });
+      best = std::max(best, 12.0 * static_cast<double>(share) * threads * passes / seconds);
+    }
+    bandwidths_[bytes] = best;
+  }
+}
+
+double Machine::bandwidth(double bytes) const {
+  const auto above = bandwidths_.lower_bound(bytes);
+  if (above == bandwidths_.end()) return bandwidths_.rbegin()->second;
+  if (above == bandwidths_.begin()) return above->second;
+  const auto below = std::prev(above);
+  const double part = std::log(bytes / below->first) / std::log(above->first / below->first);
+  return below->second + part * (above->second - below->second);
+}
+
+double Machine::limit(const Work& work) const {
+  return std::max(work.flops / peak_flops_, work.bytes / bandwidth(work.bytes));
+}
+
+Work forward_work(const Graph& graph, const Bound& bound, int count) {
+  Work work;
+  work.flops = 2 * mult_adds(graph, bound) * count;
+  each_source(bound,
+              [&](const Source& s) { work.bytes += map_bytes(s.map, s.map.channels, count); });
+  if (bound.out.data != nullptr) {
+    work.bytes += map_bytes(bound.out.map, bound.out.map.channels, count);
+  }
+  return work;
+}
+
+Work backward_work(const Graph& graph, const Bound& bound, int count) {
+  Work work;
+  if (!bound.group.backward) return work;
+  bool data_gradient = false;
+  each_source(bound, [&](const Source& s) {
+    const double map = map_bytes(s.map, s.map.channels, count);
+    // A pool of means and a sum without ReLU need no values again.
+    const bool values = !bound.weights.maps.empty() || s.relu || bound.pool.max;
+    if (values) work.bytes += map;
+    if (s.gradient == nullptr) return;
+    data_gradient = true;
+    work.bytes += s.accumulate ? 2 * map : map;
+  });
+  if (bound.out.gradient != nullptr && (data_gradient || !bound.weights.maps.empty())) {
+    const double map = map_bytes(bound.out.map, bound.out.map.channels, count);
+    work.bytes += bound.out.by_gradient != nullptr ? 2 * map : map;
+  }
+  const double products = (bound.weights.maps.empty() ? 0 : 1) + (data_gradient ? 1 : 0);
+  work.flops = 2 * mult_adds(graph, bound) * count * products;
+  return work;
+}
+
+Work update_work(const Graph& graph) {
+  Work work;
+  for (const Parameter& p : graph.parameters()) {
+    if (!p.trainable()) continue;
+    work.flops += 6 * static_cast<double>(p.size());
+    work.bytes += 24 * static_cast<double>(p.size());
+  }
+  return work;
+}
+
+std::string describe(const Graph& graph, const Bound& bound) {
+  const Group& group = bound.group;
+  std::string text = to_string(group.kind);
+  const auto window = [](const WindowArgs& w) {
+    return fmt::format(" {}x{}{}", w.height, w.width,
+                       w.stride == 1 ? std::string() : fmt::format("/{}", w.stride));
+  };
+  if (group.kind == Group::Kind::kSeparable) {
+    text += window(bound.separable.window);
+  } else if (group.kind == Group::Kind::kConv) {
+    text += window(bound.conv.terms[0].window);
+  } else if (group.kind == Group::Kind::kPool) {
+    text = (bound.pool.max ? "max pool" : "mean pool") + window(bound.pool.window);
+  }
+  int channels = 0;
+  each_source(bound, [&](const Source& s) { channels += s.map.channels; });
+  const Shape& shape = graph.node(group.node).shape;
+  return fmt::format("{} {}>{} {}x{}", text, channels, shape.channels, shape.height, shape.width);
+}
+
+}  // namespace renas::onednn
