@@ -3,17 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <ctime>
+#include <numeric>
 
 namespace renas::onednn {
 
 namespace {
 
-double seconds_of(const std::function<void()>& task) {
-  const auto start = std::chrono::steady_clock::now();
-  task();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+/// Processor time of the calling thread: that of others does not count.
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 double map_bytes(const Map& map, int channels, int count) {
@@ -51,18 +53,22 @@ void each_source(const Bound& bound, const Visit& visit) {
 
 Machine::Machine(int threads) {
   Threads team(threads);
-  const auto together = [&](const std::function<void(int)>& task) {
-    return seconds_of([&] { team.run(threads, [&](int i, int) { task(i); }); });
+  // All threads at once, each by its own clock; the sum of their speeds, the best of some tries.
+  const auto speed = [&](double work, const std::function<void(int)>& task) {
+    double best = 0;
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      std::vector<double> speeds(static_cast<std::size_t>(threads));
+      team.run(threads, [&](int i, int) {
+        const double start = thread_seconds();
+        task(i);
+        speeds[static_cast<std::size_t>(i)] = work / (thread_seconds() - start);
+      });
+      best = std::max(best, std::accumulate(speeds.begin(), speeds.end(), 0.0));
+    }
+    return best;
   };
   constexpr int64_t kSteps = 2'000'000;
-  for (int repeat = 0; repeat < 5; ++repeat) {
-    std::vector<double> flops(static_cast<std::size_t>(threads));
-    const double seconds =
-        together([&](int i) { flops[static_cast<std::size_t>(i)] = peak_loop(kSteps); });
-    double total = 0;
-    for (const double f : flops) total += f;
-    peak_flops_ = std::max(peak_flops_, total / seconds);
-  }
+  peak_flops_ = speed(peak_loop(kSteps), [&](int) { peak_loop(kSteps); });
   for (double bytes = 32e3; bytes < 300e6; bytes *= 3) {
     const auto floats = static_cast<std::size_t>(bytes / 12);
     const std::size_t share = floats / static_cast<std::size_t>(threads) / 16 * 16;
@@ -70,15 +76,10 @@ Machine::Machine(int threads) {
     Buffer b(floats + 16);
     Buffer c(floats + 16);
     const int passes = std::max(1, static_cast<int>(30e6 / bytes));
-    double best = 0;
-    for (int repeat = 0; repeat < 5; ++repeat) {
-      const double seconds = together([&](int i) {
-        const std::size_t at = static_cast<std::size_t>(i) * share;
-        for (int p = 0; p < passes; ++p) triad(a.data() + at, b.data() + at, c.data() + at, share);
-      });
-      best = std::max(best, 12.0 * static_cast<double>(share) * threads * passes / seconds);
-    }
-    bandwidths_[bytes] = best;
+    bandwidths_[bytes] = speed(12.0 * static_cast<double>(share) * passes, [&](int i) {
+      const std::size_t at = static_cast<std::size_t>(i) * share;
+      for (int p = 0; p < passes; ++p) triad(a.data() + at, b.data() + at, c.data() + at, share);
+    });
   }
 }
 

@@ -30,7 +30,7 @@ struct Bound {
   int bias = -1;  // parameter, of a linear layer
   int raw_value = -1;
   int norm = -1;               // that reads the output
-  double forward_seconds = 0;  // of all steps, where profiling
+  double forward_seconds = 0;  // of processor time, all steps, where profiling
   double backward_seconds = 0;
 };
 
@@ -79,7 +79,7 @@ class CpuProgram final : public Program {
   Weights save(bool momenta) const override;
   Weights gradients_by_name() const override;
 
-  /// From now on steps are timed group by group.
+  /// From now on steps are timed group by group, in processor time over all threads.
   void profile() { profiling_ = true; }
   const std::vector<Bound>& groups() const { return groups_; }
 

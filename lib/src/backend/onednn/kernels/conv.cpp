@@ -71,11 +71,14 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* 
   if (contiguous(t)) {
     const auto channels = static_cast<std::size_t>(t.in.map.channels);
     const float* from = t.in.data + p0 * channels;
+    const V floor = t.in.relu ? zero() : hn::Set(d, -3.402823466e38F);
     for (int c = 0; c < t.in.map.channels; c += kLanes) {
       float* to = tile + static_cast<std::size_t>(c / kBlock) * block + c % kBlock;
-      for (int m = 0; m < pixels; ++m) {
-        store(show(t.in, load(from + static_cast<std::size_t>(m) * channels + c), c),
-              to + m * kBlock);
+      const float* p = from + c;
+      const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
+      const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
+      for (int m = 0; m < pixels; ++m, p += channels) {
+        store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to + m * kBlock);
       }
     }
     return;
@@ -192,14 +195,15 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   }
   product(gradients, t.weight_transposed, depth, {rows, depth, kBlock}, pixels, t.depth,
           map.channels, false);
-  for (int m = 0; m < pixels; ++m) {
-    for (int c = 0; c < t.depth; c += kLanes) {
-      const std::size_t at = static_cast<std::size_t>(m) * depth + static_cast<std::size_t>(c);
-      const V shown = load(a.data + static_cast<std::size_t>(c / kBlock) * a.block_stride +
-                           static_cast<std::size_t>(m) * a.row_stride + c % kBlock);
-      V v = hn::IfThenElseZero(hn::Gt(shown, zero()), load(rows + at));
-      if (accumulate) v = hn::Add(v, load(to + at));
-      store(v, to + at);
+  for (int c = 0; c < t.depth; c += kLanes) {
+    const float* shown =
+        a.data + static_cast<std::size_t>(c / kBlock) * a.block_stride + c % kBlock;
+    const float* from = rows + c;
+    float* p = to + c;
+    for (int m = 0; m < pixels; ++m, shown += a.row_stride, from += depth, p += depth) {
+      V v = hn::IfThenElseZero(hn::Gt(load(shown), zero()), load(from));
+      if (accumulate) v = hn::Add(v, load(p));
+      store(v, p);
     }
   }
 }
@@ -227,13 +231,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
     const float* g = args.out.gradient + p0 * channels;
     if (args.out.by_gradient != nullptr) {
-      for (int m = 0; m < pixels; ++m) {
-        for (int c = 0; c < map.channels; c += kLanes) {
-          const std::size_t i =
-              static_cast<std::size_t>(m) * channels + static_cast<std::size_t>(c);
-          store(output_gradient(args.out, p0 * channels + i, c), raw + i);
-        }
-      }
+      output_gradients(args.out, p0 * channels, pixels, raw);
       g = raw;
     }
     for (const TermArgs& t : args.terms) {

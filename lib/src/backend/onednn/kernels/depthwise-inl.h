@@ -22,45 +22,58 @@ struct Rows {
 
 /// X outputs in registers; each input vector is loaded once and meets every output it belongs to.
 template <int KW, int STRIDE, int X>
-HWY_INLINE void window_sums(const Rows& rows, std::size_t from, const float* w, V (&acc)[X]) {
-#pragma GCC unroll 8
-  for (int o = 0; o < X; ++o) acc[o] = zero();
-  for (int r = 0; r < rows.count; ++r, w += KW * kBlock) {
-    if (rows.row[r] == nullptr) continue;
-    const float* p = rows.row[r] + from;
+HWY_INLINE void row_sums(const float* p, const float* w, V (&acc)[X]) {
 #pragma GCC unroll 32
-    for (int j = 0; j < (X - 1) * STRIDE + KW; ++j) {
-      const V v = load(p + j * kBlock);
+  for (int j = 0; j < (X - 1) * STRIDE + KW; ++j) {
+    const V v = load(p + j * kBlock);
 #pragma GCC unroll 8
-      for (int o = 0; o < X; ++o) {
-        const int s = j - o * STRIDE;
-        if (s >= 0 && s < KW) acc[o] = hn::MulAdd(load(w + s * kBlock), v, acc[o]);
-      }
+    for (int o = 0; o < X; ++o) {
+      const int s = j - o * STRIDE;
+      if (s >= 0 && s < KW) acc[o] = hn::MulAdd(load(w + s * kBlock), v, acc[o]);
     }
   }
 }
 
 template <int KW, int STRIDE, int X, class Sink>
-HWY_INLINE void row_block(const Rows& rows, const float* w, int& x, int width, int half,
-                          const Sink& sink) {
+HWY_INLINE void row_block(const Rows& rows, bool whole, int first, int last, const float* w, int& x,
+                          int width, int half, const Sink& sink) {
   for (; x + X <= width; x += X) {
+    const std::size_t from =
+        static_cast<std::size_t>(x) * STRIDE * kBlock + static_cast<std::size_t>(half);
     V acc[X];
-    window_sums<KW, STRIDE, X>(
-        rows, static_cast<std::size_t>(x) * STRIDE * kBlock + static_cast<std::size_t>(half),
-        w + half, acc);
 #pragma GCC unroll 8
-    for (int o = 0; o < X; ++o) sink.put(acc[o], x + o, half);
+    for (int o = 0; o < X; ++o) acc[o] = zero();
+    if (KW <= 3 && whole) {
+      // No branches between the rows of a small kernel.
+#pragma GCC unroll 4
+      for (int r = 0; r < KW; ++r) {
+        row_sums<KW, STRIDE, X>(rows.row[r] + from, w + r * KW * kBlock + half, acc);
+      }
+    } else {
+      for (int r = first; r < last; ++r) {
+        if (rows.row[r] == nullptr) continue;
+        row_sums<KW, STRIDE, X>(rows.row[r] + from, w + r * KW * kBlock + half, acc);
+      }
+    }
+    sink.put(acc, x, half);
   }
 }
 
 template <int KW, int STRIDE, class Sink>
 HWY_NOINLINE void fast_row(const Rows& rows, const float* w, int width, const Sink& sink) {
+  int first = 0;
+  while (first < rows.count && rows.row[first] == nullptr) ++first;
+  int last = rows.count;
+  while (last > first && rows.row[last - 1] == nullptr) --last;
+  // A strided gradient has gaps between its rows.
+  bool whole = rows.count == KW && last - first == KW;
+  for (int r = first; r < last; ++r) whole = whole && rows.row[r] != nullptr;
   for (int half = 0; half < kBlock; half += kLanes) {
     int x = 0;
-    row_block<KW, STRIDE, 8>(rows, w, x, width, half, sink);
-    row_block<KW, STRIDE, 4>(rows, w, x, width, half, sink);
-    row_block<KW, STRIDE, 2>(rows, w, x, width, half, sink);
-    row_block<KW, STRIDE, 1>(rows, w, x, width, half, sink);
+    row_block<KW, STRIDE, 8>(rows, whole, first, last, w, x, width, half, sink);
+    row_block<KW, STRIDE, 4>(rows, whole, first, last, w, x, width, half, sink);
+    row_block<KW, STRIDE, 2>(rows, whole, first, last, w, x, width, half, sink);
+    row_block<KW, STRIDE, 1>(rows, whole, first, last, w, x, width, half, sink);
   }
 }
 
@@ -79,13 +92,14 @@ HWY_NOINLINE void any_row(const Rows& rows, const float* w, int kernel_width, in
                            load(p + static_cast<std::ptrdiff_t>(s) * dilation * kBlock), acc);
         }
       }
-      sink.put(acc, x, half);
+      const V one[1] = {acc};
+      sink.put(one, x, half);
     }
   }
 }
 
-/// One row of outputs, `width` of them, each to sink.put(value, column, lane offset in the block).
-/// w: [kh][kw][kBlock].
+/// One row of outputs, `width` of them, some at a time to sink.put(values, first column, lane
+/// offset in the block). w: [kh][kw][kBlock].
 template <class Sink>
 HWY_INLINE void depthwise_row(const Rows& rows, const float* w, int kernel_width, int stride,
                               int dilation, int width, const Sink& sink) {

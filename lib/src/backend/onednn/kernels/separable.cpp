@@ -13,28 +13,42 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::onednn {
 namespace HWY_NAMESPACE {
 
-/// One picture's input, normalised and cut off at zero, as blocked rows with room for the columns
-/// that the window reaches beyond the map. The room is zero already.
-void load_picture(const SeparableArgs& args, const SeparablePlan& plan, int n, float* to) {
+/// Row y of a picture's input, normalised and cut off at zero, to its blocked rows, which have room
+/// for the columns that the window reaches beyond the map. The room is zero already.
+HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, int n, int y,
+                         float* picture) {
   const Source& in = args.in;
-  const float* from = in.data + static_cast<std::size_t>(n) * in.map.size();
-  for (int y = 0; y < in.map.height; ++y) {
-    for (int c = 0; c < in.map.channels; c += kBlock) {
-      float* row =
-          to + plan.row_in(c / kBlock, y) + static_cast<std::size_t>(args.window.left) * kBlock;
-      const float* pixel = from +
-                           (static_cast<std::size_t>(y) * static_cast<std::size_t>(in.map.width)) *
-                               static_cast<std::size_t>(in.map.channels) +
-                           c;
-      for (int half = 0; half < kBlock; half += kLanes) {
-        for (int x = 0; x < in.map.width; ++x) {
-          store(show(in, load(pixel + static_cast<std::ptrdiff_t>(x) * in.map.channels + half),
-                     c + half),
-                row + x * kBlock + half);
-        }
-      }
+  const auto step = static_cast<std::size_t>(in.map.channels);
+  const float* from = in.data + static_cast<std::size_t>(n) * in.map.size() +
+                      static_cast<std::size_t>(y * in.map.width) * step;
+  const V lowest = hn::Set(d, -3.402823466e38F);
+  const V floor = in.relu ? zero() : lowest;
+  for (int c = 0; c < in.map.channels; c += kLanes) {
+    float* to = picture + plan.row_in(c / kBlock, y) + args.window.left * kBlock + c % kBlock;
+    const float* p = from + c;
+    if (in.scale == nullptr) {
+      for (int x = 0; x < in.map.width; ++x, p += step)
+        store(hn::Max(floor, load(p)), to + x * kBlock);
+      continue;
+    }
+    const V scale = load(in.scale + c);
+    const V shift = load(in.shift + c);
+    for (int x = 0; x < in.map.width; ++x, p += step) {
+      store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to + x * kBlock);
     }
   }
+}
+
+HWY_INLINE void load_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& loaded,
+                          int wanted, float* picture) {
+  wanted = std::min(wanted, args.in.map.height);
+  for (; loaded < wanted; ++loaded) load_row(args, plan, n, loaded, picture);
+}
+
+/// Rows of input that outputs up to row `y1` need.
+HWY_INLINE int rows_needed(const SeparableArgs& args, int y1) {
+  const WindowArgs& w = args.window;
+  return (y1 - 1) * w.stride - w.top + w.dilation * (w.height - 1) + 1;
 }
 
 /// Input rows under output row y.
@@ -63,22 +77,40 @@ HWY_INLINE Rows rows_over(const SeparableArgs& args, const SeparablePlan& plan,
   return rows;
 }
 
+/// Stores with STEP floats from pixel to pixel; 0: as many as `step` says.
+template <int STEP>
 struct TileSink {
   float* to;
-  std::size_t step;  // floats from pixel to pixel
-  HWY_INLINE void put(V v, int x, int half) const {
-    store(v, to + static_cast<std::size_t>(x) * step + half);
+  std::size_t step = STEP;
+  HWY_INLINE float* at(int x, int half) const {
+    return to + static_cast<std::size_t>(x) * (STEP == 0 ? step : STEP) + half;
+  }
+  template <int X>
+  HWY_INLINE void put(const V (&v)[X], int x, int half) const {
+    float* p = at(x, half);
+#pragma GCC unroll 8
+    for (int o = 0; o < X; ++o)
+      store(v[o], p + static_cast<std::size_t>(o) * (STEP == 0 ? step : STEP));
   }
 };
 
+/// Gives gradients to the source, where the reader saw something larger than zero.
+template <bool RELU, bool ACCUMULATE>
 struct GradientSink {
-  const Source& source;
+  float* to;           // of the row's first pixel and this block
+  std::size_t step;    // from pixel to pixel
   const float* shown;  // blocked row of what the reader saw
-  std::size_t at;      // of the row's first pixel and this block
-  HWY_INLINE void put(V v, int x, int half) const {
-    give(source, v, load(shown + x * kBlock + half),
-         at + static_cast<std::size_t>(x) * static_cast<std::size_t>(source.map.channels) +
-             static_cast<std::size_t>(half));
+  template <int X>
+  HWY_INLINE void put(const V (&v)[X], int x, int half) const {
+    float* p = to + static_cast<std::size_t>(x) * step + half;
+    const float* s = shown + x * kBlock + half;
+#pragma GCC unroll 8
+    for (int o = 0; o < X; ++o, p += step) {
+      V g = v[o];
+      if (RELU) g = hn::IfThenElseZero(hn::Gt(load(s + o * kBlock), zero()), g);
+      if (ACCUMULATE) g = hn::Add(g, load(p));
+      store(g, p);
+    }
   }
 };
 
@@ -95,7 +127,7 @@ HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& p
       depthwise_row(rows_under(args, plan, picture, block, y),
                     args.depthwise + static_cast<std::size_t>(block) * plan.weights,
                     args.window.width, args.window.stride, args.window.dilation, width,
-                    TileSink{to, kBlock});
+                    TileSink<kBlock>{to});
     }
   }
 }
@@ -109,9 +141,10 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const Map& map = args.out.map;
   const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
   for (int n = first; n < last; ++n) {
-    load_picture(args, plan, n, picture);
+    int loaded = 0;
     for (int y0 = 0; y0 < map.height; y0 += plan.tile_rows) {
       const int y1 = std::min(map.height, y0 + plan.tile_rows);
+      load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
       const int pixels = (y1 - y0) * map.width;
       float* out = args.out.data + static_cast<std::size_t>(n) * map.size() +
                    static_cast<std::size_t>(y0) * row;
@@ -127,8 +160,8 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
             depthwise_row(rows_under(args, plan, picture, block, y),
                           args.depthwise + static_cast<std::size_t>(block) * plan.weights,
                           args.window.width, args.window.stride, args.window.dilation, map.width,
-                          TileSink{out + static_cast<std::size_t>(y - y0) * row + block * kBlock,
-                                   static_cast<std::size_t>(map.channels)});
+                          TileSink<0>{out + static_cast<std::size_t>(y - y0) * row + block * kBlock,
+                                      static_cast<std::size_t>(map.channels)});
           }
         }
       }
@@ -151,12 +184,7 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
                          static_cast<std::size_t>(y0 * map.width) * channels;
   const float* g = args.out.gradient + at;
   if (args.out.by_gradient != nullptr) {
-    for (int p = 0; p < pixels; ++p) {
-      for (int c = 0; c < map.channels; c += kLanes) {
-        const std::size_t i = static_cast<std::size_t>(p) * channels + static_cast<std::size_t>(c);
-        store(output_gradient(args.out, at + i, c), raw + i);
-      }
-    }
+    output_gradients(args.out, at, pixels, raw);
     g = raw;
   }
   const auto step = static_cast<std::size_t>(args.window.stride) * kBlock;
@@ -187,6 +215,38 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
   }
 }
 
+/// The data gradient of input row iy.
+template <bool RELU, bool ACCUMULATE>
+HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, int n, int iy,
+                         const float* gradients, const float* picture) {
+  const Map& in = args.in.map;
+  const auto step = static_cast<std::size_t>(in.channels);
+  float* to = args.in.gradient + static_cast<std::size_t>(n) * in.size() +
+              static_cast<std::size_t>(iy * in.width) * step;
+  for (int block = 0; block < plan.blocks; ++block) {
+    const GradientSink<RELU, ACCUMULATE> sink{
+        to + block * kBlock, step, picture + plan.row_in(block, iy) + args.window.left * kBlock};
+    depthwise_row(rows_over(args, plan, gradients, block, iy),
+                  args.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights,
+                  args.window.width, 1, args.window.dilation, in.width, sink);
+  }
+}
+
+HWY_INLINE void give_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& given,
+                          int ready, const float* gradients, const float* picture) {
+  for (; given < ready; ++given) {
+    if (args.in.relu && args.in.accumulate) {
+      give_row<true, true>(args, plan, n, given, gradients, picture);
+    } else if (args.in.relu) {
+      give_row<true, false>(args, plan, n, given, gradients, picture);
+    } else if (args.in.accumulate) {
+      give_row<false, true>(args, plan, n, given, gradients, picture);
+    } else {
+      give_row<false, false>(args, plan, n, given, gradients, picture);
+    }
+  }
+}
+
 void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
                         float* area) {
   const SeparablePlan plan(args);
@@ -198,31 +258,29 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   for (int n = first; n < last; ++n) {
-    load_picture(args, plan, n, picture);
+    int loaded = 0;
+    int given = 0;
     for (int y0 = 0; y0 < out.height; y0 += plan.tile_rows) {
-      pointwise_backward(args, plan, n, y0, std::min(out.height, y0 + plan.tile_rows), tile, raw,
-                         gradients, picture, area);
-    }
-    for (int block = 0; block < plan.blocks; ++block) {
-      const auto weights = static_cast<std::size_t>(block) * plan.weights;
-      for (int y = 0; y < out.height; ++y) {
-        depthwise_weights(gradients + plan.row_out(block, y) + plan.lead,
-                          static_cast<std::size_t>(args.window.stride) * kBlock,
-                          rows_under(args, plan, picture, block, y), args.window.width,
-                          args.window.stride, args.window.dilation, out.width,
-                          area + args.depthwise_gradient + weights);
+      const int y1 = std::min(out.height, y0 + plan.tile_rows);
+      load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
+      pointwise_backward(args, plan, n, y0, y1, tile, raw, gradients, picture, area);
+      for (int block = 0; block < plan.blocks; ++block) {
+        for (int y = y0; y < y1; ++y) {
+          depthwise_weights(
+              gradients + plan.row_out(block, y) + plan.lead,
+              static_cast<std::size_t>(args.window.stride) * kBlock,
+              rows_under(args, plan, picture, block, y), args.window.width, args.window.stride,
+              args.window.dilation, out.width,
+              area + args.depthwise_gradient + static_cast<std::size_t>(block) * plan.weights);
+        }
       }
       if (args.in.gradient == nullptr) continue;
-      for (int iy = 0; iy < in.height; ++iy) {
-        const GradientSink sink{
-            args.in,
-            picture + plan.row_in(block, iy) + static_cast<std::size_t>(args.window.left) * kBlock,
-            static_cast<std::size_t>(n) * in.size() +
-                static_cast<std::size_t>(iy * in.width) * static_cast<std::size_t>(in.channels) +
-                static_cast<std::size_t>(block) * kBlock};
-        depthwise_row(rows_over(args, plan, gradients, block, iy), args.depthwise_flipped + weights,
-                      args.window.width, 1, args.window.dilation, in.width, sink);
-      }
+      // Input rows that no later output touches.
+      const int ready = y1 == out.height
+                            ? in.height
+                            : std::min(in.height, y1 * args.window.stride - args.window.top);
+      load_rows(args, plan, n, loaded, ready, picture);
+      give_rows(args, plan, n, given, ready, gradients, picture);
     }
   }
 }

@@ -46,6 +46,22 @@ HWY_INLINE V output_gradient(const Output& o, std::size_t at, int c) {
   return g;
 }
 
+/// The same for `pixels` pixels from offset `at` on; only where a batch norm follows.
+HWY_INLINE void output_gradients(const Output& o, std::size_t at, int pixels, float* to) {
+  const auto channels = static_cast<std::size_t>(o.map.channels);
+  for (std::size_t c = 0; c < channels; c += kLanes) {
+    const V by_gradient = load(o.by_gradient + c);
+    const V by_value = load(o.by_value + c);
+    const V constant = load(o.constant + c);
+    std::size_t i = c;
+    for (int p = 0; p < pixels; ++p, i += channels) {
+      store(hn::MulAdd(by_gradient, load(o.gradient + at + i),
+                       hn::MulAdd(by_value, load(o.data + at + i), constant)),
+            to + i);
+    }
+  }
+}
+
 /// Writes or adds `g` where `shown` (what the reader saw) lets it through.
 HWY_INLINE void give(const Source& s, V g, V shown, std::size_t at) {
   if (s.relu) g = hn::IfThenElseZero(hn::Gt(shown, zero()), g);
