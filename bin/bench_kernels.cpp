@@ -71,11 +71,11 @@ void run(const Options& o) {
     line.forward.bytes += forward.bytes;
     line.backward.flops += backward.flops;
     line.backward.bytes += backward.bytes;
-    line.forward_seconds += bound.forward_seconds / o.steps / options.threads;
-    line.backward_seconds += bound.backward_seconds / o.steps / options.threads;
+    line.forward_seconds += bound.forward_seconds / options.threads;
+    line.backward_seconds += bound.backward_seconds / options.threads;
     line.forward_limit += machine.limit(forward);
     line.backward_limit += backward.bytes > 0 ? machine.limit(backward) : 0;
-    seconds += (bound.forward_seconds + bound.backward_seconds) / o.steps / options.threads;
+    seconds += (bound.forward_seconds + bound.backward_seconds) / options.threads;
     limit += machine.limit(forward) + (backward.bytes > 0 ? machine.limit(backward) : 0);
   }
   std::printf("%-44s %4s %-8s %9s %8s %8s %8s\n", "group", "n", "", "ms", "GFLOP/s", "GB/s",

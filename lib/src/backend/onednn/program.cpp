@@ -16,8 +16,8 @@ namespace renas::onednn {
 
 namespace {
 
-/// Adds its lifetime, in processor seconds of all threads, to `seconds`: on a machine that others
-/// use too, wall time tells of them.
+/// Keeps the shortest of its lifetimes in `seconds`, in processor seconds of all threads: on a
+/// machine that others use too, wall times and means tell of them.
 class Stopwatch {
  public:
   Stopwatch(bool on, double& seconds) : seconds_(on ? &seconds : nullptr) {
@@ -25,7 +25,8 @@ class Stopwatch {
   }
   ~Stopwatch() {
     if (seconds_ == nullptr) return;
-    *seconds_ += static_cast<double>(std::clock() - start_) / CLOCKS_PER_SEC;
+    const double seconds = static_cast<double>(std::clock() - start_) / CLOCKS_PER_SEC;
+    *seconds_ = *seconds_ == 0 ? seconds : std::min(*seconds_, seconds);
   }
   Stopwatch(const Stopwatch&) = delete;
   Stopwatch& operator=(const Stopwatch&) = delete;

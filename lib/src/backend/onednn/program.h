@@ -30,7 +30,7 @@ struct Bound {
   int bias = -1;  // parameter, of a linear layer
   int raw_value = -1;
   int norm = -1;               // that reads the output
-  double forward_seconds = 0;  // of processor time, all steps, where profiling
+  double forward_seconds = 0;  // of processor time, the best step, where profiling
   double backward_seconds = 0;
 };
 

@@ -13,6 +13,37 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::onednn {
 namespace HWY_NAMESPACE {
 
+/// Asks for what the next tile reads and writes, a few lines at a time between pieces of work: the
+/// processor has room for some twenty misses, and all at once would wait like none asked for.
+class Ahead {
+ public:
+  HWY_INLINE void add(const float* from, std::size_t size) {
+    if (count_ == kMost) return;
+    at_[count_] = from;
+    end_[count_] = from + size;
+    ++count_;
+  }
+  HWY_INLINE void clear() {
+    count_ = 0;
+    now_ = 0;
+  }
+  HWY_INLINE void some() {
+    for (int i = 0; i < kLines && now_ < count_; ++i) {
+      __builtin_prefetch(at_[now_], 0, 2);
+      at_[now_] += 16;
+      if (at_[now_] >= end_[now_]) ++now_;
+    }
+  }
+
+ private:
+  static constexpr int kLines = 20;
+  static constexpr int kMost = 4;
+  const float* at_[kMost] = {};
+  const float* end_[kMost] = {};
+  int count_ = 0;
+  int now_ = 0;
+};
+
 /// Row y of a picture's input, normalised and cut off at zero, to its blocked rows, which have room
 /// for the columns that the window reaches beyond the map. The room is zero already.
 HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, int n, int y,
@@ -116,7 +147,7 @@ struct GradientSink {
 
 /// Depthwise results of output rows [y0, y1) to a blocked tile.
 HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& plan,
-                               const float* picture, int y0, int y1, float* tile) {
+                               const float* picture, int y0, int y1, float* tile, Ahead& ahead) {
   const int width = args.out.map.width;
   const auto pixels = static_cast<std::size_t>(y1 - y0) * static_cast<std::size_t>(width);
   for (int block = 0; block < plan.blocks; ++block) {
@@ -128,6 +159,7 @@ HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& p
                     args.depthwise + static_cast<std::size_t>(block) * plan.weights,
                     args.window.width, args.window.stride, args.window.dilation, width,
                     TileSink<kBlock>{to});
+      ahead.some();
     }
   }
 }
@@ -140,16 +172,24 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   std::memset(picture, 0, plan.picture_size * sizeof(float));
   const Map& map = args.out.map;
   const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
+  const auto row_in = static_cast<std::size_t>(args.in.map.width * args.in.map.channels);
+  const std::size_t tile_in =
+      static_cast<std::size_t>(plan.tile_rows * args.window.stride) * row_in;
+  Ahead ahead;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
     for (int y0 = 0; y0 < map.height; y0 += plan.tile_rows) {
       const int y1 = std::min(map.height, y0 + plan.tile_rows);
       load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
       const int pixels = (y1 - y0) * map.width;
+      ahead.clear();
+      ahead.add(args.in.data + static_cast<std::size_t>(n) * args.in.map.size() +
+                    static_cast<std::size_t>(loaded) * row_in,
+                tile_in);
       float* out = args.out.data + static_cast<std::size_t>(n) * map.size() +
                    static_cast<std::size_t>(y0) * row;
       if (args.pointwise != nullptr) {
-        depthwise_tile(args, plan, picture, y0, y1, tile);
+        depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
         product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, args.pointwise,
                 static_cast<std::size_t>(map.channels),
                 {out, static_cast<std::size_t>(map.channels), kBlock}, pixels, map.channels,
@@ -176,7 +216,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
 /// depthwise result's gradient into the rows that the depthwise backward reads.
 HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePlan& plan, int n,
                                    int y0, int y1, float* tile, float* raw, float* gradients,
-                                   const float* picture, float* area) {
+                                   const float* picture, float* area, Ahead& ahead) {
   const Map& map = args.out.map;
   const auto channels = static_cast<std::size_t>(map.channels);
   const int pixels = (y1 - y0) * map.width;
@@ -203,7 +243,7 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
     }
     return;
   }
-  depthwise_tile(args, plan, picture, y0, y1, tile);
+  depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
   add_transposed_product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, g, channels,
                          area + args.pointwise_gradient, args.in.map.channels, map.channels,
                          pixels);
@@ -212,13 +252,14 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
             args.pointwise_transposed, static_cast<std::size_t>(args.in.map.channels),
             {gradients + plan.row_out(0, y) + plan.lead, step, plan.plane_out}, map.width,
             args.in.map.channels, map.channels, false);
+    ahead.some();
   }
 }
 
 /// The data gradient of input row iy.
 template <bool RELU, bool ACCUMULATE>
 HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, int n, int iy,
-                         const float* gradients, const float* picture) {
+                         const float* gradients, const float* picture, Ahead& ahead) {
   const Map& in = args.in.map;
   const auto step = static_cast<std::size_t>(in.channels);
   float* to = args.in.gradient + static_cast<std::size_t>(n) * in.size() +
@@ -229,20 +270,21 @@ HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, i
     depthwise_row(rows_over(args, plan, gradients, block, iy),
                   args.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights,
                   args.window.width, 1, args.window.dilation, in.width, sink);
+    ahead.some();
   }
 }
 
 HWY_INLINE void give_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& given,
-                          int ready, const float* gradients, const float* picture) {
+                          int ready, const float* gradients, const float* picture, Ahead& ahead) {
   for (; given < ready; ++given) {
     if (args.in.relu && args.in.accumulate) {
-      give_row<true, true>(args, plan, n, given, gradients, picture);
+      give_row<true, true>(args, plan, n, given, gradients, picture, ahead);
     } else if (args.in.relu) {
-      give_row<true, false>(args, plan, n, given, gradients, picture);
+      give_row<true, false>(args, plan, n, given, gradients, picture, ahead);
     } else if (args.in.accumulate) {
-      give_row<false, true>(args, plan, n, given, gradients, picture);
+      give_row<false, true>(args, plan, n, given, gradients, picture, ahead);
     } else {
-      give_row<false, false>(args, plan, n, given, gradients, picture);
+      give_row<false, false>(args, plan, n, given, gradients, picture, ahead);
     }
   }
 }
@@ -257,13 +299,34 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   std::memset(picture, 0, (plan.picture_size + plan.gradients_size) * sizeof(float));
   const Map& in = args.in.map;
   const Map& out = args.out.map;
+  const auto row_in = static_cast<std::size_t>(in.width * in.channels);
+  const std::size_t tile_in =
+      static_cast<std::size_t>(plan.tile_rows * args.window.stride) * row_in;
+  const auto row_out = static_cast<std::size_t>(out.width * out.channels);
+  const std::size_t tile_out = static_cast<std::size_t>(plan.tile_rows) * row_out;
+  Ahead ahead;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
     int given = 0;
     for (int y0 = 0; y0 < out.height; y0 += plan.tile_rows) {
       const int y1 = std::min(out.height, y0 + plan.tile_rows);
       load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
-      pointwise_backward(args, plan, n, y0, y1, tile, raw, gradients, picture, area);
+      // Input rows that no later output touches.
+      const int ready = y1 == out.height
+                            ? in.height
+                            : std::min(in.height, y1 * args.window.stride - args.window.top);
+      const std::size_t at_in = static_cast<std::size_t>(n) * in.size();
+      const std::size_t at_out =
+          static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y1) * row_out;
+      ahead.clear();
+      ahead.add(args.out.gradient + at_out, tile_out);
+      if (args.out.by_gradient != nullptr) ahead.add(args.out.data + at_out, tile_out);
+      ahead.add(args.in.data + at_in + static_cast<std::size_t>(loaded) * row_in, tile_in);
+      if (args.in.gradient != nullptr) {
+        ahead.add(args.in.gradient + at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in,
+                  tile_in);
+      }
+      pointwise_backward(args, plan, n, y0, y1, tile, raw, gradients, picture, area, ahead);
       for (int block = 0; block < plan.blocks; ++block) {
         for (int y = y0; y < y1; ++y) {
           depthwise_weights(
@@ -275,12 +338,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
         }
       }
       if (args.in.gradient == nullptr) continue;
-      // Input rows that no later output touches.
-      const int ready = y1 == out.height
-                            ? in.height
-                            : std::min(in.height, y1 * args.window.stride - args.window.top);
       load_rows(args, plan, n, loaded, ready, picture);
-      give_rows(args, plan, n, given, ready, gradients, picture);
+      give_rows(args, plan, n, given, ready, gradients, picture, ahead);
     }
   }
 }
