@@ -35,7 +35,10 @@ struct Settings {
   int epochs = 20;
   double rate = 0.05;
   std::vector<int> cycles;
-  int pad = 4;
+  std::optional<int> pad;
+  int crop = 0;
+  std::vector<int> shorter_side;
+  double lighting = 0;
   bool no_flip = false;
   int cutout = 0;
   double drop_path = 0;
@@ -82,7 +85,23 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--pad", s.pad, "Zeros around a picture before a random crop of its size")
+  app.add_option("--crop", s.crop,
+                 "Side of the square cut out of each picture: pictures of varying or large size; 0: "
+                 "pictures as they are")
+      ->check(CLI::Range(0, 65536))
+      ->group(group);
+  app.add_option("--shorter-side", s.shorter_side,
+                 "Scale each picture to this shorter side before the crop, or to one drawn between "
+                 "two, as in 256,480; default: as it is")
+      ->delimiter(',')
+      ->expected(1, 2)
+      ->check(CLI::Range(1, 65536))
+      ->group(group);
+  app.add_option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--pad", s.pad,
+                 "Zeros around a picture before a random crop of its size; default: 4, with --crop 0")
       ->check(CLI::Range(0, 1024))
       ->group(group);
   app.add_flag("--no-flip", s.no_flip, "Do not mirror pictures at random")->group(group);
@@ -120,6 +139,21 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
   return text;
 }
 
+Augmentation augmentation_of(const Settings& s) {
+  Augmentation a;
+  a.crop = s.crop;
+  a.random_crop = s.crop > 0;
+  if (!s.shorter_side.empty()) {
+    a.shorter_side = s.shorter_side.front();
+    a.shorter_side_max = s.shorter_side.back();
+  }
+  a.lighting = s.lighting;
+  a.pad = s.pad.value_or(s.crop > 0 ? 0 : 4);
+  a.flip = !s.no_flip;
+  a.cutout = s.cutout;
+  return a;
+}
+
 SearchData load_data(const Settings& s) {
   const DataSet pictures = DataSet::open(s.data, "train");
   if (s.validation >= pictures.size()) {
@@ -145,7 +179,15 @@ int train_network(const CLI::App& app, Settings& s) {
   const std::string text = to_string(space, genome);
 
   FinalOptions& f = s.final;
+  f.augmentation = augmentation_of(s);
   f.network.image = data.pictures.shape();
+  if (s.crop > 0) f.network.image.height = f.network.image.width = s.crop;
+  if (s.crop == 0 && data.pictures.encoded()) {
+    throw InvalidInput(fmt::format(
+        "{}: its pictures vary in size; --crop says what to cut out of each (ImageNet: --crop 224 "
+        "--shorter-side 256,480)",
+        s.data));
+  }
   f.network.classes = data.pictures.classes();
   f.network.dropout = static_cast<float>(s.dropout);
   f.network.drop_path = static_cast<float>(s.drop_path);
@@ -153,10 +195,6 @@ int train_network(const CLI::App& app, Settings& s) {
   f.recipe.learning_rates = {s.rate};
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
-  f.augmentation = Augmentation::none();
-  f.augmentation.pad = s.pad;
-  f.augmentation.flip = !s.no_flip;
-  f.augmentation.cutout = s.cutout;
   if (f.threads == 0) f.threads = program::available_cores();
 
   const std::string purpose = purpose_of(app, text);
@@ -233,7 +271,8 @@ int train_network(const CLI::App& app, Settings& s) {
   if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
     const DataSet test = DataSet::open(s.data, "test");
     const Score score = score_network(*backend, graph, model.weights, test,
-                                      all_indices(test.size()), f.batch, f.threads, f.precision);
+                                      all_indices(test.size()), f.batch, f.threads, f.precision,
+                                      f.augmentation);
     fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
   }
   return program::kDone;

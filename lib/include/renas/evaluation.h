@@ -86,9 +86,11 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
                               const FinalOptions& options, const TrainingHooks& hooks,
                               const std::function<void(const FinalState&)>& on_epoch);
 
-/// Accuracy of a finished network on pictures of its own data set, without augmentation.
+/// Accuracy of a finished network on pictures of its own data set, scaled and cut like the training's
+/// but with nothing random.
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
                     const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
-                    int threads, Precision precision = Precision::kFloat32);
+                    int threads, Precision precision = Precision::kFloat32,
+                    const Augmentation& training = Augmentation::none());
 
 }  // namespace renas

@@ -33,7 +33,10 @@ struct Augmentation {
   static Augmentation search();       ///< the paper's search: pad 4, crop, flip
   static Augmentation cifar_final();  ///< the same and cutout 16
   static Augmentation imagenet();  ///< shorter side in [256, 480], random crop 224, flip, lighting
-  static Augmentation imagenet_last();    ///< the last 20 epochs: shorter side 256, crop, flip
+  static Augmentation imagenet_last();  ///< the last 20 epochs: shorter side 256, crop, flip
+  /// Its counterpart for scoring: the same scale (the least one) and size, the centre, nothing
+  /// random.
+  Augmentation evaluation() const;
   static Augmentation imagenet_center();  ///< evaluation: shorter side 256, centre crop 224
 };
 

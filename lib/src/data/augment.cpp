@@ -117,6 +117,14 @@ Augmentation Augmentation::imagenet_last() {
   return options;
 }
 
+Augmentation Augmentation::evaluation() const {
+  Augmentation options;
+  options.crop = crop;
+  options.shorter_side = shorter_side;
+  options.normalize = normalize;
+  return options;
+}
+
 Augmentation Augmentation::imagenet_center() {
   Augmentation options;
   options.crop = 224;

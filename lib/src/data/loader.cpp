@@ -58,6 +58,9 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   if (a.crop > 0) {
     check(a.shorter_side == 0 || a.shorter_side >= a.crop, "shorter_side",
           fmt::format("at least the crop of {}", a.crop), a.shorter_side);
+    check(a.shorter_side_max == 0 || (a.shorter_side > 0 && a.shorter_side_max >= a.shorter_side),
+          "shorter_side_max", fmt::format("0 or at least shorter_side ({})", a.shorter_side),
+          a.shorter_side_max);
   } else {
     check(a.shorter_side == 0 && a.shorter_side_max == 0, "shorter_side", "0 without a crop",
           a.shorter_side);

@@ -20,9 +20,10 @@ Loader training_loader(const SearchData& data, int batch, uint64_t seed,
                 {.batch = batch, .seed = seed, .shuffle = true, .augmentation = augmentation});
 }
 
-Loader scoring_loader(const DataSet& pictures, const std::vector<int64_t>& indices, int batch) {
+Loader scoring_loader(const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
+                      const Augmentation& training) {
   return Loader(pictures, indices,
-                {.batch = batch, .shuffle = false, .augmentation = Augmentation::none()});
+                {.batch = batch, .shuffle = false, .augmentation = training.evaluation()});
 }
 
 TrainingHooks counting(const TrainingHooks& hooks, int64_t& pictures) {
@@ -36,7 +37,7 @@ TrainingHooks counting(const TrainingHooks& hooks, int64_t& pictures) {
 
 /// What follows every training: a verdict, and on success the fitness and the weights.
 void judge(Program& program, TrainingEnd end, const SearchData& data, int batch, int classes,
-           const TrainingHooks& hooks, Evaluation& evaluation) {
+           const Augmentation& training, const TrainingHooks& hooks, Evaluation& evaluation) {
   if (end == TrainingEnd::kDiverged) {
     evaluation.status = Status::kDiverged;
     evaluation.message = fmt::format("the loss is not a finite number after {} pictures",
@@ -44,7 +45,7 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, int batch,
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
-    Loader loader = scoring_loader(data.pictures, data.validation, batch);
+    Loader loader = scoring_loader(data.pictures, data.validation, batch, training);
     evaluation.fitness = score(program, loader, classes, hooks.stop).accuracy;
   }
   evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
@@ -120,7 +121,8 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space,
     Loader loader = training_loader(data, options.batch, state.seed, options.augmentation);
     const TrainingEnd end =
         train(*program, loader, recipe, state, counting(hooks, evaluation.pictures));
-    judge(*program, end, data, options.batch, options.network.classes, hooks, evaluation);
+    judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
+          evaluation);
   });
 }
 
@@ -147,19 +149,20 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
       if (on_epoch) on_epoch({training, program->save(true)});
     };
     const TrainingEnd end = train(*program, loader, options.recipe, state.training, inner);
-    judge(*program, end, data, options.batch, options.network.classes, hooks, evaluation);
+    judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
+          evaluation);
   });
 }
 
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
                     const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
-                    int threads, Precision precision) {
+                    int threads, Precision precision, const Augmentation& training) {
   const Graph inference = graph.pruned(false);
   const auto program = backend.compile(
       inference,
       {.batch = batch, .training = false, .threads = threads, .precision = precision});
   program->load(weights);
-  Loader loader = scoring_loader(pictures, indices, batch);
+  Loader loader = scoring_loader(pictures, indices, batch, training);
   return score(*program, loader, graph.node(graph.scores()).shape.channels);
 }
 
