@@ -96,6 +96,20 @@ BOOST_AUTO_TEST_CASE(a_crop_of_a_jpeg_is_that_of_the_whole_picture_decoded_and_s
   }
 }
 
+BOOST_AUTO_TEST_CASE(scoring_keeps_scale_and_size_and_takes_the_centre) {
+  const Augmentation scoring = Augmentation::imagenet().evaluation();
+  BOOST_TEST(scoring.crop == 224);
+  const Draw draw = draw_of(scoring, 3);
+  BOOST_TEST(draw.shorter_side == 256);
+  BOOST_TEST(!draw.flip);
+  BOOST_TEST(draw.lighting[0] == 0);
+  const CropPlan plan = renas::plan_crop(256, 300, scoring, draw);
+  BOOST_TEST(plan.top == 16);
+  BOOST_TEST(plan.left == 38);
+  BOOST_TEST(Augmentation::cifar_final().evaluation().pad == 0);
+  BOOST_TEST(Augmentation::cifar_final().evaluation().cutout == 0);
+}
+
 BOOST_AUTO_TEST_CASE(colour_changes_follow_their_definitions) {
   const Shape shape{3, 6, 5};
   const renas::DataSet data = renas::test::made_up(1, shape, 1);

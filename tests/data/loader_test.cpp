@@ -160,6 +160,31 @@ BOOST_AUTO_TEST_CASE(an_epoch_begun_again_or_by_another_loader_is_the_same) {
   BOOST_TEST((read_epoch(data, options, 0) == first));
 }
 
+BOOST_AUTO_TEST_CASE(epochs_given_up_in_the_middle_leave_nothing_behind) {
+  // Threads are at work on an old epoch's pictures when the new one begins.
+  const DataSet data = renas::test::made_up(400, {3, 32, 32}, 7);
+  LoaderOptions options;
+  options.batch = 40;
+  options.threads = 3;
+  options.augmentation = Augmentation::search();
+  const Epoch expected = read_epoch(data, options, 1);
+  Loader loader(data, renas::all_indices(data.size()), options);
+  std::vector<float> images(static_cast<std::size_t>(40 * data.shape().size()));
+  std::vector<int32_t> labels(40);
+  int wrong = 0;
+  for (int round = 0; round < 400; ++round) {
+    loader.start(0);
+    if (round % 2 == 1) loader.next(images, labels);
+    loader.start(1);
+    loader.next(images, labels);
+    wrong += std::equal(images.begin(), images.end(), expected.images.begin()) &&
+                     std::equal(labels.begin(), labels.end(), expected.labels.begin())
+                 ? 0
+                 : 1;
+  }
+  BOOST_TEST(wrong == 0);
+}
+
 BOOST_AUTO_TEST_CASE(each_epoch_has_every_picture_once_and_the_last_batch_may_be_left_out) {
   // Labels tell pictures apart here: one class each.
   const DataSet data = renas::test::made_up(50, {1, 2, 2}, 50);

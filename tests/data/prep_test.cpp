@@ -426,6 +426,21 @@ BOOST_AUTO_TEST_CASE(every_kind_of_bad_picture_has_its_answer) {
   BOOST_TEST(has(run(command).output, "no folder train in it"));
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_of_pictures_of_any_size_can_be_trained_on) {
+  const Scratch scratch;
+  write_tree(scratch / "in");
+  BOOST_TEST(run("renas-prep-images " + (scratch / "in") + " " + (scratch / "data.h5")).code == 0);
+  const std::string command = "renas-train --data " + (scratch / "data.h5") + " --out " +
+                              (scratch / "model.h5") +
+                              " --cells 1 --filters 4 --epochs 1 --batch 2 --threads 1 --quiet";
+  Ran ran = run(command);
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "its pictures vary in size; --crop says what to cut out of each"));
+  ran = run(command + " --crop 16 --shorter-side 18,24 --lighting 0.1");
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(has(ran.output, "test accuracy"));
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
   const Scratch scratch;
   write_tree(scratch / "in");
