@@ -70,6 +70,9 @@ BOOST_AUTO_TEST_CASE(a_subset_of_the_training_pictures_is_stratified_too) {
   BOOST_TEST(std::includes(split.train.begin(), split.train.end(), subset.begin(), subset.end()));
   BOOST_TEST((subset != renas::take_stratified(labels, split.train, 200, 2)));
   BOOST_TEST((renas::take_stratified(labels, split.train, 4500, 9) == split.train));
+  // With one seed, who is taken has nothing to do with who is held out.
+  BOOST_TEST(
+      (renas::take_stratified(labels, renas::all_indices(5000), 500, 1) != split.validation));
 }
 
 BOOST_AUTO_TEST_CASE(a_picture_is_held_out_as_often_as_any_other) {

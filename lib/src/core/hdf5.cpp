@@ -49,6 +49,16 @@ Type string_type() {
   return type;
 }
 
+// HDF5 locks files by default, which fails on some network file systems. Nothing here needs it:
+// files are written beside their name by one process and never changed.
+Properties access() {
+  Properties properties(H5Pcreate(H5P_FILE_ACCESS));
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERS_MINOR == 10 && H5_VERS_RELEASE >= 7)
+  H5Pset_file_locking(properties, false, true);
+#endif
+  return properties;
+}
+
 // Without times of creation, so that equal content makes equal files.
 Properties creation() {
   Properties properties(H5Pcreate(H5P_DATASET_CREATE));
@@ -91,9 +101,9 @@ void give_up(hid_t location) {
   if (id < 0) return;
   unsigned intent = 0;
   void* descriptor = nullptr;
-  const Properties access(H5Fget_access_plist(id));
+  const Properties used(H5Fget_access_plist(id));
   if (H5Fget_intent(id, &intent) >= 0 && (intent & H5F_ACC_RDWR) != 0 &&
-      H5Pget_driver(access) == H5FD_SEC2 && H5Fget_vfd_handle(id, H5P_DEFAULT, &descriptor) >= 0) {
+      H5Pget_driver(used) == H5FD_SEC2 && H5Fget_vfd_handle(id, H5P_DEFAULT, &descriptor) >= 0) {
     const auto send_to = [descriptor](int nowhere) {
       if (nowhere < 0) return;
       ::dup2(nowhere, *static_cast<int*>(descriptor));
@@ -119,7 +129,8 @@ void fail(hid_t location, const std::string& what) {
 
 File open_file(const std::string& path) {
   const Guard guard;
-  File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  const Properties properties = access();
+  File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties));
   if (file >= 0) return file;
   const std::string why = reason();
   if (why.find("truncated") != std::string::npos) {
@@ -134,7 +145,8 @@ File open_file(const std::string& path) {
 
 File create_file(const std::string& path) {
   const Guard guard;
-  File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
+  const Properties properties = access();
+  File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, properties));
   if (file < 0) throw IoError(fmt::format("{}: cannot create: {}", path, reason()));
   return file;
 }

@@ -74,10 +74,10 @@ PixelView PictureFitter::decode(std::span<const uint8_t> bytes, int channels,
   if (decoder.windows()) {
     const Taps down = taps_down(plan, decoded.height, options.crop);
     const Taps across = taps_across(plan, decoded.width, options.crop);
-    // Chroma at the edge of a window is interpolated without its neighbours: two pixels more.
-    window.top = std::max(0, down.first_input() - 2);
+    window.top = down.first_input();
+    window.height = down.last_input() - window.top;
+    // Chroma at the sides of a window is interpolated without its neighbours: two pixels more.
     window.left = std::max(0, across.first_input() - 2);
-    window.height = std::min(decoded.height, down.last_input() + 2) - window.top;
     window.width = std::min(decoded.width, across.last_input() + 2) - window.left;
   }
   window = decoder.decode(window, decoded_);
