@@ -24,10 +24,11 @@ inline bool direct(const TermArgs& t) {
   return contiguous(t) && t.in.scale == nullptr && !t.in.relu;
 }
 
-inline int largest_depth(const ConvArgs& args) {
+/// Of the matrix rows of one tile, and a vector more.
+inline std::size_t tile_floats(const ConvArgs& args) {
   int depth = 0;
   for (const TermArgs& t : args.terms) depth = std::max(depth, t.depth);
-  return depth;
+  return static_cast<std::size_t>(kTilePixels) * static_cast<std::size_t>(depth) + kBlock;
 }
 
 }  // namespace renas::onednn
@@ -112,12 +113,58 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* 
   }
 }
 
+/// Pictures of few channels, as they come: a vector a window position, each overwriting the zeros
+/// that the one before left beyond its channels. Rows are dense; the tile has room for one vector
+/// more.
+HWY_INLINE bool narrow(const TermArgs& t) {
+  return !contiguous(t) && t.k_channels < kBlock && t.in.scale == nullptr && !t.in.relu;
+}
+
+void pack_narrow(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* tile) {
+  const WindowArgs& w = t.window;
+  const auto channels = static_cast<std::size_t>(t.in.map.channels);
+  const int reach_y = w.dilation * (w.height - 1);
+  const int reach_x = w.dilation * (w.width - 1);
+  Place place(out, p0);
+  for (int m = 0; m < pixels; ++m, place.next(out), tile += t.depth) {
+    const int y = place.y * w.stride - w.top;
+    const int x = place.x * w.stride - w.left;
+    float* to = tile;
+    if (y >= 0 && x >= 0 && y + reach_y < t.in.map.height && x + reach_x < t.in.map.width) {
+      const float* from = t.in.data + (place.n * t.in.map.pixels() +
+                                       static_cast<std::size_t>(y * t.in.map.width + x)) *
+                                          channels;
+      const auto step = static_cast<std::size_t>(w.dilation) * channels;
+      for (int r = 0; r < w.height; ++r) {
+        const float* p =
+            from + static_cast<std::size_t>(r * w.dilation * t.in.map.width) * channels;
+        for (int s = 0; s < w.width; ++s, p += step, to += t.k_channels) {
+          for (int half = 0; half < kBlock; half += kLanes) store(load(p + half), to + half);
+        }
+      }
+      continue;
+    }
+    for (int r = 0; r < w.height; ++r) {
+      for (int s = 0; s < w.width; ++s, to += t.k_channels) {
+        const std::ptrdiff_t at = under(t, place, r, s);
+        for (int half = 0; half < kBlock; half += kLanes) {
+          store(at < 0 ? zero() : load(t.in.data + at + half), to + half);
+        }
+      }
+    }
+  }
+}
+
 /// The tile's matrix: packed, or the map itself.
 HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std::size_t p0,
                                          int pixels, float* tile) {
   if (direct(t)) {
     const auto channels = static_cast<std::size_t>(t.in.map.channels);
     return {t.in.data + p0 * channels, channels, kBlock};
+  }
+  if (narrow(t)) {
+    pack_narrow(t, out, p0, pixels, tile);
+    return {tile, static_cast<std::size_t>(t.depth), kBlock};
   }
   pack(t, out, p0, pixels, tile);
   return {tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
@@ -223,8 +270,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
     std::memset(t.in.gradient + static_cast<std::size_t>(first) * size, 0,
                 static_cast<std::size_t>(last - first) * size * sizeof(float));
   }
-  const auto tile_size =
-      static_cast<std::size_t>(kTilePixels) * static_cast<std::size_t>(largest_depth(args));
+  const std::size_t tile_size = tile_floats(args);
   float* rows = scratch + tile_size;
   float* raw = rows + tile_size;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
@@ -251,8 +297,7 @@ HWY_EXPORT(conv_forward);
 HWY_EXPORT(conv_backward);
 
 std::size_t conv_scratch(const ConvArgs& args) {
-  return static_cast<std::size_t>(kTilePixels) *
-         static_cast<std::size_t>(2 * largest_depth(args) + args.out.map.channels);
+  return 2 * tile_floats(args) + static_cast<std::size_t>(kTilePixels * args.out.map.channels);
 }
 
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {

@@ -49,12 +49,18 @@ void pool_forward(const PoolArgs& args, int first, int last, float*) {
             from + static_cast<std::size_t>(rows.at * in.width + columns.at) * step;
         const V share = hn::Set(d, 1.0F / static_cast<float>(rows.count() * columns.count()));
         for (int c = 0; c < in.channels; c += kLanes) {
+          // ReLU and a normalisation of positive scale keep the order, but scales may be negative.
           V result = args.max ? hn::Set(d, -std::numeric_limits<float>::infinity()) : zero();
           for (int r = 0; r < rows.count(); ++r) {
             const float* p = corner + static_cast<std::size_t>(r * in.width) * step + c;
-            for (int s = 0; s < columns.count(); ++s, p += step) {
-              const V v = show(args.in, load(p), c);
-              result = args.max ? hn::Max(result, v) : hn::Add(result, v);
+            if (args.max) {
+              for (int s = 0; s < columns.count(); ++s, p += step) {
+                result = hn::Max(result, show(args.in, load(p), c));
+              }
+            } else {
+              for (int s = 0; s < columns.count(); ++s, p += step) {
+                result = hn::Add(result, show(args.in, load(p), c));
+              }
             }
           }
           store(args.max ? result : hn::Mul(result, share), to + c);
@@ -64,44 +70,49 @@ void pool_forward(const PoolArgs& args, int first, int last, float*) {
   }
 }
 
-/// One picture's mean pool, as seen from each input pixel.
-HWY_INLINE void mean_backward_picture(const PoolArgs& args, int n) {
+/// Outputs whose window covers input i, first to last.
+struct Covering {
+  int first;
+  int last;
+  Covering(int i, int kernel, int stride, int padding, int size) {
+    const int low = i + padding - kernel + 1;
+    first = low <= 0 ? 0 : (low + stride - 1) / stride;
+    last = std::min(size - 1, (i + padding) / stride);
+  }
+};
+
+/// One picture's mean pool, as seen from each input pixel. `shares` has room for one output map.
+void mean_backward_picture(const PoolArgs& args, int n, float* shares) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
+  const auto step = static_cast<std::size_t>(in.channels);
   const float* gradient = args.out.gradient + static_cast<std::size_t>(n) * out.size();
+  std::size_t i = 0;
+  for (int y = 0; y < out.height; ++y) {
+    const int rows = rows_of(args, y).count();
+    for (int x = 0; x < out.width; ++x) {
+      const V share = hn::Set(d, 1.0F / static_cast<float>(rows * columns_of(args, x).count()));
+      for (int c = 0; c < out.channels; c += kLanes, i += kLanes) {
+        store(hn::Mul(share, load(gradient + i)), shares + i);
+      }
+    }
+  }
+  const WindowArgs& w = args.window;
   std::size_t at = static_cast<std::size_t>(n) * in.size();
-  const int stride = args.window.stride;
-  // Outputs whose window covers input i: (i + padding - kernel) / stride < out <= (i + padding) /
-  // stride.
-  const auto covering = [stride](int i, int kernel, int padding, int size, int& from, int& to) {
-    const int low = i + padding - kernel + 1;
-    from = low <= 0 ? 0 : (low + stride - 1) / stride;
-    to = std::min(size - 1, (i + padding) / stride);
-  };
   for (int iy = 0; iy < in.height; ++iy) {
-    int y0 = 0;
-    int y1 = 0;
-    covering(iy, args.window.height, args.window.top, out.height, y0, y1);
-    for (int ix = 0; ix < in.width; ++ix, at += static_cast<std::size_t>(in.channels)) {
-      int x0 = 0;
-      int x1 = 0;
-      covering(ix, args.window.width, args.window.left, out.width, x0, x1);
+    const Covering rows(iy, w.height, w.stride, w.top, out.height);
+    for (int ix = 0; ix < in.width; ++ix, at += step) {
+      const Covering columns(ix, w.width, w.stride, w.left, out.width);
       for (int c = 0; c < in.channels; c += kLanes) {
         V sum = zero();
-        for (int y = y0; y <= y1; ++y) {
-          const int rows = rows_of(args, y).count();
-          for (int x = x0; x <= x1; ++x) {
-            const V share =
-                hn::Set(d, 1.0F / static_cast<float>(rows * columns_of(args, x).count()));
-            const float* g = gradient +
-                             static_cast<std::size_t>(y * out.width + x) *
-                                 static_cast<std::size_t>(out.channels) +
-                             c;
-            sum = hn::MulAdd(share, load(g), sum);
-          }
+        for (int y = rows.first; y <= rows.last; ++y) {
+          const float* p =
+              shares + static_cast<std::size_t>(y * out.width + columns.first) * step + c;
+          for (int x = columns.first; x <= columns.last; ++x, p += step)
+            sum = hn::Add(sum, load(p));
         }
-        give(args.in, sum, show(args.in, load(args.in.data + at + c), c),
-             at + static_cast<std::size_t>(c));
+        const V shown = args.in.relu ? show(args.in, load(args.in.data + at + c), c) : zero();
+        give(args.in, sum, shown, at + static_cast<std::size_t>(c));
       }
     }
   }
@@ -160,7 +171,7 @@ void pool_backward(const PoolArgs& args, int first, int last, float* scratch) {
     if (args.max) {
       max_backward_picture(args, n, scratch);
     } else {
-      mean_backward_picture(args, n);
+      mean_backward_picture(args, n, scratch);
     }
   }
 }
@@ -175,7 +186,9 @@ namespace renas::onednn {
 HWY_EXPORT(pool_forward);
 HWY_EXPORT(pool_backward);
 
-std::size_t pool_scratch(const PoolArgs& args) { return args.in.map.size(); }
+std::size_t pool_scratch(const PoolArgs& args) {
+  return std::max(args.in.map.size(), args.out.map.size());
+}
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
   HWY_DYNAMIC_DISPATCH(pool_forward)(args, first, last, scratch);
