@@ -3,7 +3,10 @@
 #include <cmath>
 #include <functional>
 
+#include "renas/genome.h"
+#include "renas/network.h"
 #include "renas/random.h"
+#include "renas/search_space.h"
 
 namespace conformance {
 
@@ -203,6 +206,19 @@ std::vector<Case> small_cases() {
     const int c = g.concat("concat", {in, g.batch_norm("bn", in), g.relu("relu", in)});
     return adapter(g, "adapter", c, 6);
   });
+  add("concat of two depthwise and 1x1 convs", 5, [](Graph& g, int in) {
+    const int a = g.conv("a", g.conv("da", in, square(5, 3, 1, 5)), square(3, 1));
+    const int b = g.conv("b", g.conv("db", in, square(5, 5, 1, 5)), square(4, 1));
+    return g.batch_norm("bn", g.concat("concat", {a, b}));
+  });
+  add("depthwise result read twice", 5, [](Graph& g, int in) {
+    const int d = g.conv("d", in, square(5, 3, 1, 5));
+    return g.concat("concat", {g.conv("p", d, square(4, 1)), g.batch_norm("bn", d)});
+  });
+  add("shift of stride 1 beside its input", 9, [](Graph& g, int in) {
+    const int c = g.concat("concat", {g.shift("shift", in), in});
+    return g.conv("conv", c, square(6, 1));
+  });
   add("shift", 5, [](Graph& g, int in) { return g.shift("shift", in); });
   add("factorized reduction", 5, [](Graph& g, int in) { return factorized(g, "fr", in, 7); });
   add("factorized reduction of a concat", 5, [](Graph& g, int in) {
@@ -267,6 +283,40 @@ std::vector<Case> large_cases() {
   return all;
 }
 
+std::vector<Case> network_cases() {
+  std::vector<Case> all;
+  const renas::SearchSpace space = renas::SearchSpace::renas();
+  renas::Random random(5);
+  for (int i = 0; i < 6; ++i) {
+    const renas::Genome genome =
+        i == 0 ? renas::parse_genome(space, renas::kRenasNet) : renas::random_genome(space, random);
+    renas::NetworkOptions options;
+    options.cells = 1;
+    options.filters = i % 2 == 0 ? 4 : 6;
+    options.image = i % 2 == 0 ? Shape{3, 13, 12} : Shape{1, 14, 14};
+    options.classes = 5;
+    if (i == 5) {
+      options.kind = renas::NetworkKind::kImageNet;
+      options.filters = 8;
+      options.image = {3, 67, 65};
+    }
+    options.concat_c2 = i == 3;
+    if (i >= 2) {
+      options.auxiliary = true;
+      options.dropout = 0.3F;
+      options.drop_path = 0.4F;
+      options.label_smoothing = 0.1F;
+    }
+    Case c;
+    c.name = "network of " + renas::to_string(space, genome);
+    c.graph = renas::build_network(space, genome, options);
+    c.batch = 8;
+    c.count = 7;
+    all.push_back(std::move(c));
+  }
+  return all;
+}
+
 Case training_case() {
   Case result;
   result.name = "training";
@@ -291,6 +341,22 @@ std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed) 
   renas::Random random(seed);
   random.shuffle(values);
   return values;
+}
+
+double largest_error(const renas::Weights& found, const renas::Weights& expected) {
+  double worst = 0;
+  for (const auto& [name, tensor] : expected) {
+    const std::vector<float>& values = found.at(name).values;
+    double largest = 0;
+    double error = 0;
+    for (std::size_t i = 0; i < tensor.values.size(); ++i) {
+      largest = std::max(largest, std::abs(double{tensor.values[i]}));
+      const double e = std::abs(double{values[i]} - tensor.values[i]);
+      error = std::isnan(e) ? HUGE_VAL : std::max(error, e);
+    }
+    worst = std::max(worst, error / (largest + 0.1));
+  }
+  return worst;
 }
 
 renas::Weights ramp_weights(const Graph& graph, uint64_t seed) {

@@ -25,6 +25,11 @@ std::vector<Case> small_cases();
 /// Larger maps and channel counts, where vector loops have full bodies and tails.
 std::vector<Case> large_cases();
 
+/// Networks as the search trains them: RENASNet, random genomes, both forms, with all that training
+/// adds. They are so deep that rounding sometimes decides a ReLU or a maximum, and with it every
+/// gradient before: judge several seeds.
+std::vector<Case> network_cases();
+
 /// A network that trains calmly: no batch norm over a handful of values, whose gradients would let
 /// rounding errors grow a hundredfold in a few steps.
 Case training_case();
@@ -32,6 +37,10 @@ Case training_case();
 /// A ramp from `low` to `high`, shuffled: no two values are equal and none lies at 0, so that no
 /// maximum is tied and no ReLU is on its kink.
 std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed);
+
+/// The largest error of a tensor that two sets of them share, as a part of the tensor's largest
+/// value; infinite for a NaN. Values that should be zero count as a part of 0.1.
+double largest_error(const renas::Weights& found, const renas::Weights& expected);
 
 /// Weights for every parameter of `graph`, of a size that keeps activations near 1.
 renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
