@@ -5,7 +5,7 @@ set -eu
 
 packages="cmake g++ make pkg-config
   libdnnl-dev libhdf5-dev libopenmpi-dev openmpi-bin libboost-test-dev libeigen3-dev libcli11-dev
-  libfmt-dev libspdlog-dev libhwy-dev nlohmann-json3-dev zlib1g-dev libturbojpeg0-dev libpng-dev
+  libfmt-dev libspdlog-dev libhwy-dev nlohmann-json3-dev zlib1g-dev libjpeg-dev libpng-dev
   dataset-fashion-mnist"
 # Used where they are there: fuzzers in the tests.
 optional="clang-14 libclang-rt-14-dev"
@@ -18,7 +18,8 @@ Debian and Ubuntu:  apt-get install $1
 Spack:              spack install cmake onednn hdf5~mpi openmpi boost+test eigen cli11 fmt spdlog \\
                       highway nlohmann-json zlib libjpeg-turbo libpng
 Modules:            names differ by cluster; look for: module avail cmake gcc oneDNN HDF5 OpenMPI Boost Eigen
-Parts can be left out: -DRENAS_WITH_ONEDNN=OFF, -DRENAS_WITH_HDF5=OFF, -DRENAS_WITH_MPI=OFF.
+Parts can be left out: -DRENAS_WITH_ONEDNN=OFF, -DRENAS_WITH_HDF5=OFF, -DRENAS_WITH_IMAGES=OFF,
+-DRENAS_WITH_MPI=OFF.
 TEXT
 }
 
