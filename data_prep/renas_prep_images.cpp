@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <vector>
 
@@ -147,7 +149,13 @@ class Program {
  private:
   void add_split(const PictureTree::Split& split, renas::DataSetWriter& writer,
                  Progress& progress) {
-    writer.begin_split(split.name, fixed_.value_or(Shape{options_.channels, 0, 0}));
+    int64_t bytes = 0;  // an upper limit where pictures are scaled
+    for (const auto& picture : split.pictures) {
+      std::error_code missing;
+      const auto size = std::filesystem::file_size(picture.path, missing);
+      if (!missing) bytes += static_cast<int64_t>(size);
+    }
+    writer.begin_split(split.name, fixed_.value_or(Shape{options_.channels, 0, 0}), bytes);
     std::vector<int32_t> labels;
     in_order<Prepared>(
         static_cast<int64_t>(split.pictures.size()), options_.threads,

@@ -42,8 +42,9 @@ class DataSetWriter {
   ~DataSetWriter();
 
   /// Pictures added from here on are of split `name` and of `shape`; a height and width of 0 stand
-  /// for encoded pictures of varying size.
-  void begin_split(const std::string& name, const Shape& shape);
+  /// for encoded pictures of varying size; `expected_bytes`, of all of these, helps to choose
+  /// chunks that are quick to find in very large files.
+  void begin_split(const std::string& name, const Shape& shape, int64_t expected_bytes = 0);
   /// Pixels [height, width, channels], or the bytes of a JPEG or PNG file, as the split calls for.
   /// Throws InvalidInput where a fixed-size picture has another number of bytes.
   void add(std::span<const uint8_t> picture, int32_t label);
