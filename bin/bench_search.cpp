@@ -241,6 +241,7 @@ void run(Settings s) {
     for (const auto& [name, value] : values)
       for (const int n : shown) entry[name][std::to_string(n)] = to_json(value(curves, n));
     const auto reached = first_reaching(curves.mean_truth(), goal);
+    entry["truth_curve"] = curves.mean_truth();
     entry["evaluations_to_reach_evolution"] =
         reached ? nlohmann::json(*reached) : nlohmann::json(nullptr);
     double seconds = 0;

@@ -30,6 +30,20 @@ export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
   -o "$work/consumer"
 "$work/consumer"
 
+echo "a space of one's own"
+# shellcheck disable=SC2046,SC2086
+"$compiler" -std=c++20 $flags "$here/search_own_space.cpp" \
+  $(pkg-config --cflags --static --libs renas) -o "$work/own"
+"$work/own"
+
+echo "from C"
+# shellcheck disable=SC2046,SC2086
+"${CC:-cc}" -std=c99 -Wall -Wextra -Werror -pedantic $flags -c "$here/search_in_c.c" \
+  $(pkg-config --cflags renas) -o "$work/search_in_c.o"
+# shellcheck disable=SC2046,SC2086
+"$compiler" $flags "$work/search_in_c.o" $(pkg-config --static --libs renas) -o "$work/search_in_c"
+"$work/search_in_c" "$work/search.state"
+
 echo "shared object"
 # shellcheck disable=SC2046,SC2086
 "$compiler" -std=c++20 $flags -shared -fPIC "$here/plugin.cpp" -Wl,-z,text \

@@ -39,15 +39,17 @@ struct ControllerOptions {
   int replay = 0;
   double ratio_clip = 2;
 
-  /// Samples this many mutations and proposes the one a learnt predictor of ranks likes best; 0:
-  /// none.
+  /// Draws this many mutations and proposes the one that a learnt predictor of fitness, the critic,
+  /// holds most of; 0: no critic.
   int critic = 0;
-  int critic_embedding = 32;
-  int critic_hidden = 32;
-  double critic_initial_sd = 0.1;
-  double critic_learning_rate = 0.005;
-  int critic_updates = 2;  ///< Adam steps a result
-  int critic_batch = 16;   ///< samples a step, drawn from all results
+  double critic_share = 0.5;     ///< of the children that the critic picks; the others are one draw
+  double critic_optimism = 0.5;  ///< standard deviations of its prediction that count as worth
+  /// The share of draws that come not from the policy but from chance: one block changed for
+  /// certain, each other with probability 0.3, one slot of it, to a different choice.
+  double exploration = 0;
+  /// How often a candidate that was asked before is drawn again once fitness has proved exact (two
+  /// repeats came back equal, none different), from the tenth draw on by chance. 0: never.
+  int redraw_exact = 0;
 
   bool operator==(const ControllerOptions&) const = default;
 };
@@ -62,5 +64,26 @@ void set_controller_option(ControllerOptions& options, const std::string& name,
                            const std::string& value);
 /// All fields as (name, value), each as set_controller_option takes it.
 std::vector<std::pair<std::string, std::string>> describe(const ControllerOptions& options);
+
+struct StrategyOptions;
+
+/// What a controller has learnt, seen on the present population.
+struct ControllerView {
+  /// [block][slot of the block]: probability that the router changes it; mean over members.
+  std::vector<std::vector<double>> router;
+  /// [slot of the genome][choice]: probability of the choice, were the slot routed to; mean over
+  /// members.
+  std::vector<std::vector<double>> choices;
+  /// Entropy of the decisions that made each child learnt from, summed over them, in nats, in
+  /// order.
+  std::vector<double> entropy;
+  /// That of decisions that are all uniform, for comparison (mean over what the router may choose).
+  double largest_entropy = 0;
+};
+
+/// Looks into the saved state of a strategy that was made with `options`. Throws InvalidInput where
+/// the strategy has no mutation controller or the state is not of this space and these options.
+ControllerView view_controller(const SearchSpace& space, const StrategyOptions& options,
+                               const State& state);
 
 }  // namespace renas

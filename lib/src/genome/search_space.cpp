@@ -62,6 +62,12 @@ SearchSpace::SearchSpace(std::string name, Notation notation, std::vector<std::s
   if (blocks_.empty()) {
     throw InvalidInput(fmt::format("search space '{}': has no block; it needs at least one", name_));
   }
+  for (const std::string& input : cell_inputs_) {
+    if (!input.empty() && input.find_first_not_of("0123456789") == std::string::npos)
+      throw InvalidInput(fmt::format(
+          "search space '{}': input '{}' would be taken for a block; name it otherwise", name_,
+          input));
+  }
   first_slot_.push_back(0);
   for (int b = 0; b < block_count(); ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];

@@ -8,6 +8,13 @@
 
 namespace renas::search {
 
+namespace {
+
+constexpr int kPolicyDraws = 10;      // of one candidate, before chance takes over
+constexpr double kExploreRate = 0.3;  // of changing a block beyond the first
+
+}  // namespace
+
 Controller::Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed)
     : space_(space),
       options_(options),
@@ -17,33 +24,67 @@ Controller::Controller(const SearchSpace& space, const ControllerOptions& option
   policy_ = std::make_unique<MutationPolicy<float>>(space, options.embedding, options.hidden,
                                                     options.bidirectional);
   initialize(policy_->network(), options.initial_sd, random_);
-  if (options.critic > 0) critic_ = std::make_unique<Critic>(space, options, seed);
+  if (options.critic > 0) critic_ = std::make_unique<Critic>(space, options);
+}
+
+Proposal Controller::draw(const Genome& parent) {
+  if (options_.exploration > 0 && random_.uniform() < options_.exploration) return explore(parent);
+  Proposal proposal;
+  LogProbability log_probability;
+  proposal.mutations = policy_->sample(0, parent, random_, &log_probability);
+  proposal.child = renas::apply(parent, proposal.mutations);
+  proposal.log_probability = log_probability.value;
+  proposal.entropy = log_probability.entropy;
+  return proposal;
+}
+
+Proposal Controller::explore(const Genome& parent) {
+  Proposal proposal;
+  const auto below = [&](int n) {
+    return static_cast<int>(random_.below(static_cast<uint64_t>(n)));
+  };
+  const int certain = below(space_.block_count());
+  for (int b = 0; b < space_.block_count(); ++b) {
+    const int first = space_.first_slot(b);
+    const int slot = first + below(space_.first_slot(b + 1) - first);
+    const int choices = static_cast<int>(space_.slot(slot).choices.size());
+    const int from = parent[static_cast<std::size_t>(slot)];
+    int to = from;
+    if (choices > 1 && (b == certain || random_.uniform() < kExploreRate)) {
+      to = below(choices - 1);
+      to += to >= from ? 1 : 0;
+    }
+    proposal.mutations.push_back({b, slot, from, to});
+  }
+  proposal.child = renas::apply(parent, proposal.mutations);
+  const LogProbability log_probability = policy_->score(0, proposal.mutations);
+  proposal.log_probability = log_probability.value;
+  proposal.entropy = log_probability.entropy;
+  return proposal;
 }
 
 Proposal Controller::sample(const Genome& parent, Filter& filter) {
+  int draws = 0;
   return filter.draw(
       [&] {
-        Proposal proposal;
-        LogProbability log_probability;
-        proposal.mutations = policy_->sample(0, parent, random_, &log_probability);
-        proposal.child = renas::apply(parent, proposal.mutations);
-        proposal.log_probability = log_probability.value;
-        proposal.entropy = log_probability.entropy;
-        return proposal;
+        // A policy that has settled gives the same again and again.
+        const bool settled = options_.redraw_exact > 0 && draws++ >= kPolicyDraws;
+        return settled ? explore(parent) : draw(parent);
       },
-      [](const Proposal& proposal) -> const Genome& { return proposal.child; });
+      [](const Proposal& proposal) -> const Genome& { return proposal.child; },
+      options_.redraw_exact);
 }
 
 Proposal Controller::mutate(const Genome& parent, Filter& filter) {
   const Genome* parents[] = {&parent};
   policy_->encode(parents);
-  if (!critic_) return sample(parent, filter);
+  if (!critic_ || random_.uniform() >= options_.critic_share) return sample(parent, filter);
   std::vector<Proposal> proposals;
   for (int i = 0; i < options_.critic; ++i) proposals.push_back(sample(parent, filter));
   std::vector<const Genome*> children;
   for (const Proposal& proposal : proposals) children.push_back(&proposal.child);
-  const std::vector<double> ranks = critic_->rank(children);
-  const auto best = std::max_element(ranks.begin(), ranks.end()) - ranks.begin();
+  const std::vector<double> worth = critic_->rank(children);
+  const auto best = std::max_element(worth.begin(), worth.end()) - worth.begin();
   return std::move(proposals[static_cast<std::size_t>(best)]);
 }
 
@@ -52,6 +93,7 @@ void Controller::saw(const Genome& genome, double fitness) {
 }
 
 void Controller::learn(const Sample& sample) {
+  entropy_.push_back(static_cast<float>(sample.entropy));
   if (!options_.learn) return;
   if (critic_) critic_->learn(renas::apply(sample.parent, sample.mutations), sample.fitness);
   advantage_.add(sample.fitness);
@@ -93,6 +135,8 @@ void Controller::save(StateWriter& writer) const {
   writer.floats("controller/parameters", network.parameters());
   writer.floats("controller/first_moment", network.first_moment());
   writer.floats("controller/second_moment", network.second_moment());
+  writer.put("controller/children", std::vector<uint64_t>{entropy_.size()});
+  writer.put("controller/entropy", entropy_);
   advantage_.save(writer);
   std::vector<Genome> parents;
   std::vector<std::vector<Mutation>> mutations;
@@ -114,6 +158,8 @@ void Controller::load(const StateReader& reader) {
   const auto& parameters = reader.floats("controller/parameters", size);
   const auto& first = reader.floats("controller/first_moment", size);
   const auto& second = reader.floats("controller/second_moment", size);
+  const uint64_t children = reader.words("controller/children", 1)[0];
+  const auto& entropy = reader.floats("controller/entropy", children);
   const auto& numbers = reader.doubles("replay/numbers");
   const std::size_t count = numbers.size() / 3;
   const auto parents = reader.genomes("replay/parent", space_, count);
@@ -123,6 +169,7 @@ void Controller::load(const StateReader& reader) {
   steps_ = static_cast<long>(reader.ints("controller/steps", 1)[0]);
   advantage_.load(reader);
   if (critic_) critic_->load(reader);
+  entropy_ = entropy;
   recent_.clear();
   for (std::size_t i = 0; i < count; ++i)
     recent_.push_back(

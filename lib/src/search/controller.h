@@ -30,8 +30,14 @@ class Controller final : public Mutator {
   void load(const StateReader& reader) override;
 
   MutationPolicy<float>& policy() { return *policy_; }
+  /// Of every child learnt from, in nats.
+  const std::vector<float>& entropy() const { return entropy_; }
 
  private:
+  /// One draw, from the policy or from chance, on the parent last encoded.
+  Proposal draw(const Genome& parent);
+  Proposal explore(const Genome& parent);
+  /// Draws until the filter lets one through.
   Proposal sample(const Genome& parent, Filter& filter);
   void update(const Sample& sample);
 
@@ -43,6 +49,7 @@ class Controller final : public Mutator {
   Random random_;
   Random replay_random_;
   long steps_ = 0;
+  std::vector<float> entropy_;
   std::deque<Sample> recent_;  // the last `replay`, oldest first
 };
 

@@ -52,12 +52,10 @@ std::vector<Field> fields() {
           field("replay", &O::replay, 0, 1e6),
           field("ratio_clip", &O::ratio_clip, 0, 1e6),
           field("critic", &O::critic, 0, 10000),
-          field("critic_embedding", &O::critic_embedding, 1, 4096),
-          field("critic_hidden", &O::critic_hidden, 1, 4096),
-          field("critic_initial_sd", &O::critic_initial_sd, 0, 10),
-          field("critic_learning_rate", &O::critic_learning_rate, 0, 10),
-          field("critic_updates", &O::critic_updates, 0, 1000),
-          field("critic_batch", &O::critic_batch, 1, 1000)};
+          field("critic_share", &O::critic_share, 0, 1),
+          field("critic_optimism", &O::critic_optimism, 0, 100),
+          field("exploration", &O::exploration, 0, 1),
+          field("redraw_exact", &O::redraw_exact, 0, 10000)};
 }
 
 constexpr std::pair<const char*, Advantage> kAdvantages[]{
@@ -79,6 +77,7 @@ ControllerOptions controller_options(const std::string& name) {
     options.advantage = Advantage::kStandardised;
     options.batch = 8;
     options.replay = 20;
+    options.redraw_exact = 3;
     return options;
   }
   throw InvalidInput(fmt::format("controller: expected one of {}; got '{}'",

@@ -1,101 +1,164 @@
 #include "search/critic.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <utility>
 
-#include "search/policy.h"
+#include "renas/error.h"
+#include "search/quantile.h"
 
 namespace renas::search {
 
-Critic::Critic(const SearchSpace& space, const ControllerOptions& options, uint64_t seed)
-    : space_(space), layout_(space), options_(options), random_(seed, Purpose::kController, 1) {
-  network_ = make_network<float>({layout_.steps(), layout_.vocabulary(), options.critic_embedding,
-                                  options.critic_hidden, 1, options.bidirectional});
-  initialize(*network_, options.critic_initial_sd, random_);
-}
+namespace {
 
-void Critic::forward(std::span<const Genome* const> genomes) {
-  const std::size_t steps = static_cast<std::size_t>(layout_.steps());
-  tokens_.resize(genomes.size() * steps);
-  outputs_.resize(tokens_.size());
-  for (std::size_t i = 0; i < genomes.size(); ++i)
-    layout_.encode(*genomes[i], tokens_.data() + i * steps);
-  network_->forward(tokens_.data(), static_cast<int>(genomes.size()), outputs_.data());
-}
+constexpr double kRhos[] = {0.5, 0.7, 0.8, 0.88, 0.94};
+constexpr double kNoises[] = {0.003, 0.03, 0.1, 0.3, 1.0};
 
-std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
-  forward(genomes);
-  const std::size_t steps = static_cast<std::size_t>(layout_.steps());
-  std::vector<double> ranks;
-  for (std::size_t i = 0; i < genomes.size(); ++i) {
-    double sum = 0;
-    for (std::size_t t = 0; t < steps; ++t) sum += static_cast<double>(outputs_[i * steps + t]);
-    ranks.push_back(sum / static_cast<double>(steps));
+/// The place of `fitness` among `sorted`, in (0, 1), interpolated.
+double place(const std::vector<double>& sorted, double fitness) {
+  const double count = static_cast<double>(sorted.size());
+  const auto above = std::upper_bound(sorted.begin(), sorted.end(), fitness);
+  double position = static_cast<double>(above - sorted.begin());
+  if (above == sorted.begin()) {
+    position = 0.5;
+  } else if (above == sorted.end()) {
+    position = count - 0.5 + (fitness > sorted.back() ? 0.25 : 0);
+  } else {
+    const double below = *(above - 1);
+    position += (fitness - below) / (*above - below) - 0.5;
   }
-  return ranks;
+  return position / (count + 0.25);
 }
 
-double Critic::target(double fitness) const {
-  // The middle of those that are equal.
-  const auto [low, high] = std::equal_range(sorted_.begin(), sorted_.end(), fitness);
-  const double middle =
-      0.5 * static_cast<double>((low - sorted_.begin()) + (high - sorted_.begin()) - 1);
-  const double last = static_cast<double>(sorted_.size() - 1);
-  return last > 0 ? 2 * middle / last - 1 : 0;
+}  // namespace
+
+Critic::Critic(const SearchSpace& space, const ControllerOptions& options)
+    : space_(space),
+      optimism_(options.critic_optimism),
+      similarity_(space),
+      factor_(make_gaussian_factor()) {}
+
+void Critic::append(std::size_t i) {
+  row_.resize(i);
+  for (std::size_t j = 0; j < i; ++j) row_[j] = similarity_(genomes_[i], genomes_[j]);
+  factor_->append(row_.data(), 1 + noise_);
+}
+
+void Critic::rebuild(double rho, double noise) {
+  similarity_.set(rho);
+  noise_ = noise;
+  factor_->clear();
+  for (std::size_t i = 0; i < genomes_.size(); ++i) append(i);
+}
+
+void Critic::choose() {
+  double best = -std::numeric_limits<double>::infinity();
+  std::pair<double, double> chosen{similarity_.rho(), noise_};
+  for (const double rho : kRhos) {
+    for (const double noise : kNoises) {
+      rebuild(rho, noise);
+      const double likelihood = factor_->solve(targets_.data(), weights_.data());
+      if (likelihood > best) {
+        best = likelihood;
+        chosen = {rho, noise};
+      }
+    }
+  }
+  rebuild(chosen.first, chosen.second);
+}
+
+void Critic::set_targets() {
+  std::map<Genome, std::pair<double, double>> sums;
+  for (std::size_t i = 0; i < genomes_.size(); ++i) {
+    auto& [sum, count] = sums[genomes_[i]];
+    sum += fitness_[i];
+    count += 1;
+  }
+  std::vector<double> sorted;
+  for (const auto& [genome, sum] : sums) sorted.push_back(sum.first / sum.second);
+  std::sort(sorted.begin(), sorted.end());
+  double mean = 0;
+  double squares = 0;
+  for (const double fitness : sorted) {
+    const double y = normal_quantile(place(sorted, fitness));
+    mean += y / static_cast<double>(sorted.size());
+    squares += y * y / static_cast<double>(sorted.size());
+  }
+  const double deviation = std::sqrt(std::max(1e-12, squares - mean * mean));
+  targets_.clear();
+  for (const double fitness : fitness_)
+    targets_.push_back((normal_quantile(place(sorted, fitness)) - mean) / deviation);
 }
 
 void Critic::learn(const Genome& genome, double fitness) {
-  genomes_.push_back(genome);
+  genomes_.push_back(canonical(space_, genome));
   fitness_.push_back(fitness);
-  sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), fitness), fitness);
-
-  const std::size_t batch = static_cast<std::size_t>(options_.critic_batch);
-  const std::size_t steps = static_cast<std::size_t>(layout_.steps());
-  std::vector<std::size_t> drawn(batch);
-  std::vector<const Genome*> genomes(batch);
-  for (int update = 0; update < options_.critic_updates; ++update) {
-    for (std::size_t i = 0; i < batch; ++i) {
-      drawn[i] = random_.below(genomes_.size());
-      genomes[i] = &genomes_[drawn[i]];
-    }
-    const std::vector<double> predicted = rank(genomes);
-    // Half the squared error, averaged over the batch and, within a genome, over the tokens.
-    d_outputs_.resize(outputs_.size());
-    for (std::size_t i = 0; i < batch; ++i) {
-      const double error = predicted[i] - target(fitness_[drawn[i]]);
-      std::fill_n(d_outputs_.begin() + static_cast<std::ptrdiff_t>(i * steps), steps,
-                  static_cast<float>(error / static_cast<double>(batch * steps)));
-    }
-    network_->backward(d_outputs_.data());
-    network_->adam({.learning_rate = options_.critic_learning_rate}, ++steps_);
+  if (genomes_.size() > kMemory) {
+    genomes_.erase(genomes_.begin(), genomes_.begin() + kForget);
+    fitness_.erase(fitness_.begin(), fitness_.begin() + kForget);
+    next_choice_ = genomes_.size();
+    factor_->clear();
+  } else if (factor_->size() + 1 == genomes_.size()) {
+    append(genomes_.size() - 1);
   }
+  fresh_ = false;
+}
+
+std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
+  const std::size_t n = genomes_.size();
+  if (!fresh_) {
+    set_targets();
+    weights_.resize(n);
+    if (n >= next_choice_) {
+      choose();
+      next_choice_ = n + std::max<uint64_t>(10, 3 * n / 10);
+    }
+    if (factor_->size() != n) rebuild(similarity_.rho(), noise_);
+    factor_->solve(targets_.data(), weights_.data());
+    fresh_ = true;
+  }
+  const std::size_t columns = genomes.size();
+  std::vector<double> means(columns);
+  reduced_.resize(n * columns);
+  for (std::size_t c = 0; c < columns; ++c) {
+    const Genome genome = canonical(space_, *genomes[c]);
+    for (std::size_t i = 0; i < n; ++i) {
+      const double k = similarity_(genome, genomes_[i]);
+      means[c] += k * weights_[i];
+      reduced_[i * columns + c] = k;
+    }
+  }
+  factor_->reduce(reduced_.data(), columns);
+  std::vector<double> worth;
+  for (std::size_t c = 0; c < columns; ++c) {
+    double variance = 1;
+    for (std::size_t i = 0; i < n; ++i)
+      variance -= reduced_[i * columns + c] * reduced_[i * columns + c];
+    worth.push_back(means[c] + optimism_ * std::sqrt(std::max(0.0, variance)));
+  }
+  return worth;
 }
 
 void Critic::save(StateWriter& writer) const {
-  Network<float>& network = *network_;
-  writer.random("critic/random", random_);
-  writer.put("critic/steps", std::vector<int64_t>{steps_});
-  writer.floats("critic/parameters", network.parameters());
-  writer.floats("critic/first_moment", network.first_moment());
-  writer.floats("critic/second_moment", network.second_moment());
   writer.genomes("critic/genome", genomes_);
   writer.put("critic/fitness", fitness_);
+  writer.put("critic/next_choice", std::vector<uint64_t>{next_choice_});
+  writer.put("critic/form", std::vector<double>{similarity_.rho(), noise_});
 }
 
 void Critic::load(const StateReader& reader) {
-  const std::size_t size = network_->parameters().size();
-  const auto& parameters = reader.floats("critic/parameters", size);
-  const auto& first = reader.floats("critic/first_moment", size);
-  const auto& second = reader.floats("critic/second_moment", size);
-  fitness_ = reader.doubles("critic/fitness");
-  genomes_ = reader.genomes("critic/genome", space_, fitness_.size());
-  sorted_ = fitness_;
-  std::sort(sorted_.begin(), sorted_.end());
-  random_ = reader.random("critic/random");
-  steps_ = static_cast<long>(reader.ints("critic/steps", 1)[0]);
-  std::copy(parameters.begin(), parameters.end(), network_->parameters().begin());
-  std::copy(first.begin(), first.end(), network_->first_moment().begin());
-  std::copy(second.begin(), second.end(), network_->second_moment().begin());
-  network_->changed();
+  const auto& form = reader.doubles("critic/form", 2);
+  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0))
+    throw InvalidInput("search state: array 'critic/form' is out of range");
+  const auto& fitness = reader.doubles("critic/fitness");
+  genomes_ = reader.genomes("critic/genome", space_, fitness.size());
+  fitness_ = fitness;
+  next_choice_ = reader.words("critic/next_choice", 1)[0];
+  // Row by row, as it grew: equal to the last bit.
+  rebuild(form[0], form[1]);
+  fresh_ = false;
 }
 
 }  // namespace renas::search

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "renas/error.h"
@@ -27,20 +28,44 @@ void Filter::give_up() const {
                   space_.name(), kMaxDraws));
 }
 
+void Filter::asked(const Genome& genome) {
+  if (!asked_.try_emplace(hash(genome), -1.0).second) ++repeats_asked;
+}
+
+void Filter::told(const Genome& genome, double fitness) {
+  double& first = asked_.at(hash(genome));
+  if (first < 0)
+    first = fitness;
+  else
+    ++(first == fitness ? equal_ : different_);
+}
+
 void Filter::save(StateWriter& writer) const {
-  std::vector<uint64_t> seen(seen_.begin(), seen_.end());
-  std::sort(seen.begin(), seen.end());
-  writer.put("seen", std::move(seen));
-  writer.put("counts/drawn", std::vector<uint64_t>{repeats_asked, redrawn_limits, redrawn_repeats});
+  std::vector<std::pair<uint64_t, double>> sorted(asked_.begin(), asked_.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<uint64_t> hashes;
+  std::vector<double> fitness;
+  for (const auto& [hash, first] : sorted) {
+    hashes.push_back(hash);
+    fitness.push_back(first);
+  }
+  writer.put("asked/hash", std::move(hashes));
+  writer.put("asked/fitness", std::move(fitness));
+  writer.put("asked/counts", std::vector<uint64_t>{repeats_asked, redrawn_limits, redrawn_repeats,
+                                                   equal_, different_});
 }
 
 void Filter::load(const StateReader& reader) {
-  const auto& counts = reader.words("counts/drawn", 3);
-  const auto& seen = reader.words("seen");
-  seen_ = {seen.begin(), seen.end()};
+  const auto& counts = reader.words("asked/counts", 5);
+  const auto& hashes = reader.words("asked/hash");
+  const auto& fitness = reader.doubles("asked/fitness", hashes.size());
+  asked_.clear();
+  for (std::size_t i = 0; i < hashes.size(); ++i) asked_[hashes[i]] = fitness[i];
   repeats_asked = counts[0];
   redrawn_limits = counts[1];
   redrawn_repeats = counts[2];
+  equal_ = counts[3];
+  different_ = counts[4];
 }
 
 }  // namespace renas::search

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "renas/strategy.h"
 #include "search/state_io.h"
@@ -15,10 +16,12 @@ class Filter {
   Filter(const SearchSpace& space, const StrategyOptions& options)
       : space_(space), admits_(options.admits), redraws_(options.redraw_repeats) {}
 
-  /// Calls `draw` until its genome may be proposed; `genome(draw())` must be a Genome.
-  /// Throws InvalidInput after 10,000 draws beyond the limits.
+  /// Calls `draw` until its genome may be proposed; `genome_of(draw())` must be a Genome.
+  /// `redraw_exact`: see ControllerOptions. Throws InvalidInput after 10,000 draws beyond the
+  /// limits.
   template <class Draw, class GenomeOf>
-  auto draw(Draw&& draw, GenomeOf&& genome_of) {
+  auto draw(Draw&& draw, GenomeOf&& genome_of, int redraw_exact = 0) {
+    const int redraws = exact() && redraw_exact > redraws_ ? redraw_exact : redraws_;
     int repeats = 0;
     for (int refused = 0; refused < kMaxDraws;) {
       auto drawn = draw();
@@ -26,7 +29,7 @@ class Filter {
       if (admits_ && !admits_(genome)) {
         ++refused;
         ++redrawn_limits;
-      } else if (repeats < redraws_ && is_repeat(genome)) {
+      } else if (repeats < redraws && asked_.contains(hash(genome))) {
         ++repeats;
         ++redrawn_repeats;
       } else {
@@ -39,10 +42,10 @@ class Filter {
     return draw(make, [](const Genome& genome) -> const Genome& { return genome; });
   }
 
-  bool is_repeat(const Genome& genome) const { return seen_.contains(hash(genome)); }
-  void remember(const Genome& genome) {
-    if (!seen_.insert(hash(genome)).second) ++repeats_asked;
-  }
+  /// Notes that a genome was asked.
+  void asked(const Genome& genome);
+  /// Notes what one was told with.
+  void told(const Genome& genome, double fitness);
 
   uint64_t repeats_asked = 0;
   uint64_t redrawn_limits = 0;
@@ -55,12 +58,16 @@ class Filter {
   static constexpr int kMaxDraws = 10000;
   /// Of the canonical form; 64 bits, so that a million genomes meet with a chance of 3e-8.
   uint64_t hash(const Genome& genome) const;
+  /// Whether fitness has proved a function of the genome.
+  bool exact() const { return equal_ >= 2 && different_ == 0; }
   [[noreturn]] void give_up() const;
 
   SearchSpace space_;
   std::function<bool(const Genome&)> admits_;
   int redraws_;
-  std::unordered_set<uint64_t> seen_;
+  std::unordered_map<uint64_t, double> asked_;  // hash -> first fitness; -1 before it is told
+  uint64_t equal_ = 0;                          // repeats told with the first fitness
+  uint64_t different_ = 0;                      // or with another
 };
 
 }  // namespace renas::search

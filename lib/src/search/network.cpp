@@ -1,18 +1,29 @@
 #include "search/network.h"
 
+#include "search/gaussian.h"
+
 namespace renas::search {
 
 Network<float>* new_network_baseline_float(const NetworkShape& shape);
 Network<double>* new_network_baseline_double(const NetworkShape& shape);
+GaussianFactor* new_gaussian_factor_baseline();
 #ifdef RENAS_NETWORK_AVX2
 Network<float>* new_network_avx2_float(const NetworkShape& shape);
+GaussianFactor* new_gaussian_factor_avx2();
 #endif
+
+namespace {
+
+#ifdef RENAS_NETWORK_AVX2
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#endif
+
+}  // namespace
 
 template <>
 std::unique_ptr<Network<float>> make_network(const NetworkShape& shape) {
 #ifdef RENAS_NETWORK_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return std::unique_ptr<Network<float>>(new_network_avx2_float(shape));
+  if (has_avx2()) return std::unique_ptr<Network<float>>(new_network_avx2_float(shape));
 #endif
   return std::unique_ptr<Network<float>>(new_network_baseline_float(shape));
 }
@@ -20,6 +31,13 @@ std::unique_ptr<Network<float>> make_network(const NetworkShape& shape) {
 template <>
 std::unique_ptr<Network<double>> make_network(const NetworkShape& shape) {
   return std::unique_ptr<Network<double>>(new_network_baseline_double(shape));
+}
+
+std::unique_ptr<GaussianFactor> make_gaussian_factor() {
+#ifdef RENAS_NETWORK_AVX2
+  if (has_avx2()) return std::unique_ptr<GaussianFactor>(new_gaussian_factor_avx2());
+#endif
+  return std::unique_ptr<GaussianFactor>(new_gaussian_factor_baseline());
 }
 
 std::size_t parameter_count(const NetworkShape& shape) {

@@ -1,4 +1,5 @@
 #define RENAS_NETWORK_NAMESPACE baseline
+#include "search/gaussian_impl.h"
 #include "search/network_impl.h"
 
 namespace renas::search {
@@ -10,5 +11,7 @@ Network<float>* new_network_baseline_float(const NetworkShape& shape) {
 Network<double>* new_network_baseline_double(const NetworkShape& shape) {
   return new baseline::EigenNetwork<double>(shape);
 }
+
+GaussianFactor* new_gaussian_factor_baseline() { return new baseline::EigenGaussianFactor(); }
 
 }  // namespace renas::search

@@ -6,6 +6,8 @@
 #error "include from network_baseline.cpp or network_avx2.cpp only"
 #endif
 
+#pragma once
+
 #define EIGEN_DONT_PARALLELIZE
 #define EIGEN_NO_DEBUG
 #include <Eigen/Core>

@@ -48,7 +48,7 @@ StrategyBase::StrategyBase(const SearchSpace& space, const StrategyOptions& opti
 Candidate StrategyBase::ask() {
   Flight flight = propose();
   flight.candidate.id = next_id_++;
-  filter_.remember(flight.candidate.genome);
+  filter_.asked(flight.candidate.genome);
   return flights_.emplace(flight.candidate.id, std::move(flight)).first->second.candidate;
 }
 
@@ -72,6 +72,7 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
     return {};
   }
   ++succeeded_;
+  filter_.told(flight.candidate.genome, outcome.fitness);
   if (!best_ || outcome.fitness > best_->fitness)
     best_ = Member{id, flight.candidate.genome, outcome.fitness};
   return accept(flight, outcome.fitness);
