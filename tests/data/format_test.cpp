@@ -196,6 +196,29 @@ BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_on
   BOOST_TEST((renas::test::bytes_of(path) == before));
 }
 
+BOOST_AUTO_TEST_CASE(a_writer_that_is_used_wrongly_says_how) {
+  const Scratch scratch;
+  DataSetWriter writer(scratch / "a.h5");
+  const std::vector<uint8_t> picture(60);
+  BOOST_TEST(message([&] { writer.add(picture, 0); }) == "a picture was added before begin_split");
+  BOOST_TEST(message([&] { writer.begin_split("exam", kShape); }) ==
+             "split 'exam': expected each of train, val and test at most once");
+  BOOST_TEST(message([&] {
+               writer.begin_split("val", {3, 0, 5});
+             }) == "split 'val': pictures of 0x5x3");
+  writer.begin_split("train", kShape);
+  BOOST_TEST(message([&] { writer.add(std::span(picture).first(59), 0); }) ==
+             "a picture of 59 bytes; 5x4x3 has 60");
+  BOOST_TEST(has(message([&] { writer.begin_split("train", kShape); }), "at most once"));
+  writer.begin_split("test", {3, 0, 0});
+  BOOST_TEST(message([&] { writer.add({}, 0); }) == "an encoded picture without bytes");
+  writer.add(picture, 3);
+  BOOST_TEST(
+      message([&] { writer.finish(info_of_three()); }) ==
+      "cannot finish a data set of 2 splits, labels 0 to 3 of 3 classes, 3 means and 3 sds for 3 "
+      "channels");
+}
+
 BOOST_AUTO_TEST_CASE(locks_on_files_do_not_matter) {
   // They fail on some network file systems; HDF5 would take one and give up.
   const Scratch scratch;
@@ -280,6 +303,28 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
                    h5::write_attribute(file, "sd", std::vector<double>{0.5, 0.0, 0.5});
                  }),
                  "a channel's sd is 0"));
+  BOOST_TEST(has(spoiled(
+                     [](hid_t file) {
+                       const h5::Group group = h5::open_group(file, "train");
+                       H5Adelete(group, "channels");
+                       h5::write_attribute<int32_t>(group, "channels", 2);
+                     },
+                     true),
+                 "train: encoded pictures of 2 channels; 1 and 3 exist"));
+  BOOST_TEST(has(spoiled(
+                     [](hid_t file) {
+                       H5Ldelete(file, "train/images", H5P_DEFAULT);
+                       h5::write(file, "train/images", std::vector<uint8_t>(6000000));
+                     },
+                     true),
+                 "expected a chunked data set without filters"));
+  BOOST_TEST(has(spoiled(replace("class_names", std::vector<int32_t>(3))),
+                 "cannot read 'class_names' as strings"));
+  BOOST_TEST(has(spoiled([](hid_t file) {
+                   H5Adelete(file, "classes");
+                   h5::write_attribute<int32_t>(file, "classes", 4);
+                 }),
+                 "4 classes but 3 class names"));
   BOOST_TEST(has(spoiled(replace("train/offsets", std::vector<int64_t>(39)), true),
                  "39 offsets, 40 lengths"));
   BOOST_TEST(has(spoiled(replace("train/offsets", std::vector<int64_t>(40, INT64_MAX - 5)), true),

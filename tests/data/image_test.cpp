@@ -257,6 +257,24 @@ BOOST_AUTO_TEST_CASE(bombs_are_refused_before_memory_is_taken) {
              "JPEG of 16 x 16 pixels, more than the limit of 255");
 }
 
+BOOST_AUTO_TEST_CASE(a_jpeg_of_endless_scans_is_given_up) {
+  const Image image = colourful(64, 64);
+  JpegForm form;
+  form.progressive = true;
+  auto jpeg = encode_jpeg_as(image.shape, image.pixels, form);
+  // The last scan, from its marker to the end of the picture, again and again.
+  const uint8_t marker[] = {0xff, 0xda};
+  const auto last = std::find_end(jpeg.begin(), jpeg.end(), std::begin(marker), std::end(marker));
+  BOOST_REQUIRE((last != jpeg.end()));
+  const std::vector<uint8_t> scan(last, jpeg.end() - 2);
+  jpeg.resize(jpeg.size() - 2);
+  for (int i = 0; i < 600; ++i) jpeg.insert(jpeg.end(), scan.begin(), scan.end());
+  jpeg.insert(jpeg.end(), {0xff, 0xd9});
+  DecodeOptions lenient;
+  lenient.strict = false;
+  BOOST_TEST(failure(jpeg, lenient) == "JPEG: more than 500 scans");
+}
+
 BOOST_AUTO_TEST_CASE(resizing_follows_the_filters_definition_pixel_by_pixel) {
   const Image image = colourful(23, 31);
   for (const auto& [height, width] : {std::pair{9, 14}, {23, 31}, {40, 50}, {5, 62}}) {

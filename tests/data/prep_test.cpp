@@ -206,6 +206,13 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
   Ran ran = run(command + " --force");
   BOOST_TEST(ran.code == 2);
   BOOST_TEST(has(ran.output, "train-images-idx3-ubyte.gz: the gzip data is truncated"));
+  auto damaged = bytes_of(images);
+  damaged[damaged.size() / 2] ^= 0xff;
+  damaged.insert(damaged.end(), 10, 0);
+  write_bytes(images, damaged);
+  ran = run(command + " --force");
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "train-images-idx3-ubyte.gz: the gzip data is damaged"), ran.output);
   fs::remove(images);
   ran = run(command + " --force");
   BOOST_TEST(ran.code == 2);
@@ -213,6 +220,15 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
       has(ran.output, "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz is there"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({3, 3, 2}, counting(18)));
   BOOST_TEST(has(run(command + " --force").output, "train-labels-idx1-ubyte: 4 labels, but"));
+  write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 6}, counting(24)));
+  BOOST_TEST(
+      has(run(command + " --force").output, "expected pictures x rows x columns; found 4 x 6"));
+  write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 2, 3}, counting(24)));
+  BOOST_TEST(
+      has(run(command + " --force").output, "training pictures are 2x3x1, test pictures 3x2x1"));
+  write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 3, 2}, counting(24)));
+  BOOST_TEST(has(run(command + " --force --class-names a,b").output,
+                 "--class-names: 2 names, but the labels go from 0 to 2"));
   BOOST_TEST(run("renas-prep-idx").code == 2);
   BOOST_TEST(run("renas-prep-idx --help").code == 0);
   // The file that was there is as it was.
@@ -242,8 +258,17 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
       BOOST_REQUIRE(picture[p * 3 + c] == static_cast<uint8_t>(3 + c * 1024 + p));
     }
   }
-  BOOST_TEST(has(run("renas-prep-cifar " + in + " " + (scratch / "b.h5") + " --coarse").output,
-                 "CIFAR-10 has no coarse labels"));
+  const std::string again = "renas-prep-cifar " + in + " " + (scratch / "b.h5");
+  BOOST_TEST(has(run(again + " --coarse").output, "CIFAR-10 has no coarse labels"));
+  write_text(in + "/batches.meta.txt", "one\ntwo\n");
+  BOOST_TEST(has(run(again).output, "batches.meta.txt: 2 names for 10 classes"));
+  fs::remove(in + "/data_batch_3.bin");
+  const Ran missing = run(again);
+  BOOST_TEST(missing.code == 2);
+  BOOST_TEST(has(missing.output, "data_batch_3.bin: cannot open: No such file or directory"));
+  fs::remove(in + "/data_batch_1.bin");
+  BOOST_TEST(
+      has(run(again).output, "neither data_batch_1.bin (CIFAR-10, binary version) nor train.bin"));
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_cifar_knows_both_labels_of_cifar_100) {

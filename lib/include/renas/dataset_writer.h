@@ -51,6 +51,7 @@ class DataSetWriter {
   /// Many pictures of one size after each other.
   void add_all(std::span<const uint8_t> pictures, std::span<const int32_t> labels);
   /// Writes the rest and gives the file its name. info.classes, mean and sd are required.
+  /// Throws InvalidInput where they do not fit the pictures.
   void finish(const DataSetInfo& info);
 
  private:

@@ -52,6 +52,8 @@ struct DataSetWriter::State {
   std::vector<int64_t> lengths;
   std::vector<uint32_t> crc32s;
   std::set<std::string> splits;
+  int32_t least_label = 0;  // of all splits
+  int32_t largest_label = 0;
 
   explicit State(const std::string& path)
       : pending(path), file(h5::create_file(pending.partial())) {}
@@ -124,6 +126,10 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
                                 int64_t expected_bytes) {
   State& s = *state_;
   s.end_split();
+  const bool encoded = shape.height == 0 && shape.width == 0;
+  if (shape.channels < 1 || (!encoded && (shape.height < 1 || shape.width < 1))) {
+    throw InvalidInput(fmt::format("split '{}': pictures of {}", name, to_string(shape)));
+  }
   const auto* const end = std::end(format::kSplits);
   if (std::find(std::begin(format::kSplits), end, name) == end || !s.splits.insert(name).second) {
     throw InvalidInput(
@@ -132,7 +138,7 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
   const h5::Guard guard;
   s.split = name;
   s.shape = shape;
-  s.encoded = shape.height == 0 && shape.width == 0;
+  s.encoded = encoded;
   s.chunk = s.encoded ? bytes_a_chunk(expected_bytes) : 1;
   s.written = 0;
   s.waiting.clear();
@@ -154,9 +160,6 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
                                                 H5P_DEFAULT, properties, H5P_DEFAULT),
                                      s.file, "create data set 'images'"));
     return;
-  }
-  if (shape.channels < 1 || shape.height < 1 || shape.width < 1) {
-    throw InvalidInput(fmt::format("split '{}': pictures of {}", name, to_string(shape)));
   }
   s.chunk = pictures_a_chunk(shape.size());
   s.images = h5::create_dataset(
@@ -180,6 +183,8 @@ void DataSetWriter::add(std::span<const uint8_t> picture, int32_t label) {
                                    to_string(s.shape), s.shape.size()));
   }
   s.labels.push_back(label);
+  s.least_label = std::min(s.least_label, label);
+  s.largest_label = std::max(s.largest_label, label);
   s.append(picture);
 }
 
@@ -195,6 +200,17 @@ void DataSetWriter::add_all(std::span<const uint8_t> pictures, std::span<const i
 
 void DataSetWriter::finish(const DataSetInfo& info) {
   State& s = *state_;
+  // What a reader would refuse is not written.
+  const auto channels = static_cast<std::size_t>(s.shape.channels);
+  if (s.splits.empty() || s.least_label < 0 || s.largest_label >= info.classes ||
+      info.mean.size() != channels || info.sd.size() != channels) {
+    throw InvalidInput(
+        fmt::format("cannot finish a data set of {} splits, labels {} to {} of {} classes, {} "
+                    "means and {} sds for "
+                    "{} channels",
+                    s.splits.size(), s.least_label, s.largest_label, info.classes, info.mean.size(),
+                    info.sd.size(), channels));
+  }
   const h5::Guard guard;
   s.end_split();
   h5::write_attribute(s.file, "format", std::string(format::kFormat));
