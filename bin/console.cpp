@@ -7,6 +7,7 @@
 
 #include <cstdio>
 
+#include "program.h"
 #include "renas/error.h"
 
 namespace renas::program {
@@ -52,7 +53,7 @@ Log Console::log() {
 }
 
 void Console::clear_line() {
-  if (terminal_ && !line_.empty()) fmt::print(stderr, "\r\033[K");
+  if (terminal_ && !line_.empty()) say("\r\033[K");
 }
 
 void Console::message(LogLevel level, std::string_view text) {
@@ -60,8 +61,8 @@ void Console::message(LogLevel level, std::string_view text) {
   if (file_) file_->log(level_of(level), text);
   if (level == LogLevel::kDebug || (quiet_ && level == LogLevel::kInfo)) return;
   clear_line();
-  fmt::print(stderr, "{}{}\n", level >= LogLevel::kWarning ? "warning: " : "", text);
-  if (terminal_ && !line_.empty()) fmt::print(stderr, "{}", line_);
+  say(fmt::format("{}{}\n", level >= LogLevel::kWarning ? "warning: " : "", text));
+  if (terminal_ && !line_.empty()) say(line_);
 }
 
 void Console::progress(const std::string& line) {
@@ -70,7 +71,7 @@ void Console::progress(const std::string& line) {
   if (terminal_) {
     clear_line();
     line_ = line;
-    fmt::print(stderr, "{}", line_);
+    say(line_);
     return;
   }
   const auto now = std::chrono::steady_clock::now();
@@ -78,7 +79,7 @@ void Console::progress(const std::string& line) {
   if (prints_ > 0 && now - last_print_ < interval) return;
   last_print_ = now;
   ++prints_;
-  fmt::print(stderr, "{}\n", line);
+  say(line + "\n");
 }
 
 void Console::finish() {

@@ -4,13 +4,12 @@ namespace renas::program {
 
 void add_network_options(CLI::App& app, NetworkOptions& network) {
   const char* group = "Network";
-  app.add_option("--network", network.kind, "Frame around the cells (cifar: 3x3 stem, three stages; "
-                                            "imagenet: two more stride-2 cells first)")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, NetworkKind>{{"cifar", NetworkKind::kCifar},
-                                             {"imagenet", NetworkKind::kImageNet}}))
+  app.add_option_function<std::string>(
+         "--network", [&network](const std::string& text) { network.kind = parse_network_kind(text); },
+         "Frame around the cells (cifar: 3x3 stem, three stages; imagenet: two more stride-2 cells "
+         "first)")
+      ->check(CLI::IsMember({"cifar", "imagenet"}))
       ->default_str(to_string(network.kind))
-      ->option_text("cifar|imagenet [" + std::string(to_string(network.kind)) + "]")
       ->group(group);
   app.add_option("--cells", network.cells, "N: stride-1 cells a stage")
       ->check(CLI::Range(1, 1000))
@@ -34,11 +33,14 @@ void add_device_options(CLI::App& app, std::string& backend, int& threads, Preci
                  "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")
       ->check(CLI::Range(0, 4096))
       ->group(group);
-  app.add_option("--precision", precision, "Numbers of activations and convolutions")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
-          {"f32", Precision::kFloat32}, {"bf16", Precision::kBfloat16}}))
+  app.add_option_function<std::string>(
+         "--precision",
+         [&precision](const std::string& text) {
+           precision = text == "bf16" ? Precision::kBfloat16 : Precision::kFloat32;
+         },
+         "Numbers of activations and convolutions")
+      ->check(CLI::IsMember({"f32", "bf16"}))
       ->default_str("f32")
-      ->option_text("f32|bf16 [f32]")
       ->group(group);
 }
 

@@ -5,6 +5,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 
 #include "renas/error.h"
 
@@ -16,7 +18,10 @@ std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 void request_stop(int signal) {
-  if (signal == SIGINT && stop_requested) std::signal(SIGINT, SIG_DFL);
+  if (signal == SIGINT && stop_requested) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+  }
   stop_requested = true;
 }
 
@@ -24,21 +29,19 @@ void request_stop(int signal) {
 
 void prepare(CLI::App& app) {
   app.set_version_flag("--version", std::string("renas " RENAS_VERSION));
-  app.set_config("--config", "", "Read options from a TOML file: long names without the dashes");
+  app.set_config("--config", "", "Read options from a TOML file: long names without the dashes")
+      ->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.get_formatter()->column_width(34);
   app.option_defaults()->always_capture_default();
 }
 
-int run(CLI::App& app, int argc, char** argv, bool quiet, const std::function<int()>& work) {
-  const auto complain = [&](const std::string& message) {
-    if (!quiet) fmt::print(stderr, "{}: {}\n", app.get_name(), message);
-  };
+int guarded(const CLI::App& app, const std::string& name, const std::function<int()>& work) {
+  const auto complain = [&](const std::string& message) { say(name + ": " + message + "\n"); };
   try {
-    app.parse(argc, argv);
     return work();
   } catch (const CLI::Success& e) {  // --help, --version
-    return quiet ? kDone : app.exit(e);
+    return app.exit(e);
   } catch (const CLI::ParseError& e) {
     complain(fmt::format("{}\nRun {} --help for the options.", e.what(), app.get_name()));
     return kMistake;
@@ -52,6 +55,40 @@ int run(CLI::App& app, int argc, char** argv, bool quiet, const std::function<in
     complain(e.what());
     return kFailed;
   }
+}
+
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work) {
+  return guarded(app, app.get_name(), [&] {
+    app.parse(argc, argv);
+    return work();
+  });
+}
+
+void say(const std::string& text) {
+  if (std::fputs(text.c_str(), stderr) < 0) std::clearerr(stderr);
+}
+
+std::string value_text(const CLI::Option& option) {
+  if (option.get_type_size() == 0) return std::to_string(option.count());  // a flag
+  if (option.count() == 0) return option.get_default_str();
+  std::string text;
+  for (const std::string& part : option.reduced_results()) {
+    char* end = nullptr;
+    const double number = std::strtod(part.c_str(), &end);
+    const bool numeric = !part.empty() && end == part.c_str() + part.size();
+    text += (text.empty() ? "" : ",") + (numeric ? fmt::format("{}", number) : part);
+  }
+  return text;
+}
+
+CLI::Validator absolute_path() {
+  CLI::Validator validator(
+      [](std::string& path) {
+        if (!path.empty()) path = std::filesystem::absolute(path).lexically_normal().string();
+        return std::string();
+      },
+      "FILE", "absolute path");
+  return validator;
 }
 
 const std::atomic<bool>& stop_on_signals() {

@@ -16,12 +16,23 @@ inline constexpr int kStopped = 3;  ///< stopped by a signal before the end; --r
 /// What all programs' command lines share: --version, --config, and the look of --help.
 void prepare(CLI::App& app);
 
-/// Parses the command line and runs `work`, which returns an exit code. Errors become one message
-/// on standard error and an exit code; with `quiet` (ranks other than 0) only the code.
-int run(CLI::App& app, int argc, char** argv, bool quiet, const std::function<int()>& work);
+/// Runs `work`, which returns an exit code. Errors, those of CLI11 among them, become one message on
+/// standard error that begins with `name`, and an exit code.
+int guarded(const CLI::App& app, const std::string& name, const std::function<int()>& work);
+/// Parses the command line, then runs `work`, guarded.
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work);
+
+/// Writes to standard error; a terminal that is gone or a full disk is not a reason to stop.
+void say(const std::string& text);
+
+/// What an option is set to, for comparisons: numbers in one spelling, files by absolute path.
+std::string value_text(const CLI::Option& option);
+
+/// Replaces a path by its absolute form, so that it holds in another folder too.
+CLI::Validator absolute_path();
 
 /// Set by SIGINT, SIGTERM and SIGUSR1 from now on, instead of ending the process; a second SIGINT
-/// ends it.
+/// ends it at once.
 const std::atomic<bool>& stop_on_signals();
 
 /// Processor cores that this process may run on.

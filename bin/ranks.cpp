@@ -1,5 +1,7 @@
 #include "ranks.h"
 
+#include <cstdlib>
+
 #include "program.h"
 
 #ifdef RENAS_WITH_MPI
@@ -43,9 +45,31 @@ std::unique_ptr<Transport> Ranks::make_transport() const {
   return ranks_ == 1 ? make_local_transport() : make_mpi_transport(MPI_COMM_WORLD);
 }
 
+int Ranks::worst(int code) const {
+  int result = code;
+  MPI_Allreduce(&code, &result, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+  return result;
+}
+
+void Ranks::abort(int code) const {
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::_Exit(code);
+}
+
 #else
 
-Ranks::Ranks(int&, char**&) : threads_(available_cores()) {}
+Ranks::Ranks(int&, char**&) : threads_(available_cores()) {
+  // Many processes of a build without MPI would all take themselves for the only one.
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    const char* size = std::getenv(variable);
+    if (size != nullptr && std::atoi(size) > 1) {
+      say("renas was built without MPI and cannot run on several ranks\n");
+      std::exit(kMistake);
+    }
+  }
+}
+int Ranks::worst(int code) const { return code; }
+void Ranks::abort(int code) const { std::_Exit(code); }
 Ranks::~Ranks() = default;
 std::unique_ptr<Transport> Ranks::make_transport() const { return make_local_transport(); }
 

@@ -20,6 +20,10 @@ class Ranks {
   /// Cores for each rank: those it may run on, shared fairly with ranks that may run on the same.
   int threads() const { return threads_; }
   std::unique_ptr<Transport> make_transport() const;
+  /// The largest of all ranks' codes; all ranks call it.
+  int worst(int code) const;
+  /// Ends all ranks at once: after a rank was lost, an orderly end would wait for it.
+  [[noreturn]] void abort(int code) const;
 
  private:
   int rank_ = 0;

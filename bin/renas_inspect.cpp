@@ -62,15 +62,21 @@ struct RunSettings {
   bool json = false;
 };
 
-std::string mutation_text(const HistoryEntry& e) {
-  const SearchSpace space = space_of(e.genome);
+/// What turned `parent` into `child`, in the names of the space.
+std::string mutation_text(const std::string& parent, const std::string& child) {
+  const SearchSpace space = space_of(child);
+  const Genome from = parse_genome(space, parent);
+  const Genome to = parse_genome(space, child);
   std::string text;
-  for (const Mutation& m : e.mutations) {
-    if (m.from == m.to) continue;
-    const Slot& slot = space.slot(m.slot);
-    text += fmt::format("{}{}.{} {}>{}", text.empty() ? "" : ", ", m.block + 1, slot.name,
-                        slot.choices[static_cast<std::size_t>(m.from)],
-                        slot.choices[static_cast<std::size_t>(m.to)]);
+  for (int b = 0; b < space.block_count(); ++b) {
+    for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (from[at] == to[at]) continue;
+      const Slot& slot = space.slot(i);
+      text += fmt::format("{}{}.{} {}>{}", text.empty() ? "" : ", ", b + 1, slot.name,
+                          slot.choices[static_cast<std::size_t>(from[at])],
+                          slot.choices[static_cast<std::size_t>(to[at])]);
+    }
   }
   return text.empty() ? "no change" : text;
 }
@@ -136,7 +142,9 @@ int inspect_run(const RunSettings& s) {
   fmt::print("\nlineage of the best ({})\n", best->id);
   for (const HistoryEntry* e : lineage) {
     fmt::print("{:>6} {:>7.2f} %  {}\n", e->id, 100 * e->fitness,
-               e->parent ? mutation_text(*e) : e->genome);
+               e->parent && by_id.contains(*e->parent)
+                   ? mutation_text(by_id.at(*e->parent)->genome, e->genome)
+                   : e->genome);
   }
   fmt::print("\nbest       {}\ninherited  {:.1f} % of a child's numbers, in the mean over {} children\n",
              best->genome, 100 * share, children);
@@ -193,7 +201,7 @@ int main(int argc, char** argv) {
   bool genome_only = false;
   m->add_flag("--genome", genome_only, "Print the genome alone");
 
-  return program::run(app, argc, argv, false, [&] {
+  return program::run(app, argc, argv, [&] {
     if (g->parsed()) return inspect_genome(genome);
     if (r->parsed()) return inspect_run(run);
     return inspect_model(model, genome_only);

@@ -44,6 +44,7 @@ struct Settings {
 void add_options(CLI::App& app, Settings& s) {
   SearchRunOptions& o = s.run;
   app.add_option("--data", o.data, "HDF5 data set with groups train and test (renas-prep-...)")
+      ->transform(program::absolute_path())
       ->group("Run");
   app.add_option("--run", o.folder, "Folder of the run; a new one, unless --resume")
       ->required()
@@ -192,21 +193,25 @@ Settings settings_of_run(const CLI::App& given, const Settings& from_command_lin
   for (const CLI::Option* option : given.get_options()) {
     const std::string name = option->get_name();
     if (option->count() == 0 || std::find(free.begin(), free.end(), name) != free.end()) continue;
-    const auto now = option->reduced_results();
-    const auto then = app.get_option(name)->reduced_results();
+    const std::string now = program::value_text(*option);
+    const std::string then = program::value_text(*app.get_option(name));
     if (now != then) {
       throw InvalidInput(fmt::format(
           "{} {}: the run in {} was started with {}. Leave the option out to go on with that run, "
           "or start a new one in another folder.",
-          name, fmt::join(now, ","), run.path(), fmt::join(then, ",")));
+          name, now, run.path(), then));
     }
   }
   stored.quiet = from_command_line.quiet;
   stored.run.folder = from_command_line.run.folder;
   stored.run.resume = true;
-  stored.run.snapshot_seconds = from_command_line.run.snapshot_seconds;
-  stored.run.worker_timeout = from_command_line.run.worker_timeout;
-  stored.run.child.threads = from_command_line.run.child.threads;
+  const auto override_by = [&](const char* name, auto& value, const auto& new_value) {
+    if (given.get_option(name)->count() > 0) value = new_value;
+  };
+  const SearchRunOptions& now = from_command_line.run;
+  override_by("--snapshot-seconds", stored.run.snapshot_seconds, now.snapshot_seconds);
+  override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
+  override_by("--threads", stored.run.child.threads, now.child.threads);
   return stored;
 }
 
@@ -250,13 +255,9 @@ void print_result(const SearchRunResult& result, const RunDirectory& run) {
 
 int search(const CLI::App& app, Settings settings, const program::Ranks& ranks,
            Transport& transport) {
-  if (settings.run.resume) {
-    settings = settings_of_run(app, settings);
-  } else if (settings.run.data.empty()) {
-    throw InvalidInput("--data is required, except with --resume");
-  }
   SearchRunOptions& o = settings.run;
-  o.stored_options = app.config_to_str(true, true);
+  o.stored_options = fmt::format("# renas {}, run format {}\n", RENAS_VERSION, kRunFormat) +
+                     app.config_to_str(true, true);
   o.operators = split_operators(settings.operators);
   if (o.child.threads == 0) o.child.threads = ranks.threads();
   o.child.augmentation.flip = !settings.no_flip;
@@ -282,10 +283,9 @@ int search(const CLI::App& app, Settings settings, const program::Ranks& ranks,
       if (!console) {
         console = std::make_unique<program::Console>(RunDirectory::open(o.folder).log_file(),
                                                      settings.quiet);
-        console->log()(LogLevel::kInfo,
-                       fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
-                                   ranks.ranks() == 1 ? "" : "s", o.child.threads,
-                                   o.child.threads == 1 ? "" : "s"));
+        console->log()(LogLevel::kInfo, fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
+                                                    ranks.ranks() == 1 ? "" : "s", o.child.threads,
+                                                    o.child.threads == 1 ? "" : "s"));
       }
       console->log()(level, text);
     };
@@ -296,12 +296,17 @@ int search(const CLI::App& app, Settings settings, const program::Ranks& ranks,
   const SearchRunResult result = run_search(o, transport, hooks);
   if (console) console->finish();
   if (!first) return program::kDone;
-  if (!result.finished) {
-    fmt::print(stderr, "stopped; go on by renas-search --run {} --resume\n", o.folder);
-    return program::kStopped;
+  if (result.finished) {
+    print_result(result, RunDirectory::open(o.folder));
+  } else {
+    program::say(fmt::format("stopped; go on by renas-search --run {} --resume\n", o.folder));
   }
-  print_result(result, RunDirectory::open(o.folder));
-  return program::kDone;
+  const int code = result.finished ? program::kDone : program::kStopped;
+  if (result.silent_ranks > 0) {
+    std::fflush(stdout);
+    ranks.abort(code);
+  }
+  return code;
 }
 
 }  // namespace
@@ -314,8 +319,29 @@ int main(int argc, char** argv) {
   Settings settings;
   settings.run.child.threads = 0;
   add_options(app, settings);
-  return program::run(app, argc, argv, ranks.rank() != 0, [&] {
-    const std::unique_ptr<Transport> transport = ranks.make_transport();
-    return search(app, settings, ranks, *transport);
-  });
+  // All ranks start, or none: a rank that cannot read its options says so unless rank 0 does.
+  const std::unique_ptr<Transport> transport = ranks.make_transport();
+  const bool first = ranks.rank() == 0;
+  std::exception_ptr problem;
+  try {
+    app.parse(argc, argv);
+    if (settings.run.resume) {
+      settings = settings_of_run(app, settings);
+    } else if (settings.run.data.empty()) {
+      throw InvalidInput("--data is required, except with --resume");
+    }
+  } catch (...) {
+    problem = std::current_exception();
+  }
+  const bool first_is_well = ranks.worst(first && problem ? 1 : 0) == 0;
+  const std::string name =
+      first ? app.get_name() : fmt::format("{} [rank {}]", app.get_name(), ranks.rank());
+  int code = program::kDone;
+  if (problem && (first || first_is_well)) {
+    code = program::guarded(app, name, [&]() -> int { std::rethrow_exception(problem); });
+  }
+  const bool all_well = ranks.worst(problem ? 1 : 0) == 0;
+  code = ranks.worst(code);
+  if (!all_well) return code;
+  return program::guarded(app, name, [&] { return search(app, settings, ranks, *transport); });
 }

@@ -1,11 +1,11 @@
 // renas-train: one genome from scratch, with a checkpoint each epoch.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <numeric>
 
 #include "console.h"
 #include "options.h"
@@ -50,7 +50,9 @@ struct Settings {
 void add_options(CLI::App& app, Settings& s) {
   NetworkOptions& network = s.final.network;
   app.add_option("--genome", s.genome, "Cell to train, in the text form; renasnet is known");
-  app.add_option("--data", s.data, "HDF5 data set with groups train and test")->required();
+  app.add_option("--data", s.data, "HDF5 data set with groups train and test")
+      ->required()
+      ->transform(program::absolute_path());
   app.add_option("--out", s.out, "Model to write; OUT.checkpoint appears beside it")->required();
   app.add_flag("--resume", s.resume, "Go on from OUT.checkpoint")->configurable(false);
   app.add_flag("--force", s.force, "Replace OUT or OUT.checkpoint where they exist")
@@ -126,15 +128,13 @@ void add_options(CLI::App& app, Settings& s) {
 
 /// What distinguishes this training from another, for the checkpoint.
 std::string purpose_of(const CLI::App& app, const std::string& genome) {
+  const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force", "--quiet",
+                                         "--threads", "--config", "--help",   "--version"};
   std::string text = "training of " + genome;
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
-    for (const char* skipped : {"--genome", "--out", "--resume", "--force", "--quiet", "--threads",
-                                "--config", "--help", "--version"}) {
-      if (name == skipped) goto next;
-    }
-    if (option->count() > 0) text += fmt::format(" {}={}", name, fmt::join(option->results(), ","));
-  next:;
+    if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
+    text += fmt::format(" {} {}", name, program::value_text(*option));
   }
   return text;
 }
@@ -154,26 +154,17 @@ Augmentation augmentation_of(const Settings& s) {
   return a;
 }
 
-SearchData load_data(const Settings& s) {
-  const DataSet pictures = DataSet::open(s.data, "train");
-  if (s.validation >= pictures.size()) {
-    throw InvalidInput(fmt::format("--validation {}: expected less than the {} pictures of {}",
-                                   s.validation, pictures.size(), s.data));
-  }
-  Split split = split_validation(pictures.labels(), s.validation, s.seed);
-  if (s.subset > static_cast<int64_t>(split.train.size())) {
-    throw InvalidInput(fmt::format("--subset {}: expected at most {}", s.subset, split.train.size()));
-  }
-  if (s.subset > 0) {
-    split.train = take_stratified(pictures.labels(), split.train, s.subset, s.seed);
-  }
-  return {pictures, std::move(split.train), std::move(split.validation)};
+/// Whether `out` is the model that an earlier session of this training finished.
+bool finished_before(const std::string& out, const std::string& checkpoint,
+                     const std::string& genome) {
+  return !std::filesystem::exists(checkpoint) && std::filesystem::exists(out) &&
+         load_model(out).genome == genome;
 }
 
 int train_network(const CLI::App& app, Settings& s) {
   const std::atomic<bool>& stop = program::stop_on_signals();
   const std::string checkpoint = s.out + ".checkpoint";
-  const SearchData data = load_data(s);
+  const SearchData data = open_search_data(s.data, s.validation, s.subset, s.seed);
   const SearchSpace space = space_of(s.genome);
   const Genome genome = parse_genome(space, s.genome);
   const std::string text = to_string(space, genome);
@@ -200,6 +191,15 @@ int train_network(const CLI::App& app, Settings& s) {
   const std::string purpose = purpose_of(app, text);
   FinalState state;
   state.training.seed = s.seed;
+  const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
+  if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
+    throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
+                                   s.out, folder.string()));
+  }
+  if (s.resume && finished_before(s.out, checkpoint, text)) {
+    fmt::print("model: {}\nfinished before\n", s.out);
+    return program::kDone;
+  }
   if (s.resume) {
     state = load_checkpoint(checkpoint, purpose);
   } else {
@@ -246,7 +246,7 @@ int train_network(const CLI::App& app, Settings& s) {
       });
   console.finish();
   if (result.stopped) {
-    fmt::print(stderr, "stopped; the same command with --resume goes on\n");
+    program::say("stopped; the same command with --resume goes on\n");
     return program::kStopped;
   }
   if (result.status != Status::kOk) {
@@ -286,5 +286,5 @@ int main(int argc, char** argv) {
   Settings settings;
   settings.final.threads = 0;
   add_options(app, settings);
-  return program::run(app, argc, argv, false, [&] { return train_network(app, settings); });
+  return program::run(app, argc, argv, [&] { return train_network(app, settings); });
 }

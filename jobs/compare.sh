@@ -1,6 +1,8 @@
 #!/bin/bash
-# Compares strategies on a real data set: equal numbers of training passes, several seeds, final
-# populations scored by the same few epochs from scratch. Prints, per strategy, the mean over seeds.
+# Compares strategies on a real data set: several seeds, final populations scored by the same few
+# epochs from scratch. Prints, per strategy, the mean over seeds. With --initial-epochs 1 all
+# strategies take equal numbers of training passes; otherwise `random` and `reinforce`, which train
+# every candidate from scratch, take --initial-epochs passes where a child takes one.
 #
 #   jobs/compare.sh DATA.h5 OUT [options of renas-search ...]     all runs, one after another
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
@@ -17,7 +19,7 @@ report() {
   local out=$1
   printf '%-20s %5s %18s %18s %12s\n' strategy runs 'population, D_val' 'best, D_val' 'test'
   for strategy in "${strategies[@]}"; do
-    for run in "$out/$strategy"-*; do
+    for run in "$out/$strategy"-[0-9]*; do
       [ -e "$run/result.json" ] || continue
       "$bin/renas-inspect" run "$run" --json
     done | python3 -c '
@@ -31,7 +33,7 @@ while at < len(text.rstrip()):
     population.append(statistics.mean(n["validation_accuracy"] for n in members))
     winner = next(n for n in members if n["name"] == run["result"]["winner"])
     best.append(winner["validation_accuracy"])
-    test.append(winner["test_accuracy"])
+    if winner["test_accuracy"] is not None: test.append(winner["test_accuracy"])
 def cell(values):
     if not values: return "-"
     sd = statistics.stdev(values) if len(values) > 1 else float("nan")
@@ -46,7 +48,7 @@ if [ "${1:-}" = --report ]; then
   exit
 fi
 if [ $# -lt 2 ]; then
-  sed -n '2,11s/^# \?//p' "$0" >&2
+  sed -n '2,14s/^# \?//p' "$0" >&2
   exit 2
 fi
 data=$1

@@ -49,6 +49,7 @@ std::string history_of(const SearchRunOptions& options) {
   std::string text;
   for (HistoryEntry e : RunDirectory::open(options.folder).history()) {
     e.seconds = 0;
+    e.elapsed = 0;
     e.rank = 0;
     text += to_json(e) + "\n";
   }

@@ -12,11 +12,13 @@ namespace renas::test {
 inline const std::string kPrograms = RENAS_PROGRAMS "/";
 
 /// A search that takes a second or two.
-inline std::string toy_search(const TemporaryFolder& folder, const std::string& run) {
+inline std::string toy_search(const TemporaryFolder& folder, const std::string& run,
+                              const std::string& snapshot_seconds = "0") {
   return kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / run) +
          " --blocks 2 --population 4 --sample 2 --children 8 --cells 1 --filters 4 --batch 16"
-         " --initial-epochs 1 --retrain-epochs 2 --controls 1 --seed 3 --snapshot-seconds 0"
-         " --threads 1 ";
+         " --initial-epochs 1 --retrain-epochs 2 --controls 1 --seed 3 --threads 1"
+         " --snapshot-seconds " +
+         snapshot_seconds + " ";
 }
 
 /// The history without wall times and ranks.
@@ -24,6 +26,7 @@ inline std::string history_of(const std::string& run) {
   std::string text;
   for (HistoryEntry e : RunDirectory::open(run).history()) {
     e.seconds = 0;
+    e.elapsed = 0;
     e.rank = 0;
     text += to_json(e) + "\n";
   }

@@ -20,6 +20,13 @@ struct SearchData {
   std::vector<int64_t> validation;  ///< D_val
 };
 
+/// The split `train` of a file with D_val held out, `validation` pictures of it (-1:
+/// default_validation_count()), and D_train limited to `subset` (0: all), both stratified and decided
+/// by `seed`. Throws InvalidInput where the numbers do not fit; `subset_name` is what messages call
+/// that option.
+SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
+                            uint64_t seed, const char* subset_name = "--subset");
+
 /// How children are trained (paper, section 4.3 and 5.1).
 struct ChildOptions {
   NetworkOptions network;

@@ -27,6 +27,7 @@ struct HistoryEntry {
   int64_t mult_adds = 0;
   double inherited = 0;  ///< share of the trainable numbers that came from the parent
   double seconds = 0;    ///< wall time of the evaluation
+  double elapsed = 0;    ///< of searching when it came back, all sessions together, in seconds
   int rank = 0;          ///< that evaluated it
   uint64_t asked = 0;    ///< candidates handed out before this one came back; orders the replay
 };
@@ -37,16 +38,32 @@ struct Snapshot {
   uint64_t journal_lines = 0;  ///< lines of the history that the state includes
 };
 
+/// Held by the one process that writes to a run; the system takes it back where the process dies.
+class RunLock {
+ public:
+  explicit RunLock(int descriptor) : descriptor_(descriptor) {}
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+  ~RunLock();
+
+ private:
+  int descriptor_;
+};
+
 /// A run's folder: `history.jsonl`, `search.h5`, `weights/`, `retrain/`, `best.h5`,
 /// `result.json`, `options.toml`, `log.txt` (lib/src/store/FORMAT.md). The history is the truth; the snapshot saves replaying it.
 class RunDirectory {
  public:
-  /// Makes a new run. Throws InvalidInput where the folder exists and is not empty.
+  /// Makes a new run. Throws InvalidInput where the folder exists and is not empty (what a process
+  /// killed in here leaves counts as empty).
   static RunDirectory create(const std::string& path, const std::string& options);
   /// Opens an existing run to read it, or to go on. Throws InvalidInput where it is none.
   static RunDirectory open(const std::string& path);
 
   const std::string& path() const { return path_; }
+  /// Throws InvalidInput, naming host and process, where another process works on the run. File
+  /// systems without locks grant it to everyone.
+  RunLock lock() const;
   /// The text that create() was given.
   std::string options() const;
 
@@ -57,6 +74,10 @@ class RunDirectory {
   void repair_history() const;
   /// Appends a line and waits until it is on disk. Throws IoError; the history is then as before.
   void append(const HistoryEntry& entry) const;
+
+  /// The search ended after `lines` lines of history; what follows is retraining.
+  void mark_search_over(uint64_t lines) const;
+  std::optional<uint64_t> search_over() const;
 
   void save_snapshot(const Snapshot& snapshot) const;
   std::optional<Snapshot> load_snapshot() const;  ///< none: not written yet

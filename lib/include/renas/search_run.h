@@ -65,6 +65,9 @@ struct SearchRunResult {
   bool finished = false;  ///< false: stopped on request; resume goes on
   std::vector<RetrainedNetwork> networks;
   std::string winner;  ///< name of the one in best.h5
+  /// Ranks that fell silent and did not come back: what is collective over all ranks, the end of MPI
+  /// among it, would wait for them.
+  int silent_ranks = 0;
 };
 
 /// The form of a run's result.json.

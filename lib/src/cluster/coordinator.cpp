@@ -1,6 +1,7 @@
 #include "cluster/coordinator.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -19,6 +20,10 @@ constexpr auto kProgressEvery = std::chrono::milliseconds(500);
 constexpr auto kRateWindow = std::chrono::seconds(15);
 /// How long ranks that were asked to stop may take; a step of training is far shorter.
 constexpr auto kStopGrace = std::chrono::seconds(20);
+/// How long after its start a run says which ranks it still misses.
+constexpr double kMissingAfter = 60;
+/// A coordinator that was itself suspended for so long cannot call others silent.
+constexpr double kSuspended = 5;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -37,6 +42,7 @@ Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHo
       hooks_(hooks),
       strategy_(make_strategy(setup_.space, setup_.options.strategy)),
       run_(open_or_create(setup_.options)),
+      lock_(run_.lock()),
       workers_(static_cast<std::size_t>(transport.ranks())) {
   if (setup_.options.resume) resume();
 }
@@ -45,18 +51,17 @@ void Coordinator::log(LogLevel level, const std::string& text) const {
   if (hooks_.log) hooks_.log(level, text);
 }
 
-const Member& Coordinator::member(uint64_t id) const {
-  for (const Member& m : strategy_->population()) {
-    if (m.id == id) return m;
-  }
-  throw Error(fmt::format("member {} is not in the population", id));
-}
-
 void Coordinator::resume() {
   run_.repair_history();
   const std::vector<HistoryEntry> history = run_.history();
   uint64_t from = 0;
-  if (const auto snapshot = run_.load_snapshot()) {
+  std::optional<Snapshot> snapshot;
+  try {
+    snapshot = run_.load_snapshot();
+  } catch (const IoError& e) {
+    log(LogLevel::kWarning, fmt::format("{}; replaying the whole history instead", e.what()));
+  }
+  if (snapshot) {
     if (snapshot->journal_lines > history.size()) {
       throw IoError(fmt::format(
           "{}: the snapshot search.h5 includes {} lines of history.jsonl, which has {}; restore the "
@@ -68,7 +73,9 @@ void Coordinator::resume() {
   }
   replay(history, from);
   told_ = history.size();
-  for (const HistoryEntry& e : history) seconds_before_ += e.seconds / transport_.ranks();
+  phase_done_before_ = told_;
+  if (!history.empty()) seconds_before_ = history.back().elapsed;
+  search_over_ = run_.search_over() == told_;
   for (Candidate& c : strategy_->in_flight()) unfinished_.push_back(std::move(c));
   for (const HistoryEntry& e : history) {
     if (std::filesystem::exists(run_.weights_file(e.id))) weights_.insert(e.id);
@@ -110,7 +117,14 @@ void Coordinator::remove_unneeded_weights() {
   }
 }
 
-bool Coordinator::stop_requested() const { return hooks_.stop != nullptr && *hooks_.stop; }
+bool Coordinator::stop_requested() const {
+  return stopping_ || (hooks_.stop != nullptr && *hooks_.stop);
+}
+
+bool Coordinator::nobody_left() const {
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [](const Worker& w) { return w.left || w.silent; });
+}
 
 bool Coordinator::time_is_up() const {
   const double budget = setup_.options.time_budget;
@@ -120,10 +134,17 @@ bool Coordinator::time_is_up() const {
 bool Coordinator::search_is_over() const {
   const auto total = static_cast<uint64_t>(setup_.options.strategy.population) +
                      static_cast<uint64_t>(setup_.options.children);
-  return told_ >= total || (time_is_up() && strategy_->in_flight().empty());
+  return search_over_ || told_ >= total || (time_is_up() && strategy_->in_flight().empty());
 }
 
 SearchRunResult Coordinator::run() {
+  const SearchRunOptions& o = setup_.options;
+  log(LogLevel::kInfo,
+      fmt::format("{}: {} members and {} children of {}, {} pictures of D_train and {} of D_val, "
+                  "{} rank{}",
+                  o.strategy.name, o.strategy.population, o.children, setup_.space.name(),
+                  setup_.search.train.size(), setup_.search.validation.size(), transport_.ranks(),
+                  transport_.ranks() == 1 ? "" : "s"));
   try {
     loop();
     save_snapshot(true);
@@ -152,13 +173,13 @@ void Coordinator::loop() {
         log(LogLevel::kInfo, "stopping: leaving unfinished children for --resume");
         for (int r = 1; r < transport_.ranks(); ++r) transport_.send_to_worker(r, encode(Task{}));
       }
-      const bool busy = std::any_of(workers_.begin(), workers_.end(),
-                                    [](const Worker& w) { return w.busy && !w.dead; });
+      const bool busy =
+          std::any_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.busy; });
       if (!busy || Clock::now() - stopping_since > kStopGrace) return;
     } else {
       for (int r = 0; r < transport_.ranks(); ++r) hand_out(r);
     }
-    drop_silent_workers();
+    look_after_workers();
     save_snapshot(false);
     report_progress();
     if (idle) std::this_thread::sleep_for(kIdle);
@@ -171,15 +192,16 @@ bool Coordinator::everything_done() const {
 
 void Coordinator::hand_out(int rank) {
   Worker& worker = workers_[static_cast<std::size_t>(rank)];
-  if (!worker.ready || worker.busy || worker.dead) return;
+  if (!worker.ready || worker.busy || worker.silent) return;
   if (retraining_) {
     if (to_retrain_.empty()) return;
-    const RetrainedNetwork& next = to_retrain_.front();
-    worker.retraining = next.name;
-    transport_.send_to_worker(rank, encode(Task{.kind = Task::Kind::kRetrain,
-                                                .genome = next.genome,
-                                                .name = next.name}));
+    worker.network = std::move(to_retrain_.front());
     to_retrain_.pop_front();
+    const Task task{.kind = Task::Kind::kRetrain,
+                    .genome = worker.network.genome,
+                    .name = worker.network.name};
+    worker.task = name_of(task);
+    transport_.send_to_worker(rank, encode(task));
   } else if (!unfinished_.empty()) {
     worker.candidate = std::move(unfinished_.front());
     unfinished_.pop_front();
@@ -201,6 +223,7 @@ void Coordinator::send_candidate(int rank, const Candidate& candidate) {
             .genome = text_of(candidate.genome),
             .parent = candidate.parent};
   if (candidate.parent) task.parent_genome = text_of(genomes_.at(*candidate.parent));
+  workers_[static_cast<std::size_t>(rank)].task = name_of(task);
   transport_.send_to_worker(rank, encode(task));
 }
 
@@ -208,6 +231,9 @@ void Coordinator::handle(int rank, const Report& report) {
   Worker& worker = workers_[static_cast<std::size_t>(rank)];
   worker.heard = Clock::now();
   if (report.pictures > 0) pictures_.emplace_back(worker.heard, report.pictures);
+  while (!pictures_.empty() && worker.heard - pictures_.front().first > kRateWindow) {
+    pictures_.pop_front();
+  }
   switch (report.kind) {
     case Report::Kind::kReady:
       worker.ready = true;
@@ -216,13 +242,26 @@ void Coordinator::handle(int rank, const Report& report) {
     case Report::Kind::kProgress:
       break;
     case Report::Kind::kError:
-      worker.dead = true;
-      throw Error(report.message);
+      take_failure(rank, report);
+      break;
     case Report::Kind::kDone:
-      if (!worker.busy) return;  // given up on before: the result came too late
+      if (!worker.busy || worker.task != report.task) {
+        take_late(rank, report);
+        break;
+      }
+      if (report.stopped) {
+        take_back(worker);
+        if (stop_requested()) break;
+        // A signal reached that rank alone: it is leaving, the others go on.
+        worker.ready = false;
+        worker.left = true;
+        log(LogLevel::kWarning, fmt::format("rank {} on {} was stopped by a signal of its own; going "
+                                            "on without it",
+                                            rank, worker.host));
+        stopping_ = nobody_left();
+        break;
+      }
       worker.busy = false;
-      worker.dead = false;
-      if (report.stopped) return;
       if (retraining_) {
         take_network(rank, report);
       } else {
@@ -230,6 +269,42 @@ void Coordinator::handle(int rank, const Report& report) {
       }
       break;
   }
+}
+
+/// What a rank had goes to the next one that is free.
+void Coordinator::take_back(Worker& worker) {
+  if (!worker.busy) return;
+  worker.busy = false;
+  if (retraining_) {
+    to_retrain_.push_front(worker.network);
+  } else {
+    unfinished_.push_front(worker.candidate);
+  }
+}
+
+/// A rank that was given up on is back, with the result of a task that went to others.
+void Coordinator::take_late(int rank, const Report& report) {
+  Worker& worker = workers_[static_cast<std::size_t>(rank)];
+  if (worker.silent) {
+    log(LogLevel::kWarning, fmt::format("rank {} on {} is back", rank, worker.host));
+    worker.silent = false;
+  }
+  if (report.task.starts_with("retrain")) return;
+  const uint64_t id = std::stoull(report.task);
+  if (!strategy_->keeps(id)) run_.remove_weights(id);
+}
+
+/// A rank cannot go on; the run can while others do.
+void Coordinator::take_failure(int rank, const Report& report) {
+  Worker& worker = workers_[static_cast<std::size_t>(rank)];
+  if (worker.busy && worker.task == report.task) take_back(worker);
+  worker.ready = false;
+  worker.left = true;
+  if (nobody_left()) {
+    if (report.mistake) throw IoError(report.message);
+    throw Error(report.message);
+  }
+  log(LogLevel::kError, report.message + "; going on without this rank");
 }
 
 void Coordinator::take_candidate(int rank, const Report& report) {
@@ -249,6 +324,7 @@ void Coordinator::take_candidate(int rank, const Report& report) {
   entry.mult_adds = report.counts.mult_adds;
   entry.inherited = report.inherited;
   entry.seconds = report.seconds;
+  entry.elapsed = seconds_before_ + seconds_since(started_);
   entry.rank = rank;
   run_.append(entry);
   ++told_;
@@ -267,6 +343,7 @@ void Coordinator::take_candidate(int rank, const Report& report) {
 
 void Coordinator::begin_retraining() {
   save_snapshot(true);
+  run_.mark_search_over(told_);
   retraining_ = true;
   phase_started_ = Clock::now();
   std::vector<Member> members = strategy_->population();
@@ -285,6 +362,7 @@ void Coordinator::begin_retraining() {
   }
   networks_ = all.size();
   for (RetrainedNetwork& network : all) {
+    order_.push_back(network.name);
     const std::string file = run_.retrained_file(network.name);
     if (std::filesystem::exists(file)) {
       network.validation_accuracy = load_model(file).validation_accuracy;
@@ -307,8 +385,7 @@ void Coordinator::begin_retraining() {
 }
 
 void Coordinator::take_network(int rank, const Report& report) {
-  RetrainedNetwork network;
-  network.name = workers_[static_cast<std::size_t>(rank)].retraining;
+  RetrainedNetwork network = workers_[static_cast<std::size_t>(rank)].network;
   network.validation_accuracy = report.fitness;
   if (report.status != Status::kOk) {
     log(LogLevel::kWarning, fmt::format("retraining of {} failed: {} ({})", network.name,
@@ -316,35 +393,38 @@ void Coordinator::take_network(int rank, const Report& report) {
     --networks_;
     return;
   }
-  network.genome = load_model(run_.retrained_file(network.name)).genome;
   log(LogLevel::kInfo, fmt::format("retrained {} on rank {}: {:.2f} % on D_val, {}", network.name,
                                    rank, 100 * report.fitness, network.genome));
   retrained_.push_back(network);
 }
 
-void Coordinator::drop_silent_workers() {
+void Coordinator::look_after_workers() {
+  const bool suspended = seconds_since(last_look_) > kSuspended;
+  last_look_ = Clock::now();
+  std::vector<int> missing;
   for (int r = 0; r < transport_.ranks(); ++r) {
     Worker& worker = workers_[static_cast<std::size_t>(r)];
-    if (!worker.busy || worker.dead || seconds_since(worker.heard) < setup_.options.worker_timeout) {
-      continue;
-    }
+    if (worker.host.empty() && !worker.left) missing.push_back(r);
+    if (suspended) worker.heard = last_look_;
+    if (!worker.busy || seconds_since(worker.heard) < setup_.options.worker_timeout) continue;
     log(LogLevel::kError,
         fmt::format("rank {} on {} has been silent for {:.0f} s; going on without it", r,
                     worker.host, seconds_since(worker.heard)));
+    worker.silent = true;
     if (retraining_) {
-      to_retrain_.push_front({worker.retraining, "", 0, {}});
-      for (const Member& m : strategy_->population()) {
-        if (std::to_string(m.id) == worker.retraining) {
-          to_retrain_.front().genome = text_of(m.genome);
-        }
-      }
+      take_back(worker);
     } else {
       take_candidate(r, {.message = "its rank fell silent", .status = Status::kLost});
+      worker.busy = false;
     }
-    worker.busy = false;
-    worker.dead = true;
-    if (std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.dead; })) {
-      throw Error("all ranks fell silent; resume the run on healthy nodes");
+    if (nobody_left()) throw Error("all ranks fell silent; resume the run on healthy nodes");
+  }
+  if (!announced_ && (missing.empty() || seconds_since(started_) > kMissingAfter)) {
+    announced_ = true;
+    if (!missing.empty()) {
+      log(LogLevel::kWarning,
+          fmt::format("{} of {} ranks have not reported yet: {}", missing.size(),
+                      transport_.ranks(), fmt::join(missing, ", ")));
     }
   }
 }
@@ -363,7 +443,6 @@ void Coordinator::report_progress() {
   const auto now = Clock::now();
   if (!hooks_.on_progress || now - last_progress_ < kProgressEvery) return;
   last_progress_ = now;
-  while (!pictures_.empty() && now - pictures_.front().first > kRateWindow) pictures_.pop_front();
 
   SearchProgress p;
   int64_t pictures = 0;
@@ -406,7 +485,17 @@ SearchRunResult Coordinator::result() {
   SearchRunResult result;
   result.finished = everything_done();
   result.networks = retrained_;
+  result.silent_ranks = static_cast<int>(
+      std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return w.silent; }));
   if (!result.finished) return result;
+  // In the order of the search's fitness, whichever rank was first.
+  const auto place = [this](const RetrainedNetwork& n) {
+    return std::find(order_.begin(), order_.end(), n.name) - order_.begin();
+  };
+  std::sort(result.networks.begin(), result.networks.end(),
+            [&](const RetrainedNetwork& a, const RetrainedNetwork& b) {
+              return place(a) < place(b);
+            });
   // The winner is a member; controls only stand beside it.
   const RetrainedNetwork* winner = nullptr;
   for (const RetrainedNetwork& n : result.networks) {

@@ -37,13 +37,15 @@ class Coordinator {
  private:
   using Clock = std::chrono::steady_clock;
   struct Worker {
-    bool ready = false;
-    bool busy = false;
-    bool dead = false;
+    bool ready = false;   ///< takes tasks
+    bool busy = false;    ///< has one
+    bool silent = false;  ///< given up on; may come back
+    bool left = false;    ///< failed or was stopped by itself
     std::string host;
     Clock::time_point heard;
-    Candidate candidate;     ///< what it evaluates, in the search
-    std::string retraining;  ///< what it retrains, at the end
+    std::string task;          ///< name_of() what it has
+    Candidate candidate;       ///< in the search
+    RetrainedNetwork network;  ///< at the end
   };
 
   void resume();
@@ -60,29 +62,37 @@ class Coordinator {
   void handle(int rank, const Report& report);
   void take_candidate(int rank, const Report& report);
   void take_network(int rank, const Report& report);
-  void drop_silent_workers();
+  void take_back(Worker& worker);
+  void take_late(int rank, const Report& report);
+  void take_failure(int rank, const Report& report);
+  bool nobody_left() const;
+  void look_after_workers();
   void save_snapshot(bool now);
   void report_progress();
   void stop_workers();
   SearchRunResult result();
   void log(LogLevel level, const std::string& text) const;
   std::string text_of(const Genome& genome) const { return to_string(setup_.space, genome); }
-  const Member& member(uint64_t id) const;
 
   RunSetup setup_;
   Transport& transport_;
   const SearchRunHooks& hooks_;
   std::unique_ptr<Strategy> strategy_;  // before run_: bad options leave no folder behind
   RunDirectory run_;
+  RunLock lock_;
 
   uint64_t told_ = 0;                ///< lines of the history
   std::deque<Candidate> unfinished_;  ///< out when the run was stopped, to be done again
   std::set<uint64_t> weights_;       ///< ids whose weights are on disk
   std::map<uint64_t, Genome> genomes_;  ///< of those, and of members
-  double seconds_before_ = 0;        ///< of earlier sessions
+  double seconds_before_ = 0;        ///< of searching, in earlier sessions
   std::vector<Worker> workers_;
+  bool announced_ = false;  ///< that all ranks are there, or which are not
+  bool stopping_ = false;   ///< because no rank is left
 
+  bool search_over_ = false;  ///< said by an earlier session
   bool retraining_ = false;
+  std::vector<std::string> order_;  ///< names of the networks to retrain, best member first
   std::deque<RetrainedNetwork> to_retrain_;
   std::vector<RetrainedNetwork> retrained_;
   std::size_t networks_ = 0;  ///< to be retrained in all
@@ -93,6 +103,7 @@ class Coordinator {
   Clock::time_point last_snapshot_ = Clock::now();
   uint64_t snapshot_lines_ = ~uint64_t{0};
   Clock::time_point last_progress_;
+  Clock::time_point last_look_ = Clock::now();
   std::deque<std::pair<Clock::time_point, int64_t>> pictures_;  ///< of the last seconds
 };
 

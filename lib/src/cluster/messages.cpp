@@ -12,14 +12,46 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json parse(const std::string& text) {
+/// `read` makes a value of the message's fields.
+template <class Read>
+auto parse(const std::string& text, const Read& read) {
   try {
-    return Json::from_msgpack(text);
+    return read(Json::from_msgpack(text));
   } catch (const Json::exception& e) {
     throw Error(fmt::format("a message between ranks cannot be read ({}); do all ranks run the same "
                             "version of the program?",
                             e.what()));
   }
+}
+
+Task read_task(const Json& json) {
+  Task task;
+  task.kind = static_cast<Task::Kind>(json.at("kind").get<int>());
+  task.id = json.at("id").get<uint64_t>();
+  task.genome = json.at("genome").get<std::string>();
+  task.name = json.at("name").get<std::string>();
+  if (json.contains("parent")) {
+    task.parent = json.at("parent").get<uint64_t>();
+    task.parent_genome = json.at("parent_genome").get<std::string>();
+  }
+  return task;
+}
+
+Report read_report(const Json& json) {
+  Report r;
+  r.kind = static_cast<Report::Kind>(json.at("kind").get<int>());
+  r.host = json.at("host").get<std::string>();
+  r.message = json.at("message").get<std::string>();
+  r.mistake = json.at("mistake").get<bool>();
+  r.task = json.at("task").get<std::string>();
+  r.pictures = json.at("pictures").get<int64_t>();
+  r.stopped = json.at("stopped").get<bool>();
+  r.status = static_cast<Status>(json.at("status").get<int>());
+  r.fitness = json.at("fitness").get<double>();
+  r.counts = {json.at("parameters").get<int64_t>(), json.at("mult_adds").get<int64_t>()};
+  r.inherited = json.at("inherited").get<double>();
+  r.seconds = json.at("seconds").get<double>();
+  return r;
 }
 
 std::string pack(const Json& json) {
@@ -29,6 +61,10 @@ std::string pack(const Json& json) {
 }
 
 }  // namespace
+
+std::string name_of(const Task& task) {
+  return task.kind == Task::Kind::kRetrain ? "retrain " + task.name : std::to_string(task.id);
+}
 
 std::string encode(const Task& task) {
   Json json{{"kind", static_cast<int>(task.kind)},
@@ -42,24 +78,12 @@ std::string encode(const Task& task) {
   return pack(json);
 }
 
-Task decode_task(const std::string& text) {
-  const Json json = parse(text);
-  Task task;
-  task.kind = static_cast<Task::Kind>(json.at("kind").get<int>());
-  task.id = json.at("id").get<uint64_t>();
-  task.genome = json.at("genome").get<std::string>();
-  task.name = json.at("name").get<std::string>();
-  if (json.contains("parent")) {
-    task.parent = json.at("parent").get<uint64_t>();
-    task.parent_genome = json.at("parent_genome").get<std::string>();
-  }
-  return task;
-}
-
 std::string encode(const Report& r) {
   return pack({{"kind", static_cast<int>(r.kind)},
                {"host", r.host},
                {"message", r.message},
+               {"mistake", r.mistake},
+               {"task", r.task},
                {"pictures", r.pictures},
                {"stopped", r.stopped},
                {"status", static_cast<int>(r.status)},
@@ -70,20 +94,12 @@ std::string encode(const Report& r) {
                {"seconds", r.seconds}});
 }
 
+Task decode_task(const std::string& text) {
+  return parse(text, read_task);
+}
+
 Report decode_report(const std::string& text) {
-  const Json json = parse(text);
-  Report r;
-  r.kind = static_cast<Report::Kind>(json.at("kind").get<int>());
-  r.host = json.at("host").get<std::string>();
-  r.message = json.at("message").get<std::string>();
-  r.pictures = json.at("pictures").get<int64_t>();
-  r.stopped = json.at("stopped").get<bool>();
-  r.status = static_cast<Status>(json.at("status").get<int>());
-  r.fitness = json.at("fitness").get<double>();
-  r.counts = {json.at("parameters").get<int64_t>(), json.at("mult_adds").get<int64_t>()};
-  r.inherited = json.at("inherited").get<double>();
-  r.seconds = json.at("seconds").get<double>();
-  return r;
+  return parse(text, read_report);
 }
 
 }  // namespace renas

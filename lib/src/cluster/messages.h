@@ -36,6 +36,8 @@ struct Report {
   std::string host = {};
   std::string message = {};
   int64_t pictures = 0;
+  bool mistake = false;   ///< of kError: something the user can mend
+  std::string task = {};  ///< of kDone and kError: name_of() the task; empty: none was under way
   // Of kDone.
   bool stopped = false;  ///< asked to leave the task
   Status status = Status::kOk;
@@ -44,6 +46,9 @@ struct Report {
   double inherited = 0;
   double seconds = 0;
 };
+
+/// What reports call a task: its candidate's id, or "retrain NAME".
+std::string name_of(const Task& task);
 
 std::string encode(const Task& task);
 std::string encode(const Report& report);

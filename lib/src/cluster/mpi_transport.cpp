@@ -39,12 +39,13 @@ class MpiTransport : public Transport {
           "MPI_Init_thread with MPI_THREAD_SERIALIZED");
     }
     check(MPI_Comm_dup(communicator, &communicator_), "MPI_Comm_dup");
+    check(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
     check(MPI_Comm_size(communicator_, &ranks_), "MPI_Comm_size");
   }
 
   ~MpiTransport() override {
-    // All messages were received by now, or their receiver is gone for good.
+    // What is still on its way is a second "stop", or is for a rank that is gone: nobody waits for it.
     for (Outgoing& o : outgoing_) {
       int done = 0;
       MPI_Test(&o.request, &done, MPI_STATUS_IGNORE);

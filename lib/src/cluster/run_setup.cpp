@@ -8,47 +8,30 @@
 
 namespace renas {
 
-namespace {
-
-SearchData limited(const DataSet& pictures, const Split& split, int64_t subset, uint64_t seed,
-                   const char* option) {
-  SearchData data{pictures, split.train, split.validation};
-  const auto available = static_cast<int64_t>(split.train.size());
-  if (subset < 0 || subset > available) {
-    throw InvalidInput(fmt::format(
-        "{} {}: expected 0 (all) to {}, the pictures that {} of validation leave of {}", option,
-        subset, available, split.validation.size(), pictures.size()));
-  }
-  if (subset > 0) data.train = take_stratified(pictures.labels(), split.train, subset, seed);
-  return data;
-}
-
-}  // namespace
-
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
-  const DataSet pictures = DataSet::open(options.data, "train");
-  if (pictures.encoded()) {
+  if (options.retrain_subset == -1) options.retrain_subset = options.subset;
+  if (options.validation == 0) {
+    throw InvalidInput("--validation 0: the search judges children by D_val; expected -1 or a number");
+  }
+  const uint64_t seed = options.strategy.seed;
+  SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
+  if (search.pictures.encoded()) {
     throw InvalidInput(fmt::format(
         "{}: holds pictures of varying size; the search needs one size: prepare the data with --size",
         options.data));
   }
-  options.child.network.image = pictures.shape();
-  options.child.network.classes = pictures.classes();
-  options.final.network.image = pictures.shape();
-  options.final.network.classes = pictures.classes();
-
-  const int64_t size = pictures.size();
-  if (options.validation < 0) options.validation = default_validation_count(size);
-  if (options.validation < 1 || options.validation >= size) {
-    throw InvalidInput(fmt::format(
-        "--validation {}: expected 1 to {}, since {} has {} training pictures and both D_train and "
-        "D_val need some",
-        options.validation, size - 1, options.data, size));
+  // The same pictures and D_val; only D_train may be another part.
+  SearchData final = search;
+  if (options.retrain_subset != options.subset) {
+    final = open_search_data(options.data, options.validation, options.retrain_subset, seed,
+                             "--retrain-subset");
+    final.pictures = search.pictures;
   }
-  if (options.retrain_subset < 0) options.retrain_subset = options.subset;
-  const uint64_t seed = options.strategy.seed;
-  const Split split = split_validation(pictures.labels(), options.validation, seed);
+  for (NetworkOptions* network : {&options.child.network, &options.final.network}) {
+    network->image = search.pictures.shape();
+    network->classes = search.pictures.classes();
+  }
   SearchSpace space = options.operators.empty()
                           ? SearchSpace::renas(options.blocks)
                           : SearchSpace::renas(options.blocks, options.operators);
@@ -61,15 +44,30 @@ RunSetup make_setup(const SearchRunOptions& given) {
              (mult_adds <= 0 || counts.mult_adds <= mult_adds);
     };
   }
-  return {options, std::move(space), limited(pictures, split, options.subset, seed, "--subset"),
-          limited(pictures, split, options.retrain_subset, seed, "--retrain-subset")};
+  // What no genome can mend is refused now: pictures too small, F that the frame cannot halve, limits
+  // that nothing meets.
+  Random random(seed);
+  build_network(space, random_genome(space, random), options.child.network);
+  if (options.strategy.admits) {
+    int tries = 0;
+    while (!options.strategy.admits(random_genome(space, random))) {
+      if (++tries == 1000) {
+        throw InvalidInput(fmt::format(
+            "--max-parameters {}, --max-mult-adds {}: none of {} random cells stays within them",
+            options.max_parameters, options.max_mult_adds, tries));
+      }
+    }
+  }
+  return {options, std::move(space), std::move(search), std::move(final)};
 }
 
 std::vector<Genome> control_genomes(const RunSetup& setup) {
   Random random(setup.options.strategy.seed, Purpose::kRetrain);
   std::vector<Genome> genomes;
-  for (int i = 0; i < setup.options.controls; ++i) {
-    genomes.push_back(random_genome(setup.space, random));
+  const auto& admits = setup.options.strategy.admits;
+  while (static_cast<int>(genomes.size()) < setup.options.controls) {
+    Genome genome = random_genome(setup.space, random);
+    if (!admits || admits(genome)) genomes.push_back(std::move(genome));
   }
   return genomes;
 }

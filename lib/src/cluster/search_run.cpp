@@ -41,33 +41,64 @@ void judge_on_test_set(const SearchRunOptions& options, SearchRunResult& result)
   run.save_result(to_json(result));
 }
 
+/// What would otherwise only be seen at the end of a long search.
+void check_test_set(const RunSetup& setup) {
+  const SearchRunOptions& options = setup.options;
+  const auto splits = DataSet::splits(options.data);
+  if (std::find(splits.begin(), splits.end(), "test") == splits.end()) return;
+  const DataSet test = DataSet::open(options.data, "test");
+  if (test.shape() != setup.search.pictures.shape() ||
+      test.classes() != setup.search.pictures.classes()) {
+    throw InvalidInput(fmt::format(
+        "{}: pictures of `test` are {} of {} classes, those of `train` {} of {}", options.data,
+        to_string(test.shape()), test.classes(), to_string(setup.search.pictures.shape()),
+        setup.search.pictures.classes()));
+  }
+}
+
+void run_other_rank(const SearchRunOptions& options, Transport& transport,
+                    const SearchRunHooks& hooks) {
+  std::optional<RunSetup> setup;
+  try {
+    setup = make_setup(options);
+  } catch (const std::exception& e) {
+    report_failure(transport, e, "");
+    return;
+  }
+  run_worker(*setup, transport, hooks);
+}
+
 }  // namespace
 
 SearchRunResult run_search(const SearchRunOptions& options, Transport& transport,
                            const SearchRunHooks& hooks) {
   if (transport.rank() != 0) {
-    run_worker(options, transport, hooks);
+    run_other_rank(options, transport, hooks);
     return {};
   }
+  std::optional<RunSetup> setup;
   std::unique_ptr<Coordinator> coordinator;
   try {
     make_backend(options.backend);  // an unknown name is refused before anything is made
-    coordinator = std::make_unique<Coordinator>(make_setup(options), transport, hooks);
+    setup = make_setup(options);
+    check_test_set(*setup);
+    coordinator = std::make_unique<Coordinator>(*setup, transport, hooks);
   } catch (...) {
     for (int r = 1; r < transport.ranks(); ++r) transport.send_to_worker(r, encode(Task{}));
     throw;
   }
   SearchRunResult result;
   std::exception_ptr failure;
-  std::thread coordinating([&] {
-    try {
-      result = coordinator->run();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  });
-  run_worker(options, transport, hooks);
-  coordinating.join();
+  {
+    const std::jthread coordinating([&] {
+      try {
+        result = coordinator->run();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+    run_worker(*setup, transport, hooks);
+  }
   if (failure) std::rethrow_exception(failure);
   if (result.finished) judge_on_test_set(options, result);
   return result;

@@ -35,11 +35,14 @@ uint64_t retraining_stream(const std::string& name) {
 
 class Worker {
  public:
-  Worker(const SearchRunOptions& options, Transport& transport, const SearchRunHooks& hooks)
+  Worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks)
       : transport_(transport),
         hooks_(hooks),
-        setup_(make_setup(options)),
-        backend_(make_backend(options.backend)) {}
+        setup_(setup),
+        backend_(make_backend(setup.options.backend)) {}
+
+  /// Under way, by its name; empty: none.
+  const std::string& task() const { return task_; }
 
   void run() {
     send({.kind = Report::Kind::kReady, .host = host_name()});
@@ -50,6 +53,7 @@ class Worker {
         continue;
       }
       const Task task = decode_task(*text);
+      task_ = task.kind == Task::Kind::kStop ? "" : name_of(task);
       switch (task.kind) {
         case Task::Kind::kStop:
           stopped_ = true;
@@ -70,14 +74,13 @@ class Worker {
   /// Hooks that keep the coordinator informed and listen to it.
   TrainingHooks training_hooks() {
     TrainingHooks hooks;
-    hooks.on_step = [this](int pictures) {
-      unreported_ += pictures;
+    hooks.on_step = [this](int pictures) { unreported_ += pictures; };
+    hooks.stop = [this] {  // asked after every step, of training and of scoring
       const auto now = Clock::now();
-      if (now - last_report_ < kReportEvery) return;
-      last_report_ = now;
-      send({.kind = Report::Kind::kProgress, .pictures = std::exchange(unreported_, 0)});
-    };
-    hooks.stop = [this] {
+      if (now - last_report_ >= kReportEvery) {
+        last_report_ = now;
+        send({.kind = Report::Kind::kProgress, .pictures = std::exchange(unreported_, 0)});
+      }
       if (hooks_.stop != nullptr && *hooks_.stop) return true;
       // In the middle of a task, stop is all a coordinator says.
       if (!stopped_ && transport_.next_from_coordinator()) stopped_ = true;
@@ -91,6 +94,7 @@ class Worker {
           .host = host_name(),
           .message = evaluation.message,
           .pictures = std::exchange(unreported_, 0),
+          .task = std::exchange(task_, ""),
           .stopped = evaluation.stopped,
           .status = evaluation.status,
           .fitness = evaluation.fitness,
@@ -153,9 +157,10 @@ class Worker {
 
   Transport& transport_;
   const SearchRunHooks& hooks_;
-  RunSetup setup_;
+  const RunSetup& setup_;
   std::unique_ptr<Backend> backend_;
   bool stopped_ = false;
+  std::string task_;         ///< under way, by its name
   int64_t unreported_ = 0;  ///< pictures
   Clock::time_point last_report_ = Clock::now();
 };
@@ -170,18 +175,27 @@ void wait_for_stop(Transport& transport) {
 
 }  // namespace
 
-void run_worker(const SearchRunOptions& options, Transport& transport,
-                const SearchRunHooks& hooks) {
-  try {
-    Worker(options, transport, hooks).run();
-    return;
-  } catch (const std::exception& e) {
-    transport.send_to_coordinator(
-        encode({.kind = Report::Kind::kError,
-                .host = host_name(),
-                .message = fmt::format("[rank {}, {}] {}", transport.rank(), host_name(), e.what())}));
-  }
+void report_failure(Transport& transport, const std::exception& failure, const std::string& task) {
+  const bool mistake = dynamic_cast<const InvalidInput*>(&failure) != nullptr ||
+                       dynamic_cast<const IoError*>(&failure) != nullptr;
+  transport.send_to_coordinator(
+      encode({.kind = Report::Kind::kError,
+              .host = host_name(),
+              .message = fmt::format("[rank {}, {}] {}", transport.rank(), host_name(),
+                                     failure.what()),
+              .mistake = mistake,
+              .task = task}));
   wait_for_stop(transport);
+}
+
+void run_worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks) {
+  std::unique_ptr<Worker> worker;
+  try {
+    worker = std::make_unique<Worker>(setup, transport, hooks);
+    worker->run();
+  } catch (const std::exception& e) {
+    report_failure(transport, e, worker ? worker->task() : "");
+  }
 }
 
 }  // namespace renas

@@ -46,6 +46,7 @@ std::string to_json(const HistoryEntry& e) {
   line["mult_adds"] = e.mult_adds;
   line["inherited"] = e.inherited;
   line["seconds"] = e.seconds;
+  line["elapsed"] = e.elapsed;
   line["rank"] = e.rank;
   line["asked"] = e.asked;
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -70,6 +71,7 @@ HistoryEntry parse_history_line(const std::string& text) {
     e.mult_adds = line.at("mult_adds").get<int64_t>();
     e.inherited = line.at("inherited").get<double>();
     e.seconds = line.at("seconds").get<double>();
+    e.elapsed = line.at("elapsed").get<double>();
     e.rank = line.at("rank").get<int>();
     e.asked = line.at("asked").get<uint64_t>();
     return e;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -71,9 +72,25 @@ std::string options_file(const std::string& run) { return run + "/options.toml";
 
 }  // namespace
 
+namespace {
+
+/// Whether nothing is in `path` but what a creation that was killed leaves.
+bool holds_nothing(const std::string& path) {
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const std::string name = entry.path().filename();
+    const bool unfinished = name == "options.toml.partial" || name == "history.jsonl.partial";
+    const bool empty = (name == "weights" || name == "retrain" || name == "history.jsonl") &&
+                       fs::is_empty(entry.path());
+    if (!unfinished && !empty) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 RunDirectory RunDirectory::create(const std::string& path, const std::string& options) {
   std::error_code failure;
-  if (fs::exists(path, failure) && !fs::is_empty(path, failure)) {
+  if (fs::exists(path, failure) && !holds_nothing(path)) {
     throw InvalidInput(fmt::format(
         "{}: exists and is not empty. Name a new folder, or go on with that run by --resume.",
         path));
@@ -91,7 +108,49 @@ RunDirectory RunDirectory::open(const std::string& path) {
     throw InvalidInput(fmt::format(
         "{}: is not a run: expected options.toml in it, which renas-search writes first", path));
   }
+  // "# renas 0.1.0, run format 1"; a library user's own text may have no such line.
+  const std::string text = read_text(options_file(path));
+  const std::string key = "run format ";
+  const std::size_t at = text.substr(0, text.find('\n')).find(key);
+  if (at != std::string::npos && std::atoi(text.c_str() + at + key.size()) > kRunFormat) {
+    throw InvalidInput(fmt::format("{}: this run is of a newer format than this program reads ({}); "
+                                   "use the program that made it",
+                                   path, kRunFormat));
+  }
   return RunDirectory(path);
+}
+
+RunLock RunDirectory::lock() const {
+  const std::string path = path_ + "/lock";
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) fail(path, "open");
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(file, F_SETLK, &whole) != 0 && (errno == EACCES || errno == EAGAIN)) {
+    ::close(file);
+    throw InvalidInput(fmt::format("{}: another process works on this run: {}", path_,
+                                   read_text(path)));
+  }
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  const std::string holder = fmt::format("{}, process {}\n", host, ::getpid());
+  // Only for people: a full disk must not stop a run here.
+  if (::ftruncate(file, 0) != 0 || ::pwrite(file, holder.data(), holder.size(), 0) < 0) errno = 0;
+  return RunLock(file);
+}
+
+RunLock::~RunLock() { ::close(descriptor_); }
+
+void RunDirectory::mark_search_over(uint64_t lines) const {
+  write_text(path_ + "/search_over", fmt::format("{}\n", lines));
+}
+
+std::optional<uint64_t> RunDirectory::search_over() const {
+  std::error_code failure;
+  const std::string path = path_ + "/search_over";
+  if (!fs::exists(path, failure)) return std::nullopt;
+  return std::strtoull(read_text(path).c_str(), nullptr, 10);
 }
 
 std::string RunDirectory::options() const { return read_text(options_file(path_)); }
@@ -195,6 +254,10 @@ std::optional<Snapshot> RunDirectory::load_snapshot() const {
   if (!fs::exists(path, failure)) return std::nullopt;
   const h5::Guard guard;
   const h5::File file = h5::open_file(path);
+  if (!h5::has_attribute(file, "format") ||
+      h5::read_string_attribute(file, "format") != "renas-search") {
+    throw IoError(fmt::format("{}: is not a snapshot of a search", path));
+  }
   const auto version = h5::read_attribute<int32_t>(file, "format_version");
   if (version != kRunFormat) {
     throw IoError(fmt::format("{}: format version {}, this program reads version {}", path, version,

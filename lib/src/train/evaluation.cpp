@@ -82,6 +82,27 @@ Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
 
 }  // namespace
 
+SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
+                            uint64_t seed, const char* subset_name) {
+  const DataSet pictures = DataSet::open(path, "train");
+  const int64_t size = pictures.size();
+  if (validation == -1) validation = default_validation_count(size);
+  if (validation < 0 || validation >= size) {
+    throw InvalidInput(fmt::format(
+        "--validation {}: expected 0 to {}, since {} has {} training pictures and D_train needs some",
+        validation, size - 1, path, size));
+  }
+  Split split = split_validation(pictures.labels(), validation, seed);
+  const auto available = static_cast<int64_t>(split.train.size());
+  if (subset < 0 || subset > available) {
+    throw InvalidInput(fmt::format(
+        "{} {}: expected 0 (all) to {}, the pictures that {} of validation leave of {}", subset_name,
+        subset, available, validation, size));
+  }
+  if (subset > 0) split.train = take_stratified(pictures.labels(), split.train, subset, seed);
+  return {pictures, std::move(split.train), std::move(split.validation)};
+}
+
 Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space,
                               const Candidate& candidate, uint64_t run_seed, const Parent* parent,
                               const SearchData& data, const ChildOptions& options,
