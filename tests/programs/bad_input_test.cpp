@@ -120,7 +120,10 @@ BOOST_AUTO_TEST_CASE(a_model_is_not_overwritten_by_accident_and_training_resumes
   BOOST_TEST(first.code == 0, first.output);
   BOOST_TEST(first.output.find("test accuracy") != std::string::npos);
   refused(train, "--force");
-  refused(train + " --resume", "model.h5.checkpoint");
+  BOOST_TEST(run_command(train + " --resume").code == 0);  // it is finished
+  refused(kPrograms + "renas-train --resume --data " + (folder / "data.h5") + " --out " +
+              (folder / "other.h5"),
+          "other.h5.checkpoint");
   BOOST_TEST(run_command(train + " --force").code == 0);
   refused(kPrograms + "renas-inspect model " + (folder / "data.h5"), "renas-model");
 }
