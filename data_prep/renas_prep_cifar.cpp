@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
   app.add_option("OUT", out, "The HDF5 file to write")->required();
   app.add_flag("--coarse", coarse, "CIFAR-100: the 20 coarse labels instead of the 100 fine ones");
   app.add_flag("--force", force, "Overwrite OUT where it exists");
-  return renas::program::run(app, argc, argv, false, [&] {
+  return renas::program::run(app, argc, argv, [&] {
     renas::DataSetWriter writer(out, force);
     const Version version = find_version(folder, coarse);
     const CifarPictures train = read_pictures(version, version.train);

@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   app.add_option("OUT", out, "The HDF5 file to write")->required();
   app.add_option("--class-names", names, "Names of the classes, label 0 first")->delimiter(',');
   app.add_flag("--force", force, "Overwrite OUT where it exists");
-  return renas::program::run(app, argc, argv, false, [&] {
+  return renas::program::run(app, argc, argv, [&] {
     renas::DataSetWriter writer(out, force);
     const Part train = read_part(folder, "train");
     const Part test = read_part(folder, "t10k");

@@ -286,7 +286,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "Threads that decode; 0: one a core")
       ->check(CLI::Range(0, 1024));
   app.add_flag("--force", options.force, "Overwrite OUT where it exists");
-  return renas::program::run(app, argc, argv, false, [&] {
+  return renas::program::run(app, argc, argv, [&] {
     if (options.threads == 0) {
       options.threads = renas::program::available_cores();
     }
