@@ -267,7 +267,8 @@ BOOST_AUTO_TEST_CASE(a_jpeg_of_endless_scans_is_given_up) {
   const auto last = std::find_end(jpeg.begin(), jpeg.end(), std::begin(marker), std::end(marker));
   BOOST_REQUIRE((last != jpeg.end()));
   const std::vector<uint8_t> scan(last, jpeg.end() - 2);
-  jpeg.resize(jpeg.size() - 2);
+  jpeg.pop_back();
+  jpeg.pop_back();
   for (int i = 0; i < 600; ++i) jpeg.insert(jpeg.end(), scan.begin(), scan.end());
   jpeg.insert(jpeg.end(), {0xff, 0xd9});
   DecodeOptions lenient;
