@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "options.h"
 #include "program.h"
+#include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
+#include "search_settings.h"
 
 using namespace renas;
 using Json = nlohmann::ordered_json;
@@ -158,6 +161,61 @@ int inspect_run(const RunSettings& s) {
   return program::kDone;
 }
 
+/// A distribution as percentages beside its choices, the likeliest first.
+std::string distribution_text(const std::vector<std::string>& names,
+                              const std::vector<double>& probabilities) {
+  std::vector<std::size_t> order(names.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return probabilities[a] > probabilities[b];
+  });
+  std::string text;
+  for (const std::size_t i : order) {
+    text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : "  ", names[i], 100 * probabilities[i]);
+  }
+  return text;
+}
+
+/// What the controller of a run has learnt.
+int inspect_controller(const RunSettings& s) {
+  const RunDirectory run = RunDirectory::open(s.folder);
+  const SearchRunOptions options = program::run_options(program::stored_settings(s.folder));
+  const auto snapshot = run.load_snapshot();
+  if (!snapshot) {
+    throw InvalidInput(fmt::format("{}: has no snapshot (search.h5) yet", s.folder));
+  }
+  const SearchSpace space = options.operators.empty()
+                                ? SearchSpace::renas(options.blocks)
+                                : SearchSpace::renas(options.blocks, options.operators);
+  const ControllerView view = view_controller(space, options.strategy, snapshot->strategy);
+  if (s.json) {
+    fmt::print("{}\n", Json{{"router", view.router},
+                            {"choices", view.choices},
+                            {"entropy", view.entropy},
+                            {"largest_entropy", view.largest_entropy}}
+                           .dump(2));
+    return program::kDone;
+  }
+  fmt::print("what the router changes, and to what (means over the population)\n");
+  for (int b = 0; b < space.block_count(); ++b) {
+    for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
+      const auto in_block = static_cast<std::size_t>(i - space.first_slot(b));
+      fmt::print("block {}  {}  {:>3.0f} %   {}\n", b + 1, space.slot(i).name,
+                 100 * view.router[static_cast<std::size_t>(b)][in_block],
+                 distribution_text(space.slot(i).choices, view.choices[static_cast<std::size_t>(i)]));
+    }
+  }
+  fmt::print("\nentropy of a child's decisions, in nats (uniform: {:.2f})\n", view.largest_entropy);
+  const std::size_t step = std::max<std::size_t>(1, view.entropy.size() / 10);
+  for (std::size_t from = 0; from < view.entropy.size(); from += step) {
+    const std::size_t to = std::min(view.entropy.size(), from + step);
+    double mean = 0;
+    for (std::size_t i = from; i < to; ++i) mean += view.entropy[i] / static_cast<double>(to - from);
+    fmt::print("children {:>5} to {:>5}  {:.3f}\n", from + 1, to, mean);
+  }
+  return program::kDone;
+}
+
 int inspect_model(const std::string& path, bool genome_only) {
   const Model m = load_model(path);
   if (genome_only) {
@@ -195,6 +253,11 @@ int main(int argc, char** argv) {
   r->add_option("run", run.folder, "Folder of a run")->required();
   r->add_flag("--json", run.json, "Print JSON");
 
+  RunSettings controller;
+  CLI::App* c = app.add_subcommand("controller", "What the controller of a run has learnt");
+  c->add_option("run", controller.folder, "Folder of a run")->required();
+  c->add_flag("--json", controller.json, "Print JSON");
+
   std::string model;
   CLI::App* m = app.add_subcommand("model", "What is in a model file");
   m->add_option("model", model, "HDF5 file that renas-search or renas-train wrote")->required();
@@ -204,6 +267,7 @@ int main(int argc, char** argv) {
   return program::run(app, argc, argv, [&] {
     if (g->parsed()) return inspect_genome(genome);
     if (r->parsed()) return inspect_run(run);
+    if (c->parsed()) return inspect_controller(controller);
     return inspect_model(model, genome_only);
   });
 }

@@ -20,6 +20,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 mpirun -np "$ranks" --oversubscribe "$bin/renas-search" \
   --data "$out/fashion-mnist.h5" --run "$out/run" --seed 1 \
-  --strategy renas --population 6 --sample 3 --children 24 --blocks 5 \
-  --cells 1 --filters 8 --subset 4000 --validation 1000 --initial-epochs 2 --batch 32 \
-  --retrain-epochs 1 --retrain-subset 0 --controls 2
+  --strategy renas --population 4 --sample 2 --children 24 --blocks 5 \
+  --cells 1 --filters 8 --max-mult-adds 7000000 --batch 16 --pad 0 \
+  --validation 1000 --subset 2000 --initial-epochs 2 \
+  --retrain-epochs 2 --retrain-subset 46000 --retrain-rate 0.1 --controls 2

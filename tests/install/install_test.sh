@@ -46,7 +46,9 @@ echo "from C"
 
 echo "shared object"
 # shellcheck disable=SC2046,SC2086
-"$compiler" -std=c++20 $flags -shared -fPIC "$here/plugin.cpp" -Wl,-z,text \
+# All of the archive, so that a library missing from renas.pc is seen here.
+"$compiler" -std=c++20 $flags -shared -fPIC "$here/plugin.cpp" -Wl,-z,text -Wl,-z,defs \
+  -Wl,--whole-archive "$prefix/lib/librenas.a" -Wl,--no-whole-archive \
   $(pkg-config --cflags --static --libs renas) -o "$work/libplugin.so"
 # shellcheck disable=SC2086
 "$compiler" -std=c++20 $flags "$here/plugin_host.cpp" -L"$work" -lplugin -Wl,-rpath,"$work" \
