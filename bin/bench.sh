@@ -10,21 +10,28 @@ here=$(cd "$(dirname "$0")" && pwd)
 threads=${THREADS:-$(nproc)}
 python=${PYTHON:-/usr/bin/python3}
 
+# The number of a key in JSON, one key a line or all in one.
+field() { grep -o "\"$1\": [0-9.e+-]*" | head -1 | cut -d' ' -f2; }
+larger() { awk "BEGIN {print ($1 > $2) ? $1 : $2}"; }
+
 best=0
 peer=0
 for round in 1 2 3; do
   mine=$("$bin/renas-bench" train --threads "$threads" --json)
-  echo "round $round: $mine"
-  best=$(echo "$mine $best" | sed 's/[{}",]/ /g' |
-    awk '{for (i = 1; i < NF; ++i) if ($i == "images_per_second:") v = $(i + 1); print (v > $NF) ? v : $NF}')
-  if "$python" -c 'import torch' 2> /dev/null; then
-    theirs=$("$python" "$here/bench_torch.py" --threads "$threads" --json)
-    echo "PyTorch: $theirs"
-    peer=$(echo "$theirs $peer" | sed 's/[{}",]/ /g' |
-      awk '{v = $NF; for (i = 1; i < NF; ++i) if ($i ~ /images_per_second/ && $(i + 1) > v) v = $(i + 1); print v}')
-  fi
+  rate=$(echo "$mine" | field images_per_second)
+  echo "round $round: $rate images/s," \
+    "$(echo "$mine" | field limit_fraction) of the limit," \
+    "$(echo "$mine" | field images_per_processor_second) images a processor second"
+  best=$(larger "$rate" "$best")
+  "$python" -c 'import torch' 2> /dev/null || continue
+  for layout in channels_last nchw; do
+    theirs=$("$python" "$here/bench_torch.py" --threads "$threads" --layout $layout)
+    echo "round $round: PyTorch $theirs"
+    peer=$(larger "$(echo "$theirs" | field images_per_second)" "$peer")
+  done
 done
-[ "$peer" = 0 ] || awk "BEGIN {printf \"images/s: %.1f, PyTorch at its best %.1f, ratio %.2f\n\", $best, $peer, $best / $peer}"
+[ "$peer" = 0 ] ||
+  awk "BEGIN {printf \"images/s: %.1f, PyTorch at its best %.1f, ratio %.2f\n\", $best, $peer, $best / $peer}"
 "$bin/renas-bench" kernels --threads "$threads"
 "$bin/renas-bench" data
 "$bin/renas-bench" search --space renas --objective synthetic --seeds 5

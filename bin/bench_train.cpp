@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+#ifdef RENAS_WITH_ONEDNN
+#include "backend/onednn/limit.h"
+#endif
 #include "bench.h"
 #include "bench_network.h"
 #include "renas/backend.h"
@@ -40,6 +43,11 @@ void run(const Options& options) {
   const renas::ProgramOptions program_options = o.program_options();
   const auto backend = renas::make_backend(options.backend);
   const renas::Graph graph = o.graph();
+  if (backend->precision(program_options.precision) != program_options.precision) {
+    std::fprintf(stderr,
+                 "renas-bench: bf16 is not to be had from backend %s on this processor: float32\n",
+                 backend->name().c_str());
+  }
 
   // What a child costs before its second step.
   auto start = std::chrono::steady_clock::now();
@@ -74,7 +82,9 @@ void run(const Options& options) {
       {"image", o.image},
       {"batch", o.batch},
       {"threads", o.threads},
-      {"precision", o.precision},
+      {"precision", backend->precision(program_options.precision) == renas::Precision::kFloat32
+                        ? "f32"
+                        : "bf16"},
       {"steps", options.steps},
       {"images_per_second", median},
       {"images_per_second_minimum", o.batch / times.back()},
@@ -87,6 +97,16 @@ void run(const Options& options) {
       {"peak_bytes", peak_resident()},
       {"loss", loss},
   };
+#ifdef RENAS_WITH_ONEDNN
+  if (const auto* cpu = dynamic_cast<const renas::onednn::CpuProgram*>(program.get())) {
+    const renas::onednn::Machine machine(o.threads);
+    const double limit = renas::onednn::step_limit(graph, *cpu, o.batch, machine);
+    result["limit_images_per_second"] = o.batch / limit;
+    result["limit_fraction"] = median * limit / o.batch;
+    result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
+    result["peak_gflops"] = machine.peak_flops() / 1e9;
+  }
+#endif
   if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
     return;
@@ -97,6 +117,12 @@ void run(const Options& options) {
   std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, options.steps,
               o.batch / times.back(), o.batch / times.front());
   std::printf("%.1f images a second of processor time\n", per_processor_second);
+  if (result.contains("limit_fraction")) {
+    std::printf("limit %.1f images/s: fraction %.3f, of processor time %.3f\n",
+                result["limit_images_per_second"].get<double>(),
+                result["limit_fraction"].get<double>(),
+                result["limit_fraction_of_processor_time"].get<double>());
+  }
   std::printf("memory %.1f MB planned, %.1f MB resident at most; start %.3f s\n",
               result["planned_bytes"].get<double>() / 1e6, result["peak_bytes"].get<double>() / 1e6,
               start_seconds);

@@ -95,6 +95,9 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
+  /// What programs compute in that were asked for `wanted`: that, or float32 where the backend or
+  /// the processor has nothing else.
+  virtual Precision precision(Precision wanted) const = 0;
   /// Throws OutOfMemory, Unsupported.
   virtual std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) = 0;
   /// Bytes of device memory `compile` would take, without taking them.

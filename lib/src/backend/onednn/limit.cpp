@@ -139,6 +139,17 @@ Work update_work(const Graph& graph) {
   return work;
 }
 
+double step_limit(const Graph& graph, const CpuProgram& program, int count,
+                  const Machine& machine) {
+  double seconds = machine.limit(update_work(graph));
+  for (const Bound& bound : program.groups()) {
+    seconds += machine.limit(forward_work(graph, bound, count));
+    const Work backward = backward_work(graph, bound, count);
+    if (backward.bytes > 0) seconds += machine.limit(backward);
+  }
+  return seconds;
+}
+
 std::string describe(const Graph& graph, const Bound& bound) {
   const Group& group = bound.group;
   std::string text = to_string(group.kind);

@@ -17,15 +17,6 @@ struct Work {
   double bytes = 0;  ///< each map that it must read or write, once
 };
 
-struct GroupReport {
-  std::string name;
-  std::string kind;  ///< "separable 5x5/2", "conv 1x1", ...
-  Work forward;
-  Work backward;
-  double forward_seconds = 0;   ///< mean over the profiled steps
-  double backward_seconds = 0;  ///< with the sums of the batch norm behind it
-};
-
 /// The machine, measured: not what a data sheet says.
 class Machine {
  public:
@@ -50,6 +41,9 @@ Work forward_work(const Graph& graph, const Bound& bound, int count);
 Work backward_work(const Graph& graph, const Bound& bound, int count);
 /// SGD: weights, gradients and momenta read and written once.
 Work update_work(const Graph& graph);
+
+/// The sum over the groups of a training step, and SGD. Seconds.
+double step_limit(const Graph& graph, const CpuProgram& program, int count, const Machine& machine);
 
 std::string describe(const Graph& graph, const Bound& bound);
 

@@ -377,6 +377,7 @@ namespace {
 class OneDnnBackend final : public Backend {
  public:
   std::string name() const override { return "onednn"; }
+  Precision precision(Precision) const override { return Precision::kFloat32; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
     return std::make_unique<CpuProgram>(graph, options);
   }

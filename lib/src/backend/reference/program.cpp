@@ -403,6 +403,7 @@ namespace {
 class ReferenceBackend final : public Backend {
  public:
   std::string name() const override { return "reference"; }
+  Precision precision(Precision) const override { return Precision::kFloat32; }
 
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
     return std::make_unique<ReferenceProgram<float>>(graph, options);
