@@ -6,11 +6,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend/onednn/limit.h"
 #include "backend/onednn/program.h"
 #include "bench.h"
 #include "bench_network.h"
+#include "onednn_conv.h"
 
 namespace {
 
@@ -22,6 +24,7 @@ struct Options {
   NetworkChoice network;
   int steps = 10;
   bool each = false;
+  bool compare = false;
 };
 
 struct Line {
@@ -89,6 +92,70 @@ void run(const Options& o) {
               limit / seconds);
 }
 
+OneDnnConv conv_of(const renas::Graph& graph, const renas::Node& node, int batch) {
+  const renas::Shape& in = graph.node(node.inputs[0]).shape;
+  return {batch,
+          in.channels,
+          node.shape.channels,
+          in.height,
+          in.width,
+          node.kernel_height,
+          node.kernel_width,
+          node.stride,
+          node.padding_height,
+          node.padding_width,
+          node.dilation,
+          node.groups};
+}
+
+/// Each fused group beside the oneDNN primitives that it replaces, which know no batch norm, ReLU,
+/// gradient sum or concatenation: those would come on top.
+void compare(const Options& o) {
+  const renas::Graph graph = o.network.graph();
+  const renas::ProgramOptions options = o.network.program_options();
+  renas::onednn::CpuProgram program(graph, options);
+  o.network.fill(program, graph);
+  program.gradients({});
+  program.profile();
+  for (int i = 0; i < o.steps; ++i) program.gradients({.step = static_cast<uint64_t>(i)});
+  struct Pair {
+    int groups = 0;
+    double ours = 0;
+    double theirs = 0;
+    std::string implementations;
+  };
+  std::map<std::string, Pair> pairs;
+  std::map<OneDnnConv, OneDnnTimes> known;
+  for (const Bound& bound : program.groups()) {
+    if (bound.weights.maps.empty() || bound.bias >= 0) continue;
+    Pair& pair = pairs[renas::onednn::describe(graph, bound)];
+    ++pair.groups;
+    pair.ours += (bound.forward_seconds + bound.backward_seconds) / options.threads;
+    std::vector<int> nodes;
+    for (const int node : {bound.group.depthwise, bound.group.pointwise}) {
+      if (node >= 0) nodes.push_back(node);
+    }
+    for (const auto& term : bound.group.terms) {
+      if (nodes.empty() || nodes.back() != term.conv) nodes.push_back(term.conv);
+    }
+    pair.implementations.clear();
+    for (const int node : nodes) {
+      const OneDnnConv conv = conv_of(graph, graph.node(node), options.batch);
+      if (known.count(conv) == 0) known[conv] = time_onednn(conv, options.threads);
+      const OneDnnTimes& times = known[conv];
+      pair.theirs += times.forward + times.backward_data + times.backward_weights;
+      pair.implementations += "  " + times.implementations;
+    }
+  }
+  std::printf("processor ms, forward and backward; oneDNN %s: its convolutions alone\n",
+              onednn_version().c_str());
+  std::printf("%-44s %4s %10s %10s %6s\n", "group", "n", "fused", "oneDNN", "ratio");
+  for (const auto& [name, pair] : pairs) {
+    std::printf("%-44s %4d %10.3f %10.3f %6.2f%s\n", name.c_str(), pair.groups, 1e3 * pair.ours,
+                1e3 * pair.theirs, pair.theirs / pair.ours, pair.implementations.c_str());
+  }
+}
+
 }  // namespace
 
 void add_kernels_bench(CLI::App& app) {
@@ -100,5 +167,7 @@ void add_kernels_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   kernels->add_flag("--each", options->each, "One line a group, not one a kind of group");
-  kernels->callback([options] { run(*options); });
+  kernels->add_flag("--compare", options->compare,
+                    "Each group beside the oneDNN convolutions that it replaces");
+  kernels->callback([options] { options->compare ? compare(*options) : run(*options); });
 }

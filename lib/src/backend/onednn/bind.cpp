@@ -18,7 +18,7 @@ std::size_t aligned(std::size_t floats) { return (floats + kAlign - 1) / kAlign 
 
 }  // namespace
 
-Buffer::Buffer(std::size_t size) : size_(size) {
+Buffer::Buffer(std::size_t size, bool clear) : size_(size) {
   if (size == 0) return;
   // Large buffers in large pages: fewer page faults at the start, fewer walks of the page tables.
   constexpr std::size_t kLargePage = std::size_t{2} << 20;
@@ -36,7 +36,7 @@ Buffer::Buffer(std::size_t size) : size_(size) {
 #ifdef MADV_HUGEPAGE
   if (large) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a hint: refused, nothing is lost
 #endif
-  std::memset(data_.get(), 0, bytes);
+  if (clear) std::memset(data_.get(), 0, bytes);
 }
 
 void Buffer::Free::operator()(float* p) const { std::free(p); }
@@ -60,7 +60,8 @@ void CpuProgram::bind() {
     gradients_ = Buffer(total);
     momenta_ = Buffer(total);
   }
-  arena_ = Buffer(plan_.arena);
+  // Every kernel writes whole maps, padding included, before anyone reads them.
+  arena_ = Buffer(plan_.arena, false);
   labels_.resize(static_cast<std::size_t>(options_.batch));
   for (const Node& node : graph_.nodes()) {
     if (node.kind != NodeKind::kInput) continue;

@@ -222,30 +222,26 @@ void CpuProgram::run_drop(const Bound& bound, bool backward, bool masks, const S
   for (int n = first; n < last; ++n) {
     const auto picture = static_cast<uint64_t>(n);
     for (std::size_t p = 0; p < pixels; ++p) {
-      for (int c = 0; c < node.shape.channels; ++c) {
+      for (int c = 0; c < in.map.channels; ++c) {
         const std::size_t at =
             (static_cast<std::size_t>(n) * pixels + p) * static_cast<std::size_t>(in.map.channels) +
             static_cast<std::size_t>(c);
-        float value = in.data[at];
-        if (in.scale != nullptr) value = value * in.scale[c] + in.shift[c];
-        if (in.relu && value < 0) value = 0;
         const uint64_t element = path ? picture
                                       : picture * static_cast<uint64_t>(node.shape.size()) +
                                             static_cast<uint64_t>(c) * pixels + p;
-        const float factor =
-            masks ? mask_factor(step.seed, step.step, index, element, probability) : 1.0F;
+        float factor = c < node.shape.channels ? 1.0F : 0.0F;
+        if (masks && c < node.shape.channels) {
+          factor = mask_factor(step.seed, step.step, index, element, probability);
+        }
+        float value = in.data[at];
+        if (in.scale != nullptr) value = value * in.scale[c] + in.shift[c];
+        if (in.relu && value < 0) value = 0;
         if (!backward) {
           bound.out.data[at] = value * factor;
           continue;
         }
         const float gradient = in.relu && !(value > 0) ? 0.0F : bound.out.gradient[at] * factor;
         in.gradient[at] = in.accumulate ? in.gradient[at] + gradient : gradient;
-      }
-      if (!backward || in.accumulate) continue;
-      for (int c = node.shape.channels; c < in.map.channels; ++c) {
-        in.gradient[(static_cast<std::size_t>(n) * pixels + p) *
-                        static_cast<std::size_t>(in.map.channels) +
-                    static_cast<std::size_t>(c)] = 0;
       }
     }
   }

@@ -49,11 +49,11 @@ struct NormState {
   std::vector<double> inverse;  // 1 / standard deviation of the batch
 };
 
-/// Floats at 64-byte boundaries, zero at first. Throws OutOfMemory.
+/// Floats at 64-byte boundaries, zero at first if `clear`. Throws OutOfMemory.
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t size);
+  explicit Buffer(std::size_t size, bool clear = true);
   float* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 

@@ -1,0 +1,136 @@
+#include "onednn_conv.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <ctime>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <unordered_map>
+#include <vector>
+
+namespace {
+
+using dnnl::memory;
+
+struct Descriptors {
+  memory::desc in, weights, out;
+  memory::dims strides, dilation, padding;
+};
+
+// The one difference between oneDNN 2 and 3: an operation's description is an object of its own, or
+// the arguments of its primitive description.
+dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& engine,
+                                                       const Descriptors& d) {
+  const auto kind = dnnl::prop_kind::forward_training;
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+#if DNNL_VERSION_MAJOR < 3
+  return {{kind, algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
+          engine};
+#else
+  return {engine, kind,      algorithm,  d.in,      d.weights,
+          d.out,  d.strides, d.dilation, d.padding, d.padding};
+#endif
+}
+
+dnnl::convolution_backward_data::primitive_desc data_desc(
+    const dnnl::engine& engine, const Descriptors& d,
+    const dnnl::convolution_forward::primitive_desc& hint) {
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+#if DNNL_VERSION_MAJOR < 3
+  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
+          engine,
+          hint};
+#else
+  return {engine,    algorithm,  d.in,      d.weights, d.out,
+          d.strides, d.dilation, d.padding, d.padding, hint};
+#endif
+}
+
+dnnl::convolution_backward_weights::primitive_desc weights_desc(
+    const dnnl::engine& engine, const Descriptors& d,
+    const dnnl::convolution_forward::primitive_desc& hint) {
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+#if DNNL_VERSION_MAJOR < 3
+  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
+          engine,
+          hint};
+#else
+  return {engine,    algorithm,  d.in,      d.weights, d.out,
+          d.strides, d.dilation, d.padding, d.padding, hint};
+#endif
+}
+
+/// Memory filled with ones: zeros and denormals have speeds of their own.
+memory filled(const memory::desc& desc, const dnnl::engine& engine) {
+  memory m(desc, engine);
+  auto* data = static_cast<float*>(m.get_data_handle());
+  std::fill_n(data, desc.get_size() / sizeof(float), 1.0F);
+  return m;
+}
+
+double best_seconds(const dnnl::primitive& primitive, dnnl::stream& stream,
+                    const std::unordered_map<int, memory>& arguments, int threads) {
+  double best = 1e9;
+  for (int i = 0; i < 6; ++i) {
+    const std::clock_t start = std::clock();
+    primitive.execute(stream, arguments);
+    stream.wait();
+    best = std::min(best, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / threads);
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string onednn_version() {
+  const dnnl_version_t* v = dnnl_version();
+  return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
+}
+
+OneDnnTimes time_onednn(const OneDnnConv& c, int threads) {
+  omp_set_num_threads(threads);
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(engine);
+  const auto size = [&](int in, int kernel, int padding) {
+    return (in + 2 * padding - c.dilation * (kernel - 1) - 1) / c.stride + 1;
+  };
+  const auto desc = [](const memory::dims& dims) {
+    return memory::desc(dims, memory::data_type::f32, memory::format_tag::any);
+  };
+  Descriptors d;
+  d.in = desc({c.batch, c.in, c.height, c.width});
+  d.out = desc({c.batch, c.out, size(c.height, c.kernel_height, c.padding_height),
+                size(c.width, c.kernel_width, c.padding_width)});
+  d.weights =
+      c.groups == 1
+          ? desc({c.out, c.in, c.kernel_height, c.kernel_width})
+          : desc({c.groups, c.out / c.groups, c.in / c.groups, c.kernel_height, c.kernel_width});
+  d.strides = {c.stride, c.stride};
+  d.dilation = {c.dilation - 1, c.dilation - 1};  // oneDNN counts from 0
+  d.padding = {c.padding_height, c.padding_width};
+
+  OneDnnTimes times;
+  const auto forward = forward_desc(engine, d);
+  times.forward = best_seconds(dnnl::convolution_forward(forward), stream,
+                               {{DNNL_ARG_SRC, filled(forward.src_desc(), engine)},
+                                {DNNL_ARG_WEIGHTS, filled(forward.weights_desc(), engine)},
+                                {DNNL_ARG_DST, filled(forward.dst_desc(), engine)}},
+                               threads);
+  const auto data = data_desc(engine, d, forward);
+  times.backward_data = best_seconds(dnnl::convolution_backward_data(data), stream,
+                                     {{DNNL_ARG_DIFF_SRC, filled(data.diff_src_desc(), engine)},
+                                      {DNNL_ARG_WEIGHTS, filled(data.weights_desc(), engine)},
+                                      {DNNL_ARG_DIFF_DST, filled(data.diff_dst_desc(), engine)}},
+                                     threads);
+  const auto weights = weights_desc(engine, d, forward);
+  times.backward_weights =
+      best_seconds(dnnl::convolution_backward_weights(weights), stream,
+                   {{DNNL_ARG_SRC, filled(weights.src_desc(), engine)},
+                    {DNNL_ARG_DIFF_WEIGHTS, filled(weights.diff_weights_desc(), engine)},
+                    {DNNL_ARG_DIFF_DST, filled(weights.diff_dst_desc(), engine)}},
+                   threads);
+  times.implementations = fmt::format("{}, {}, {}", forward.impl_info_str(), data.impl_info_str(),
+                                      weights.impl_info_str());
+  return times;
+}
