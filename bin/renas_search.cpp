@@ -78,11 +78,6 @@ int search(const CLI::App& app, const program::SearchSettings& settings, const p
         console->log()(LogLevel::kInfo, fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
                                                     ranks.ranks() == 1 ? "" : "s", o.child.threads,
                                                     o.child.threads == 1 ? "" : "s"));
-        const auto backend = make_backend(o.backend);
-        if (backend->precision(o.child.precision) != o.child.precision) {
-          console->log()(LogLevel::kWarning, "bf16 is not to be had from backend " +
-                                                 backend->name() + " on this processor: float32");
-        }
       }
       console->log()(level, text);
     };
