@@ -79,10 +79,16 @@ SearchRunResult run_search(const SearchRunOptions& options, Transport& transport
   std::optional<RunSetup> setup;
   std::unique_ptr<Coordinator> coordinator;
   try {
-    make_backend(options.backend);  // an unknown name is refused before anything is made
+    // Made before anything else is: an unknown name leaves no folder behind.
+    const auto backend = make_backend(options.backend);
     setup = make_setup(options);
     check_test_set(*setup);
     coordinator = std::make_unique<Coordinator>(*setup, transport, hooks);
+    if (hooks.log && backend->precision(options.child.precision) != options.child.precision) {
+      hooks.log(LogLevel::kWarning, fmt::format("bf16 is not to be had from backend {} on this "
+                                                "processor: float32",
+                                                backend->name()));
+    }
   } catch (...) {
     for (int r = 1; r < transport.ranks(); ++r) transport.send_to_worker(r, encode(Task{}));
     throw;
