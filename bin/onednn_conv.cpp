@@ -9,57 +9,16 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/onednn/convolution_desc.h"
+
 namespace {
 
 using dnnl::memory;
 
-struct Descriptors {
-  memory::desc in, weights, out;
-  memory::dims strides, dilation, padding;
-};
-
-// The one difference between oneDNN 2 and 3: an operation's description is an object of its own, or
-// the arguments of its primitive description.
-dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& engine,
-                                                       const Descriptors& d) {
-  const auto kind = dnnl::prop_kind::forward_training;
-  const auto algorithm = dnnl::algorithm::convolution_direct;
-#if DNNL_VERSION_MAJOR < 3
-  return {{kind, algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
-          engine};
-#else
-  return {engine, kind,      algorithm,  d.in,      d.weights,
-          d.out,  d.strides, d.dilation, d.padding, d.padding};
-#endif
-}
-
-dnnl::convolution_backward_data::primitive_desc data_desc(
-    const dnnl::engine& engine, const Descriptors& d,
-    const dnnl::convolution_forward::primitive_desc& hint) {
-  const auto algorithm = dnnl::algorithm::convolution_direct;
-#if DNNL_VERSION_MAJOR < 3
-  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
-          engine,
-          hint};
-#else
-  return {engine,    algorithm,  d.in,      d.weights, d.out,
-          d.strides, d.dilation, d.padding, d.padding, hint};
-#endif
-}
-
-dnnl::convolution_backward_weights::primitive_desc weights_desc(
-    const dnnl::engine& engine, const Descriptors& d,
-    const dnnl::convolution_forward::primitive_desc& hint) {
-  const auto algorithm = dnnl::algorithm::convolution_direct;
-#if DNNL_VERSION_MAJOR < 3
-  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
-          engine,
-          hint};
-#else
-  return {engine,    algorithm,  d.in,      d.weights, d.out,
-          d.strides, d.dilation, d.padding, d.padding, hint};
-#endif
-}
+using renas::onednn::data_desc;
+using renas::onednn::Descriptors;
+using renas::onednn::forward_desc;
+using renas::onednn::weights_desc;
 
 /// Memory filled with ones: zeros and denormals have speeds of their own.
 memory filled(const memory::desc& desc, const dnnl::engine& engine) {

@@ -268,6 +268,20 @@ std::vector<Case> large_cases() {
              }),
         4, 3);
   }
+  // Wide enough for oneDNN: whole tiles and a rest, with and without ReLU, sums, a window.
+  add(make("wide adapter of a concat", {3, 13, 10}, 136,
+           [](Graph& g, int in) {
+             const int c = g.concat("concat", {in, g.batch_norm("bn", in), g.relu("relu", in)});
+             return adapter(g, "adapter", c, 129);
+           }),
+      4, 3);
+  add(make("wide 1x1, then 3x3 stride 2", {3, 16, 9}, 128,
+           [](Graph& g, int in) {
+             const int c = g.add(
+                 "add", {g.conv("1x1", in, square(136, 1)), g.conv("other", in, square(136, 1))});
+             return g.conv("3x3", c, square(130, 3, 2));
+           }),
+      2, 2);
   add(cells("cells at 28x28x1", {1, 28, 28}, 8), 5, 4);
   add(cells("cells at 32x32x3", {3, 32, 32}, 6), 3, 3);
   Case stem;

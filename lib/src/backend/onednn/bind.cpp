@@ -228,7 +228,19 @@ void CpuProgram::bind_weights(Bound& bound, const GroupWeights& weights) {
   for (TermArgs& term : bound.conv.terms) {
     term.weight = forward + term.weight_gradient;
     term.weight_transposed = backward + term.weight_gradient;
+    const int columns = bound.conv.out.map.channels;
+    term.product = product_of(term.weight, term.depth, columns);
+    if (options_.training) {
+      term.product_transposed = product_of(term.weight_transposed, columns, term.depth);
+    }
   }
+}
+
+const TileProduct* CpuProgram::product_of(const float* weights, int depth, int columns) {
+  if (!TileProduct::pays(depth, columns)) return nullptr;
+  products_.push_back(
+      {std::make_unique<TileProduct>(kTilePixels, depth, columns, options_.threads), weights});
+  return products_.back().product.get();
 }
 
 int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {

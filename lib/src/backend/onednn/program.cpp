@@ -92,7 +92,7 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
         run_input(bound, first, last);
         break;
       case Group::Kind::kConv:
-        conv_forward(bound.conv, first, last, scratch, sums);
+        conv_forward(bound.conv, first, last, scratch, sums, thread);
         return;
       case Group::Kind::kSeparable:
         separable_forward(bound.separable, first, last, scratch, sums);
@@ -137,7 +137,7 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
     if (weighted) std::fill_n(area, bound.weights.forward_size, 0.0F);
     switch (kind) {
       case Group::Kind::kConv:
-        return conv_backward(bound.conv, first, last, scratch, area);
+        return conv_backward(bound.conv, first, last, scratch, area, thread);
       case Group::Kind::kSeparable:
         return separable_backward(bound.separable, first, last, scratch, area);
       case Group::Kind::kPool:
@@ -193,6 +193,7 @@ void CpuProgram::pack_weights() {
       }
     }
   }
+  for (const Packed& p : products_) p.product->set_weights(p.weights);
   packed_is_current_ = true;
 }
 

@@ -6,6 +6,7 @@
 #include "backend/onednn/kernels/args.h"
 #include "backend/onednn/plan.h"
 #include "backend/onednn/threads.h"
+#include "backend/onednn/tile_product.h"
 #include "backend/onednn/weights.h"
 #include "renas/backend.h"
 
@@ -94,6 +95,8 @@ class CpuProgram final : public Program {
   Source source_of(const Part& part) const;
   void bind_output(Bound& bound);
   void bind_weights(Bound& bound, const GroupWeights& weights);
+  /// nullptr where our own kernel is as fast.
+  const TileProduct* product_of(const float* weights, int depth, int columns);
   // program.cpp
   void forward(Mode mode, const StepScalars& step);
   void forward_group(Bound& bound, Mode mode, const StepScalars& step);
@@ -130,6 +133,11 @@ class CpuProgram final : public Program {
       sums_;
   std::size_t scratch_size_ = 0;  // a thread
   std::size_t area_size_ = 0;     // a range of pictures
+  struct Packed {
+    std::unique_ptr<TileProduct> product;
+    const float* weights;
+  };
+  std::vector<Packed> products_;
   std::vector<int32_t> labels_;
   HostBatch staging_;
   StepMetrics metrics_;

@@ -16,7 +16,10 @@
 /// fixed by the batch alone and not by the number of threads.
 namespace renas::onednn {
 
+class TileProduct;
+
 inline constexpr int kBlock = 8;
+inline constexpr int kTilePixels = 64;  // of a matrix product's tile, which stays in cache
 
 inline int padded(int channels) { return (channels + kBlock - 1) / kBlock * kBlock; }
 
@@ -91,6 +94,9 @@ struct TermArgs {
   const float* weight = nullptr;             // [depth][out channels, padded]
   const float* weight_transposed = nullptr;  // [out channels, padded][depth]
   std::size_t weight_gradient = 0;
+  // By oneDNN, for tiles of kTilePixels; nullptr: by our own kernel.
+  const TileProduct* product = nullptr;
+  const TileProduct* product_transposed = nullptr;
 };
 
 /// Dense convolution as a matrix product: the sum of its terms.
@@ -138,8 +144,10 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
 /// `area` is added to at the gradients' offsets.
 void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
                         float* area);
-void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums);
-void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area);
+void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
+                  int thread);
+void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area,
+                   int thread);
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch);
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch);
 void add_forward(const AddArgs& args, int first, int last);

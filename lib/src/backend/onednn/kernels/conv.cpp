@@ -6,12 +6,11 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include "backend/onednn/kernels/gemm-inl.h"
+#include "backend/onednn/tile_product.h"
 
 #ifndef RENAS_CONV_PLAN
 #define RENAS_CONV_PLAN
 namespace renas::onednn {
-
-constexpr int kTilePixels = 64;
 
 /// A 1x1 convolution of every pixel: the map itself is the matrix.
 inline bool contiguous(const TermArgs& t) {
@@ -66,25 +65,30 @@ HWY_INLINE std::ptrdiff_t under(const TermArgs& t, const Place& place, int r, in
       static_cast<std::size_t>(t.in.map.channels));
 }
 
-/// The matrix rows of `pixels` outputs from pixel `p0` on, to a blocked tile.
-void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* tile) {
-  const auto block = static_cast<std::size_t>(pixels) * kBlock;
+/// The matrix rows of `pixels` outputs from pixel `p0` on.
+void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
+          const Matrix<float>& tile) {
   if (contiguous(t)) {
     const auto channels = static_cast<std::size_t>(t.in.map.channels);
     const float* from = t.in.data + p0 * channels;
     const V floor = t.in.relu ? zero() : hn::Set(d, -3.402823466e38F);
     for (int c = 0; c < t.in.map.channels; c += kLanes) {
-      float* to = tile + static_cast<std::size_t>(c / kBlock) * block + c % kBlock;
+      float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
       const float* p = from + c;
       const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
       const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
-      for (int m = 0; m < pixels; ++m, p += channels) {
-        store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to + m * kBlock);
+      for (int m = 0; m < pixels; ++m, p += channels, to += tile.row_stride) {
+        store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to);
       }
     }
     return;
   }
-  std::memset(tile, 0, block * static_cast<std::size_t>(t.depth / kBlock) * sizeof(float));
+  std::memset(tile.data, 0,
+              static_cast<std::size_t>(pixels) * static_cast<std::size_t>(t.depth) * sizeof(float));
+  const auto element = [&](int m, int k) {
+    return tile.data + static_cast<std::size_t>(m) * tile.row_stride +
+           static_cast<std::size_t>(k / kBlock) * tile.block_stride + k % kBlock;
+  };
   Place place(out, p0);
   for (int m = 0; m < pixels; ++m, place.next(out)) {
     for (int r = 0; r < t.window.height; ++r) {
@@ -94,18 +98,14 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* 
         const int k0 = (r * t.window.width + s) * t.k_channels;
         if (t.k_channels % kBlock == 0) {
           for (int c = 0; c < t.k_channels; c += kLanes) {
-            const int k = k0 + c;
-            store(show(t.in, load(t.in.data + at + c), c),
-                  tile + static_cast<std::size_t>(k / kBlock) * block + m * kBlock + k % kBlock);
+            store(show(t.in, load(t.in.data + at + c), c), element(m, k0 + c));
           }
         } else {
           for (int c = 0; c < t.k_channels; ++c) {
             float v = t.in.data[at + c];
             if (t.in.scale != nullptr) v = v * t.in.scale[c] + t.in.shift[c];
             if (t.in.relu) v = std::max(v, 0.0F);
-            const int k = k0 + c;
-            tile[static_cast<std::size_t>(k / kBlock) * block +
-                 static_cast<std::size_t>(m * kBlock + k % kBlock)] = v;
+            *element(m, k0 + c) = v;
           }
         }
       }
@@ -166,8 +166,12 @@ HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std:
     pack_narrow(t, out, p0, pixels, tile);
     return {tile, static_cast<std::size_t>(t.depth), kBlock};
   }
-  pack(t, out, p0, pixels, tile);
-  return {tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
+  // oneDNN wants dense rows; ours reads its way through blocks.
+  const Matrix<float> packed =
+      t.product != nullptr ? Matrix<float>{tile, static_cast<std::size_t>(t.depth), kBlock}
+                           : Matrix<float>{tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
+  pack(t, out, p0, pixels, packed);
+  return {packed.data, packed.row_stride, packed.block_stride};
 }
 
 /// Adds the matrix rows' gradients [pixels][depth] to the source pixels they came from.
@@ -200,7 +204,8 @@ void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, cons
   }
 }
 
-void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
+void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
+                  int thread) {
   const Map& map = args.out.map;
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
@@ -210,8 +215,12 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
     float* out = args.out.data + p0 * channels;
     bool add = false;
     for (const TermArgs& t : args.terms) {
-      product(matrix_of(t, map, p0, pixels, scratch), t.weight, channels, {out, channels, kBlock},
-              pixels, map.channels, t.depth, add);
+      const Matrix<const float> a = matrix_of(t, map, p0, pixels, scratch);
+      if (t.product != nullptr && pixels == kTilePixels) {
+        t.product->run(a.data, out, add, thread);
+      } else {
+        product(a, t.weight, channels, {out, channels, kBlock}, pixels, map.channels, t.depth, add);
+      }
       add = true;
     }
     if (args.out.pilot != nullptr && sums != nullptr) {
@@ -222,26 +231,30 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
 
 /// The gradient of one tile through one term.
 HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0, int pixels,
-                              const float* g, bool filled, float* tile, float* rows, float* area) {
+                              const float* g, bool filled, float* tile, float* rows, float* area,
+                              int thread) {
   const auto channels = static_cast<std::size_t>(map.channels);
   const Matrix<const float> a = matrix_of(t, map, p0, pixels, tile);
   add_transposed_product(a, g, channels, area + t.weight_gradient, t.depth, map.channels, pixels);
   if (t.in.gradient == nullptr) return;
   const Matrix<const float> gradients{g, channels, kBlock};
   const auto depth = static_cast<std::size_t>(t.depth);
+  const auto multiply_to = [&](float* to, bool accumulate) {
+    if (t.product_transposed != nullptr && pixels == kTilePixels) {
+      t.product_transposed->run(g, to, accumulate, thread);
+    } else {
+      product(gradients, t.weight_transposed, depth, {to, depth, kBlock}, pixels, t.depth,
+              map.channels, accumulate);
+    }
+  };
   if (!contiguous(t)) {
-    product(gradients, t.weight_transposed, depth, {rows, depth, kBlock}, pixels, t.depth,
-            map.channels, false);
+    multiply_to(rows, false);
     return scatter(t, map, p0, pixels, rows);
   }
   float* to = t.in.gradient + p0 * depth;
   const bool accumulate = t.in.accumulate || filled;
-  if (!t.in.relu) {
-    return product(gradients, t.weight_transposed, depth, {to, depth, kBlock}, pixels, t.depth,
-                   map.channels, accumulate);
-  }
-  product(gradients, t.weight_transposed, depth, {rows, depth, kBlock}, pixels, t.depth,
-          map.channels, false);
+  if (!t.in.relu) return multiply_to(to, accumulate);
+  multiply_to(rows, false);
   for (int c = 0; c < t.depth; c += kLanes) {
     const float* shown =
         a.data + static_cast<std::size_t>(c / kBlock) * a.block_stride + c % kBlock;
@@ -255,7 +268,8 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   }
 }
 
-void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area) {
+void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area,
+                   int thread) {
   const Map& map = args.out.map;
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
@@ -281,7 +295,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       g = raw;
     }
     for (const TermArgs& t : args.terms) {
-      term_backward(t, map, p0, pixels, g, fill, scratch, rows, area);
+      term_backward(t, map, p0, pixels, g, fill, scratch, rows, area, thread);
     }
   }
 }
@@ -300,12 +314,14 @@ std::size_t conv_scratch(const ConvArgs& args) {
   return 2 * tile_floats(args) + static_cast<std::size_t>(kTilePixels * args.out.map.channels);
 }
 
-void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
-  HWY_DYNAMIC_DISPATCH(conv_forward)(args, first, last, scratch, sums);
+void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
+                  int thread) {
+  HWY_DYNAMIC_DISPATCH(conv_forward)(args, first, last, scratch, sums, thread);
 }
 
-void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area) {
-  HWY_DYNAMIC_DISPATCH(conv_backward)(args, first, last, scratch, area);
+void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area,
+                   int thread) {
+  HWY_DYNAMIC_DISPATCH(conv_backward)(args, first, last, scratch, area, thread);
 }
 
 }  // namespace renas::onednn

@@ -42,7 +42,6 @@ struct SeparablePlan {
            static_cast<std::size_t>(y * width_out) * kBlock;
   }
 
-  static constexpr int kTilePixels = 64;
   int blocks;
   std::size_t weights;  // floats of a block's kernel
   int width_in;
