@@ -65,6 +65,20 @@ HWY_INLINE std::ptrdiff_t under(const TermArgs& t, const Place& place, int r, in
       static_cast<std::size_t>(t.in.map.channels));
 }
 
+/// A strided or shifted 1x1 convolution of whole blocks: channels can go outermost.
+HWY_INLINE bool single(const TermArgs& t) {
+  return t.window.height == 1 && t.window.width == 1 && t.k_channels % kBlock == 0;
+}
+
+/// Where one tile's pixels lie in the source of a `single` term; -1 beyond the map.
+struct Offsets {
+  std::ptrdiff_t at[kTilePixels];
+  Offsets(const TermArgs& t, const Map& out, std::size_t p0, int pixels) {
+    Place place(out, p0);
+    for (int m = 0; m < pixels; ++m, place.next(out)) at[m] = under(t, place, 0, 0);
+  }
+};
+
 /// The matrix rows of `pixels` outputs from pixel `p0` on.
 void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
           const Matrix<float>& tile) {
@@ -79,6 +93,23 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
       const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
       for (int m = 0; m < pixels; ++m, p += channels, to += tile.row_stride) {
         store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to);
+      }
+    }
+    return;
+  }
+  if (single(t)) {
+    const Offsets from(t, out, p0, pixels);
+    const V floor = t.in.relu ? zero() : hn::Set(d, -3.402823466e38F);
+    for (int c = 0; c < t.k_channels; c += kLanes) {
+      float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
+      const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
+      const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
+      for (int m = 0; m < pixels; ++m, to += tile.row_stride) {
+        const V v =
+            from.at[m] < 0
+                ? zero()
+                : hn::Max(floor, hn::MulAdd(scale, load(t.in.data + from.at[m] + c), shift));
+        store(v, to);
       }
     }
     return;
@@ -176,6 +207,25 @@ HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std:
 
 /// Adds the matrix rows' gradients [pixels][depth] to the source pixels they came from.
 void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, const float* rows) {
+  if (single(t)) {
+    const Offsets to(t, out, p0, pixels);
+    for (int c = 0; c < t.k_channels; c += kLanes) {
+      const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
+      const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
+      const float* from = rows + c;
+      for (int m = 0; m < pixels; ++m, from += t.depth) {
+        if (to.at[m] < 0) continue;
+        V g = load(from);
+        if (t.in.relu) {
+          const V shown = hn::MulAdd(scale, load(t.in.data + to.at[m] + c), shift);
+          g = hn::IfThenElseZero(hn::Gt(shown, zero()), g);
+        }
+        float* p = t.in.gradient + to.at[m] + c;
+        store(hn::Add(load(p), g), p);
+      }
+    }
+    return;
+  }
   Place place(out, p0);
   for (int m = 0; m < pixels; ++m, place.next(out), rows += t.depth) {
     for (int r = 0; r < t.window.height; ++r) {
