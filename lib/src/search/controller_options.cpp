@@ -72,7 +72,7 @@ ControllerOptions controller_options(const std::string& name) {
   if (name == "paper") return options;
   if (name == "default") {
     options.embedding = 48;
-    options.hidden = 48;
+    options.hidden = 64;
     options.learning_rate = 0.003;
     options.advantage = Advantage::kStandardised;
     options.batch = 8;
