@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 
 #include "renas/error.h"
 #include "renas/objective.h"
@@ -153,8 +154,11 @@ BOOST_AUTO_TEST_CASE(a_look_into_a_controller_shows_probabilities_and_a_falling_
     BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-5));
   }
   BOOST_REQUIRE(view.entropy.size() == 300u);
-  // An untrained controller is uniform; a trained one is not.
-  BOOST_TEST(view.entropy.front() == view.largest_entropy, boost::test_tools::tolerance(0.05));
+  // A controller that has hardly learnt is uniform, a trained one is not. The mean of some
+  // children: one child's entropy also depends on how many choices the slots have that its router
+  // picked.
+  const double early = std::accumulate(view.entropy.begin(), view.entropy.begin() + 10, 0.0) / 10;
+  BOOST_TEST(early == view.largest_entropy, boost::test_tools::tolerance(0.05));
   BOOST_TEST(view.entropy.back() < 0.95 * view.largest_entropy);
 
   options.name = "evolution";
