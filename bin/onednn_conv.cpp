@@ -15,10 +15,9 @@ namespace {
 
 using dnnl::memory;
 
-using renas::onednn::data_desc;
+using renas::onednn::backward_desc;
 using renas::onednn::Descriptors;
 using renas::onednn::forward_desc;
-using renas::onednn::weights_desc;
 
 /// Memory filled with ones: zeros and denormals have speeds of their own.
 memory filled(const memory::desc& desc, const dnnl::engine& engine) {
@@ -76,13 +75,13 @@ OneDnnTimes time_onednn(const OneDnnConv& c, int threads) {
                                 {DNNL_ARG_WEIGHTS, filled(forward.weights_desc(), engine)},
                                 {DNNL_ARG_DST, filled(forward.dst_desc(), engine)}},
                                threads);
-  const auto data = data_desc(engine, d, forward);
+  const auto data = backward_desc<dnnl::convolution_backward_data>(engine, d, forward);
   times.backward_data = best_seconds(dnnl::convolution_backward_data(data), stream,
                                      {{DNNL_ARG_DIFF_SRC, filled(data.diff_src_desc(), engine)},
                                       {DNNL_ARG_WEIGHTS, filled(data.weights_desc(), engine)},
                                       {DNNL_ARG_DIFF_DST, filled(data.diff_dst_desc(), engine)}},
                                      threads);
-  const auto weights = weights_desc(engine, d, forward);
+  const auto weights = backward_desc<dnnl::convolution_backward_weights>(engine, d, forward);
   times.backward_weights =
       best_seconds(dnnl::convolution_backward_weights(weights), stream,
                    {{DNNL_ARG_SRC, filled(weights.src_desc(), engine)},

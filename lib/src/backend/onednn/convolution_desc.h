@@ -26,21 +26,9 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(
 #endif
 }
 
-inline dnnl::convolution_backward_data::primitive_desc data_desc(
-    const dnnl::engine& engine, const Descriptors& d,
-    const dnnl::convolution_forward::primitive_desc& hint) {
-  const auto algorithm = dnnl::algorithm::convolution_direct;
-#if DNNL_VERSION_MAJOR < 3
-  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
-          engine,
-          hint};
-#else
-  return {engine,    algorithm,  d.in,      d.weights, d.out,
-          d.strides, d.dilation, d.padding, d.padding, hint};
-#endif
-}
-
-inline dnnl::convolution_backward_weights::primitive_desc weights_desc(
+/// Backward: dnnl::convolution_backward_data or convolution_backward_weights.
+template <class Backward>
+typename Backward::primitive_desc backward_desc(
     const dnnl::engine& engine, const Descriptors& d,
     const dnnl::convolution_forward::primitive_desc& hint) {
   const auto algorithm = dnnl::algorithm::convolution_direct;
