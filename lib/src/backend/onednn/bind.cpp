@@ -82,7 +82,9 @@ void CpuProgram::bind() {
     state.norm = norm;
     state.channels = stored.shape.channels;
     state.stride = stored.map.channels;
-    state.inverse.resize(static_cast<std::size_t>(state.channels));
+    for (std::vector<double>* numbers : {&state.inverse, &state.sum, &state.dot}) {
+      numbers->resize(static_cast<std::size_t>(state.channels));
+    }
     for (float** p : {&state.scale, &state.shift, &state.mean, &state.pilot, &state.by_gradient,
                       &state.by_value, &state.constant}) {
       *p = next;
@@ -100,7 +102,7 @@ void CpuProgram::bind() {
     packed += aligned(bound.weights.forward_size);
     bound.packed_backward = packed;
     packed += aligned(options_.training ? bound.weights.backward_size : 0);
-    area_size_ = std::max(area_size_, aligned(bound.weights.forward_size));
+    area_size_ = std::max(area_size_, aligned(bound.area_floats));
     sums = std::max(sums, static_cast<std::size_t>(2 * bound.out.map.channels));
     scratch_size_ = std::max(
         {scratch_size_, aligned(conv_scratch(bound.conv)),
@@ -208,7 +210,24 @@ void CpuProgram::bind_group(int index) {
     case Group::Kind::kInput:
       break;
   }
+  bind_sums(bound);
   groups_.push_back(std::move(bound));
+}
+
+void CpuProgram::bind_sums(Bound& bound) {
+  bound.area_floats = aligned(bound.weights.forward_size);
+  for (std::size_t k = 0; k < bound.group.parts.size(); ++k) {
+    const Part& part = bound.group.parts[k];
+    if (!part.sums) continue;
+    const int norm = plan_.values[static_cast<std::size_t>(part.value)].norm;
+    const NormState& state = norms_[static_cast<std::size_t>(norm)];
+    Source& source =
+        bound.group.kind == Group::Kind::kConv ? bound.conv.terms[k].in : bound.separable.in;
+    source.mean = state.mean;
+    source.sums = bound.area_floats;
+    bound.sums.push_back({norm, bound.area_floats});
+    bound.area_floats += aligned(static_cast<std::size_t>(2 * state.stride));
+  }
 }
 
 void CpuProgram::bind_weights(Bound& bound, const GroupWeights& weights) {

@@ -63,14 +63,25 @@ void CpuProgram::finish_statistics(NormState& norm, int areas) {
   }
 }
 
-/// From the gradient behind the batch norm to the coefficients of the raw map's:
-///   scale * inverse * (g - sum g / m - (v - mean) inverse^2 sum g (v - mean) / m)
-void CpuProgram::norm_backward(const Bound& bound) {
-  NormState& norm = norms_[static_cast<std::size_t>(bound.norm)];
-  const Node& node = graph_.node(norm.norm.node);
+/// Adds up the areas' sums.
+void CpuProgram::collect_sums(NormState& norm, const float* sums, std::size_t step, int areas) {
+  for (int c = 0; c < norm.channels; ++c) {
+    double sum = 0;
+    double dot = 0;
+    for (int a = 0; a < areas; ++a) {
+      const float* area = sums + static_cast<std::size_t>(a) * step;
+      sum += area[c];
+      dot += area[norm.stride + c];
+    }
+    norm.sum[static_cast<std::size_t>(c)] = sum;
+    norm.dot[static_cast<std::size_t>(c)] = dot;
+  }
+}
+
+/// The sums of the gradient, where its last writer could not take them.
+void CpuProgram::sum_gradients(NormState& norm, const Bound& bound) {
   const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
   const Value& value = plan_.values[static_cast<std::size_t>(stored.normalised)];
-  const Value& raw = plan_.values[static_cast<std::size_t>(stored.raw)];
   const NormSumsArgs args{stored.map, bound.out.data, arena_.data() + value.offset, norm.mean};
   const std::size_t step =
       sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
@@ -79,15 +90,22 @@ void CpuProgram::norm_backward(const Bound& bound) {
     std::fill_n(sums, 2 * norm.stride, 0.0F);
     norm_sums(args, first, last, sums);
   });
+  collect_sums(norm, sums_.data(), step, areas);
+}
+
+/// From the gradient behind the batch norm to the coefficients of the raw map's:
+///   scale * inverse * (g - sum g / m - (v - mean) inverse^2 sum g (v - mean) / m)
+void CpuProgram::norm_backward(const Bound& bound) {
+  NormState& norm = norms_[static_cast<std::size_t>(bound.norm)];
+  const Node& node = graph_.node(norm.norm.node);
+  const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
+  const Value& value = plan_.values[static_cast<std::size_t>(stored.normalised)];
+  const Value& raw = plan_.values[static_cast<std::size_t>(stored.raw)];
+  if (!norm.norm.summed) sum_gradients(norm, bound);
   const double count = static_cast<double>(stored.map.pixels()) * staging_.count;
   for (int c = 0; c < norm.channels; ++c) {
-    double sum = 0;
-    double dot = 0;
-    for (int a = 0; a < areas; ++a) {
-      const float* area = sums_.data() + static_cast<std::size_t>(a) * step;
-      sum += area[c];
-      dot += area[norm.stride + c];
-    }
+    const double sum = norm.sum[static_cast<std::size_t>(c)];
+    const double dot = norm.dot[static_cast<std::size_t>(c)];
     const double inverse = norm.inverse[static_cast<std::size_t>(c)];
     parameter_gradient(node.parameters[0])[c] += static_cast<float>(dot * inverse);
     parameter_gradient(node.parameters[1])[c] += static_cast<float>(sum);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/onednn/program.h"
 
@@ -9,7 +10,9 @@ namespace renas::onednn {
 template <class Task>
 int CpuProgram::over_pictures(const Task& task) {
   const int areas = std::min(kAreas, staging_.count);
-  threads_.run(areas, [&](int i, int thread) {
+  const bool reversed = std::exchange(reversed_, !reversed_);
+  threads_.run(areas, [&](int at, int thread) {
+    const int i = reversed ? areas - 1 - at : at;
     task(i * staging_.count / areas, (i + 1) * staging_.count / areas, i, thread);
   });
   return areas;

@@ -47,7 +47,10 @@ class Planner {
     }
     plan_.scores = plan_.values[at(plain(graph.scores()).value)].stored;
     mark_scores();
-    if (training) plan_gradients();
+    if (training) {
+      plan_gradients();
+      plan_norm_sums();
+    }
   }
 
   Plan take() { return std::move(plan_); }
@@ -307,6 +310,32 @@ class Planner {
         value.written = true;
       }
     }
+  }
+
+  /// The last writer of a normalised value's gradient takes the batch norm's sums of it while its
+  /// tile is in cache, if it writes whole tiles in order.
+  void plan_norm_sums() {
+    std::vector<bool> seen(plan_.values.size(), false);
+    for (Group& group : plan_.groups) {  // backward, the first group comes last
+      for (auto part = group.parts.rbegin(); part != group.parts.rend(); ++part) {
+        const Value& value = plan_.values[at(part->value)];
+        if (!part->gradient || value.norm < 0 || seen[at(part->value)]) continue;
+        seen[at(part->value)] = true;
+        part->sums = writes_in_order(group);
+        plan_.norms[at(value.norm)].summed = part->sums;
+      }
+    }
+  }
+
+  bool writes_in_order(const Group& group) const {
+    if (group.kind == Group::Kind::kSeparable) return true;
+    if (group.kind != Group::Kind::kConv) return false;
+    for (std::size_t k = 0; k < group.parts.size(); ++k) {
+      const Node& conv = graph_.node(group.terms[k].conv);
+      const bool contiguous = is_pointwise(conv) && conv.stride == 1 && !group.parts[k].shifted;
+      if (!contiguous) return false;
+    }
+    return true;
   }
 
   /// Whether the group's output has a gradient, and how a batch norm's reaches the raw map.

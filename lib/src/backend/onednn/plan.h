@@ -43,8 +43,9 @@ struct Norm {
   int node = -1;
   int stored = -1;
   bool has_gradient = false;
-  bool fused = false;  // the producer computes the raw gradient; else a pass of its own does
-  bool adds = false;   // that pass adds to what readers of the raw map wrote
+  bool fused = false;   // the producer computes the raw gradient; else a pass of its own does
+  bool adds = false;    // that pass adds to what readers of the raw map wrote
+  bool summed = false;  // the last writer of its gradient takes the sums; else a pass of its own
 };
 
 struct Part {
@@ -53,6 +54,7 @@ struct Part {
   bool shifted = false;
   bool accumulate = false;  // its reader adds to the gradient; else it is the first
   bool gradient = false;    // its reader writes the gradient at all
+  bool sums = false;        // and, as the last, takes the batch norm's sums of it
 };
 
 /// A part that a dense convolution reads, with its block of the weights.

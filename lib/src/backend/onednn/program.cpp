@@ -130,11 +130,10 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
 void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
   const Group::Kind kind = bound.group.kind;
   if (kind == Group::Kind::kLoss) return backward_loss(bound);
-  const bool weighted = !bound.weights.maps.empty();
   const int areas = over_pictures([&](int first, int last, int index, int thread) {
     float* scratch = scratch_.data() + static_cast<std::size_t>(thread) * scratch_size_;
     float* area = areas_.data() + static_cast<std::size_t>(index + 1) * area_size_;
-    if (weighted) std::fill_n(area, bound.weights.forward_size, 0.0F);
+    std::fill_n(area, bound.area_floats, 0.0F);
     switch (kind) {
       case Group::Kind::kConv:
         return conv_backward(bound.conv, first, last, scratch, area, thread);
@@ -158,7 +157,11 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
         return;
     }
   });
-  if (weighted) collect_weight_gradients(bound, areas);
+  if (!bound.weights.maps.empty()) collect_weight_gradients(bound, areas);
+  for (const NormSums& sums : bound.sums) {
+    collect_sums(norms_[static_cast<std::size_t>(sums.norm)],
+                 areas_.data() + area_size_ + sums.offset, area_size_, areas);
+  }
   if (bound.bias >= 0) {
     const int channels = graph_.node(bound.group.node).shape.channels;
     for (int n = 0; n < staging_.count; ++n) {

@@ -16,6 +16,12 @@ namespace renas::onednn {
 /// for the weight gradients of wide layers.
 inline constexpr int kAreas = 16;
 
+/// Where a picture range's area holds the gradient sums of a batch norm.
+struct NormSums {
+  int norm = -1;
+  std::size_t offset = 0;
+};
+
 /// A group of the plan with its pointers in place.
 struct Bound {
   Group group;
@@ -26,6 +32,8 @@ struct Bound {
   JoinArgs join;  // kJoin, kMean
   Output out;
   GroupWeights weights;
+  std::vector<NormSums> sums;      // that this group's backward pass takes
+  std::size_t area_floats = 0;     // that the backward pass adds to: weight gradients, then sums
   std::size_t packed_forward = 0;  // offsets into the packed weights
   std::size_t packed_backward = 0;
   int bias = -1;  // parameter, of a linear layer
@@ -48,6 +56,8 @@ struct NormState {
   float* by_value = nullptr;
   float* constant = nullptr;
   std::vector<double> inverse;  // 1 / standard deviation of the batch
+  std::vector<double> sum;      // of the gradient behind the batch norm
+  std::vector<double> dot;      // of it and value - mean
 };
 
 /// Floats at 64-byte boundaries, zero at first if `clear`. Throws OutOfMemory.
@@ -94,6 +104,7 @@ class CpuProgram final : public Program {
   void bind_group(int index);
   Source source_of(const Part& part) const;
   void bind_output(Bound& bound);
+  void bind_sums(Bound& bound);
   void bind_weights(Bound& bound, const GroupWeights& weights);
   /// nullptr where our own kernel is as fast.
   const TileProduct* product_of(const float* weights, int depth, int columns);
@@ -111,9 +122,12 @@ class CpuProgram final : public Program {
   // norm.cpp
   void prepare_norms(Mode mode);
   void finish_statistics(NormState& norm, int areas);
+  void sum_gradients(NormState& norm, const Bound& bound);
+  void collect_sums(NormState& norm, const float* sums, std::size_t step, int areas);
   void norm_backward(const Bound& bound);
   /// Calls task(first, last, area, thread) for ranges of pictures, each with an area of its own;
-  /// the ranges depend on the batch alone. Returns their number.
+  /// the ranges depend on the batch alone. Returns their number. Every other call goes from the
+  /// last range to the first: what the call before touched last is still in cache.
   template <class Task>
   int over_pictures(const Task& task);
   float* parameter(int i) { return weights_.data() + offsets_[static_cast<std::size_t>(i)]; }
@@ -143,6 +157,7 @@ class CpuProgram final : public Program {
   StepMetrics metrics_;
   bool packed_is_current_ = false;
   bool profiling_ = false;
+  bool reversed_ = false;  // the next over_pictures
   Threads threads_;
 };
 

@@ -45,6 +45,10 @@ struct Source {
   bool relu = false;
   float* gradient = nullptr;  // nullptr: nobody wants it
   bool accumulate = false;    // adds to what is there; else overwrites
+  // Of the last who writes the gradient, if a normalisation lies between: it also takes the sums of
+  // NormSumsArgs, around mean [channels], to its picture range's own area, at offset `sums`.
+  const float* mean = nullptr;  // nullptr: no sums
+  std::size_t sums = 0;
 };
 
 /// A map that a kernel computes. Backward, the gradient of the loss with respect to it is

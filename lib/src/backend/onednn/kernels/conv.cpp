@@ -254,22 +254,38 @@ void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, cons
   }
 }
 
+/// Steps in which product() computes a whole tile, about.
+HWY_INLINE int pieces(int columns) { return kTilePixels / 4 * ((columns / kBlock + 2) / 3); }
+
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
                   int thread) {
   const Map& map = args.out.map;
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
   const auto channels = static_cast<std::size_t>(map.channels);
+  Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
     float* out = args.out.data + p0 * channels;
+    ahead.clear();
+    const std::size_t next = p0 + kTilePixels;
+    if (next < end) {
+      const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
+      for (const TermArgs& t : args.terms) {
+        const auto step = static_cast<std::size_t>(t.in.map.channels);
+        if (contiguous(t)) ahead.add(t.in.data + next * step, after * step);
+      }
+      ahead.add(args.out.data + next * channels, after * channels);
+      ahead.spread(static_cast<int>(args.terms.size()) * pieces(map.channels));
+    }
     bool add = false;
     for (const TermArgs& t : args.terms) {
       const Matrix<const float> a = matrix_of(t, map, p0, pixels, scratch);
       if (t.product != nullptr && pixels == kTilePixels) {
         t.product->run(a.data, out, add, thread);
       } else {
-        product(a, t.weight, channels, {out, channels, kBlock}, pixels, map.channels, t.depth, add);
+        product(a, t.weight, channels, {out, channels, kBlock}, pixels, map.channels, t.depth, add,
+                &ahead);
       }
       add = true;
     }
@@ -279,13 +295,29 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
   }
 }
 
+/// The gradients `rows` to the source, where the reader saw something larger than zero: in `shown`.
+HWY_INLINE void give_shown(const Matrix<const float>& shown, const float* rows, std::size_t depth,
+                           float* to, int pixels, bool accumulate) {
+  for (std::size_t c = 0; c < depth; c += kLanes) {
+    const float* s = shown.data + c / kBlock * shown.block_stride + c % kBlock;
+    const float* from = rows + c;
+    float* p = to + c;
+    for (int m = 0; m < pixels; ++m, s += shown.row_stride, from += depth, p += depth) {
+      V v = hn::IfThenElseZero(hn::Gt(load(s), zero()), load(from));
+      if (accumulate) v = hn::Add(v, load(p));
+      store(v, p);
+    }
+  }
+}
+
 /// The gradient of one tile through one term.
 HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0, int pixels,
                               const float* g, bool filled, float* tile, float* rows, float* area,
-                              int thread) {
+                              int thread, Ahead& ahead) {
   const auto channels = static_cast<std::size_t>(map.channels);
   const Matrix<const float> a = matrix_of(t, map, p0, pixels, tile);
-  add_transposed_product(a, g, channels, area + t.weight_gradient, t.depth, map.channels, pixels);
+  add_transposed_product(a, g, channels, area + t.weight_gradient, t.depth, map.channels, pixels,
+                         &ahead);
   if (t.in.gradient == nullptr) return;
   const Matrix<const float> gradients{g, channels, kBlock};
   const auto depth = static_cast<std::size_t>(t.depth);
@@ -294,7 +326,7 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
       t.product_transposed->run(g, to, accumulate, thread);
     } else {
       product(gradients, t.weight_transposed, depth, {to, depth, kBlock}, pixels, t.depth,
-              map.channels, accumulate);
+              map.channels, accumulate, &ahead);
     }
   };
   if (!contiguous(t)) {
@@ -303,18 +335,15 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   }
   float* to = t.in.gradient + p0 * depth;
   const bool accumulate = t.in.accumulate || filled;
-  if (!t.in.relu) return multiply_to(to, accumulate);
-  multiply_to(rows, false);
-  for (int c = 0; c < t.depth; c += kLanes) {
-    const float* shown =
-        a.data + static_cast<std::size_t>(c / kBlock) * a.block_stride + c % kBlock;
-    const float* from = rows + c;
-    float* p = to + c;
-    for (int m = 0; m < pixels; ++m, shown += a.row_stride, from += depth, p += depth) {
-      V v = hn::IfThenElseZero(hn::Gt(load(shown), zero()), load(from));
-      if (accumulate) v = hn::Add(v, load(p));
-      store(v, p);
-    }
+  if (t.in.relu) {
+    multiply_to(rows, false);
+    give_shown(a, rows, depth, to, pixels, accumulate);
+  } else {
+    multiply_to(to, accumulate);
+  }
+  if (t.in.mean != nullptr) {
+    add_norm_sums(t.in.data + p0 * depth, to, static_cast<std::size_t>(pixels), t.depth, t.in.mean,
+                  area + t.in.sums);
   }
 }
 
@@ -337,15 +366,33 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   const std::size_t tile_size = tile_floats(args);
   float* rows = scratch + tile_size;
   float* raw = rows + tile_size;
+  Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
     const float* g = args.out.gradient + p0 * channels;
+    ahead.clear();
+    const std::size_t next = p0 + kTilePixels;
+    if (next < end) {
+      const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
+      int steps = 0;
+      ahead.add(g + kTilePixels * channels, after * channels);
+      if (args.out.by_gradient != nullptr)
+        ahead.add(args.out.data + next * channels, after * channels);
+      for (const TermArgs& t : args.terms) {
+        const auto step = static_cast<std::size_t>(t.in.map.channels);
+        steps += pieces(t.depth) + t.depth / 4 * ((map.channels / kBlock + 2) / 3);
+        if (!contiguous(t)) continue;
+        ahead.add(t.in.data + next * step, after * step);
+        if (t.in.gradient != nullptr) ahead.add(t.in.gradient + next * step, after * step);
+      }
+      ahead.spread(steps);
+    }
     if (args.out.by_gradient != nullptr) {
       output_gradients(args.out, p0 * channels, pixels, raw);
       g = raw;
     }
     for (const TermArgs& t : args.terms) {
-      term_backward(t, map, p0, pixels, g, fill, scratch, rows, area, thread);
+      term_backward(t, map, p0, pixels, g, fill, scratch, rows, area, thread, ahead);
     }
   }
 }

@@ -207,21 +207,8 @@ void statistics(const Output& out, int first, int last, float* sums) {
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
   const Range range(args.map, first, last);
   for (std::size_t p = range.begin; p < range.end; p += kTile) {
-    const std::size_t size = std::min(kTile, range.end - p) * range.channels;
-    const float* data = args.data + p * range.channels;
-    const float* gradient = args.gradient + p * range.channels;
-    for (std::size_t c = 0; c < range.channels; c += kLanes) {
-      const V mean = load(args.mean + c);
-      V sum = zero();
-      V dot = zero();
-      for (std::size_t i = c; i < size; i += range.channels) {
-        const V g = load(gradient + i);
-        sum = hn::Add(sum, g);
-        dot = hn::MulAdd(g, hn::Sub(load(data + i), mean), dot);
-      }
-      store(hn::Add(load(sums + c), sum), sums + c);
-      store(hn::Add(load(sums + range.channels + c), dot), sums + range.channels + c);
-    }
+    add_norm_sums(args.data + p * range.channels, args.gradient + p * range.channels,
+                  std::min(kTile, range.end - p), args.map.channels, args.mean, sums);
   }
 }
 

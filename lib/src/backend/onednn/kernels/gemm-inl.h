@@ -6,6 +6,7 @@
 #define RENAS_GEMM_INL_H_
 #endif
 
+#include "backend/onednn/kernels/ahead.h"
 #include "backend/onednn/kernels/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -86,7 +87,8 @@ HWY_INLINE const float* row_of(const Matrix<const float>& a, int m) {
 /// One column strip of NV vectors: rows in steps of ROWS, then the rest.
 template <int ROWS, int NV, bool TRANSPOSED>
 HWY_INLINE void strip(const Matrix<const float>& a, const float* b, std::size_t b_row,
-                      float* const* c, std::size_t c_row, int rows, int depth, bool add) {
+                      float* const* c, std::size_t c_row, int rows, int depth, bool add,
+                      Ahead* ahead) {
   float* at[NV];
   for (int n = 0; n < NV; ++n) at[n] = c[n];
   int m = 0;
@@ -94,22 +96,24 @@ HWY_INLINE void strip(const Matrix<const float>& a, const float* b, std::size_t 
     micro<ROWS, NV, TRANSPOSED>(row_of<TRANSPOSED>(a, m), a.row_stride, a.block_stride, b, b_row,
                                 at, c_row, depth, add);
     for (int n = 0; n < NV; ++n) at[n] += ROWS * c_row;
+    if (ahead != nullptr) ahead->some();
   }
   if constexpr (ROWS > 1) {
     if (m < rows) {
       Matrix<const float> rest = a;
       rest.data = row_of<TRANSPOSED>(a, m);
       // With TRANSPOSED the rest must not cross a block: ROWS divides kBlock and rows are padded.
-      strip<ROWS / 2, NV, TRANSPOSED>(rest, b, b_row, at, c_row, rows - m, depth, add);
+      strip<ROWS / 2, NV, TRANSPOSED>(rest, b, b_row, at, c_row, rows - m, depth, add, ahead);
     }
   }
 }
 
 /// C [rows x columns] = or += A [rows x depth] B [depth x columns]; depth and columns multiples of
-/// kBlock, B dense with rows of b_row.
+/// kBlock, B dense with rows of b_row. `ahead`, if any, is called on the way.
 template <bool TRANSPOSED>
 HWY_INLINE void multiply(const Matrix<const float>& a, const float* b, std::size_t b_row,
-                         const Matrix<float>& c, int rows, int columns, int depth, bool add) {
+                         const Matrix<float>& c, int rows, int columns, int depth, bool add,
+                         Ahead* ahead) {
   const int vectors = columns / kLanes;
   for (int v = 0; v < vectors;) {
     float* at[4];
@@ -122,11 +126,12 @@ HWY_INLINE void multiply(const Matrix<const float>& a, const float* b, std::size
     }
     const float* from = b + v * kLanes;
     if (take == 3) {
-      strip<4, 3, TRANSPOSED>(a, from, b_row, at, c.row_stride, rows, depth, add);
+      strip<4, 3, TRANSPOSED>(a, from, b_row, at, c.row_stride, rows, depth, add, ahead);
     } else if (take == 2) {
-      strip<TRANSPOSED ? 4 : 6, 2, TRANSPOSED>(a, from, b_row, at, c.row_stride, rows, depth, add);
+      strip<TRANSPOSED ? 4 : 6, 2, TRANSPOSED>(a, from, b_row, at, c.row_stride, rows, depth, add,
+                                               ahead);
     } else {
-      strip<8, 1, TRANSPOSED>(a, from, b_row, at, c.row_stride, rows, depth, add);
+      strip<8, 1, TRANSPOSED>(a, from, b_row, at, c.row_stride, rows, depth, add, ahead);
     }
     v += take;
   }
@@ -134,16 +139,17 @@ HWY_INLINE void multiply(const Matrix<const float>& a, const float* b, std::size
 
 /// C = or += A B, A [rows x depth].
 HWY_INLINE void product(const Matrix<const float>& a, const float* b, std::size_t b_row,
-                        const Matrix<float>& c, int rows, int columns, int depth, bool add) {
-  multiply<false>(a, b, b_row, c, rows, columns, depth, add);
+                        const Matrix<float>& c, int rows, int columns, int depth, bool add,
+                        Ahead* ahead = nullptr) {
+  multiply<false>(a, b, b_row, c, rows, columns, depth, add, ahead);
 }
 
 /// C += A^T B, A [depth x rows], B [depth x columns] with any depth: a weight gradient.
 HWY_INLINE void add_transposed_product(const Matrix<const float>& a, const float* b,
                                        std::size_t b_row, float* c, int rows, int columns,
-                                       int depth) {
+                                       int depth, Ahead* ahead = nullptr) {
   multiply<true>(a, b, b_row, {c, static_cast<std::size_t>(columns), kBlock}, rows, columns, depth,
-                 true);
+                 true, ahead);
 }
 
 }  // namespace HWY_NAMESPACE

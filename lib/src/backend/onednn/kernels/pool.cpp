@@ -34,38 +34,75 @@ HWY_INLINE Span columns_of(const PoolArgs& a, int x) {
   return {x, a.window.width, a.window.stride, a.window.left, a.in.map.width};
 }
 
-void pool_forward(const PoolArgs& args, int first, int last, float*) {
+/// A row of the map as the pool sees it.
+HWY_INLINE void show_row(const Source& s, const float* from, float* to) {
+  const auto step = static_cast<std::size_t>(s.map.channels);
+  const std::size_t size = static_cast<std::size_t>(s.map.width) * step;
+  const V floor = s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (std::size_t c = 0; c < step; c += kLanes) {
+    const V scale = s.scale == nullptr ? hn::Set(d, 1.0F) : load(s.scale + c);
+    const V shift = s.scale == nullptr ? zero() : load(s.shift + c);
+    for (std::size_t i = c; i < size; i += step) {
+      // In this order x86 returns a NaN as it is.
+      store(hn::Max(floor, hn::MulAdd(scale, load(from + i), shift)), to + i);
+    }
+  }
+}
+
+template <bool MAX>
+HWY_INLINE V joined(V a, V b) {
+  return MAX ? hn::Max(a, b) : hn::Add(a, b);
+}
+
+/// to[i] = the sum or maximum of from[k * step + i], k in [0, count).
+template <bool MAX>
+HWY_INLINE void join_rows(const float* from, std::size_t step, int count, std::size_t size,
+                          float* to) {
+  for (std::size_t i = 0; i < size; i += kLanes) {
+    V v = load(from + i);
+    for (int k = 1; k < count; ++k)
+      v = joined<MAX>(v, load(from + static_cast<std::size_t>(k) * step + i));
+    store(v, to + i);
+  }
+}
+
+/// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2. `scratch`: the
+/// picture as the pool sees it, and a row.
+template <bool MAX>
+void pool_picture(const PoolArgs& args, int n, float* scratch) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   const auto step = static_cast<std::size_t>(in.channels);
+  const std::size_t row = static_cast<std::size_t>(in.width) * step;
+  const float* from = args.in.data + static_cast<std::size_t>(n) * in.size();
+  float* to = args.out.data + static_cast<std::size_t>(n) * out.size();
+  float* column_wise = scratch + in.size();
+  int seen = 0;
+  for (int y = 0; y < out.height; ++y) {
+    const Span rows = rows_of(args, y);
+    for (; seen < rows.at + rows.count(); ++seen) {
+      const std::size_t at = static_cast<std::size_t>(seen) * row;
+      show_row(args.in, from + at, scratch + at);
+    }
+    join_rows<MAX>(scratch + static_cast<std::size_t>(rows.at) * row, row, rows.count(), row,
+                   column_wise);
+    for (int x = 0; x < out.width; ++x, to += step) {
+      const Span columns = columns_of(args, x);
+      join_rows<MAX>(column_wise + static_cast<std::size_t>(columns.at) * step, step,
+                     columns.count(), step, to);
+      if (MAX) continue;
+      const V share = hn::Set(d, 1.0F / static_cast<float>(rows.count() * columns.count()));
+      for (std::size_t c = 0; c < step; c += kLanes) store(hn::Mul(share, load(to + c)), to + c);
+    }
+  }
+}
+
+void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
   for (int n = first; n < last; ++n) {
-    const float* from = args.in.data + static_cast<std::size_t>(n) * in.size();
-    float* to = args.out.data + static_cast<std::size_t>(n) * out.size();
-    for (int y = 0; y < out.height; ++y) {
-      const Span rows = rows_of(args, y);
-      for (int x = 0; x < out.width; ++x, to += out.channels) {
-        const Span columns = columns_of(args, x);
-        const float* corner =
-            from + static_cast<std::size_t>(rows.at * in.width + columns.at) * step;
-        const V share = hn::Set(d, 1.0F / static_cast<float>(rows.count() * columns.count()));
-        for (int c = 0; c < in.channels; c += kLanes) {
-          // ReLU and a normalisation of positive scale keep the order, but scales may be negative.
-          V result = args.max ? hn::Set(d, -std::numeric_limits<float>::infinity()) : zero();
-          for (int r = 0; r < rows.count(); ++r) {
-            const float* p = corner + static_cast<std::size_t>(r * in.width) * step + c;
-            if (args.max) {
-              for (int s = 0; s < columns.count(); ++s, p += step) {
-                result = hn::Max(result, show(args.in, load(p), c));
-              }
-            } else {
-              for (int s = 0; s < columns.count(); ++s, p += step) {
-                result = hn::Add(result, show(args.in, load(p), c));
-              }
-            }
-          }
-          store(args.max ? result : hn::Mul(result, share), to + c);
-        }
-      }
+    if (args.max) {
+      pool_picture<true>(args, n, scratch);
+    } else {
+      pool_picture<false>(args, n, scratch);
     }
   }
 }
@@ -79,9 +116,11 @@ struct Covering {
     first = low <= 0 ? 0 : (low + stride - 1) / stride;
     last = std::min(size - 1, (i + padding) / stride);
   }
+  int count() const { return last - first + 1; }
 };
 
-/// One picture's mean pool, as seen from each input pixel. `shares` has room for one output map.
+/// One picture's mean pool, as seen from each input pixel, rows first. `shares` has room for one
+/// output map and a row.
 void mean_backward_picture(const PoolArgs& args, int n, float* shares) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
@@ -98,21 +137,25 @@ void mean_backward_picture(const PoolArgs& args, int n, float* shares) {
     }
   }
   const WindowArgs& w = args.window;
+  const std::size_t row = static_cast<std::size_t>(out.width) * step;
+  float* column_wise = shares + out.size();
   std::size_t at = static_cast<std::size_t>(n) * in.size();
   for (int iy = 0; iy < in.height; ++iy) {
     const Covering rows(iy, w.height, w.stride, w.top, out.height);
+    if (rows.count() > 0) {
+      join_rows<false>(shares + static_cast<std::size_t>(rows.first) * row, row, rows.count(), row,
+                       column_wise);
+    }
     for (int ix = 0; ix < in.width; ++ix, at += step) {
       const Covering columns(ix, w.width, w.stride, w.left, out.width);
+      const int count = rows.count() > 0 ? columns.count() : 0;
       for (int c = 0; c < in.channels; c += kLanes) {
+        const float* p = column_wise + static_cast<std::size_t>(columns.first) * step + c;
         V sum = zero();
-        for (int y = rows.first; y <= rows.last; ++y) {
-          const float* p =
-              shares + static_cast<std::size_t>(y * out.width + columns.first) * step + c;
-          for (int x = columns.first; x <= columns.last; ++x, p += step)
-            sum = hn::Add(sum, load(p));
-        }
-        const V shown = args.in.relu ? show(args.in, load(args.in.data + at + c), c) : zero();
-        give(args.in, sum, shown, at + static_cast<std::size_t>(c));
+        for (int k = 0; k < count; ++k, p += step) sum = hn::Add(sum, load(p));
+        const std::size_t to = at + static_cast<std::size_t>(c);
+        const V shown = args.in.relu ? show(args.in, load(args.in.data + to), c) : zero();
+        give(args.in, sum, shown, to);
       }
     }
   }
@@ -187,7 +230,10 @@ HWY_EXPORT(pool_forward);
 HWY_EXPORT(pool_backward);
 
 std::size_t pool_scratch(const PoolArgs& args) {
-  return std::max(args.in.map.size(), args.out.map.size());
+  const std::size_t row =
+      static_cast<std::size_t>(std::max(args.in.map.width, args.out.map.width)) *
+      static_cast<std::size_t>(args.in.map.channels);
+  return std::max(args.in.map.size(), args.out.map.size()) + row;
 }
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {

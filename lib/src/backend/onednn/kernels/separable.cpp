@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/separable.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
+#include "backend/onednn/kernels/ahead.h"
 #include "backend/onednn/kernels/depthwise-inl.h"
 #include "backend/onednn/kernels/gemm-inl.h"
 #include "backend/onednn/kernels/separable_plan.h"
@@ -12,37 +13,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace renas::onednn {
 namespace HWY_NAMESPACE {
-
-/// Asks for what the next tile reads and writes, a few lines at a time between pieces of work: the
-/// processor has room for some twenty misses, and all at once would wait like none asked for.
-class Ahead {
- public:
-  HWY_INLINE void add(const float* from, std::size_t size) {
-    if (count_ == kMost) return;
-    at_[count_] = from;
-    end_[count_] = from + size;
-    ++count_;
-  }
-  HWY_INLINE void clear() {
-    count_ = 0;
-    now_ = 0;
-  }
-  HWY_INLINE void some() {
-    for (int i = 0; i < kLines && now_ < count_; ++i) {
-      __builtin_prefetch(at_[now_], 0, 2);
-      at_[now_] += 16;
-      if (at_[now_] >= end_[now_]) ++now_;
-    }
-  }
-
- private:
-  static constexpr int kLines = 20;
-  static constexpr int kMost = 4;
-  const float* at_[kMost] = {};
-  const float* end_[kMost] = {};
-  int count_ = 0;
-  int now_ = 0;
-};
 
 /// Row y of a picture's input, normalised and cut off at zero, to its blocked rows, which have room
 /// for the columns that the window reaches beyond the map. The room is zero already.
@@ -339,7 +309,14 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       }
       if (args.in.gradient == nullptr) continue;
       load_rows(args, plan, n, loaded, ready, picture);
+      const std::size_t at_given = at_in + static_cast<std::size_t>(given) * row_in;
+      const int rows = std::max(0, ready - given);
       give_rows(args, plan, n, given, ready, gradients, picture, ahead);
+      if (args.in.mean != nullptr) {
+        add_norm_sums(args.in.data + at_given, args.in.gradient + at_given,
+                      static_cast<std::size_t>(rows * in.width), in.channels, args.in.mean,
+                      area + args.in.sums);
+      }
     }
   }
 }

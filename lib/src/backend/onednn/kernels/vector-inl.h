@@ -99,6 +99,38 @@ HWY_INLINE void add_statistics(const float* data, std::size_t pixels, int channe
   }
 }
 
+/// Sums of gradient and of gradient * (value - mean) over `pixels` pixels of `channels`.
+HWY_INLINE void add_norm_sums(const float* data, const float* gradient, std::size_t pixels,
+                              int channels, const float* mean, float* sums) {
+  for (int c = 0; c < channels; c += kLanes) {
+    const V m = load(mean + c);
+    V sum0 = zero();
+    V sum1 = zero();
+    V dot0 = zero();
+    V dot1 = zero();
+    const float* v = data + c;
+    const float* g = gradient + c;
+    std::size_t i = 0;
+    for (; i + 2 <= pixels; i += 2) {
+      const V g0 = load(g);
+      const V g1 = load(g + channels);
+      sum0 = hn::Add(sum0, g0);
+      sum1 = hn::Add(sum1, g1);
+      dot0 = hn::MulAdd(g0, hn::Sub(load(v), m), dot0);
+      dot1 = hn::MulAdd(g1, hn::Sub(load(v + channels), m), dot1);
+      v += 2 * channels;
+      g += 2 * channels;
+    }
+    if (i < pixels) {
+      const V g0 = load(g);
+      sum0 = hn::Add(sum0, g0);
+      dot0 = hn::MulAdd(g0, hn::Sub(load(v), m), dot0);
+    }
+    store(hn::Add(load(sums + c), hn::Add(sum0, sum1)), sums + c);
+    store(hn::Add(load(sums + channels + c), hn::Add(dot0, dot1)), sums + channels + c);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace renas::onednn
 HWY_AFTER_NAMESPACE();

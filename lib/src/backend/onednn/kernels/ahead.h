@@ -1,0 +1,52 @@
+#pragma once
+
+#include <hwy/base.h>
+
+#include <cstddef>
+
+namespace renas::onednn {
+
+/// Asks for what the next tile reads and writes, a few lines at a time between pieces of work: the
+/// processor has room for some twenty misses, and all at once would wait like none asked for.
+class Ahead {
+ public:
+  static constexpr int kMost = 24;  // ranges; more are left to the processor's own prefetchers
+
+  HWY_INLINE void add(const float* from, std::size_t size) {
+    if (count_ == kMost) return;
+    at_[count_] = from;
+    end_[count_] = from + size;
+    ++count_;
+    lines_left_ += size / kLineFloats + 1;
+  }
+  /// Spreads what was added over `pieces` calls of some().
+  HWY_INLINE void spread(int pieces) {
+    lines_ = static_cast<int>(lines_left_) / (pieces > 0 ? pieces : 1) + 1;
+    if (lines_ > kLines) lines_ = kLines;
+  }
+  HWY_INLINE void clear() {
+    count_ = 0;
+    now_ = 0;
+    lines_left_ = 0;
+    lines_ = kLines;
+  }
+  HWY_INLINE void some() {
+    for (int i = 0; i < lines_ && now_ < count_; ++i) {
+      __builtin_prefetch(at_[now_], 0, 2);
+      at_[now_] += kLineFloats;
+      if (at_[now_] >= end_[now_]) ++now_;
+    }
+  }
+
+ private:
+  static constexpr int kLines = 20;
+  static constexpr std::size_t kLineFloats = 16;
+  const float* at_[kMost] = {};
+  const float* end_[kMost] = {};
+  int count_ = 0;
+  int now_ = 0;
+  int lines_ = kLines;
+  std::size_t lines_left_ = 0;
+};
+
+}  // namespace renas::onednn
