@@ -52,7 +52,8 @@ HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, co
     }
   } else {
     for (int k = 0; k < depth; k += kBlock) {
-#pragma GCC unroll 8
+// Unrolled, the compiler loads B anew for every row.
+#pragma GCC unroll 1
       for (int kk = 0; kk < kBlock; ++kk) {
         V bv[NV];
 #pragma GCC unroll 4

@@ -22,19 +22,19 @@ HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, i
   const auto step = static_cast<std::size_t>(in.map.channels);
   const float* from = in.data + static_cast<std::size_t>(n) * in.map.size() +
                       static_cast<std::size_t>(y * in.map.width) * step;
-  const V lowest = hn::Set(d, -3.402823466e38F);
-  const V floor = in.relu ? zero() : lowest;
-  for (int c = 0; c < in.map.channels; c += kLanes) {
+  const V floor = in.relu ? zero() : hn::Set(d, -3.402823466e38F);
+  const int width = in.map.width;
+  const int channels = in.map.channels;
+  for (int c = 0; c < channels; c += kLanes) {
     float* to = picture + plan.row_in(c / kBlock, y) + args.window.left * kBlock + c % kBlock;
     const float* p = from + c;
     if (in.scale == nullptr) {
-      for (int x = 0; x < in.map.width; ++x, p += step)
-        store(hn::Max(floor, load(p)), to + x * kBlock);
+      for (int x = 0; x < width; ++x, p += step) store(hn::Max(floor, load(p)), to + x * kBlock);
       continue;
     }
     const V scale = load(in.scale + c);
     const V shift = load(in.shift + c);
-    for (int x = 0; x < in.map.width; ++x, p += step) {
+    for (int x = 0; x < width; ++x, p += step) {
       store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to + x * kBlock);
     }
   }

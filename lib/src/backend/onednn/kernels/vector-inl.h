@@ -53,11 +53,11 @@ HWY_INLINE void output_gradients(const Output& o, std::size_t at, int pixels, fl
     const V by_gradient = load(o.by_gradient + c);
     const V by_value = load(o.by_value + c);
     const V constant = load(o.constant + c);
-    std::size_t i = c;
-    for (int p = 0; p < pixels; ++p, i += channels) {
-      store(hn::MulAdd(by_gradient, load(o.gradient + at + i),
-                       hn::MulAdd(by_value, load(o.data + at + i), constant)),
-            to + i);
+    const float* g = o.gradient + at + c;
+    const float* v = o.data + at + c;
+    float* t = to + c;
+    for (int p = 0; p < pixels; ++p, g += channels, v += channels, t += channels) {
+      store(hn::MulAdd(by_gradient, load(g), hn::MulAdd(by_value, load(v), constant)), t);
     }
   }
 }
