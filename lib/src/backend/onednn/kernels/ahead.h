@@ -17,7 +17,7 @@ class Ahead {
     at_[count_] = from;
     end_[count_] = from + size;
     ++count_;
-    lines_left_ += size / kLineFloats + 1;
+    lines_left_ += size / static_cast<std::size_t>(kLineFloats) + 1;
   }
   /// Spreads what was added over `pieces` calls of some().
   HWY_INLINE void spread(int pieces) {
@@ -31,16 +31,21 @@ class Ahead {
     lines_ = kLines;
   }
   HWY_INLINE void some() {
-    for (int i = 0; i < lines_ && now_ < count_; ++i) {
-      __builtin_prefetch(at_[now_], 0, 2);
-      at_[now_] += kLineFloats;
-      if (at_[now_] >= end_[now_]) ++now_;
+    for (int left = lines_; left > 0 && now_ < count_;) {
+      // In registers: a loop over at_[now_] itself would wait for each store.
+      const float* p = at_[now_];
+      const std::ptrdiff_t rest = (end_[now_] - p + kLineFloats - 1) / kLineFloats;
+      const int take = rest < left ? static_cast<int>(rest) : left;
+      for (int i = 0; i < take; ++i, p += kLineFloats) __builtin_prefetch(p, 0, 2);
+      at_[now_] = p;
+      left -= take;
+      if (take == rest) ++now_;
     }
   }
 
  private:
   static constexpr int kLines = 20;
-  static constexpr std::size_t kLineFloats = 16;
+  static constexpr std::ptrdiff_t kLineFloats = 16;
   const float* at_[kMost] = {};
   const float* end_[kMost] = {};
   int count_ = 0;

@@ -254,9 +254,6 @@ void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, cons
   }
 }
 
-/// Steps in which product() computes a whole tile, about.
-HWY_INLINE int pieces(int columns) { return kTilePixels / 4 * ((columns / kBlock + 2) / 3); }
-
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
                   int thread) {
   const Map& map = args.out.map;
@@ -276,7 +273,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
         if (contiguous(t)) ahead.add(t.in.data + next * step, after * step);
       }
       ahead.add(args.out.data + next * channels, after * channels);
-      ahead.spread(static_cast<int>(args.terms.size()) * pieces(map.channels));
+      ahead.spread(static_cast<int>(args.terms.size()) * micro_steps(kTilePixels, map.channels));
     }
     bool add = false;
     for (const TermArgs& t : args.terms) {
@@ -380,7 +377,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
         ahead.add(args.out.data + next * channels, after * channels);
       for (const TermArgs& t : args.terms) {
         const auto step = static_cast<std::size_t>(t.in.map.channels);
-        steps += pieces(t.depth) + t.depth / 4 * ((map.channels / kBlock + 2) / 3);
+        steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
         if (!contiguous(t)) continue;
         ahead.add(t.in.data + next * step, after * step);
         if (t.in.gradient != nullptr) ahead.add(t.in.gradient + next * step, after * step);

@@ -138,6 +138,11 @@ HWY_INLINE void multiply(const Matrix<const float>& a, const float* b, std::size
   }
 }
 
+/// Steps in which a product is computed, about: how often it calls its Ahead.
+constexpr int micro_steps(int rows, int columns) {
+  return (rows + 4) / 5 * ((columns / kLanes + 2) / 3);
+}
+
 /// C = or += A B, A [rows x depth].
 HWY_INLINE void product(const Matrix<const float>& a, const float* b, std::size_t b_row,
                         const Matrix<float>& c, int rows, int columns, int depth, bool add,

@@ -156,6 +156,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       ahead.add(args.in.data + static_cast<std::size_t>(n) * args.in.map.size() +
                     static_cast<std::size_t>(loaded) * row_in,
                 tile_in);
+      ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, map.channels));
       float* out = args.out.data + static_cast<std::size_t>(n) * map.size() +
                    static_cast<std::size_t>(y0) * row;
       if (args.pointwise != nullptr) {
@@ -163,7 +164,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
         product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, args.pointwise,
                 static_cast<std::size_t>(map.channels),
                 {out, static_cast<std::size_t>(map.channels), kBlock}, pixels, map.channels,
-                args.in.map.channels, false);
+                args.in.map.channels, false, &ahead);
       } else {
         for (int block = 0; block < plan.blocks; ++block) {
           for (int y = y0; y < y1; ++y) {
@@ -215,14 +216,13 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
   }
   depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
   add_transposed_product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, g, channels,
-                         area + args.pointwise_gradient, args.in.map.channels, map.channels,
-                         pixels);
+                         area + args.pointwise_gradient, args.in.map.channels, map.channels, pixels,
+                         &ahead);
   for (int y = y0; y < y1; ++y) {
     product({g + static_cast<std::size_t>((y - y0) * map.width) * channels, channels, kBlock},
             args.pointwise_transposed, static_cast<std::size_t>(args.in.map.channels),
             {gradients + plan.row_out(0, y) + plan.lead, step, plan.plane_out}, map.width,
-            args.in.map.channels, map.channels, false);
-    ahead.some();
+            args.in.map.channels, map.channels, false, &ahead);
   }
 }
 
@@ -296,6 +296,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
         ahead.add(args.in.gradient + at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in,
                   tile_in);
       }
+      ahead.spread(2 * plan.blocks * (y1 - y0) + micro_steps((y1 - y0) * out.width, in.channels) +
+                   micro_steps(in.channels, out.channels));
       pointwise_backward(args, plan, n, y0, y1, tile, raw, gradients, picture, area, ahead);
       for (int block = 0; block < plan.blocks; ++block) {
         for (int y = y0; y < y1; ++y) {
