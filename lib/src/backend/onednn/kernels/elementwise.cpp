@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/elementwise.cpp"
@@ -40,23 +41,33 @@ HWY_INLINE void add_source(const Source& s, const float* from, float* to, std::s
   }
 }
 
-/// The common case in one sweep: two sources.
+/// What a source that is read pixel by pixel does to channels from c on; coefficients stay in the
+/// first cache.
+struct Shown {
+  const float* scale;
+  const float* shift;
+  V floor;
+  explicit Shown(const Source& s)
+      : scale(s.scale),
+        shift(s.shift),
+        floor(s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity())) {}
+  HWY_INLINE V operator()(V v, std::size_t c) const {
+    if (scale != nullptr) v = hn::MulAdd(load(scale + c), v, load(shift + c));
+    return hn::Max(floor, v);
+  }
+};
+
+/// The common case in one sweep, straight through memory: two sources.
 HWY_INLINE void add_two(const Source& a, const Source& b, std::size_t at, float* to,
                         std::size_t pixels) {
   const auto channels = static_cast<std::size_t>(a.map.channels);
-  const V one = hn::Set(d, 1.0F);
-  const V lowest = hn::Set(d, -3.402823466e38F);
-  for (std::size_t c = 0; c < channels; c += kLanes) {
-    const V scale_a = a.scale == nullptr ? one : load(a.scale + c);
-    const V shift_a = a.scale == nullptr ? zero() : load(a.shift + c);
-    const V floor_a = a.relu ? zero() : lowest;
-    const V scale_b = b.scale == nullptr ? one : load(b.scale + c);
-    const V shift_b = b.scale == nullptr ? zero() : load(b.shift + c);
-    const V floor_b = b.relu ? zero() : lowest;
-    for (std::size_t i = c; i < pixels * channels; i += channels) {
-      const V va = hn::Max(floor_a, hn::MulAdd(scale_a, load(a.data + at + i), shift_a));
-      const V vb = hn::Max(floor_b, hn::MulAdd(scale_b, load(b.data + at + i), shift_b));
-      store(hn::Add(va, vb), to + i);
+  const Shown show_a(a);
+  const Shown show_b(b);
+  const float* pa = a.data + at;
+  const float* pb = b.data + at;
+  for (std::size_t p = 0; p < pixels; ++p, pa += channels, pb += channels, to += channels) {
+    for (std::size_t c = 0; c < channels; c += kLanes) {
+      store(hn::Add(show_a(load(pa + c), c), show_b(load(pb + c), c)), to + c);
     }
   }
 }
@@ -206,10 +217,28 @@ void statistics(const Output& out, int first, int last, float* sums) {
 
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
   const Range range(args.map, first, last);
-  for (std::size_t p = range.begin; p < range.end; p += kTile) {
-    add_norm_sums(args.data + p * range.channels, args.gradient + p * range.channels,
-                  std::min(kTile, range.end - p), args.map.channels, args.mean, sums);
+  const std::size_t step = range.channels;
+  const float* v = args.data + range.begin * step;
+  const float* g = args.gradient + range.begin * step;
+  std::size_t pixels = range.end - range.begin;
+  // Straight through memory, four pixels at a time; the sums stay in the first cache.
+  for (; pixels >= 4; pixels -= 4, v += 4 * step, g += 4 * step) {
+    for (std::size_t c = 0; c < step; c += kLanes) {
+      const V mean = load(args.mean + c);
+      const V g0 = load(g + c);
+      const V g1 = load(g + step + c);
+      const V g2 = load(g + 2 * step + c);
+      const V g3 = load(g + 3 * step + c);
+      const V sum = hn::Add(hn::Add(g0, g1), hn::Add(g2, g3));
+      V dot0 = hn::Mul(g0, hn::Sub(load(v + c), mean));
+      V dot1 = hn::Mul(g1, hn::Sub(load(v + step + c), mean));
+      dot0 = hn::MulAdd(g2, hn::Sub(load(v + 2 * step + c), mean), dot0);
+      dot1 = hn::MulAdd(g3, hn::Sub(load(v + 3 * step + c), mean), dot1);
+      store(hn::Add(load(sums + c), sum), sums + c);
+      store(hn::Add(load(sums + step + c), hn::Add(dot0, dot1)), sums + step + c);
+    }
   }
+  add_norm_sums(v, g, pixels, args.map.channels, args.mean, sums);
 }
 
 void fold_norm(const Output& out, float* gradient, bool accumulate, int first, int last) {
