@@ -40,6 +40,24 @@ HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, i
   }
 }
 
+/// Zeroes columns [0, first) and [last, width) of every row, each `width` pixels wide.
+HWY_INLINE void clear_edges(float* rows, std::size_t count, int width, int first, int last) {
+  const std::size_t row = static_cast<std::size_t>(width) * kBlock;
+  for (std::size_t r = 0; r < count; ++r, rows += row) {
+    std::memset(rows, 0, static_cast<std::size_t>(first) * kBlock * sizeof(float));
+    std::memset(rows + static_cast<std::size_t>(last) * kBlock, 0,
+                static_cast<std::size_t>(width - last) * kBlock * sizeof(float));
+  }
+}
+
+/// The columns beyond the map that the window reaches; all others are written for every picture.
+HWY_INLINE void clear_picture(const SeparableArgs& args, const SeparablePlan& plan,
+                              float* picture) {
+  const Map& in = args.in.map;
+  clear_edges(picture, static_cast<std::size_t>(plan.blocks * in.height), plan.width_in,
+              args.window.left, args.window.left + in.width);
+}
+
 HWY_INLINE void load_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& loaded,
                           int wanted, float* picture) {
   wanted = std::min(wanted, args.in.map.height);
@@ -139,7 +157,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const SeparablePlan plan(args);
   float* picture = scratch;
   float* tile = picture + plan.picture_size;
-  std::memset(picture, 0, plan.picture_size * sizeof(float));
+  clear_picture(args, plan, picture);
   const Map& map = args.out.map;
   const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
   const auto row_in = static_cast<std::size_t>(args.in.map.width * args.in.map.channels);
@@ -259,6 +277,19 @@ HWY_INLINE void give_rows(const SeparableArgs& args, const SeparablePlan& plan, 
   }
 }
 
+/// What pointwise_backward() does not write.
+HWY_INLINE void clear_gradients(const SeparableArgs& args, const SeparablePlan& plan,
+                                float* gradients) {
+  const Map& out = args.out.map;
+  if (args.window.stride > 1) {  // zeros between the gradients too
+    std::memset(gradients, 0, plan.gradients_size * sizeof(float));
+    return;
+  }
+  const int lead = static_cast<int>(plan.lead / kBlock);
+  clear_edges(gradients, static_cast<std::size_t>(plan.blocks * out.height), plan.width_out, lead,
+              lead + out.width);
+}
+
 void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
                         float* area) {
   const SeparablePlan plan(args);
@@ -266,7 +297,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   float* gradients = picture + plan.picture_size;
   float* tile = gradients + plan.gradients_size;
   float* raw = tile + plan.tile_size;
-  std::memset(picture, 0, (plan.picture_size + plan.gradients_size) * sizeof(float));
+  clear_picture(args, plan, picture);
+  clear_gradients(args, plan, gradients);
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
