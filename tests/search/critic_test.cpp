@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_SUITE(critic)
 BOOST_AUTO_TEST_CASE(similarity_is_one_for_equal_networks_and_falls_with_every_difference) {
   const SearchSpace space = SearchSpace::renas(5);
   Similarity similarity(space);
-  similarity.set(0.7);
+  similarity.set(0.7, 0.9);
   const Genome cell = renas::parse_genome(space, renas::kRenasNet);
   Genome swapped = cell;
   std::swap(swapped[0], swapped[1]);
@@ -68,6 +68,18 @@ BOOST_AUTO_TEST_CASE(similarity_is_one_for_equal_networks_and_falls_with_every_d
     BOOST_TEST(now == similarity(other, cell), boost::test_tools::tolerance(1e-12));
     last = now;
   }
+}
+
+BOOST_AUTO_TEST_CASE(networks_of_the_same_operators_are_more_alike_than_of_others) {
+  const SearchSpace space = SearchSpace::nas_bench_201();
+  Similarity similarity(space);
+  similarity.set(0.7, 0.8);
+  const Genome genome{0, 1, 2, 3, 4, 0};
+  const Genome moved{1, 0, 2, 3, 4, 0};     // two slots differ, no count does
+  const Genome replaced{3, 4, 2, 3, 4, 0};  // two slots differ, and four counts by one each
+  BOOST_TEST(similarity(genome, moved) == 0.7 * 0.7, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(similarity(genome, replaced) == 0.7 * 0.7 * std::pow(0.8, 4),
+             boost::test_tools::tolerance(1e-12));
 }
 
 BOOST_AUTO_TEST_CASE(quantiles_are_those_of_the_normal_distribution) {

@@ -78,6 +78,7 @@ ControllerOptions controller_options(const std::string& name) {
     options.batch = 8;
     options.replay = 20;
     options.redraw_exact = 3;
+    options.critic = 20;
     return options;
   }
   throw InvalidInput(fmt::format("controller: expected one of {}; got '{}'",
@@ -129,7 +130,10 @@ ControllerOptions controller_options(const StrategyOptions& options) {
     throw InvalidInput(fmt::format("critic: expected 0 or more, got {}", options.critic));
   if (options.critic >= 0) form.critic = options.critic;
   if (options.controller_form) form = *options.controller_form;
-  if (options.name == "renas-frozen") form.learn = false;
+  if (options.name == "renas-frozen") {
+    form.learn = false;
+    form.critic = 0;
+  }
   if (options.name == "renas-unidirectional") form.bidirectional = false;
   for (const auto& [name, value] : describe(form)) set_controller_option(form, name, value);
   return form;

@@ -14,6 +14,7 @@ namespace renas::search {
 namespace {
 
 constexpr double kRhos[] = {0.5, 0.7, 0.8, 0.88, 0.94};
+constexpr double kKappas[] = {0.8, 0.9, 1.0};
 constexpr double kNoises[] = {0.003, 0.03, 0.1, 0.3, 1.0};
 
 /// The place of `fitness` among `sorted`, in (0, 1), interpolated.
@@ -41,32 +42,36 @@ Critic::Critic(const SearchSpace& space, const ControllerOptions& options)
       factor_(make_gaussian_factor()) {}
 
 void Critic::append(std::size_t i) {
-  row_.resize(i);
-  for (std::size_t j = 0; j < i; ++j) row_[j] = similarity_(genomes_[i], genomes_[j]);
-  factor_->append(row_.data(), 1 + noise_);
+  row_.resize(i - first_);
+  for (std::size_t j = first_; j < i; ++j) row_[j - first_] = similarity_(genomes_[i], genomes_[j]);
+  factor_->append(row_.data(), 1 + form_.noise);
 }
 
-void Critic::rebuild(double rho, double noise) {
-  similarity_.set(rho);
-  noise_ = noise;
+void Critic::rebuild(const Form& form, std::size_t first) {
+  form_ = form;
+  first_ = first;
+  similarity_.set(form.rho, form.kappa);
   factor_->clear();
-  for (std::size_t i = 0; i < genomes_.size(); ++i) append(i);
+  for (std::size_t i = first; i < genomes_.size(); ++i) append(i);
 }
 
 void Critic::choose() {
+  const std::size_t first = genomes_.size() - std::min(genomes_.size(), kJudges);
   double best = -std::numeric_limits<double>::infinity();
-  std::pair<double, double> chosen{similarity_.rho(), noise_};
+  Form chosen = form_;
   for (const double rho : kRhos) {
-    for (const double noise : kNoises) {
-      rebuild(rho, noise);
-      const double likelihood = factor_->solve(targets_.data(), weights_.data());
-      if (likelihood > best) {
-        best = likelihood;
-        chosen = {rho, noise};
+    for (const double kappa : kKappas) {
+      for (const double noise : kNoises) {
+        rebuild({rho, kappa, noise}, first);
+        const double likelihood = factor_->solve(targets_.data() + first, weights_.data());
+        if (likelihood > best) {
+          best = likelihood;
+          chosen = form_;
+        }
       }
     }
   }
-  rebuild(chosen.first, chosen.second);
+  rebuild(chosen);
 }
 
 void Critic::set_targets() {
@@ -115,7 +120,7 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
       choose();
       next_choice_ = n + std::max<uint64_t>(10, 3 * n / 10);
     }
-    if (factor_->size() != n) rebuild(similarity_.rho(), noise_);
+    if (factor_->size() != n) rebuild(form_);
     factor_->solve(targets_.data(), weights_.data());
     fresh_ = true;
   }
@@ -145,19 +150,19 @@ void Critic::save(StateWriter& writer) const {
   writer.genomes("critic/genome", genomes_);
   writer.put("critic/fitness", fitness_);
   writer.put("critic/next_choice", std::vector<uint64_t>{next_choice_});
-  writer.put("critic/form", std::vector<double>{similarity_.rho(), noise_});
+  writer.put("critic/form", std::vector<double>{form_.rho, form_.kappa, form_.noise});
 }
 
 void Critic::load(const StateReader& reader) {
-  const auto& form = reader.doubles("critic/form", 2);
-  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0))
+  const auto& form = reader.doubles("critic/form", 3);
+  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0 && form[1] <= 1 && form[2] > 0))
     throw InvalidInput("search state: array 'critic/form' is out of range");
   const auto& fitness = reader.doubles("critic/fitness");
   genomes_ = reader.genomes("critic/genome", space_, fitness.size());
   fitness_ = fitness;
   next_choice_ = reader.words("critic/next_choice", 1)[0];
   // Row by row, as it grew: equal to the last bit.
-  rebuild(form[0], form[1]);
+  rebuild({form[0], form[1], form[2]});
   fresh_ = false;
 }
 

@@ -18,10 +18,11 @@ namespace renas::search {
 ///   target     the place of a fitness among the mean fitness of all genomes, as a normal quantile:
 ///              any increasing measure of fitness gives the same
 ///   worth      predicted mean + optimism * standard deviation
-///   rho, noise the pair of a small grid that makes the results likeliest, chosen anew whenever
-///   their
-///              number has grown by three tenths: how far results of one genome tell of another,
-///              and how much of them is chance, is learnt, not set
+///   form       of the covariance, rho and kappa of Similarity, and the noise: those of a small
+///   grid
+///              that make the newest results likeliest, chosen anew whenever the number of results
+///              has grown by three tenths. How far results of one genome tell of another, and how
+///              much of them is chance, is learnt, not set.
 ///
 /// Only the newest kMemory results count; n of them cost O(n^2) a result and a ranking.
 class Critic {
@@ -39,8 +40,16 @@ class Critic {
   static constexpr std::size_t kMemory = 1000;
   static constexpr std::size_t kForget = 250;
 
+  struct Form {
+    double rho = 0.8;
+    double kappa = 0.9;
+    double noise = 0.1;
+  };
+  static constexpr std::size_t kJudges = 200;  // newest results that judge a form
+
   void append(std::size_t i);
-  void rebuild(double rho, double noise);
+  /// Takes results from `first` on into the factor.
+  void rebuild(const Form& form, std::size_t first = 0);
   void choose();
   void set_targets();
 
@@ -48,8 +57,9 @@ class Critic {
   double optimism_;
   Similarity similarity_;
   std::unique_ptr<GaussianFactor> factor_;
-  double noise_ = 0.1;
-  uint64_t next_choice_ = 10;    // results at which rho and noise are chosen anew
+  Form form_;
+  std::size_t first_ = 0;        // result that is the factor's first
+  uint64_t next_choice_ = 10;    // results at which the form is chosen anew
   std::vector<Genome> genomes_;  // canonical, oldest first
   std::vector<double> fitness_;
   bool fresh_ = false;  // of what follows

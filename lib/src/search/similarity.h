@@ -7,26 +7,40 @@
 
 namespace renas::search {
 
-/// How alike two genomes are: the product over their slots of 1 where they agree and `rho` where
-/// they differ. Where a block's halves can be swapped without changing the network, both ways to
-/// lay them on each other count. Scaled so that a genome is 1 like itself; a positive definite
-/// kernel.
+/// How alike two genomes are, as a product of two:
+///
+///   by place   the product over their slots of 1 where they agree and `rho` where they differ.
+///              Where a block's halves can be swapped without changing the network, both ways to
+///              lay them on each other count; scaled so that a genome is 1 like itself.
+///   by count   `kappa` to the power of the sum over operators of the difference in how often each
+///              occurs: what an operator is worth, it is worth to some degree anywhere. Slots share
+///              counts if they choose from the same operators.
+///
+/// Both are positive definite kernels, and so is their product.
 class Similarity {
  public:
   explicit Similarity(const SearchSpace& space);
 
-  /// Sets rho, in (0, 1).
-  void set(double rho);
+  /// Sets rho, in (0, 1), and kappa, in (0, 1].
+  void set(double rho, double kappa);
   double rho() const { return rho_; }
+  double kappa() const { return kappa_; }
   double operator()(const Genome& a, const Genome& b) const;
 
  private:
+  double by_place(const Genome& a, const Genome& b) const;
   double scale(const Genome& a) const;
+  int count_difference(const Genome& a, const Genome& b) const;
 
   bool swappable_;
   int blocks_;
+  std::vector<int>
+      first_count_;  // of each slot: where its operators' counts begin; -1: no operator
+  int counts_ = 0;
   double rho_ = 0;
-  std::vector<double> powers_;  // rho^0, rho^1, ..., one for each number of differing slots
+  double kappa_ = 0;
+  std::vector<double> powers_;        // rho^0, rho^1, ..., one for each number of differing slots
+  std::vector<double> count_powers_;  // kappa^0, kappa^1, ...
 };
 
 }  // namespace renas::search
