@@ -124,6 +124,7 @@ BOOST_AUTO_TEST_CASE(repeats_are_drawn_again_once_fitness_has_proved_exact_and_n
   options.seed = 2;
   renas::ControllerOptions form = renas::controller_options("default");
   form.redraw_exact = 20;
+  form.critic = 0;
   options.controller_form = form;
   for (const bool noisy : {false, true}) {
     const auto strategy = renas::make_strategy(space, options);
