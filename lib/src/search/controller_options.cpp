@@ -52,6 +52,7 @@ std::vector<Field> fields() {
           field("replay", &O::replay, 0, 1e6),
           field("ratio_clip", &O::ratio_clip, 0, 1e6),
           field("critic", &O::critic, 0, 10000),
+          field("critic_first", &O::critic_first, 0, 1e6),
           field("critic_share", &O::critic_share, 0, 1),
           field("critic_optimism", &O::critic_optimism, 0, 100),
           field("exploration", &O::exploration, 0, 1),
@@ -79,6 +80,7 @@ ControllerOptions controller_options(const std::string& name) {
     options.replay = 20;
     options.redraw_exact = 3;
     options.critic = 20;
+    options.critic_first = 40;
     return options;
   }
   throw InvalidInput(fmt::format("controller: expected one of {}; got '{}'",
