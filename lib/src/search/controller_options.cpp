@@ -80,7 +80,6 @@ ControllerOptions controller_options(const std::string& name) {
     options.replay = 20;
     options.redraw_exact = 3;
     options.critic = 20;
-    options.critic_first = 40;
     return options;
   }
   throw InvalidInput(fmt::format("controller: expected one of {}; got '{}'",
