@@ -75,16 +75,10 @@ Proposal Controller::sample(const Genome& parent, Filter& filter) {
       options_.redraw_exact);
 }
 
-bool Controller::critic_picks() {
-  if (!critic_) return false;
-  if (entropy_.size() < static_cast<std::size_t>(options_.critic_first)) return true;
-  return random_.uniform() < options_.critic_share;
-}
-
 Proposal Controller::mutate(const Genome& parent, Filter& filter) {
   const Genome* parents[] = {&parent};
   policy_->encode(parents);
-  if (!critic_picks()) return sample(parent, filter);
+  if (!critic_ || random_.uniform() >= options_.critic_share) return sample(parent, filter);
   std::vector<Proposal> proposals;
   for (int i = 0; i < options_.critic; ++i) proposals.push_back(sample(parent, filter));
   std::vector<const Genome*> children;

@@ -39,7 +39,6 @@ class Controller final : public Mutator {
   Proposal explore(const Genome& parent);
   /// Draws until the filter lets one through.
   Proposal sample(const Genome& parent, Filter& filter);
-  bool critic_picks();
   void update(const Sample& sample);
 
   SearchSpace space_;

@@ -52,7 +52,6 @@ std::vector<Field> fields() {
           field("replay", &O::replay, 0, 1e6),
           field("ratio_clip", &O::ratio_clip, 0, 1e6),
           field("critic", &O::critic, 0, 10000),
-          field("critic_first", &O::critic_first, 0, 1e6),
           field("critic_share", &O::critic_share, 0, 1),
           field("critic_optimism", &O::critic_optimism, 0, 100),
           field("exploration", &O::exploration, 0, 1),

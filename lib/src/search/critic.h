@@ -18,11 +18,10 @@ namespace renas::search {
 ///   target     the place of a fitness among the mean fitness of all genomes, as a normal quantile:
 ///              any increasing measure of fitness gives the same
 ///   worth      predicted mean + optimism * standard deviation
-///   form       of the covariance, rho and kappa of Similarity, and the noise: those of a small
-///   grid
-///              that make the newest results likeliest, chosen anew whenever the number of results
-///              has grown by three tenths. How far results of one genome tell of another, and how
-///              much of them is chance, is learnt, not set.
+///   form       of the covariance, rho and kappa of Similarity, and the noise: those of a grid that
+///              make the newest results likeliest, chosen anew whenever the number of results has
+///              grown by three tenths. How far results of one genome tell of another, and how much
+///              of them is chance, is learnt, not set.
 ///
 /// Only the newest kMemory results count; n of them cost O(n^2) a result and a ranking.
 class Critic {

@@ -23,8 +23,6 @@ Similarity::Similarity(const SearchSpace& space)
 }
 
 void Similarity::set(double rho, double kappa) {
-  rho_ = rho;
-  kappa_ = kappa;
   for (std::vector<double>* powers : {&powers_, &count_powers_}) {
     (*powers)[0] = 1;
     for (std::size_t i = 1; i < powers->size(); ++i)

@@ -14,7 +14,8 @@ namespace renas::search {
 ///              lay them on each other count; scaled so that a genome is 1 like itself.
 ///   by count   `kappa` to the power of the sum over operators of the difference in how often each
 ///              occurs: what an operator is worth, it is worth to some degree anywhere. Slots share
-///              counts if they choose from the same operators.
+///              counts if they choose from the same operators. (1 in spaces of more than 256
+///              different operators.)
 ///
 /// Both are positive definite kernels, and so is their product.
 class Similarity {
@@ -23,8 +24,6 @@ class Similarity {
 
   /// Sets rho, in (0, 1), and kappa, in (0, 1].
   void set(double rho, double kappa);
-  double rho() const { return rho_; }
-  double kappa() const { return kappa_; }
   double operator()(const Genome& a, const Genome& b) const;
 
  private:
@@ -34,11 +33,8 @@ class Similarity {
 
   bool swappable_;
   int blocks_;
-  std::vector<int>
-      first_count_;  // of each slot: where its operators' counts begin; -1: no operator
+  std::vector<int> first_count_;  // of each slot: its operators' first count; -1: an input
   int counts_ = 0;
-  double rho_ = 0;
-  double kappa_ = 0;
   std::vector<double> powers_;        // rho^0, rho^1, ..., one for each number of differing slots
   std::vector<double> count_powers_;  // kappa^0, kappa^1, ...
 };
