@@ -42,7 +42,7 @@ struct ControllerOptions {
   /// Draws this many mutations and proposes the one that a learnt predictor of fitness, the critic,
   /// holds most of; 0: no critic.
   int critic = 0;
-  double critic_share = 0.3;   ///< of the children that the critic picks; the others are one draw
+  double critic_share = 0.5;   ///< of the children that the critic picks; the others are one draw
   double critic_optimism = 2;  ///< standard deviations of its prediction that count as worth
   /// The share of draws that come not from the policy but from chance: one block changed for
   /// certain, each other with probability 0.3, one slot of it, to a different choice.

@@ -77,7 +77,7 @@ ControllerOptions controller_options(const std::string& name) {
     options.advantage = Advantage::kStandardised;
     options.batch = 8;
     options.replay = 20;
-    options.redraw_exact = 3;
+    options.redraw_exact = 20;
     options.critic = 20;
     return options;
   }
