@@ -74,11 +74,11 @@ void run(const Options& o) {
     line.forward.bytes += forward.bytes;
     line.backward.flops += backward.flops;
     line.backward.bytes += backward.bytes;
-    line.forward_seconds += bound.forward_seconds / options.threads;
-    line.backward_seconds += bound.backward_seconds / options.threads;
+    line.forward_seconds += bound.forward_seconds;
+    line.backward_seconds += bound.backward_seconds;
     line.forward_limit += machine.limit(forward);
     line.backward_limit += backward.bytes > 0 ? machine.limit(backward) : 0;
-    seconds += (bound.forward_seconds + bound.backward_seconds) / options.threads;
+    seconds += bound.forward_seconds + bound.backward_seconds;
     limit += machine.limit(forward) + (backward.bytes > 0 ? machine.limit(backward) : 0);
   }
   std::printf("%-44s %4s %-8s %9s %8s %8s %8s\n", "group", "n", "", "ms", "GFLOP/s", "GB/s",
@@ -130,7 +130,7 @@ void compare(const Options& o) {
     if (bound.weights.maps.empty() || bound.bias >= 0) continue;
     Pair& pair = pairs[renas::onednn::describe(graph, bound)];
     ++pair.groups;
-    pair.ours += (bound.forward_seconds + bound.backward_seconds) / options.threads;
+    pair.ours += bound.forward_seconds + bound.backward_seconds;
     std::vector<int> nodes;
     for (const int node : {bound.group.depthwise, bound.group.pointwise}) {
       if (node >= 0) nodes.push_back(node);
@@ -147,7 +147,7 @@ void compare(const Options& o) {
       pair.implementations += "  " + times.implementations;
     }
   }
-  std::printf("processor ms, forward and backward; oneDNN %s: its convolutions alone\n",
+  std::printf("ms, forward and backward; oneDNN %s: its convolutions alone\n",
               onednn_version().c_str());
   std::printf("%-44s %4s %10s %10s %6s\n", "group", "n", "fused", "oneDNN", "ratio");
   for (const auto& [name, pair] : pairs) {

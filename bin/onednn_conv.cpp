@@ -4,7 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 #include <vector>
@@ -28,13 +28,14 @@ memory filled(const memory::desc& desc, const dnnl::engine& engine) {
 }
 
 double best_seconds(const dnnl::primitive& primitive, dnnl::stream& stream,
-                    const std::unordered_map<int, memory>& arguments, int threads) {
+                    const std::unordered_map<int, memory>& arguments) {
   double best = 1e9;
   for (int i = 0; i < 6; ++i) {
-    const std::clock_t start = std::clock();
+    const auto start = std::chrono::steady_clock::now();
     primitive.execute(stream, arguments);
     stream.wait();
-    best = std::min(best, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / threads);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    best = std::min(best, taken.count());
   }
   return best;
 }
@@ -73,21 +74,18 @@ OneDnnTimes time_onednn(const OneDnnConv& c, int threads) {
   times.forward = best_seconds(dnnl::convolution_forward(forward), stream,
                                {{DNNL_ARG_SRC, filled(forward.src_desc(), engine)},
                                 {DNNL_ARG_WEIGHTS, filled(forward.weights_desc(), engine)},
-                                {DNNL_ARG_DST, filled(forward.dst_desc(), engine)}},
-                               threads);
+                                {DNNL_ARG_DST, filled(forward.dst_desc(), engine)}});
   const auto data = backward_desc<dnnl::convolution_backward_data>(engine, d, forward);
   times.backward_data = best_seconds(dnnl::convolution_backward_data(data), stream,
                                      {{DNNL_ARG_DIFF_SRC, filled(data.diff_src_desc(), engine)},
                                       {DNNL_ARG_WEIGHTS, filled(data.weights_desc(), engine)},
-                                      {DNNL_ARG_DIFF_DST, filled(data.diff_dst_desc(), engine)}},
-                                     threads);
+                                      {DNNL_ARG_DIFF_DST, filled(data.diff_dst_desc(), engine)}});
   const auto weights = backward_desc<dnnl::convolution_backward_weights>(engine, d, forward);
   times.backward_weights =
       best_seconds(dnnl::convolution_backward_weights(weights), stream,
                    {{DNNL_ARG_SRC, filled(weights.src_desc(), engine)},
                     {DNNL_ARG_DIFF_WEIGHTS, filled(weights.diff_weights_desc(), engine)},
-                    {DNNL_ARG_DIFF_DST, filled(weights.diff_dst_desc(), engine)}},
-                   threads);
+                    {DNNL_ARG_DIFF_DST, filled(weights.diff_dst_desc(), engine)}});
   times.implementations = fmt::format("{}, {}, {}", forward.impl_info_str(), data.impl_info_str(),
                                       weights.impl_info_str());
   return times;

@@ -1,9 +1,9 @@
 #include "backend/onednn/program.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <ctime>
 #include <utility>
 
 #include "backend/contract.h"
@@ -16,16 +16,18 @@ namespace renas::onednn {
 
 namespace {
 
-/// Keeps the shortest of its lifetimes in `seconds`, in processor seconds of all threads: on a
-/// machine that others use too, wall times and means tell of them.
+/// Keeps the shortest of its lifetimes in `seconds`, by the clock: other work on the machine only
+/// lengthens some of them. (Processor time will not do: that of other threads is known to a tick.)
 class Stopwatch {
+  using Clock = std::chrono::steady_clock;
+
  public:
   Stopwatch(bool on, double& seconds) : seconds_(on ? &seconds : nullptr) {
-    if (on) start_ = std::clock();
+    if (on) start_ = Clock::now();
   }
   ~Stopwatch() {
     if (seconds_ == nullptr) return;
-    const double seconds = static_cast<double>(std::clock() - start_) / CLOCKS_PER_SEC;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     *seconds_ = *seconds_ == 0 ? seconds : std::min(*seconds_, seconds);
   }
   Stopwatch(const Stopwatch&) = delete;
@@ -33,7 +35,7 @@ class Stopwatch {
 
  private:
   double* seconds_;
-  std::clock_t start_ = 0;
+  Clock::time_point start_;
 };
 
 }  // namespace

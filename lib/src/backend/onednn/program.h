@@ -39,7 +39,7 @@ struct Bound {
   int bias = -1;  // parameter, of a linear layer
   int raw_value = -1;
   int norm = -1;               // that reads the output
-  double forward_seconds = 0;  // of processor time, the best step, where profiling
+  double forward_seconds = 0;  // of the best step, where profiling
   double backward_seconds = 0;
 };
 
@@ -90,7 +90,7 @@ class CpuProgram final : public Program {
   Weights save(bool momenta) const override;
   Weights gradients_by_name() const override;
 
-  /// From now on steps are timed group by group, in processor time over all threads.
+  /// From now on steps are timed group by group.
   void profile() { profiling_ = true; }
   const std::vector<Bound>& groups() const { return groups_; }
 
