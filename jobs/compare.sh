@@ -1,15 +1,15 @@
 #!/bin/bash
 # Compares strategies on a real data set: several seeds, final populations scored by the same few
-# epochs from scratch. Prints, per strategy, the mean over seeds. With --initial-epochs 1 all
-# strategies take equal numbers of training passes; otherwise `random` and `reinforce`, which train
-# every candidate from scratch, take --initial-epochs passes where a child takes one.
+# epochs from scratch. Prints, per strategy, the mean over seeds. `random` and `reinforce` train every
+# candidate from scratch, --initial-epochs passes where a child takes --child-epochs: CHILDREN_ANEW
+# gives them another number of children, so that all take equal numbers of training passes.
 #
 #   jobs/compare.sh DATA.h5 OUT [options of renas-search ...]     all runs, one after another
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
 #   jobs/compare.sh --report OUT                                  the table of what is there
 #
-# STRATEGIES (renas evolution random), SEEDS (1 2 3 4 5), RANKS (2), PROGRAMS (build/bin); a run that
-# is there is resumed, one that is finished is left.
+# STRATEGIES (renas evolution random), SEEDS (1 2 3 4 5), RANKS (2), PROGRAMS (build/bin),
+# CHILDREN_ANEW (as --children); a run that is there is resumed, one that is finished is left.
 set -euo pipefail
 strategies=(${STRATEGIES:-renas evolution random})
 seeds=(${SEEDS:-1 2 3 4 5})
@@ -70,6 +70,11 @@ for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
     arguments=(--run "$run" --resume)
   else
     arguments=(--data "$data" --run "$run" --strategy "$strategy" --seed "$seed" "$@")
+    case $strategy in random | reinforce)
+      for ((a = 0; a + 1 < ${#arguments[@]}; ++a)); do
+        [ "${arguments[a]}" = --children ] && arguments[a + 1]=${CHILDREN_ANEW:-${arguments[a + 1]}}
+      done
+    esac
   fi
   echo "$(date -Is) $strategy, seed $seed"
   mpirun -np "${RANKS:-2}" --oversubscribe "$bin/renas-search" "${arguments[@]}" --quiet

@@ -70,66 +70,81 @@ HWY_INLINE int rows_needed(const SeparableArgs& args, int y1) {
   return (y1 - 1) * w.stride - w.top + w.dilation * (w.height - 1) + 1;
 }
 
-/// Input rows under output row y.
+/// Input rows under output row y, of the first block of channels.
 HWY_INLINE Rows rows_under(const SeparableArgs& args, const SeparablePlan& plan,
-                           const float* picture, int block, int y) {
+                           const float* picture, int y) {
   Rows rows;
-  rows.count = args.window.height;
-  for (int r = 0; r < rows.count; ++r) {
+  for (int r = 0; r < args.window.height; ++r) {
     const int iy = y * args.window.stride - args.window.top + r * args.window.dilation;
-    rows.row[r] = iy < 0 || iy >= args.in.map.height ? nullptr : picture + plan.row_in(block, iy);
+    rows.add(iy < 0 || iy >= args.in.map.height ? nullptr : picture + plan.row_in(0, iy));
   }
   return rows;
 }
 
-/// Rows of output gradients over input row iy, in the order of the flipped kernel.
+/// Rows of output gradients over input row iy, in the order of the flipped kernel, of the first
+/// block of channels.
 HWY_INLINE Rows rows_over(const SeparableArgs& args, const SeparablePlan& plan,
-                          const float* gradients, int block, int iy) {
+                          const float* gradients, int iy) {
   Rows rows;
-  rows.count = args.window.height;
-  for (int r = 0; r < rows.count; ++r) {
-    const int at = iy + args.window.top - (rows.count - 1 - r) * args.window.dilation;
+  for (int r = 0; r < args.window.height; ++r) {
+    const int at = iy + args.window.top - (args.window.height - 1 - r) * args.window.dilation;
     const int y = at / args.window.stride;
     const bool exists = at >= 0 && at % args.window.stride == 0 && y < args.out.map.height;
-    rows.row[r] = exists ? gradients + plan.row_out(block, y) : nullptr;
+    rows.add(exists ? gradients + plan.row_out(0, y) : nullptr);
   }
   return rows;
 }
 
-/// Stores with STEP floats from pixel to pixel; 0: as many as `step` says.
-template <int STEP>
+/// Stores to a blocked row.
 struct TileSink {
   float* to;
-  std::size_t step = STEP;
-  HWY_INLINE float* at(int x, int half) const {
-    return to + static_cast<std::size_t>(x) * (STEP == 0 ? step : STEP) + half;
-  }
   template <int X>
   HWY_INLINE void put(const V (&v)[X], int x, int half) const {
-    float* p = at(x, half);
+    float* p = to + x * kBlock + half;
 #pragma GCC unroll 8
-    for (int o = 0; o < X; ++o)
-      store(v[o], p + static_cast<std::size_t>(o) * (STEP == 0 ? step : STEP));
+    for (int o = 0; o < X; ++o) store(v[o], p + o * kBlock);
   }
 };
 
-/// Gives gradients to the source, where the reader saw something larger than zero.
-template <bool RELU, bool ACCUMULATE>
+/// Gives gradients to the source, where the reader saw something larger than zero. What is known
+/// once for a map is asked for every few vectors here: cheaper than four copies of every kernel.
 struct GradientSink {
   float* to;           // of the row's first pixel and this block
   std::size_t step;    // from pixel to pixel
   const float* shown;  // blocked row of what the reader saw
+  int shown_step;      // likewise
+  bool relu;
+  bool accumulate;
+
+  HWY_INLINE GradientSink every_second(int first) const {
+    return {to + static_cast<std::size_t>(first) * step,
+            2 * step,
+            shown + first * shown_step,
+            2 * shown_step,
+            relu,
+            accumulate};
+  }
   template <int X>
   HWY_INLINE void put(const V (&v)[X], int x, int half) const {
     float* p = to + static_cast<std::size_t>(x) * step + half;
-    const float* s = shown + x * kBlock + half;
+    V g[X];
 #pragma GCC unroll 8
-    for (int o = 0; o < X; ++o, p += step) {
-      V g = v[o];
-      if (RELU) g = hn::IfThenElseZero(hn::Gt(load(s + o * kBlock), zero()), g);
-      if (ACCUMULATE) g = hn::Add(g, load(p));
-      store(g, p);
+    for (int o = 0; o < X; ++o) g[o] = v[o];
+    if (relu) {
+      const float* s = shown + x * shown_step + half;
+#pragma GCC unroll 8
+      for (int o = 0; o < X; ++o) {
+        g[o] = hn::IfThenElseZero(hn::Gt(load(s + o * shown_step), zero()), g[o]);
+      }
     }
+    if (accumulate) {
+#pragma GCC unroll 8
+      for (int o = 0; o < X; ++o) {
+        g[o] = hn::Add(g[o], load(p + static_cast<std::size_t>(o) * step));
+      }
+    }
+#pragma GCC unroll 8
+    for (int o = 0; o < X; ++o) store(g[o], p + static_cast<std::size_t>(o) * step);
   }
 };
 
@@ -138,17 +153,25 @@ HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& p
                                const float* picture, int y0, int y1, float* tile, Ahead& ahead) {
   const int width = args.out.map.width;
   const auto pixels = static_cast<std::size_t>(y1 - y0) * static_cast<std::size_t>(width);
-  for (int block = 0; block < plan.blocks; ++block) {
-    for (int y = y0; y < y1; ++y) {
-      float* to = tile + (static_cast<std::size_t>(block) * pixels +
-                          static_cast<std::size_t>(y - y0) * static_cast<std::size_t>(width)) *
-                             kBlock;
-      depthwise_row(rows_under(args, plan, picture, block, y),
-                    args.depthwise + static_cast<std::size_t>(block) * plan.weights,
+  for (int y = y0; y < y1; ++y) {
+    Rows rows = rows_under(args, plan, picture, y);
+    float* to = tile + static_cast<std::size_t>((y - y0) * width) * kBlock;
+    for (int block = 0; block < plan.blocks; ++block) {
+      rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
+      depthwise_row(rows, args.depthwise + static_cast<std::size_t>(block) * plan.weights,
                     args.window.width, args.window.stride, args.window.dilation, width,
-                    TileSink<kBlock>{to});
+                    TileSink{to + static_cast<std::size_t>(block) * pixels * kBlock});
       ahead.some();
     }
+  }
+}
+
+/// A blocked tile to pixels of `channels`.
+HWY_INLINE void from_blocks(const float* tile, int pixels, int channels, float* out) {
+  for (int c = 0; c < channels; c += kLanes) {
+    const float* from = tile + c / kBlock * pixels * kBlock + c % kBlock;
+    float* to = out + c;
+    for (int p = 0; p < pixels; ++p, to += channels) store(load(from + p * kBlock), to);
   }
 }
 
@@ -177,22 +200,14 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, map.channels));
       float* out = args.out.data + static_cast<std::size_t>(n) * map.size() +
                    static_cast<std::size_t>(y0) * row;
+      depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
       if (args.pointwise != nullptr) {
-        depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
         product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, args.pointwise,
                 static_cast<std::size_t>(map.channels),
                 {out, static_cast<std::size_t>(map.channels), kBlock}, pixels, map.channels,
                 args.in.map.channels, false, &ahead);
       } else {
-        for (int block = 0; block < plan.blocks; ++block) {
-          for (int y = y0; y < y1; ++y) {
-            depthwise_row(rows_under(args, plan, picture, block, y),
-                          args.depthwise + static_cast<std::size_t>(block) * plan.weights,
-                          args.window.width, args.window.stride, args.window.dilation, map.width,
-                          TileSink<0>{out + static_cast<std::size_t>(y - y0) * row + block * kBlock,
-                                      static_cast<std::size_t>(map.channels)});
-          }
-        }
+        from_blocks(tile, pixels, map.channels, out);
       }
       if (args.out.pilot != nullptr && sums != nullptr) {
         add_statistics(out, static_cast<std::size_t>(pixels), map.channels, args.out.pilot, sums);
@@ -216,16 +231,15 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
     output_gradients(args.out, at, pixels, raw);
     g = raw;
   }
-  const auto step = static_cast<std::size_t>(args.window.stride) * kBlock;
   if (args.pointwise == nullptr) {
     for (int block = 0; block < plan.blocks; ++block) {
       for (int y = y0; y < y1; ++y) {
-        float* to = gradients + plan.row_out(block, y) + plan.lead;
+        float* to = gradients + plan.gradient_at(block, y);
         for (int x = 0; x < map.width; ++x) {
           for (int half = 0; half < kBlock; half += kLanes) {
             store(load(g + static_cast<std::size_t>((y - y0) * map.width + x) * channels +
                        block * kBlock + half),
-                  to + static_cast<std::size_t>(x) * step + half);
+                  to + x * kBlock + half);
           }
         }
       }
@@ -239,25 +253,36 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
   for (int y = y0; y < y1; ++y) {
     product({g + static_cast<std::size_t>((y - y0) * map.width) * channels, channels, kBlock},
             args.pointwise_transposed, static_cast<std::size_t>(args.in.map.channels),
-            {gradients + plan.row_out(0, y) + plan.lead, step, plan.plane_out}, map.width,
+            {gradients + plan.gradient_at(0, y), kBlock, plan.plane_out}, map.width,
             args.in.map.channels, map.channels, false, &ahead);
   }
 }
 
 /// The data gradient of input row iy.
-template <bool RELU, bool ACCUMULATE>
 HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, int n, int iy,
                          const float* gradients, const float* picture, Ahead& ahead) {
   const Map& in = args.in.map;
   const auto step = static_cast<std::size_t>(in.channels);
   float* to = args.in.gradient + static_cast<std::size_t>(n) * in.size() +
               static_cast<std::size_t>(iy * in.width) * step;
+  const WindowArgs& w = args.window;
+  Rows rows = rows_over(args, plan, gradients, iy);
   for (int block = 0; block < plan.blocks; ++block) {
-    const GradientSink<RELU, ACCUMULATE> sink{
-        to + block * kBlock, step, picture + plan.row_in(block, iy) + args.window.left * kBlock};
-    depthwise_row(rows_over(args, plan, gradients, block, iy),
-                  args.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights,
-                  args.window.width, 1, args.window.dilation, in.width, sink);
+    rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_out);
+    const float* weights = args.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights;
+    const GradientSink sink{to + block * kBlock,
+                            step,
+                            picture + plan.row_in(block, iy) + w.left * kBlock,
+                            kBlock,
+                            args.in.relu,
+                            args.in.accumulate};
+    if (w.stride == 1) {
+      depthwise_row(rows, weights, w.width, 1, w.dilation, in.width, sink);
+    } else {
+      strided_gradient_row(
+          {rows, weights, w.width, w.stride, w.dilation, w.left, plan.lead, args.out.map.width},
+          in.width, sink);
+    }
     ahead.some();
   }
 }
@@ -265,29 +290,8 @@ HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, i
 HWY_INLINE void give_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& given,
                           int ready, const float* gradients, const float* picture, Ahead& ahead) {
   for (; given < ready; ++given) {
-    if (args.in.relu && args.in.accumulate) {
-      give_row<true, true>(args, plan, n, given, gradients, picture, ahead);
-    } else if (args.in.relu) {
-      give_row<true, false>(args, plan, n, given, gradients, picture, ahead);
-    } else if (args.in.accumulate) {
-      give_row<false, true>(args, plan, n, given, gradients, picture, ahead);
-    } else {
-      give_row<false, false>(args, plan, n, given, gradients, picture, ahead);
-    }
+    give_row(args, plan, n, given, gradients, picture, ahead);
   }
-}
-
-/// What pointwise_backward() does not write.
-HWY_INLINE void clear_gradients(const SeparableArgs& args, const SeparablePlan& plan,
-                                float* gradients) {
-  const Map& out = args.out.map;
-  if (args.window.stride > 1) {  // zeros between the gradients too
-    std::memset(gradients, 0, plan.gradients_size * sizeof(float));
-    return;
-  }
-  const int lead = static_cast<int>(plan.lead / kBlock);
-  clear_edges(gradients, static_cast<std::size_t>(plan.blocks * out.height), plan.width_out, lead,
-              lead + out.width);
 }
 
 void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
@@ -298,9 +302,10 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   float* tile = gradients + plan.gradients_size;
   float* raw = tile + plan.tile_size;
   clear_picture(args, plan, picture);
-  clear_gradients(args, plan, gradients);
   const Map& in = args.in.map;
   const Map& out = args.out.map;
+  clear_edges(gradients, static_cast<std::size_t>(plan.blocks * out.height), plan.width_out,
+              plan.lead, plan.lead + out.width);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
   const std::size_t tile_in =
       static_cast<std::size_t>(plan.tile_rows * args.window.stride) * row_in;
@@ -331,12 +336,12 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       ahead.spread(2 * plan.blocks * (y1 - y0) + micro_steps((y1 - y0) * out.width, in.channels) +
                    micro_steps(in.channels, out.channels));
       pointwise_backward(args, plan, n, y0, y1, tile, raw, gradients, picture, area, ahead);
-      for (int block = 0; block < plan.blocks; ++block) {
-        for (int y = y0; y < y1; ++y) {
+      for (int y = y0; y < y1; ++y) {
+        Rows rows = rows_under(args, plan, picture, y);
+        for (int block = 0; block < plan.blocks; ++block) {
+          rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
           depthwise_weights(
-              gradients + plan.row_out(block, y) + plan.lead,
-              static_cast<std::size_t>(args.window.stride) * kBlock,
-              rows_under(args, plan, picture, block, y), args.window.width, args.window.stride,
+              gradients + plan.gradient_at(block, y), rows, args.window.width, args.window.stride,
               args.window.dilation, out.width,
               area + args.depthwise_gradient + static_cast<std::size_t>(block) * plan.weights);
         }

@@ -9,9 +9,9 @@ namespace renas::onednn {
 /// How a separable convolution divides its scratch.
 ///
 /// `picture` holds one input picture, blocked, rows widened by the window's reach. `gradients`
-/// holds the depthwise result's gradient: a row has an entry for each input column and the window's
-/// reach less one beyond; output x lies at x * stride + lead, the others are zero, so that the data
-/// gradient is a forward convolution of stride 1 with the kernel flipped.
+/// holds the depthwise result's gradient, `lead` pixels of zeros before each row and enough after
+/// it, so that the data gradient is a forward convolution with the kernel flipped: of stride 1, or
+/// for a stride of 2 one for even and one for odd columns.
 struct SeparablePlan {
   explicit SeparablePlan(const SeparableArgs& args) {
     const Map& in = args.in.map;
@@ -23,8 +23,8 @@ struct SeparablePlan {
     width_in = std::max(w.left + in.width, (out.width - 1) * w.stride + reach);
     plane_in = static_cast<std::size_t>(in.height * width_in) * kBlock;
     picture_size = plane_in * static_cast<std::size_t>(blocks);
-    lead = static_cast<std::size_t>(reach - 1 - w.left) * kBlock;
-    width_out = std::max(in.width + reach - 1, (out.width - 1) * w.stride + reach - w.left);
+    lead = std::max(0, (reach - 1) / w.stride - w.left / w.stride);
+    width_out = lead + std::max(out.width, (in.width - 1 + w.left) / w.stride + 1);
     plane_out = static_cast<std::size_t>(out.height * width_out) * kBlock;
     gradients_size = plane_out * static_cast<std::size_t>(blocks);
     tile_rows = std::max(1, std::min(out.height, kTilePixels / out.width));
@@ -42,12 +42,17 @@ struct SeparablePlan {
            static_cast<std::size_t>(y * width_out) * kBlock;
   }
 
+  /// Where the gradient of output (y, 0) lies.
+  std::size_t gradient_at(int block, int y) const {
+    return row_out(block, y) + static_cast<std::size_t>(lead) * kBlock;
+  }
+
   int blocks;
   std::size_t weights;  // floats of a block's kernel
   int width_in;
   std::size_t plane_in;
   std::size_t picture_size;
-  std::size_t lead;
+  int lead;
   int width_out;
   std::size_t plane_out;
   std::size_t gradients_size;
