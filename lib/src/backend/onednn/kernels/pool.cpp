@@ -2,6 +2,8 @@
 #include <cstring>
 #include <limits>
 
+#include "backend/onednn/kernels/max_plan.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/pool.cpp"
 #include <hwy/foreach_target.h>
@@ -54,17 +56,40 @@ HWY_INLINE V joined(V a, V b) {
   return MAX ? hn::Max(a, b) : hn::Add(a, b);
 }
 
-/// to[i] = the sum or maximum of from[k * step + i], k in [0, count).
-template <bool MAX>
-HWY_INLINE void join_rows(const float* from, std::size_t step, int count, std::size_t size,
-                          float* to) {
+/// to[i] = the sum, times `share`, or the maximum of from[k * step + i], k in [0, COUNT); COUNT 0:
+/// as many as `count` says.
+template <bool MAX, int COUNT>
+HWY_INLINE void join_some(const float* from, std::size_t step, int count, float share,
+                          std::size_t size, float* to) {
+  const V factor = hn::Set(d, share);
   for (std::size_t i = 0; i < size; i += kLanes) {
     V v = load(from + i);
-    for (int k = 1; k < count; ++k)
+#pragma GCC unroll 4
+    for (int k = 1; k < (COUNT == 0 ? count : COUNT); ++k)
       v = joined<MAX>(v, load(from + static_cast<std::size_t>(k) * step + i));
-    store(v, to + i);
+    store(MAX ? v : hn::Mul(factor, v), to + i);
   }
 }
+
+template <bool MAX>
+HWY_INLINE void join(const float* from, std::size_t step, int count, float share, std::size_t size,
+                     float* to) {
+  if (count == 3) return join_some<MAX, 3>(from, step, count, share, size, to);
+  if (count == 2) return join_some<MAX, 2>(from, step, count, share, size, to);
+  join_some<MAX, 0>(from, step, count, share, size, to);
+}
+
+/// Outputs whose windows lie on the map as a whole, along one axis: [first, last).
+struct Inner {
+  int first;
+  int last;
+  Inner(int kernel, int stride, int padding, int size, int outputs) {
+    first = padding <= 0 ? 0 : (padding + stride - 1) / stride;
+    const int room = size + padding - kernel;  // where the last of them may begin
+    last = room < 0 ? 0 : std::min(outputs, room / stride + 1);
+    first = std::min(first, last);
+  }
+};
 
 /// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2. `scratch`: the
 /// picture as the pool sees it, and a row.
@@ -72,28 +97,36 @@ template <bool MAX>
 void pool_picture(const PoolArgs& args, int n, float* scratch) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
+  const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(in.width) * step;
   const float* from = args.in.data + static_cast<std::size_t>(n) * in.size();
   float* to = args.out.data + static_cast<std::size_t>(n) * out.size();
   float* column_wise = scratch + in.size();
+  const Inner inner(w.width, w.stride, w.left, in.width, out.width);
   int seen = 0;
-  for (int y = 0; y < out.height; ++y) {
+  for (int y = 0; y < out.height; ++y, to += static_cast<std::size_t>(out.width) * step) {
     const Span rows = rows_of(args, y);
     for (; seen < rows.at + rows.count(); ++seen) {
       const std::size_t at = static_cast<std::size_t>(seen) * row;
       show_row(args.in, from + at, scratch + at);
     }
-    join_rows<MAX>(scratch + static_cast<std::size_t>(rows.at) * row, row, rows.count(), row,
-                   column_wise);
-    for (int x = 0; x < out.width; ++x, to += step) {
+    const float share = 1.0F / static_cast<float>(rows.count());
+    join<MAX>(scratch + static_cast<std::size_t>(rows.at) * row, row, rows.count(), share, row,
+              column_wise);
+    const auto columns_joined = [&](int x, int pixels) HWY_ATTR {
       const Span columns = columns_of(args, x);
-      join_rows<MAX>(column_wise + static_cast<std::size_t>(columns.at) * step, step,
-                     columns.count(), step, to);
-      if (MAX) continue;
-      const V share = hn::Set(d, 1.0F / static_cast<float>(rows.count() * columns.count()));
-      for (std::size_t c = 0; c < step; c += kLanes) store(hn::Mul(share, load(to + c)), to + c);
+      join<MAX>(column_wise + static_cast<std::size_t>(columns.at) * step, step, columns.count(),
+                1.0F / static_cast<float>(columns.count()), static_cast<std::size_t>(pixels) * step,
+                to + static_cast<std::size_t>(x) * step);
+    };
+    for (int x = 0; x < inner.first; ++x) columns_joined(x, 1);
+    if (w.stride == 1) {
+      if (inner.first < inner.last) columns_joined(inner.first, inner.last - inner.first);
+    } else {
+      for (int x = inner.first; x < inner.last; ++x) columns_joined(x, 1);
     }
+    for (int x = inner.last; x < out.width; ++x) columns_joined(x, 1);
   }
 }
 
@@ -119,44 +152,163 @@ struct Covering {
   int count() const { return last - first + 1; }
 };
 
-/// One picture's mean pool, as seen from each input pixel, rows first. `shares` has room for one
-/// output map and a row.
-void mean_backward_picture(const PoolArgs& args, int n, float* shares) {
-  const Map& in = args.in.map;
-  const Map& out = args.out.map;
-  const auto step = static_cast<std::size_t>(in.channels);
-  const float* gradient = args.out.gradient + static_cast<std::size_t>(n) * out.size();
-  std::size_t i = 0;
-  for (int y = 0; y < out.height; ++y) {
-    const int rows = rows_of(args, y).count();
-    for (int x = 0; x < out.width; ++x) {
-      const V share = hn::Set(d, 1.0F / static_cast<float>(rows * columns_of(args, x).count()));
-      for (int c = 0; c < out.channels; c += kLanes, i += kLanes) {
-        store(hn::Mul(share, load(gradient + i)), shares + i);
+/// Outputs whose window has its column s on the map: [first, last), and where on the map.
+struct Reach {
+  int first;
+  int last;
+  int at;  // input column of the first
+  Reach(const PoolArgs& a, int s) {
+    const int begin = s - a.window.left;  // of output 0
+    const int stride = a.window.stride;
+    first = begin >= 0 ? 0 : (stride - 1 - begin) / stride;
+    const int room = a.in.map.width - 1 - begin;
+    last = room < 0 ? 0 : std::min(a.out.map.width, room / stride + 1);
+    last = std::max(first, last);
+    at = first * stride + begin;
+  }
+};
+
+/// Calls work(output, input) with the offsets of every vector that column s of the windows meets.
+template <class Work>
+HWY_INLINE void over_reach(const PoolArgs& args, int s, const Work& work) {
+  const auto step = static_cast<std::size_t>(args.in.map.channels);
+  const Reach reach(args, s);
+  std::size_t o = static_cast<std::size_t>(reach.first) * step;
+  std::size_t i = static_cast<std::size_t>(reach.at) * step;
+  const std::size_t end = static_cast<std::size_t>(reach.last) * step;
+  if (args.window.stride == 1) {
+    for (; o < end; o += kLanes, i += kLanes) work(o, i);
+    return;
+  }
+  const std::size_t gap = (static_cast<std::size_t>(args.window.stride) - 1) * step;
+  for (; o < end; i += gap) {
+    for (const std::size_t next = o + step; o < next; o += kLanes, i += kLanes) work(o, i);
+  }
+}
+
+/// Where a row of input gradients is gathered: at its place, or in `scratch` if a ReLU has a say.
+struct GradientRow {
+  float* to;
+  std::size_t at;  // in the source
+  std::size_t size;
+
+  HWY_INLINE GradientRow(const Source& source, int n, int iy, float* scratch) {
+    size = static_cast<std::size_t>(source.map.width * source.map.channels);
+    at = static_cast<std::size_t>(n) * source.map.size() + static_cast<std::size_t>(iy) * size;
+    to = source.relu ? scratch : source.gradient + at;
+    if (source.relu || !source.accumulate) std::memset(to, 0, size * sizeof(float));
+  }
+  HWY_INLINE void give_to(const Source& source) const {
+    if (!source.relu) return;
+    const auto step = static_cast<std::size_t>(source.map.channels);
+    for (std::size_t i = 0; i < size;) {
+      for (std::size_t c = 0; c < step; c += kLanes, i += kLanes) {
+        give(source, load(to + i), show(source, load(source.data + at + i), static_cast<int>(c)),
+             at + i);
       }
     }
   }
+};
+
+/// One picture's mean pool, as seen from each input pixel, rows first. `scratch` has room for one
+/// output map and two rows.
+void mean_backward_picture(const PoolArgs& args, int n, float* scratch) {
+  const Map& in = args.in.map;
+  const Map& out = args.out.map;
   const WindowArgs& w = args.window;
+  const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(out.width) * step;
-  float* column_wise = shares + out.size();
-  std::size_t at = static_cast<std::size_t>(n) * in.size();
+  const float* gradient = args.out.gradient + static_cast<std::size_t>(n) * out.size();
+  float* shares = scratch;
+  for (int y = 0; y < out.height; ++y) {
+    const float rows = static_cast<float>(rows_of(args, y).count());
+    for (int x = 0; x < out.width; ++x) {
+      const V share = hn::Set(d, 1.0F / (rows * static_cast<float>(columns_of(args, x).count())));
+      for (std::size_t c = 0; c < step; c += kLanes, gradient += kLanes, shares += kLanes) {
+        store(hn::Mul(share, load(gradient)), shares);
+      }
+    }
+  }
+  float* column_wise = shares;
+  float* by_row = column_wise + row;
   for (int iy = 0; iy < in.height; ++iy) {
     const Covering rows(iy, w.height, w.stride, w.top, out.height);
+    const GradientRow gathered(args.in, n, iy, by_row);
     if (rows.count() > 0) {
-      join_rows<false>(shares + static_cast<std::size_t>(rows.first) * row, row, rows.count(), row,
-                       column_wise);
-    }
-    for (int ix = 0; ix < in.width; ++ix, at += step) {
-      const Covering columns(ix, w.width, w.stride, w.left, out.width);
-      const int count = rows.count() > 0 ? columns.count() : 0;
-      for (int c = 0; c < in.channels; c += kLanes) {
-        const float* p = column_wise + static_cast<std::size_t>(columns.first) * step + c;
-        V sum = zero();
-        for (int k = 0; k < count; ++k, p += step) sum = hn::Add(sum, load(p));
-        const std::size_t to = at + static_cast<std::size_t>(c);
-        const V shown = args.in.relu ? show(args.in, load(args.in.data + to), c) : zero();
-        give(args.in, sum, shown, to);
+      join<false>(scratch + static_cast<std::size_t>(rows.first) * row, row, rows.count(), 1.0F,
+                  row, column_wise);
+      for (int s = 0; s < w.width; ++s) {
+        over_reach(args, s, [&](std::size_t o, std::size_t i) HWY_ATTR {
+          store(hn::Add(load(gathered.to + i), load(column_wise + o)), gathered.to + i);
+        });
       }
+    }
+    gathered.give_to(args.in);
+  }
+}
+
+/// For each output column the first of the largest in the window's part of one row.
+HWY_INLINE void largest_in_row(const PoolArgs& args, const MaxPlan& plan, const float* shown,
+                               float* largest, float* column) {
+  const V least = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (std::size_t o = 0; o < plan.row_out; o += kLanes) {
+    store(least, largest + o);
+    store(zero(), column + o);
+  }
+  for (int s = 0; s < args.window.width; ++s) {
+    const V here = hn::Set(d, static_cast<float>(s));
+    over_reach(args, s, [&](std::size_t o, std::size_t i) HWY_ATTR {
+      const V v = load(shown + i);
+      const V best = load(largest + o);
+      const auto larger = hn::Gt(v, best);
+      store(hn::IfThenElse(larger, v, best), largest + o);
+      store(hn::IfThenElse(larger, here, load(column + o)), column + o);
+    });
+  }
+}
+
+/// Joins the rows of one output row: where in its window the first of the largest lies.
+HWY_INLINE void place_row(const PoolArgs& args, const MaxPlan& plan, int y, float* scratch) {
+  const Span rows = rows_of(args, y);
+  float* best = scratch + plan.best;
+  float* to = scratch + plan.place + static_cast<std::size_t>(y) * plan.row_out;
+  for (int r = 0; r < rows.count(); ++r) {
+    const std::size_t at =
+        static_cast<std::size_t>((rows.at + r) % args.window.height) * plan.row_out;
+    const float* largest = scratch + plan.largest + at;
+    const float* column = scratch + plan.column + at;
+    const V row = hn::Set(d, static_cast<float>((rows.first + r) * args.window.width));
+    if (r == 0) {
+      for (std::size_t o = 0; o < plan.row_out; o += kLanes) {
+        store(load(largest + o), best + o);
+        store(hn::Add(row, load(column + o)), to + o);
+      }
+      continue;
+    }
+    for (std::size_t o = 0; o < plan.row_out; o += kLanes) {
+      const V v = load(largest + o);
+      const V before = load(best + o);
+      const auto larger = hn::Gt(v, before);
+      store(hn::IfThenElse(larger, v, before), best + o);
+      store(hn::IfThenElse(larger, hn::Add(row, load(column + o)), load(to + o)), to + o);
+    }
+  }
+}
+
+/// Adds the gradient of input row iy: to each pixel that of the outputs whose largest lies there.
+HWY_INLINE void gather_row(const PoolArgs& args, const MaxPlan& plan, int iy, const float* places,
+                           const float* gradient, float* to) {
+  const WindowArgs& w = args.window;
+  const Covering rows(iy, w.height, w.stride, w.top, args.out.map.height);
+  for (int y = rows.first; y <= rows.last; ++y) {
+    const std::size_t at = static_cast<std::size_t>(y) * plan.row_out;
+    const int r = iy + w.top - y * w.stride;
+    for (int s = 0; s < w.width; ++s) {
+      const V code = hn::Set(d, static_cast<float>(r * w.width + s));
+      over_reach(args, s, [&](std::size_t o, std::size_t i) HWY_ATTR {
+        const auto here = hn::Eq(load(places + at + o), code);
+        store(hn::Add(load(to + i), hn::IfThenElseZero(here, load(gradient + at + o))), to + i);
+      });
     }
   }
 }
@@ -165,45 +317,28 @@ void mean_backward_picture(const PoolArgs& args, int n, float* shares) {
 HWY_INLINE void max_backward_picture(const PoolArgs& args, int n, float* scratch) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  const auto step = static_cast<std::size_t>(in.channels);
-  std::memset(scratch, 0, in.size() * sizeof(float));
-  const std::size_t begin = static_cast<std::size_t>(n) * in.size();
+  const WindowArgs& w = args.window;
+  const MaxPlan plan(args);
+  const float* from = args.in.data + static_cast<std::size_t>(n) * in.size();
   const float* gradient = args.out.gradient + static_cast<std::size_t>(n) * out.size();
+  float* shown = scratch + plan.shown;
+  int seen = 0;
+  int given = 0;
   for (int y = 0; y < out.height; ++y) {
     const Span rows = rows_of(args, y);
-    for (int x = 0; x < out.width; ++x, gradient += out.channels) {
-      const Span columns = columns_of(args, x);
-      const std::size_t corner = static_cast<std::size_t>(rows.at * in.width + columns.at) * step;
-      for (int c = 0; c < in.channels; c += kLanes) {
-        V best = hn::Set(d, -std::numeric_limits<float>::infinity());
-        V place = zero();
-        for (int r = 0; r < rows.count(); ++r) {
-          for (int s = 0; s < columns.count(); ++s) {
-            const std::size_t at = corner + static_cast<std::size_t>(r * in.width + s) * step +
-                                   static_cast<std::size_t>(c);
-            const V v = show(args.in, load(args.in.data + begin + at), c);
-            const auto larger = hn::Gt(v, best);
-            best = hn::IfThenElse(larger, v, best);
-            place = hn::IfThenElse(
-                larger, hn::Set(d, static_cast<float>(r * args.window.width + s)), place);
-          }
-        }
-        const V g = load(gradient + c);
-        for (int r = 0; r < rows.count(); ++r) {
-          for (int s = 0; s < columns.count(); ++s) {
-            float* to = scratch + corner + static_cast<std::size_t>(r * in.width + s) * step + c;
-            const auto here =
-                hn::Eq(place, hn::Set(d, static_cast<float>(r * args.window.width + s)));
-            store(hn::Add(load(to), hn::IfThenElseZero(here, g)), to);
-          }
-        }
-      }
+    for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
+      show_row(args.in, from + static_cast<std::size_t>(seen) * plan.row_in, shown);
+      const std::size_t at = static_cast<std::size_t>(seen % w.height) * plan.row_out;
+      largest_in_row(args, plan, shown, scratch + plan.largest + at, scratch + plan.column + at);
     }
-  }
-  for (std::size_t p = 0; p < in.size(); p += step) {
-    for (int c = 0; c < in.channels; c += kLanes) {
-      const std::size_t at = begin + p + static_cast<std::size_t>(c);
-      give(args.in, load(scratch + p + c), show(args.in, load(args.in.data + at), c), at);
+    place_row(args, plan, y, scratch);
+    // Input rows that no later window covers.
+    const int ready =
+        y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride - w.top);
+    for (; given < ready; ++given) {
+      const GradientRow gathered(args.in, n, given, shown);
+      gather_row(args, plan, given, scratch + plan.place, gradient, gathered.to);
+      gathered.give_to(args.in);
     }
   }
 }
@@ -233,7 +368,8 @@ std::size_t pool_scratch(const PoolArgs& args) {
   const std::size_t row =
       static_cast<std::size_t>(std::max(args.in.map.width, args.out.map.width)) *
       static_cast<std::size_t>(args.in.map.channels);
-  return std::max(args.in.map.size(), args.out.map.size()) + row;
+  const std::size_t mean = std::max(args.in.map.size(), args.out.map.size()) + 2 * row;
+  return args.max ? std::max(mean, MaxPlan(args).size) : mean;
 }
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
