@@ -41,12 +41,15 @@ HWY_INLINE void show_row(const Source& s, const float* from, float* to) {
   const auto step = static_cast<std::size_t>(s.map.channels);
   const std::size_t size = static_cast<std::size_t>(s.map.width) * step;
   const V floor = s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (std::size_t c = 0; c < step; c += kLanes) {
-    const V scale = s.scale == nullptr ? hn::Set(d, 1.0F) : load(s.scale + c);
-    const V shift = s.scale == nullptr ? zero() : load(s.shift + c);
-    for (std::size_t i = c; i < size; i += step) {
+  if (s.scale == nullptr) {
+    for (std::size_t i = 0; i < size; i += kLanes) store(hn::Max(floor, load(from + i)), to + i);
+    return;
+  }
+  for (std::size_t i = 0; i < size;) {
+    for (std::size_t c = 0; c < step; c += kLanes, i += kLanes) {
       // In this order x86 returns a NaN as it is.
-      store(hn::Max(floor, hn::MulAdd(scale, load(from + i), shift)), to + i);
+      store(hn::Max(floor, hn::MulAdd(load(s.scale + c), load(from + i), load(s.shift + c))),
+            to + i);
     }
   }
 }
@@ -56,27 +59,30 @@ HWY_INLINE V joined(V a, V b) {
   return MAX ? hn::Max(a, b) : hn::Add(a, b);
 }
 
-/// to[i] = the sum, times `share`, or the maximum of from[k * step + i], k in [0, COUNT); COUNT 0:
-/// as many as `count` says.
+/// `pixels` times: to[i] = the sum, times `share`, or the maximum of from[k * step + i], k in
+/// [0, COUNT), i in [0, size); then `to` goes on by size, `from` by `gap`. COUNT 0: as many as
+/// `count` says.
 template <bool MAX, int COUNT>
 HWY_INLINE void join_some(const float* from, std::size_t step, int count, float share,
-                          std::size_t size, float* to) {
+                          std::size_t size, float* to, int pixels, std::size_t gap) {
   const V factor = hn::Set(d, share);
-  for (std::size_t i = 0; i < size; i += kLanes) {
-    V v = load(from + i);
+  for (; pixels > 0; --pixels, from += gap, to += size) {
+    for (std::size_t i = 0; i < size; i += kLanes) {
+      V v = load(from + i);
 #pragma GCC unroll 4
-    for (int k = 1; k < (COUNT == 0 ? count : COUNT); ++k)
-      v = joined<MAX>(v, load(from + static_cast<std::size_t>(k) * step + i));
-    store(MAX ? v : hn::Mul(factor, v), to + i);
+      for (int k = 1; k < (COUNT == 0 ? count : COUNT); ++k)
+        v = joined<MAX>(v, load(from + static_cast<std::size_t>(k) * step + i));
+      store(MAX ? v : hn::Mul(factor, v), to + i);
+    }
   }
 }
 
 template <bool MAX>
 HWY_INLINE void join(const float* from, std::size_t step, int count, float share, std::size_t size,
-                     float* to) {
-  if (count == 3) return join_some<MAX, 3>(from, step, count, share, size, to);
-  if (count == 2) return join_some<MAX, 2>(from, step, count, share, size, to);
-  join_some<MAX, 0>(from, step, count, share, size, to);
+                     float* to, int pixels = 1, std::size_t gap = 0) {
+  if (count == 3) return join_some<MAX, 3>(from, step, count, share, size, to, pixels, gap);
+  if (count == 2) return join_some<MAX, 2>(from, step, count, share, size, to, pixels, gap);
+  join_some<MAX, 0>(from, step, count, share, size, to, pixels, gap);
 }
 
 /// Outputs whose windows lie on the map as a whole, along one axis: [first, last).
@@ -114,19 +120,21 @@ void pool_picture(const PoolArgs& args, int n, float* scratch) {
     const float share = 1.0F / static_cast<float>(rows.count());
     join<MAX>(scratch + static_cast<std::size_t>(rows.at) * row, row, rows.count(), share, row,
               column_wise);
-    const auto columns_joined = [&](int x, int pixels) HWY_ATTR {
+    const auto join_columns = [&](int x, int pixels) HWY_ATTR {
       const Span columns = columns_of(args, x);
-      join<MAX>(column_wise + static_cast<std::size_t>(columns.at) * step, step, columns.count(),
-                1.0F / static_cast<float>(columns.count()), static_cast<std::size_t>(pixels) * step,
-                to + static_cast<std::size_t>(x) * step);
+      const float part = 1.0F / static_cast<float>(columns.count());
+      const float* p = column_wise + static_cast<std::size_t>(columns.at) * step;
+      float* t = to + static_cast<std::size_t>(x) * step;
+      if (w.stride == 1) {
+        join<MAX>(p, step, columns.count(), part, static_cast<std::size_t>(pixels) * step, t);
+      } else {
+        join<MAX>(p, step, columns.count(), part, step, t, pixels,
+                  static_cast<std::size_t>(w.stride) * step);
+      }
     };
-    for (int x = 0; x < inner.first; ++x) columns_joined(x, 1);
-    if (w.stride == 1) {
-      if (inner.first < inner.last) columns_joined(inner.first, inner.last - inner.first);
-    } else {
-      for (int x = inner.first; x < inner.last; ++x) columns_joined(x, 1);
-    }
-    for (int x = inner.last; x < out.width; ++x) columns_joined(x, 1);
+    for (int x = 0; x < inner.first; ++x) join_columns(x, 1);
+    if (inner.first < inner.last) join_columns(inner.first, inner.last - inner.first);
+    for (int x = inner.last; x < out.width; ++x) join_columns(x, 1);
   }
 }
 
