@@ -86,6 +86,8 @@ template <class T, int STRIDE, class Sink>
 HWY_NOINLINE void fast_row(const Rows& rows, const float* w, int width, const Sink& sink) {
   for (int half = 0; half < kBlock; half += kLanes) {
     int x = 0;
+    // Widths of 224 / 2^k leave rests that would wait for their own sums.
+    if (width % 7 == 0) row_block<T, STRIDE, 7>(rows, w, x, width, half, sink);
     row_block<T, STRIDE, 8>(rows, w, x, width, half, sink);
     row_block<T, STRIDE, 4>(rows, w, x, width, half, sink);
     row_block<T, STRIDE, 2>(rows, w, x, width, half, sink);
