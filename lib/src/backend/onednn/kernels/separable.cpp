@@ -287,10 +287,24 @@ HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, i
   }
 }
 
+/// The data gradient of input rows [given, ready), and the batch norm's sums of it while it is in
+/// cache.
 HWY_INLINE void give_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& given,
-                          int ready, const float* gradients, const float* picture, Ahead& ahead) {
-  for (; given < ready; ++given) {
-    give_row(args, plan, n, given, gradients, picture, ahead);
+                          int ready, const float* gradients, const float* picture, float* area,
+                          Ahead& ahead) {
+  const Map& in = args.in.map;
+  const int some = std::max(1, kTilePixels / in.width);
+  while (given < ready) {
+    const int rows = std::min(some, ready - given);
+    const std::size_t at = static_cast<std::size_t>(n) * in.size() +
+                           static_cast<std::size_t>(given * in.width * in.channels);
+    for (int r = 0; r < rows; ++r, ++given) {
+      give_row(args, plan, n, given, gradients, picture, ahead);
+    }
+    if (args.in.mean == nullptr) continue;
+    add_norm_sums(args.in.data + at, args.in.gradient + at,
+                  static_cast<std::size_t>(rows * in.width), in.channels, args.in.mean,
+                  area + args.in.sums);
   }
 }
 
@@ -348,14 +362,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       }
       if (args.in.gradient == nullptr) continue;
       load_rows(args, plan, n, loaded, ready, picture);
-      const std::size_t at_given = at_in + static_cast<std::size_t>(given) * row_in;
-      const int rows = std::max(0, ready - given);
-      give_rows(args, plan, n, given, ready, gradients, picture, ahead);
-      if (args.in.mean != nullptr) {
-        add_norm_sums(args.in.data + at_given, args.in.gradient + at_given,
-                      static_cast<std::size_t>(rows * in.width), in.channels, args.in.mean,
-                      area + args.in.sums);
-      }
+      give_rows(args, plan, n, given, ready, gradients, picture, area, ahead);
     }
   }
 }
