@@ -105,6 +105,10 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   app.add_option("--children", o.children, "E: children after the first P members")
       ->check(CLI::Range(0, 100000000))
       ->group("Search");
+  app.add_flag("--in-order", o.in_order,
+               "Count results in the order in which children were handed out: equal seeds give equal "
+               "runs on equally many ranks, which may then wait for a slow one")
+      ->group("Search");
   app.add_option("--time-budget", o.time_budget,
                  "End the search after so many seconds, earlier sessions included; 0: no limit")
       ->check(CLI::NonNegativeNumber)

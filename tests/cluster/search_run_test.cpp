@@ -9,51 +9,20 @@
 #include "renas/run_directory.h"
 #include "temporary_folder.h"
 #include "toy_file.h"
+#include "toy_run.h"
 
 using namespace renas;
+using renas::test::history_of;
 using renas::test::TemporaryFolder;
+using renas::test::toy_options;
 using renas::test::write_toy_file;
 
 namespace {
-
-SearchRunOptions toy_options(const TemporaryFolder& folder, const std::string& run) {
-  SearchRunOptions o;
-  o.data = folder / "data.h5";
-  o.folder = folder / run;
-  o.blocks = 2;
-  o.strategy.population = 4;
-  o.strategy.sample = 2;
-  o.strategy.seed = 11;
-  o.children = 6;
-  o.child.network.cells = 1;
-  o.child.network.filters = 2;
-  o.child.batch = 16;
-  o.child.initial_epochs = 1;
-  o.final.network = o.child.network;
-  o.final.recipe.epochs = 2;
-  o.final.recipe.cosine_cycles = {2};
-  o.controls = 1;
-  o.backend = "reference";
-  o.snapshot_seconds = 0;
-  return o;
-}
 
 SearchRunResult run(const SearchRunOptions& options, const std::atomic<bool>* stop = nullptr,
                     std::function<void(const SearchProgress&)> on_progress = nullptr) {
   const auto transport = make_local_transport();
   return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
-}
-
-/// The history without wall times and ranks.
-std::string history_of(const SearchRunOptions& options) {
-  std::string text;
-  for (HistoryEntry e : RunDirectory::open(options.folder).history()) {
-    e.seconds = 0;
-    e.elapsed = 0;
-    e.rank = 0;
-    text += to_json(e) + "\n";
-  }
-  return text;
 }
 
 std::string bytes_of(const std::string& file) {

@@ -27,6 +27,9 @@ struct SearchRunOptions {
   int children = 500;                  ///< E: candidates after the first P
   int64_t max_parameters = 0;          ///< of a child's network; larger ones are drawn again; 0: any
   int64_t max_mult_adds = 0;           ///< likewise
+  /// Results count in the order in which candidates were handed out, and as many are out as there
+  /// are ranks: equal seeds give equal runs on equally many ranks, which may wait for a slow one.
+  bool in_order = false;
   double time_budget = 0;              ///< seconds of searching over all sessions; 0: none
   int64_t validation = -1;             ///< pictures of D_val; -1: default_validation_count()
   int64_t subset = 0;                  ///< pictures of D_train; 0: all that validation leaves

@@ -131,10 +131,13 @@ bool Coordinator::time_is_up() const {
   return budget > 0 && seconds_before_ + seconds_since(started_) >= budget;
 }
 
+uint64_t Coordinator::total() const {
+  return static_cast<uint64_t>(setup_.options.strategy.population) +
+         static_cast<uint64_t>(setup_.options.children);
+}
+
 bool Coordinator::search_is_over() const {
-  const auto total = static_cast<uint64_t>(setup_.options.strategy.population) +
-                     static_cast<uint64_t>(setup_.options.children);
-  return search_over_ || told_ >= total || (time_is_up() && strategy_->in_flight().empty());
+  return search_over_ || told_ >= total() || (time_is_up() && strategy_->in_flight().empty());
 }
 
 SearchRunResult Coordinator::run() {
@@ -165,6 +168,7 @@ void Coordinator::loop() {
       handle(message->rank, decode_report(message->text));
     }
     if (!retraining_ && search_is_over()) begin_retraining();
+    if (!retraining_ && setup_.options.in_order) ask_ahead();
     if (everything_done()) return;
     if (stop_requested()) {
       // Workers of other ranks may not have seen the signal; then they are told.
@@ -207,9 +211,8 @@ void Coordinator::hand_out(int rank) {
     unfinished_.pop_front();
     send_candidate(rank, worker.candidate);
   } else {
-    const auto total = static_cast<uint64_t>(setup_.options.strategy.population) +
-                       static_cast<uint64_t>(setup_.options.children);
-    if (told_ + strategy_->in_flight().size() >= total || time_is_up()) return;
+    if (setup_.options.in_order) return;
+    if (told_ + strategy_->in_flight().size() >= total() || time_is_up()) return;
     worker.candidate = strategy_->ask();
     send_candidate(rank, worker.candidate);
   }
@@ -265,7 +268,7 @@ void Coordinator::handle(int rank, const Report& report) {
       if (retraining_) {
         take_network(rank, report);
       } else {
-        take_candidate(rank, report);
+        take_result({rank, worker.candidate, report});
       }
       break;
   }
@@ -307,8 +310,34 @@ void Coordinator::take_failure(int rank, const Report& report) {
   log(LogLevel::kError, report.message + "; going on without this rank");
 }
 
-void Coordinator::take_candidate(int rank, const Report& report) {
-  const Candidate& candidate = workers_[static_cast<std::size_t>(rank)].candidate;
+/// In order, as many candidates are out as there are ranks, working or not: what the strategy knows
+/// when it is asked then depends on nothing but their number.
+void Coordinator::ask_ahead() {
+  const auto ranks = static_cast<std::size_t>(transport_.ranks());
+  while (strategy_->in_flight().size() < ranks &&
+         told_ + strategy_->in_flight().size() < total() && !time_is_up()) {
+    unfinished_.push_back(strategy_->ask());
+  }
+}
+
+void Coordinator::take_result(Result result) {
+  if (!setup_.options.in_order) return take_candidate(result);
+  const uint64_t id = result.candidate.id;
+  early_.emplace(id, std::move(result));
+  const auto oldest = [&] {
+    uint64_t first = ~uint64_t{0};
+    for (const Candidate& c : strategy_->in_flight()) first = std::min(first, c.id);
+    return early_.find(first);
+  };
+  for (auto next = oldest(); next != early_.end(); next = oldest()) {
+    take_candidate(next->second);
+    early_.erase(next);
+    ask_ahead();
+  }
+}
+
+void Coordinator::take_candidate(const Result& result) {
+  const auto& [rank, candidate, report] = result;
   HistoryEntry entry;
   entry.asked = told_ + strategy_->in_flight().size();
   const Told told = strategy_->tell(candidate.id, {report.status, report.fitness});
@@ -414,7 +443,8 @@ void Coordinator::look_after_workers() {
     if (retraining_) {
       take_back(worker);
     } else {
-      take_candidate(r, {.message = "its rank fell silent", .status = Status::kLost});
+      take_result({r, worker.candidate,
+                   {.message = "its rank fell silent", .status = Status::kLost}});
       worker.busy = false;
     }
     if (nobody_left()) throw Error("all ranks fell silent; resume the run on healthy nodes");

@@ -48,19 +48,29 @@ class Coordinator {
     RetrainedNetwork network;  ///< at the end
   };
 
+  /// A candidate's result, before the strategy hears of it.
+  struct Result {
+    int rank = 0;
+    Candidate candidate;
+    Report report;
+  };
+
   void resume();
   void replay(const std::vector<HistoryEntry>& history, uint64_t from);
   void remove_unneeded_weights();
   void loop();
   bool stop_requested() const;
   bool time_is_up() const;
+  uint64_t total() const;
   bool search_is_over() const;
   void begin_retraining();
   bool everything_done() const;
   void hand_out(int rank);
   void send_candidate(int rank, const Candidate& candidate);
   void handle(int rank, const Report& report);
-  void take_candidate(int rank, const Report& report);
+  void ask_ahead();
+  void take_result(Result result);
+  void take_candidate(const Result& result);
   void take_network(int rank, const Report& report);
   void take_back(Worker& worker);
   void take_late(int rank, const Report& report);
@@ -82,7 +92,8 @@ class Coordinator {
   RunLock lock_;
 
   uint64_t told_ = 0;                ///< lines of the history
-  std::deque<Candidate> unfinished_;  ///< out when the run was stopped, to be done again
+  std::deque<Candidate> unfinished_;  ///< asked for, but with no rank
+  std::map<uint64_t, Result> early_;  ///< results that wait for those of older candidates
   std::set<uint64_t> weights_;       ///< ids whose weights are on disk
   std::map<uint64_t, Genome> genomes_;  ///< of those, and of members
   double seconds_before_ = 0;        ///< of searching, in earlier sessions

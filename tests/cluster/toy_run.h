@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+
+#include "renas/run_directory.h"
+#include "renas/search_run.h"
+#include "temporary_folder.h"
+
+namespace renas::test {
+
+/// A search over the pictures of write_toy_file(folder / "data.h5"), done in a second or two.
+inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::string& run) {
+  SearchRunOptions o;
+  o.data = folder / "data.h5";
+  o.folder = folder / run;
+  o.blocks = 2;
+  o.strategy.population = 4;
+  o.strategy.sample = 2;
+  o.strategy.seed = 11;
+  o.children = 6;
+  o.child.network.cells = 1;
+  o.child.network.filters = 2;
+  o.child.batch = 16;
+  o.child.initial_epochs = 1;
+  o.final.network = o.child.network;
+  o.final.recipe.epochs = 2;
+  o.final.recipe.cosine_cycles = {2};
+  o.controls = 1;
+  o.backend = "reference";
+  o.snapshot_seconds = 0;
+  return o;
+}
+
+/// The history without wall times and ranks.
+inline std::string history_of(const SearchRunOptions& options) {
+  std::string text;
+  for (HistoryEntry e : RunDirectory::open(options.folder).history()) {
+    e.seconds = 0;
+    e.elapsed = 0;
+    e.rank = 0;
+    text += to_json(e) + "\n";
+  }
+  return text;
+}
+
+}  // namespace renas::test
