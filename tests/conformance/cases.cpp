@@ -183,6 +183,30 @@ std::vector<Case> small_cases() {
     return g.mean_pool("pool", in, {5, 5, 3, 0, 0});
   });
   add("max pool 2x3", 5, [](Graph& g, int in) { return g.max_pool("pool", in, {2, 3, 2, 0, 1}); });
+  add("max pool 2x2 whose windows lie apart", 9, [](Graph& g, int in) {
+    return g.max_pool("pool", in, {2, 2, 3, 0, 0});
+  });
+  add("mean pool 2x2 whose windows lie apart", 9, [](Graph& g, int in) {
+    return g.mean_pool("pool", in, {2, 2, 3, 0, 0});
+  });
+  // Rows of many pixels go some at a time.
+  for (const Shape wide : {Shape{2, 5, 14}, Shape{2, 15, 17}}) {
+    const std::string size = " of " + std::to_string(wide.height) + "x" + std::to_string(wide.width);
+    for (const int stride : {1, 2, 3}) {
+      const std::string name = " stride " + std::to_string(stride) + size;
+      for (const int kernel : {3, 4, 5}) {
+        all.push_back(make("depthwise " + std::to_string(kernel) + name, wide, 9,
+                           conv(square(9, kernel, stride, 9))));
+      }
+      const Graph::PoolOptions pool{.stride = stride};
+      all.push_back(make("max pool" + name, wide, 9, [=](Graph& g, int in) {
+        return g.max_pool("pool", g.relu("relu", g.batch_norm("bn", in)), pool);
+      }));
+      all.push_back(make("mean pool" + name, wide, 9, [=](Graph& g, int in) {
+        return g.add("add", {g.mean_pool("one", in, pool), g.max_pool("two", in, pool)});
+      }));
+    }
+  }
   add("max pool and depthwise behind batch norm and relu", 9, [](Graph& g, int in) {
     const int r = g.relu("relu", g.batch_norm("bn", in));
     return g.add("add", {g.max_pool("pool", r, {}), g.conv("conv", r, square(9, 3, 1, 9))});
