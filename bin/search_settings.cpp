@@ -47,7 +47,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->required()
       ->configurable(false)
       ->group("Run");
-  app.add_flag("--resume", o.resume, "Go on with the run in that folder; its options hold")
+  app.add_flag("--resume", o.resume, "Go on with the run in that folder; its options hold. --data says where its data "
+               "set lies now, --threads and --worker-timeout may change")
       ->configurable(false)
       ->group("Run");
   app.add_option("--seed", o.strategy.seed, "All randomness of the run follows from it")
@@ -185,9 +186,9 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   SearchSettings stored;
   CLI::App app;
   parse_stored(run, app, stored);
-  const std::vector<std::string> free{"--run",    "--resume",           "--quiet",
-                                      "--config", "--snapshot-seconds", "--worker-timeout",
-                                      "--threads"};
+  const std::vector<std::string> free{"--run",  "--resume",           "--quiet",   "--config",
+                                      "--data", "--snapshot-seconds", "--threads",
+                                      "--worker-timeout"};
   for (const CLI::Option* option : given.get_options()) {
     const std::string name = option->get_name();
     if (option->count() == 0 || std::find(free.begin(), free.end(), name) != free.end()) continue;
@@ -207,6 +208,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
     if (given.get_option(name)->count() > 0) value = new_value;
   };
   const SearchRunOptions& now = from_command_line.run;
+  override_by("--data", stored.run.data, now.data);  // the same pictures: the run knows them
   override_by("--snapshot-seconds", stored.run.snapshot_seconds, now.snapshot_seconds);
   override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
   override_by("--threads", stored.run.child.threads, now.child.threads);

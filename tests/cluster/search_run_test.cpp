@@ -120,6 +120,25 @@ BOOST_AUTO_TEST_CASE(without_a_snapshot_the_history_alone_brings_a_run_back) {
   BOOST_TEST(history_of(whole) == history_of(cut));
 }
 
+BOOST_AUTO_TEST_CASE(a_run_goes_on_with_its_own_pictures_wherever_they_lie) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const SearchRunOptions whole = toy_options(folder, "whole");
+  run(whole);
+  SearchRunOptions moved = toy_options(folder, "moved");
+  std::atomic<bool> stop{false};
+  run(moved, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  std::filesystem::rename(folder / "data.h5", folder / "elsewhere.h5");
+  write_toy_file(folder / "data.h5", 99);
+  moved.resume = true;
+  BOOST_CHECK_EXCEPTION(run(moved), InvalidInput, [](const InvalidInput& e) {
+    return std::string(e.what()).find("found another") != std::string::npos;
+  });
+  moved.data = folder / "elsewhere.h5";
+  run(moved);
+  BOOST_TEST(history_of(whole) == history_of(moved));
+}
+
 BOOST_AUTO_TEST_CASE(children_that_diverge_do_not_stop_the_search) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");

@@ -48,7 +48,7 @@ std::string bytes_of(const std::string& file) {
 
 /// Waits until the run has `lines` results.
 void wait_for_lines(const std::string& run, std::size_t lines) {
-  for (int i = 0; i < 6000; ++i) {
+  for (int i = 0; i < 120000; ++i) {  // ten minutes: machines may be busy
     std::ifstream in(run + "/history.jsonl");
     std::size_t found = 0;
     for (std::string line; std::getline(in, line);) ++found;

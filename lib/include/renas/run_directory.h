@@ -75,6 +75,10 @@ class RunDirectory {
   /// Appends a line and waits until it is on disk. Throws IoError; the history is then as before.
   void append(const HistoryEntry& entry) const;
 
+  /// What the pictures are, in a line: a run goes on with those it began with, wherever they lie.
+  void mark_data(const std::string& identity) const;
+  std::optional<std::string> data() const;
+
   /// The search ended after `lines` lines of history; what follows is retraining.
   void mark_search_over(uint64_t lines) const;
   std::optional<uint64_t> search_over() const;

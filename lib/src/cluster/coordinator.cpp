@@ -44,7 +44,20 @@ Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHo
       run_(open_or_create(setup_.options)),
       lock_(run_.lock()),
       workers_(static_cast<std::size_t>(transport.ranks())) {
+  know_data();
   if (setup_.options.resume) resume();
+}
+
+/// A run goes on with the pictures it began with; their file may have moved.
+void Coordinator::know_data() {
+  const std::string now = identity_of(setup_.search.pictures);
+  const std::optional<std::string> then = run_.data();
+  if (!then) return run_.mark_data(now);
+  if (*then == now) return;
+  throw InvalidInput(fmt::format(
+      "{}: expected the data set that the run in {} was started with ({}), found another ({}). Name "
+      "its file by --data if it has moved, or start a new run in another folder.",
+      setup_.options.data, run_.path(), *then, now));
 }
 
 void Coordinator::log(LogLevel level, const std::string& text) const {

@@ -55,6 +55,7 @@ class Coordinator {
     Report report;
   };
 
+  void know_data();
   void resume();
   void replay(const std::vector<HistoryEntry>& history, uint64_t from);
   void remove_unneeded_weights();

@@ -61,6 +61,21 @@ RunSetup make_setup(const SearchRunOptions& given) {
   return {options, std::move(space), std::move(search), std::move(final)};
 }
 
+std::string identity_of(const DataSet& data) {
+  constexpr int64_t kPictures = 256;
+  uint64_t hash = 14695981039346656037U;  // FNV-1a
+  const auto add = [&](uint8_t byte) { hash = (hash ^ byte) * 1099511628211U; };
+  for (const int32_t label : data.labels()) {
+    for (int shift = 0; shift < 32; shift += 8) add(static_cast<uint8_t>(label >> shift));
+  }
+  std::vector<uint8_t> buffer;
+  for (int64_t i = 0; i < data.size(); i += std::max<int64_t>(1, data.size() / kPictures)) {
+    for (const uint8_t byte : data.picture(i, buffer)) add(byte);
+  }
+  return fmt::format("{} pictures of {}, {} classes, {:016x}", data.size(),
+                     to_string(data.shape()), data.classes(), hash);
+}
+
 std::vector<Genome> control_genomes(const RunSetup& setup) {
   Random random(setup.options.strategy.seed, Purpose::kRetrain);
   std::vector<Genome> genomes;

@@ -20,6 +20,9 @@ struct RunSetup {
 /// Reads the data set and draws the splits. Throws InvalidInput, IoError.
 RunSetup make_setup(const SearchRunOptions& options);
 
+/// What `data` is, in a line: number, shape, classes, and a hash of all labels and of some pictures.
+std::string identity_of(const DataSet& data);
+
 /// Retrained networks are named by their member's id, or this and a number from 1.
 inline constexpr std::string_view kControlPrefix = "control";
 

@@ -153,6 +153,18 @@ std::optional<uint64_t> RunDirectory::search_over() const {
   return std::strtoull(read_text(path).c_str(), nullptr, 10);
 }
 
+void RunDirectory::mark_data(const std::string& identity) const {
+  write_text(path_ + "/data", identity + "\n");
+}
+
+std::optional<std::string> RunDirectory::data() const {
+  std::error_code failure;
+  const std::string path = path_ + "/data";
+  if (!fs::exists(path, failure)) return std::nullopt;
+  const std::string text = read_text(path);
+  return text.substr(0, text.find('\n'));
+}
+
 std::string RunDirectory::options() const { return read_text(options_file(path_)); }
 
 std::vector<HistoryEntry> RunDirectory::history() const {
