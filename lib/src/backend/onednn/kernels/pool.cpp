@@ -195,12 +195,12 @@ HWY_INLINE void over_reach(const PoolArgs& args, int s, const Work& work) {
 }
 
 /// Where a row of input gradients is gathered: at its place, or in `scratch` if a ReLU has a say.
-struct GradientRow {
+struct GatheredRow {
   float* to;
   std::size_t at;  // in the source
   std::size_t size;
 
-  HWY_INLINE GradientRow(const Source& source, int n, int iy, float* scratch) {
+  HWY_INLINE GatheredRow(const Source& source, int n, int iy, float* scratch) {
     size = static_cast<std::size_t>(source.map.width * source.map.channels);
     at = static_cast<std::size_t>(n) * source.map.size() + static_cast<std::size_t>(iy) * size;
     to = source.relu ? scratch : source.gradient + at;
@@ -241,7 +241,7 @@ void mean_backward_picture(const PoolArgs& args, int n, float* scratch) {
   float* by_row = column_wise + row;
   for (int iy = 0; iy < in.height; ++iy) {
     const Covering rows(iy, w.height, w.stride, w.top, out.height);
-    const GradientRow gathered(args.in, n, iy, by_row);
+    const GatheredRow gathered(args.in, n, iy, by_row);
     if (rows.count() > 0) {
       join<false>(scratch + static_cast<std::size_t>(rows.first) * row, row, rows.count(), 1.0F,
                   row, column_wise);
@@ -344,7 +344,7 @@ HWY_INLINE void max_backward_picture(const PoolArgs& args, int n, float* scratch
     const int ready =
         y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride - w.top);
     for (; given < ready; ++given) {
-      const GradientRow gathered(args.in, n, given, shown);
+      const GatheredRow gathered(args.in, n, given, shown);
       gather_row(args, plan, given, scratch + plan.place, gradient, gathered.to);
       gathered.give_to(args.in);
     }
