@@ -39,6 +39,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_pairs_take_no_memory_beyond_the_history)
                        {renas::Status::kOk, objective->reward(candidate.genome) / 100});
       }
       const double grown = static_cast<double>(bytes_in_use()) - static_cast<double>(before);
+      BOOST_TEST_MESSAGE(name << " with critic " << critic << " done");
       BOOST_TEST(grown / static_cast<double>(kPairs - kWarm) < 80,
                  name << " with critic " << critic << ": " << grown << " bytes");
     }
