@@ -47,8 +47,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->required()
       ->configurable(false)
       ->group("Run");
-  app.add_flag("--resume", o.resume, "Go on with the run in that folder; its options hold. --data says where its data "
-               "set lies now, --threads and --worker-timeout may change")
+  app.add_flag("--resume", o.resume, "Go on with the run in that folder; its options hold. If its data set has moved, each "
+               "time --data says where it lies; --threads, --worker-timeout and --snapshot-seconds "
+               "may change")
       ->configurable(false)
       ->group("Run");
   app.add_option("--seed", o.strategy.seed, "All randomness of the run follows from it")
@@ -108,7 +109,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->group("Search");
   app.add_flag("--in-order", o.in_order,
                "Count results in the order in which children were handed out: equal seeds give equal "
-               "runs on equally many ranks, which may then wait for a slow one")
+               "runs on equally many ranks, which may then wait for a slow one; results that still wait "
+               "when the run is stopped are computed again")
       ->group("Search");
   app.add_option("--time-budget", o.time_budget,
                  "End the search after so many seconds, earlier sessions included; 0: no limit")

@@ -59,6 +59,11 @@ if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 
+if [ -n "${CHILDREN_ANEW:-}" ] && [[ " $* " != *" --children "* ]]; then
+  echo "CHILDREN_ANEW=$CHILDREN_ANEW exchanges the number after --children: expected --children N" >&2
+  exit 2
+fi
+
 runs=$((${#strategies[@]} * ${#seeds[@]}))
 for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
   # Seeds in the outer loop: after any whole round all strategies have equally many runs.
@@ -67,7 +72,7 @@ for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
   run=$out/$strategy-$seed
   [ -e "$run/result.json" ] && continue
   if [ -e "$run/options.toml" ]; then
-    arguments=(--run "$run" --resume)
+    arguments=(--data "$data" --run "$run" --resume)
   else
     arguments=(--data "$data" --run "$run" --strategy "$strategy" --seed "$seed" "$@")
     case $strategy in random | reinforce)

@@ -9,8 +9,8 @@
 namespace renas::test {
 
 /// toy_data as a file with the groups train and test.
-inline void write_toy_file(const std::string& path, int pictures = 96) {
-  const SearchData data = toy_data(pictures);
+inline void write_toy_file(const std::string& path, int pictures = 96, uint64_t seed = 5) {
+  const SearchData data = toy_data(pictures, 3, seed);
   DataSetWriter writer(path);
   std::vector<uint8_t> buffer;
   for (const char* split : {"train", "test"}) {

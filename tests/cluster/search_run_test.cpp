@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_with_its_own_pictures_wherever_they_lie) {
   std::atomic<bool> stop{false};
   run(moved, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
   std::filesystem::rename(folder / "data.h5", folder / "elsewhere.h5");
-  write_toy_file(folder / "data.h5", 99);
+  write_toy_file(folder / "data.h5", 96, 6);
   moved.resume = true;
   BOOST_CHECK_EXCEPTION(run(moved), InvalidInput, [](const InvalidInput& e) {
     return std::string(e.what()).find("found another") != std::string::npos;

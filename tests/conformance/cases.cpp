@@ -165,6 +165,24 @@ std::vector<Case> small_cases() {
             .padding_height = 1,
             .padding_width = 2,
             .groups = 5}));
+  // Branches by the kernel's width must not take its height for granted.
+  for (const int height : {1, 2, 3, 5}) {
+    for (const int width : {3, 5, 7}) {
+      for (const int stride : {1, 2}) {
+        if (height == width) continue;
+        add("depthwise " + std::to_string(height) + "x" + std::to_string(width) + " stride " +
+                std::to_string(stride),
+            9,
+            conv({.out_channels = 9,
+                  .kernel_height = height,
+                  .kernel_width = width,
+                  .stride = stride,
+                  .padding_height = (height - 1) / 2,
+                  .padding_width = width / 2,
+                  .groups = 9}));
+      }
+    }
+  }
   add("batch norm", 5, [](Graph& g, int in) { return g.batch_norm("bn", in); });
   add("relu", 5, [](Graph& g, int in) { return g.relu("relu", in); });
   add("batch norm, relu", 5, [](Graph& g, int in) { return g.relu("r", g.batch_norm("bn", in)); });
@@ -191,7 +209,8 @@ std::vector<Case> small_cases() {
   });
   // Rows of many pixels go some at a time.
   for (const Shape wide : {Shape{2, 5, 14}, Shape{2, 15, 17}}) {
-    const std::string size = " of " + std::to_string(wide.height) + "x" + std::to_string(wide.width);
+    const std::string size =
+        " of " + std::to_string(wide.height) + "x" + std::to_string(wide.width);
     for (const int stride : {1, 2, 3}) {
       const std::string name = " stride " + std::to_string(stride) + size;
       for (const int kernel : {3, 4, 5}) {

@@ -5,8 +5,8 @@
 namespace renas::test {
 
 /// Pictures that a small network tells apart: class k is bright in a column of its own.
-inline SearchData toy_data(int count = 96, int classes = 3) {
-  Random random(5);
+inline SearchData toy_data(int count = 96, int classes = 3, uint64_t seed = 5) {
+  Random random(seed);
   const Shape shape{1, 8, 8};
   std::vector<uint8_t> pixels;
   std::vector<int32_t> labels;

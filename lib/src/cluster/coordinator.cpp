@@ -50,7 +50,7 @@ Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHo
 
 /// A run goes on with the pictures it began with; their file may have moved.
 void Coordinator::know_data() {
-  const std::string now = identity_of(setup_.search.pictures);
+  const std::string now = identity_of(setup_.options.data, setup_.search.pictures);
   const std::optional<std::string> then = run_.data();
   if (!then) return run_.mark_data(now);
   if (*then == now) return;
@@ -188,6 +188,10 @@ void Coordinator::loop() {
       if (stopping_since == Clock::time_point{}) {
         stopping_since = Clock::now();
         log(LogLevel::kInfo, "stopping: leaving unfinished children for --resume");
+        if (!early_.empty()) {
+          log(LogLevel::kInfo, fmt::format("{} finished ones wait for older ones: done again then",
+                                           early_.size()));
+        }
         for (int r = 1; r < transport_.ranks(); ++r) transport_.send_to_worker(r, encode(Task{}));
       }
       const bool busy =
@@ -327,8 +331,8 @@ void Coordinator::take_failure(int rank, const Report& report) {
 /// when it is asked then depends on nothing but their number.
 void Coordinator::ask_ahead() {
   const auto ranks = static_cast<std::size_t>(transport_.ranks());
-  while (strategy_->in_flight().size() < ranks &&
-         told_ + strategy_->in_flight().size() < total() && !time_is_up()) {
+  for (std::size_t out = strategy_->in_flight().size();
+       out < ranks && told_ + out < total() && !time_is_up(); ++out) {
     unfinished_.push_back(strategy_->ask());
   }
 }
@@ -338,9 +342,8 @@ void Coordinator::take_result(Result result) {
   const uint64_t id = result.candidate.id;
   early_.emplace(id, std::move(result));
   const auto oldest = [&] {
-    uint64_t first = ~uint64_t{0};
-    for (const Candidate& c : strategy_->in_flight()) first = std::min(first, c.id);
-    return early_.find(first);
+    const std::vector<Candidate> out = strategy_->in_flight();  // by id
+    return out.empty() ? early_.end() : early_.find(out.front().id);
   };
   for (auto next = oldest(); next != early_.end(); next = oldest()) {
     take_candidate(next->second);

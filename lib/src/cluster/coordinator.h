@@ -18,7 +18,8 @@ namespace renas {
 
 /// Hands out work to the ranks and writes down what comes back. Runs in a thread of rank 0.
 ///
-///   for each rank that is free:            ask the strategy, send the candidate
+///   for each rank that is free:            ask the strategy, send the candidate (in order: ask
+///                                          ahead, as many as there are ranks)
 ///   for each result:                       tell the strategy, append to the history (fsync),
 ///                                          remove weights that nobody needs any more
 ///   after P + E results:                   retrain the final population, a network a rank

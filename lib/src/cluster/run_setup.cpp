@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "renas/error.h"
 
@@ -61,19 +62,48 @@ RunSetup make_setup(const SearchRunOptions& given) {
   return {options, std::move(space), std::move(search), std::move(final)};
 }
 
-std::string identity_of(const DataSet& data) {
-  constexpr int64_t kPictures = 256;
-  uint64_t hash = 14695981039346656037U;  // FNV-1a
-  const auto add = [&](uint8_t byte) { hash = (hash ^ byte) * 1099511628211U; };
-  for (const int32_t label : data.labels()) {
-    for (int shift = 0; shift < 32; shift += 8) add(static_cast<uint8_t>(label >> shift));
+namespace {
+
+/// FNV-1a over what is added.
+class Hash {
+ public:
+  void add(std::span<const uint8_t> bytes) {
+    for (const uint8_t byte : bytes) value_ = (value_ ^ byte) * 1099511628211U;
   }
-  std::vector<uint8_t> buffer;
-  for (int64_t i = 0; i < data.size(); i += std::max<int64_t>(1, data.size() / kPictures)) {
-    for (const uint8_t byte : data.picture(i, buffer)) add(byte);
+  template <class T>
+  void add_values(std::span<const T> values) {
+    add({reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
   }
-  return fmt::format("{} pictures of {}, {} classes, {:016x}", data.size(),
-                     to_string(data.shape()), data.classes(), hash);
+  void add(const DataSet& data) {
+    constexpr int64_t kPictures = 256;
+    add_values(data.labels());
+    std::vector<uint8_t> buffer;
+    for (int64_t i = 0; i < data.size(); i += std::max<int64_t>(1, data.size() / kPictures)) {
+      add(data.picture(i, buffer));
+    }
+  }
+  uint64_t value() const { return value_; }
+
+ private:
+  uint64_t value_ = 14695981039346656037U;
+};
+
+}  // namespace
+
+std::string identity_of(const std::string& path, const DataSet& train) {
+  Hash hash;
+  hash.add_values(std::span<const double>(train.info().mean));
+  hash.add_values(std::span<const double>(train.info().sd));
+  for (const std::string& name : train.info().class_names) {
+    hash.add_values(std::span<const char>(name.c_str(), name.size() + 1));
+  }
+  hash.add(train);
+  const auto splits = DataSet::splits(path);
+  if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
+    hash.add(DataSet::open(path, "test"));
+  }
+  return fmt::format("{} pictures of {}, {} classes, {:016x}", train.size(),
+                     to_string(train.shape()), train.classes(), hash.value());
 }
 
 std::vector<Genome> control_genomes(const RunSetup& setup) {

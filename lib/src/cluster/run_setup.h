@@ -20,8 +20,10 @@ struct RunSetup {
 /// Reads the data set and draws the splits. Throws InvalidInput, IoError.
 RunSetup make_setup(const SearchRunOptions& options);
 
-/// What `data` is, in a line: number, shape, classes, and a hash of all labels and of some pictures.
-std::string identity_of(const DataSet& data);
+/// What the data set of file `path` is, in a line: number, shape and classes of its training pictures,
+/// and a hash of what decides a run: mean, deviation, names, and of train and test all labels and some
+/// hundred pictures.
+std::string identity_of(const std::string& path, const DataSet& train);
 
 /// Retrained networks are named by their member's id, or this and a number from 1.
 inline constexpr std::string_view kControlPrefix = "control";

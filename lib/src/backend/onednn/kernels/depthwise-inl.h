@@ -21,7 +21,7 @@ struct Rows {
   int first = 0;  // none exists outside [first, last)
   int last = 0;
   bool whole = false;        // all exist; a strided gradient has gaps between its rows
-  std::ptrdiff_t start = 0;  // floats from those to the first pixel that the window meets
+  std::ptrdiff_t start = 0;  // added to each: the block, and the first pixel that the window meets
 
   HWY_INLINE void add(const float* r) {
     row[count] = r;
@@ -66,8 +66,8 @@ HWY_INLINE void row_block(const Rows& rows, const float* w, int& x, int width, i
     V acc[X];
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o) acc[o] = zero();
-    if (T::kCount <= 3 && rows.whole) {
-      // No branches between the rows of a small kernel.
+    if (T::kCount <= 3 && rows.whole && rows.count == T::kWidth) {
+      // No branches between the rows of a small square kernel.
 #pragma GCC unroll 4
       for (int r = 0; r < T::kWidth; ++r) {
         row_sums<T, STRIDE, X>(rows.row[r] + from, w + r * T::kWidth * kBlock + half, acc);

@@ -113,7 +113,7 @@ void pool_picture(const PoolArgs& args, int n, float* scratch) {
   int seen = 0;
   for (int y = 0; y < out.height; ++y, to += static_cast<std::size_t>(out.width) * step) {
     const Span rows = rows_of(args, y);
-    for (; seen < rows.at + rows.count(); ++seen) {
+    for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
       const std::size_t at = static_cast<std::size_t>(seen) * row;
       show_row(args.in, from + at, scratch + at);
     }
@@ -256,12 +256,17 @@ void mean_backward_picture(const PoolArgs& args, int n, float* scratch) {
 }
 
 /// For each output column the first of the largest in the window's part of one row.
-HWY_INLINE void largest_in_row(const PoolArgs& args, const MaxPlan& plan, const float* shown,
-                               float* largest, float* column) {
+HWY_INLINE void largest_in_row(const PoolArgs& args, const float* shown, float* largest,
+                               float* column) {
+  const auto step = static_cast<std::size_t>(args.in.map.channels);
   const V least = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (std::size_t o = 0; o < plan.row_out; o += kLanes) {
-    store(least, largest + o);
-    store(zero(), column + o);
+  std::size_t at = 0;
+  for (int x = 0; x < args.out.map.width; ++x) {
+    const V first = hn::Set(d, static_cast<float>(columns_of(args, x).first));
+    for (const std::size_t end = at + step; at < end; at += kLanes) {
+      store(least, largest + at);
+      store(first, column + at);
+    }
   }
   for (int s = 0; s < args.window.width; ++s) {
     const V here = hn::Set(d, static_cast<float>(s));
@@ -337,7 +342,7 @@ HWY_INLINE void max_backward_picture(const PoolArgs& args, int n, float* scratch
     for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
       show_row(args.in, from + static_cast<std::size_t>(seen) * plan.row_in, shown);
       const std::size_t at = static_cast<std::size_t>(seen % w.height) * plan.row_out;
-      largest_in_row(args, plan, shown, scratch + plan.largest + at, scratch + plan.column + at);
+      largest_in_row(args, shown, scratch + plan.largest + at, scratch + plan.column + at);
     }
     place_row(args, plan, y, scratch);
     // Input rows that no later window covers.
@@ -376,8 +381,8 @@ std::size_t pool_scratch(const PoolArgs& args) {
   const std::size_t row =
       static_cast<std::size_t>(std::max(args.in.map.width, args.out.map.width)) *
       static_cast<std::size_t>(args.in.map.channels);
-  const std::size_t mean = std::max(args.in.map.size(), args.out.map.size()) + 2 * row;
-  return args.max ? std::max(mean, MaxPlan(args).size) : mean;
+  const std::size_t forward_or_mean = std::max(args.in.map.size(), args.out.map.size()) + 2 * row;
+  return args.max ? std::max(forward_or_mean, MaxPlan(args).size) : forward_or_mean;
 }
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
