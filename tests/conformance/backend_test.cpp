@@ -344,7 +344,12 @@ BOOST_AUTO_TEST_CASE(three_hundred_children_leave_no_memory_behind) {
       program->update({});
       if (child == 30) before = resident();
     }
-    BOOST_TEST(resident() - before < 4'000'000);
+#ifdef __SANITIZE_ADDRESS__  // keeps up to 256 MB of what was freed for a while
+    constexpr int64_t kRoom = 300'000'000;
+#else
+    constexpr int64_t kRoom = 4'000'000;
+#endif
+    BOOST_TEST(resident() - before < kRoom);
   });
 }
 
