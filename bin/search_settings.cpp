@@ -47,7 +47,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->required()
       ->configurable(false)
       ->group("Run");
-  app.add_flag("--resume", o.resume, "Go on with the run in that folder; its options hold. If its data set has moved, each "
+  app.add_flag("--resume", o.resume,
+               "Go on with the run in that folder; its options hold. If its data set has moved, each "
                "time --data says where it lies; --threads, --worker-timeout and --snapshot-seconds "
                "may change")
       ->configurable(false)

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "renas/run_directory.h"
+#include "history.h"
 #include "renas/search_run.h"
 #include "temporary_folder.h"
 
@@ -31,16 +31,8 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   return o;
 }
 
-/// The history without wall times and ranks.
 inline std::string history_of(const SearchRunOptions& options) {
-  std::string text;
-  for (HistoryEntry e : RunDirectory::open(options.folder).history()) {
-    e.seconds = 0;
-    e.elapsed = 0;
-    e.rank = 0;
-    text += to_json(e) + "\n";
-  }
-  return text;
+  return history_of(options.folder);
 }
 
 }  // namespace renas::test

@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "history.h"
 #include "process.h"
-#include "renas/run_directory.h"
 #include "temporary_folder.h"
 #include "toy_file.h"
 
@@ -19,18 +19,6 @@ inline std::string toy_search(const TemporaryFolder& folder, const std::string& 
          " --initial-epochs 1 --retrain-epochs 2 --controls 1 --seed 3 --threads 1"
          " --snapshot-seconds " +
          snapshot_seconds + " ";
-}
-
-/// The history without wall times and ranks.
-inline std::string history_of(const std::string& run) {
-  std::string text;
-  for (HistoryEntry e : RunDirectory::open(run).history()) {
-    e.seconds = 0;
-    e.elapsed = 0;
-    e.rank = 0;
-    text += to_json(e) + "\n";
-  }
-  return text;
 }
 
 }  // namespace renas::test
