@@ -143,6 +143,72 @@ BOOST_AUTO_TEST_CASE(computes_whole_networks_as_the_reference_in_double) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(computes_every_case_in_bfloat16_within_its_rounding) {
+  on_each_backend([](Backend& backend) {
+    if (backend.precision(Precision::kBfloat16) != Precision::kBfloat16) return;
+    for (const Case& c : all_cases()) {
+      std::vector<double> gradients;
+      std::vector<double> scores;
+      for (const uint64_t seed : {1, 2, 3}) {
+        Exact exact(c.graph, {.batch = c.batch});
+        const auto program = backend.compile(
+            c.graph, {.batch = c.batch, .threads = 2, .precision = Precision::kBfloat16});
+        for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+          p->load(conformance::ramp_weights(c.graph, 1000 * seed));
+          conformance::stage(*p, c.graph, c.count, seed);
+          p->gradients(c.step);
+        }
+        gradients.push_back(
+            conformance::largest_distance(program->gradients_by_name(), exact.gradients_by_name()));
+        const auto as_weights = [](std::vector<float> values) {
+          const auto size = static_cast<int64_t>(values.size());
+          return Weights{{"scores", {{size}, std::move(values)}}};
+        };
+        scores.push_back(conformance::largest_distance(as_weights(scores_of(*program, c.graph)),
+                                                       as_weights(scores_of(exact, c.graph))));
+      }
+      std::sort(gradients.begin(), gradients.end());
+      std::sort(scores.begin(), scores.end());
+      // Through two cells, rounding decides many a ReLU and maximum, and batch norms of a few
+      // values make much of it.
+      const double bound = c.name.find("cells") == std::string::npos ? 0.06 : 0.4;
+      BOOST_TEST(gradients[1] <= bound, c.name << ": gradients " << gradients[0] << ", "
+                                               << gradients[1] << ", " << gradients[2]);
+      BOOST_TEST(scores[1] <= 0.01,
+                 c.name << ": scores " << scores[0] << ", " << scores[1] << ", " << scores[2]);
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {
+  on_each_backend([](Backend& backend) {
+    if (backend.precision(Precision::kBfloat16) != Precision::kBfloat16) return;
+    const Case c = conformance::training_case();
+    const ProgramOptions half = {.batch = c.batch, .precision = Precision::kBfloat16};
+    Exact exact(c.graph, {.batch = c.batch});
+    const auto program = backend.compile(c.graph, half);
+    const Weights start = conformance::ramp_weights(c.graph, 1);
+    for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+      p->load(start);
+      for (uint64_t i = 0; i < 20; ++i) {
+        conformance::stage(*p, c.graph, c.batch - static_cast<int>(i % 3), i);
+        p->gradients({.seed = 3, .step = i});
+        p->update({.learning_rates = {0.005F}});
+      }
+    }
+    const Weights expected = exact.save(false);
+    BOOST_TEST(conformance::largest_distance(program->save(false), expected) <= 0.01);
+    BOOST_TEST(conformance::largest_distance(start, expected) > 0.1);
+    const ProgramOptions many = {.batch = 64};
+    ProgramOptions many_half = many;
+    many_half.precision = Precision::kBfloat16;
+    const auto bytes = [&](const ProgramOptions& options) {
+      return static_cast<double>(backend.estimate(c.graph, options).bytes);
+    };
+    BOOST_TEST(bytes(many_half) < 0.65 * bytes(many));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(takes_twenty_steps_over_batches_of_every_size_as_the_reference) {
   on_each_backend([](Backend& backend) {
     const Case c = conformance::training_case();
@@ -249,19 +315,22 @@ BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
   on_each_backend([](Backend& backend) {
     for (const Case& c : conformance::large_cases()) {
       if (c.name.find("28x28x1") == std::string::npos) continue;
-      for (const int threads : {1, 2, 3}) {
-        Weights results[2];
-        for (Weights& result : results) {
-          const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = threads});
-          program->load(conformance::ramp_weights(c.graph, 1));
-          for (uint64_t i = 0; i < 3; ++i) {
-            conformance::stage(*program, c.graph, c.batch - static_cast<int>(i), i);
-            program->gradients({.seed = 3, .step = i});
-            program->update({});
+      for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
+        for (const int threads : {1, 2, 3}) {
+          Weights results[2];
+          for (Weights& result : results) {
+            const auto program = backend.compile(
+                c.graph, {.batch = c.batch, .threads = threads, .precision = precision});
+            program->load(conformance::ramp_weights(c.graph, 1));
+            for (uint64_t i = 0; i < 3; ++i) {
+              conformance::stage(*program, c.graph, c.batch - static_cast<int>(i), i);
+              program->gradients({.seed = 3, .step = i});
+              program->update({});
+            }
+            result = program->save(true);
           }
-          result = program->save(true);
+          BOOST_TEST((results[0] == results[1]), threads << " threads");
         }
-        BOOST_TEST((results[0] == results[1]), threads << " threads");
       }
     }
   });

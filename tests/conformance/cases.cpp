@@ -416,6 +416,23 @@ double largest_error(const renas::Weights& found, const renas::Weights& expected
   return worst;
 }
 
+double largest_distance(const renas::Weights& found, const renas::Weights& expected) {
+  double worst = 0;
+  for (const auto& [name, tensor] : expected) {
+    const std::vector<float>& values = found.at(name).values;
+    double length = 0;
+    double distance = 0;
+    for (std::size_t i = 0; i < tensor.values.size(); ++i) {
+      length += std::pow(double{tensor.values[i]}, 2);
+      distance += std::pow(double{values[i]} - tensor.values[i], 2);
+    }
+    const double least = 0.1 * std::sqrt(static_cast<double>(tensor.values.size()));
+    const double part = std::sqrt(distance) / (std::sqrt(length) + least);
+    worst = std::isnan(part) ? HUGE_VAL : std::max(worst, part);
+  }
+  return worst;
+}
+
 renas::Weights ramp_weights(const Graph& graph, uint64_t seed) {
   renas::Weights weights;
   for (const renas::Parameter& p : graph.parameters()) {

@@ -42,6 +42,11 @@ std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed);
 /// value; infinite for a NaN. Values that should be zero count as a part of 0.1.
 double largest_error(const renas::Weights& found, const renas::Weights& expected);
 
+/// The largest distance |found - expected| of a tensor that two sets of them share, as a part of
+/// |expected|; infinite for a NaN. Values that should be zero count as a part of 0.1. Unlike the
+/// largest error, little changes where rounding decides a single ReLU or maximum.
+double largest_distance(const renas::Weights& found, const renas::Weights& expected);
+
 /// Weights for every parameter of `graph`, of a size that keeps activations near 1.
 renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
 

@@ -3,8 +3,12 @@
 
 #include <hwy/highway.h>
 
+#include <bit>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
 
+#include "backend/onednn/kernels/args.h"
 #include "backend/reference/program.h"
 #include "conformance/cases.h"
 
@@ -23,15 +27,21 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
     BOOST_TEST_CONTEXT(hwy::TargetName(target)) {
       for (const auto& c : cases) {
         BOOST_TEST_CONTEXT(c.name) {
+          const auto gradients_of = [&](Program& program) {
+            program.load(conformance::ramp_weights(c.graph, 1));
+            conformance::stage(program, c.graph, c.count, 2);
+            program.gradients(c.step);
+            return program.gradients_by_name();
+          };
+          const auto backend = make_backend("onednn");
           reference::ReferenceProgram<double> exact(c.graph, {.batch = c.batch});
-          const auto program = make_backend("onednn")->compile(c.graph, {.batch = c.batch});
-          for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
-            p->load(conformance::ramp_weights(c.graph, 1));
-            conformance::stage(*p, c.graph, c.count, 2);
-            p->gradients(c.step);
-          }
-          BOOST_TEST(conformance::largest_error(program->gradients_by_name(),
-                                                exact.gradients_by_name()) <= 5e-4);
+          const auto single = backend->compile(c.graph, {.batch = c.batch});
+          const auto half =
+              backend->compile(c.graph, {.batch = c.batch, .precision = Precision::kBfloat16});
+          const Weights expected = gradients_of(exact);
+          BOOST_TEST(conformance::largest_error(gradients_of(*single), expected) <= 5e-4);
+          // backend_test.cpp looks closer: this is one seed.
+          BOOST_TEST(conformance::largest_distance(gradients_of(*half), expected) <= 0.5);
         }
       }
     }
@@ -39,6 +49,53 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
   }
   hwy::SetSupportedTargetsForTest(0);
   BOOST_TEST(sets >= 2, "only " << sets << " instruction sets were there to test");
+}
+
+BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
+  using renas::onednn::Bfloat16;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto rounded = [](float v) { return renas::onednn::value_of(renas::onednn::nearest(v)); };
+  BOOST_TEST(rounded(1) == 1);
+  BOOST_TEST(rounded(1 + 1 / 256.0F) == 1);                // a tie: 1 is even
+  BOOST_TEST(rounded(1 + 3 / 256.0F) == 1 + 4 / 256.0F);   // a tie the other way
+  BOOST_TEST(rounded(1 + 1.01F / 256) == 1 + 2 / 256.0F);  // above the middle
+  BOOST_TEST(rounded(-1 - 3 / 256.0F) == -1 - 4 / 256.0F);
+  BOOST_TEST(rounded(3.4e38F) == kInfinity);
+  BOOST_TEST(rounded(-kInfinity) == -kInfinity);
+  BOOST_TEST(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));
+  BOOST_TEST(std::isnan(rounded(std::bit_cast<float>(0x7fffffffU))));
+
+  // The vector kernels store what nearest() gives.
+  constexpr int kPixels = 4096;
+  renas::onednn::AddArgs args;
+  args.out.map = {1, kPixels, renas::onednn::kBlock};
+  std::vector<float> values(args.out.map.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto bits = static_cast<uint32_t>(0x9e3779b97f4a7c15U * (i + 1) >> 32);
+    // Half of them ties; infinities, but no other NaN than the processor's own.
+    const uint32_t number = i % 2 == 0 ? bits : (bits & 0xffff0000U) | 0x8000U;
+    const auto value = std::bit_cast<float>(number);
+    values[i] = std::isnan(value) ? -std::numeric_limits<float>::quiet_NaN() : value;
+  }
+  std::vector<Bfloat16> stored(values.size());
+  renas::onednn::Source source;
+  source.map = args.out.map;
+  source.data = {values.data(), false};
+  args.in = {source};
+  args.out.data = {stored.data(), true};
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    std::fill(stored.begin(), stored.end(), Bfloat16{0});
+    add_forward(args, 0, 1);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const float found = renas::onednn::value_of(stored[i]);
+      const float expected = rounded(values[i]);
+      wrong += found == expected || (std::isnan(found) && std::isnan(expected)) ? 0 : 1;
+    }
+    BOOST_TEST(wrong == 0U, hwy::TargetName(target));
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -19,6 +19,8 @@ class Reducer {
   virtual void sum(std::span<float> values) = 0;
 };
 
+/// kBfloat16: the maps between layers and their gradients, in half the memory. Weights, their
+/// gradients, batch-norm statistics, sums and scores stay float32.
 enum class Precision { kFloat32, kBfloat16 };
 
 struct ProgramOptions {

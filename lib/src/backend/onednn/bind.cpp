@@ -44,7 +44,7 @@ void Buffer::Free::operator()(float* p) const { std::free(p); }
 CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options)
     : graph_(graph), options_(options), threads_(options.threads) {
   contract::check_program(graph_, options_);
-  plan_ = make_plan(graph_, options_.training, options_.batch);
+  plan_ = make_plan(graph_, options_.training, options_.batch, options_.precision);
   classes_ = graph_.node(graph_.scores()).shape.channels;
   bind();
 }
@@ -119,19 +119,23 @@ void CpuProgram::bind() {
   scratch_ = Buffer(scratch_size_ * static_cast<std::size_t>(options_.threads));
 }
 
+Cells CpuProgram::cells(const Stored& stored, std::size_t offset) const {
+  return {arena_.data() + offset, stored.half};
+}
+
 Source CpuProgram::source_of(const Part& part) const {
   const Value& value = plan_.values[static_cast<std::size_t>(part.value)];
   const Stored& stored = plan_.stored[static_cast<std::size_t>(value.stored)];
   Source source;
   source.map = stored.map;
-  source.data = arena_.data() + stored.offset;
+  source.data = cells(stored, stored.offset);
   if (value.norm >= 0) {
     const NormState& norm = norms_[static_cast<std::size_t>(value.norm)];
     source.scale = norm.scale;
     source.shift = norm.shift;
   }
   source.relu = part.relu;
-  if (part.gradient) source.gradient = arena_.data() + value.offset;
+  if (part.gradient) source.gradient = cells(stored, value.offset);
   source.accumulate = part.accumulate;
   return source;
 }
@@ -141,16 +145,16 @@ void CpuProgram::bind_output(Bound& bound) {
   bound.raw_value = stored.raw;
   Output& out = bound.out;
   out.map = stored.map;
-  out.data = arena_.data() + stored.offset;
+  out.data = cells(stored, stored.offset);
   const Value& raw = plan_.values[static_cast<std::size_t>(stored.raw)];
-  if (raw.written) out.gradient = arena_.data() + raw.offset;
+  if (raw.written) out.gradient = cells(stored, raw.offset);
   if (stored.normalised < 0) return;
   const Value& normalised = plan_.values[static_cast<std::size_t>(stored.normalised)];
   bound.norm = normalised.norm;
   const NormState& norm = norms_[static_cast<std::size_t>(bound.norm)];
   out.pilot = norm.pilot;
   if (!norm.norm.fused) return;
-  out.gradient = arena_.data() + normalised.offset;
+  out.gradient = cells(stored, normalised.offset);
   out.by_gradient = norm.by_gradient;
   out.by_value = norm.by_value;
   out.constant = norm.constant;
@@ -263,7 +267,7 @@ const TileProduct* CpuProgram::product_of(const float* weights, int depth, int c
 }
 
 int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
-  const Plan plan = make_plan(graph, options.training, options.batch);
+  const Plan plan = make_plan(graph, options.training, options.batch, options.precision);
   std::size_t floats = plan.arena;
   for (const Parameter& p : graph.parameters()) {
     // Weights, gradients, momenta, and two packed copies.

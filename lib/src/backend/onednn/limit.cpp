@@ -18,8 +18,8 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-double map_bytes(const Map& map, int channels, int count) {
-  return 4.0 * static_cast<double>(map.pixels()) * channels * count;
+double map_bytes(const Map& map, const Cells& cells, int count) {
+  return static_cast<double>(cells.bytes(map.size())) * count;
 }
 
 /// Multiply-adds of the group's convolutions, one picture.
@@ -45,8 +45,8 @@ void each_source(const Bound& bound, const Visit& visit) {
   for (const TermArgs& term : bound.conv.terms) visit(term.in);
   for (const Source& source : bound.add.in) visit(source);
   for (const Source& source : bound.join.in) visit(source);
-  if (bound.separable.in.data != nullptr) visit(bound.separable.in);
-  if (bound.pool.in.data != nullptr) visit(bound.pool.in);
+  if (bound.separable.in.data) visit(bound.separable.in);
+  if (bound.pool.in.data) visit(bound.pool.in);
 }
 
 }  // namespace
@@ -99,10 +99,9 @@ double Machine::limit(const Work& work) const {
 Work forward_work(const Graph& graph, const Bound& bound, int count) {
   Work work;
   work.flops = 2 * mult_adds(graph, bound) * count;
-  each_source(bound,
-              [&](const Source& s) { work.bytes += map_bytes(s.map, s.map.channels, count); });
-  if (bound.out.data != nullptr) {
-    work.bytes += map_bytes(bound.out.map, bound.out.map.channels, count);
+  each_source(bound, [&](const Source& s) { work.bytes += map_bytes(s.map, s.data, count); });
+  if (bound.out.data) {
+    work.bytes += map_bytes(bound.out.map, bound.out.data, count);
   }
   return work;
 }
@@ -112,16 +111,16 @@ Work backward_work(const Graph& graph, const Bound& bound, int count) {
   if (!bound.group.backward) return work;
   bool data_gradient = false;
   each_source(bound, [&](const Source& s) {
-    const double map = map_bytes(s.map, s.map.channels, count);
+    const double map = map_bytes(s.map, s.data, count);
     // A pool of means and a sum without ReLU need no values again.
     const bool values = !bound.weights.maps.empty() || s.relu || bound.pool.max;
     if (values) work.bytes += map;
-    if (s.gradient == nullptr) return;
+    if (!s.gradient) return;
     data_gradient = true;
     work.bytes += s.accumulate ? 2 * map : map;
   });
-  if (bound.out.gradient != nullptr && (data_gradient || !bound.weights.maps.empty())) {
-    const double map = map_bytes(bound.out.map, bound.out.map.channels, count);
+  if (bound.out.gradient && (data_gradient || !bound.weights.maps.empty())) {
+    const double map = map_bytes(bound.out.map, bound.out.gradient, count);
     work.bytes += bound.out.by_gradient != nullptr ? 2 * map : map;
   }
   const double products = (bound.weights.maps.empty() ? 0 : 1) + (data_gradient ? 1 : 0);

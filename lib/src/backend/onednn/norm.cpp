@@ -82,7 +82,7 @@ void CpuProgram::collect_sums(NormState& norm, const float* sums, std::size_t st
 void CpuProgram::sum_gradients(NormState& norm, const Bound& bound) {
   const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
   const Value& value = plan_.values[static_cast<std::size_t>(stored.normalised)];
-  const NormSumsArgs args{stored.map, bound.out.data, arena_.data() + value.offset, norm.mean};
+  const NormSumsArgs args{stored.map, bound.out.data, cells(stored, value.offset), norm.mean};
   const std::size_t step =
       sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
   const int areas = over_pictures([&](int first, int last, int area, int) {
@@ -119,14 +119,14 @@ void CpuProgram::norm_backward(const Bound& bound) {
   }
   if (norm.norm.fused || !raw.wanted) return;
   Output out = bound.out;
-  out.gradient = arena_.data() + value.offset;
+  out.gradient = cells(stored, value.offset);
   out.by_gradient = norm.by_gradient;
   out.by_value = norm.by_value;
   out.constant = norm.constant;
   // Where readers of the raw map wrote before, add to theirs.
   const bool accumulate = norm.norm.adds;
   over_pictures([&](int first, int last, int, int) {
-    fold_norm(out, arena_.data() + raw.offset, accumulate, first, last);
+    fold_norm(out, cells(stored, raw.offset), accumulate, first, last);
   });
 }
 

@@ -39,7 +39,8 @@ bool is_pointwise(const Node& n) {
 
 class Planner {
  public:
-  Planner(const Graph& graph, bool training) : graph_(graph), training_(training) {
+  Planner(const Graph& graph, bool training, Precision precision)
+      : graph_(graph), training_(training), precision_(precision) {
     mark_useful();
     views_.resize(graph.nodes().size());
     for (int i = 0; i < static_cast<int>(graph.nodes().size()); ++i) {
@@ -141,6 +142,9 @@ class Planner {
     group.node = node;
     if (group.kind != Group::Kind::kLoss) {
       group.out = new_stored(shape, wanted);
+      plan_.stored[at(group.out)].half = precision_ == Precision::kBfloat16 &&
+                                         group.kind != Group::Kind::kInput &&
+                                         shape.height * shape.width > 1;
       views_[at(node)] = {Part{plan_.stored[at(group.out)].raw}};
     }
     plan_.groups.push_back(std::move(group));
@@ -372,6 +376,7 @@ class Planner {
 
   const Graph& graph_;
   bool training_;
+  Precision precision_;
   Plan plan_;
   std::vector<bool> useful_;
   std::vector<int> readers_;
@@ -419,15 +424,19 @@ void lay_out(Plan& plan, int batch) {
     }
   }
   last_read[at(plan.scores)] = end;
+  const auto floats = [&](const Stored& stored) {
+    const std::size_t numbers = stored.map.size() * at(batch);
+    return stored.half ? numbers / 2 : numbers;  // channels are padded to an even number
+  };
   for (std::size_t s = 0; s < plan.stored.size(); ++s) {
     Stored& stored = plan.stored[s];
-    lives.push_back({stored.map.size() * at(batch), stored.producer, last_read[s]});
+    lives.push_back({floats(stored), stored.producer, last_read[s]});
     offsets.push_back(&stored.offset);
   }
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
     if (plan.values[v].alias >= 0 || last_gradient[v] < 0) continue;
-    const Map& map = plan.stored[at(plan.values[v].stored)].map;
-    lives.push_back({map.size() * at(batch), first_write[v], last_gradient[v]});
+    lives.push_back(
+        {floats(plan.stored[at(plan.values[v].stored)]), first_write[v], last_gradient[v]});
     offsets.push_back(&plan.values[v].offset);
   }
   const std::vector<std::size_t> places = pack_lives(lives, plan.arena);
@@ -439,8 +448,8 @@ void lay_out(Plan& plan, int batch) {
 
 }  // namespace
 
-Plan make_plan(const Graph& graph, bool training, int batch) {
-  Plan plan = Planner(graph, training).take();
+Plan make_plan(const Graph& graph, bool training, int batch, Precision precision) {
+  Plan plan = Planner(graph, training, precision).take();
   lay_out(plan, batch);
   return plan;
 }

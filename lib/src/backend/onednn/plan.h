@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/onednn/kernels/args.h"
+#include "renas/backend.h"
 #include "renas/graph.h"
 
 /// From a graph to groups: what one pass over memory does at a time.
@@ -23,6 +24,7 @@ namespace renas::onednn {
 struct Stored {
   Shape shape;
   Map map;
+  bool half = false;  // it and its gradients are bfloat16
   int producer = -1;       // group
   int raw = -1;            // value
   int normalised = -1;     // value, where one batch norm reads it
@@ -88,7 +90,9 @@ struct Plan {
 };
 
 /// Groups in execution order, with gradients planned if `training`, and the arena laid out for
-/// `batch` pictures: buffers whose lives do not overlap share memory.
-Plan make_plan(const Graph& graph, bool training, int batch);
+/// `batch` pictures: buffers whose lives do not overlap share memory. In bfloat16 if `precision` says
+/// so, but for pictures and for maps of one pixel: scores, and what they are computed from, cost
+/// nothing.
+Plan make_plan(const Graph& graph, bool training, int batch, Precision precision);
 
 }  // namespace renas::onednn

@@ -122,7 +122,7 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
   if (bound.bias >= 0) {
     const int channels = graph_.node(bound.group.node).shape.channels;
     for (int n = 0; n < staging_.count; ++n) {
-      float* row = bound.out.data + static_cast<std::size_t>(n) * bound.out.map.size();
+      float* row = bound.out.data.as<float>() + static_cast<std::size_t>(n) * bound.out.map.size();
       for (int c = 0; c < channels; ++c) row[c] += parameter(bound.bias)[c];
     }
   }
@@ -145,7 +145,7 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
         return pool_backward(bound.pool, first, last, scratch);
       case Group::Kind::kAdd:
         for (const Source& in : bound.add.in) {
-          if (in.gradient != nullptr) give_gradient(in, bound.out.gradient, first, last);
+          if (in.gradient) give_gradient(in, bound.out.gradient, first, last);
         }
         return;
       case Group::Kind::kJoin:
@@ -167,7 +167,8 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
   if (bound.bias >= 0) {
     const int channels = graph_.node(bound.group.node).shape.channels;
     for (int n = 0; n < staging_.count; ++n) {
-      const float* row = bound.out.gradient + static_cast<std::size_t>(n) * bound.out.map.size();
+      const float* row =
+          bound.out.gradient.as<float>() + static_cast<std::size_t>(n) * bound.out.map.size();
       for (int c = 0; c < channels; ++c) parameter_gradient(bound.bias)[c] += row[c];
     }
   }
@@ -207,7 +208,7 @@ void CpuProgram::run_input(const Bound& bound, int first, int last) const {
   const std::size_t pixels = bound.out.map.pixels();
   for (int n = first; n < last; ++n) {
     const float* from = images_.data() + static_cast<std::size_t>(n * shape.size());
-    float* to = bound.out.data + static_cast<std::size_t>(n) * bound.out.map.size();
+    float* to = bound.out.data.as<float>() + static_cast<std::size_t>(n) * bound.out.map.size();
     for (std::size_t p = 0; p < pixels; ++p) {
       for (int c = 0; c < bound.out.map.channels; ++c) {
         *to++ = c < shape.channels ? from[static_cast<std::size_t>(c) * pixels + p] : 0.0F;
@@ -219,7 +220,7 @@ void CpuProgram::run_input(const Bound& bound, int first, int last) const {
 void CpuProgram::run_drop(const Bound& bound, bool backward, bool masks, const StepScalars& step,
                           int first, int last) const {
   const Source& in = bound.join.in[0];
-  if (backward && in.gradient == nullptr) return;
+  if (backward && !in.gradient) return;
   const int index = bound.group.node;
   const Node& node = graph_.node(index);
   const bool path = node.kind == NodeKind::kDropPath;
@@ -239,15 +240,16 @@ void CpuProgram::run_drop(const Bound& bound, bool backward, bool masks, const S
         if (masks && c < node.shape.channels) {
           factor = mask_factor(step.seed, step.step, index, element, probability);
         }
-        float value = in.data[at];
+        float value = in.data.get(at);
         if (in.scale != nullptr) value = value * in.scale[c] + in.shift[c];
         if (in.relu && value < 0) value = 0;
         if (!backward) {
-          bound.out.data[at] = value * factor;
+          bound.out.data.set(at, value * factor);
           continue;
         }
-        const float gradient = in.relu && !(value > 0) ? 0.0F : bound.out.gradient[at] * factor;
-        in.gradient[at] = in.accumulate ? in.gradient[at] + gradient : gradient;
+        const float gradient =
+            in.relu && !(value > 0) ? 0.0F : bound.out.gradient.get(at) * factor;
+        in.gradient.set(at, in.accumulate ? in.gradient.get(at) + gradient : gradient);
       }
     }
   }
@@ -276,7 +278,7 @@ void CpuProgram::run_loss(const Bound& bound, bool training) {
   const Source& in = bound.join.in[0];
   const int classes = bound.join.channels[0];
   for (int n = 0; n < staging_.count; ++n) {
-    const float* scores = in.data + static_cast<std::size_t>(n) * in.map.size();
+    const float* scores = in.data.as<float>() + static_cast<std::size_t>(n) * in.map.size();
     const int label = labels_[static_cast<std::size_t>(n)];
     const double total = log_total(scores, classes);
     for (int k = 0; k < classes; ++k) {
@@ -290,11 +292,11 @@ void CpuProgram::run_loss(const Bound& bound, bool training) {
 void CpuProgram::backward_loss(const Bound& bound) {
   const Node& node = graph_.node(bound.group.node);
   const Source& in = bound.join.in[0];
-  if (in.gradient == nullptr) return;
+  if (!in.gradient) return;
   const int classes = bound.join.channels[0];
   for (int n = 0; n < staging_.count; ++n) {
     const std::size_t at = static_cast<std::size_t>(n) * in.map.size();
-    const float* scores = in.data + at;
+    const float* scores = in.data.as<float>() + at;
     const double total = log_total(scores, classes);
     for (int k = 0; k < in.map.channels; ++k) {
       double gradient = 0;
@@ -303,7 +305,7 @@ void CpuProgram::backward_loss(const Bound& bound) {
                    target(node, classes, k, labels_[static_cast<std::size_t>(n)]);
       }
       const auto g = static_cast<float>(gradient * node.loss_weight / staging_.count);
-      float& to = in.gradient[at + static_cast<std::size_t>(k)];
+      float& to = in.gradient.as<float>()[at + static_cast<std::size_t>(k)];
       to = in.accumulate ? to + g : g;
     }
   }
@@ -379,7 +381,7 @@ namespace {
 class OneDnnBackend final : public Backend {
  public:
   std::string name() const override { return "onednn"; }
-  Precision precision(Precision) const override { return Precision::kFloat32; }
+  Precision precision(Precision wanted) const override { return wanted; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
     return std::make_unique<CpuProgram>(graph, options);
   }

@@ -102,6 +102,8 @@ class CpuProgram final : public Program {
   // bind.cpp: from the plan to pointers.
   void bind();
   void bind_group(int index);
+  /// The map `stored`, or a gradient of its shape, at `offset` of the arena.
+  Cells cells(const Stored& stored, std::size_t offset) const;
   Source source_of(const Part& part) const;
   void bind_output(Bound& bound);
   void bind_sums(Bound& bound);

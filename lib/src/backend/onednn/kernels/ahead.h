@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "backend/onednn/kernels/args.h"
+
 namespace renas::onednn {
 
 /// Asks for what the next tile reads and writes, a few lines at a time between pieces of work: the
@@ -12,12 +14,13 @@ class Ahead {
  public:
   static constexpr int kMost = 24;  // ranges; more are left to the processor's own prefetchers
 
-  HWY_INLINE void add(const float* from, std::size_t size) {
+  HWY_INLINE void add(const Cells& cells, std::size_t first, std::size_t count) {
     if (count_ == kMost) return;
-    at_[count_] = from;
-    end_[count_] = from + size;
+    const std::size_t bytes = cells.bytes(count);
+    at_[count_] = cells.from(first).as<const char>();
+    end_[count_] = at_[count_] + bytes;
     ++count_;
-    lines_left_ += size / static_cast<std::size_t>(kLineFloats) + 1;
+    lines_left_ += bytes / static_cast<std::size_t>(kLine) + 1;
   }
   /// Spreads what was added over `pieces` calls of some().
   HWY_INLINE void spread(int pieces) {
@@ -33,10 +36,10 @@ class Ahead {
   HWY_INLINE void some() {
     for (int left = lines_; left > 0 && now_ < count_;) {
       // In registers: a loop over at_[now_] itself would wait for each store.
-      const float* p = at_[now_];
-      const std::ptrdiff_t rest = (end_[now_] - p + kLineFloats - 1) / kLineFloats;
+      const char* p = at_[now_];
+      const std::ptrdiff_t rest = (end_[now_] - p + kLine - 1) / kLine;
       const int take = rest < left ? static_cast<int>(rest) : left;
-      for (int i = 0; i < take; ++i, p += kLineFloats) __builtin_prefetch(p, 0, 2);
+      for (int i = 0; i < take; ++i, p += kLine) __builtin_prefetch(p, 0, 2);
       at_[now_] = p;
       left -= take;
       if (take == rest) ++now_;
@@ -45,9 +48,9 @@ class Ahead {
 
  private:
   static constexpr int kLines = 20;
-  static constexpr std::ptrdiff_t kLineFloats = 16;
-  const float* at_[kMost] = {};
-  const float* end_[kMost] = {};
+  static constexpr std::ptrdiff_t kLine = 64;  // bytes
+  const char* at_[kMost] = {};
+  const char* end_[kMost] = {};
   int count_ = 0;
   int now_ = 0;
   int lines_ = kLines;

@@ -1,14 +1,16 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 /// What the vector kernels are told. Plain structs of pointers: a kernel is compiled once for each
 /// instruction set (Highway's foreach_target) and chosen at run time.
 ///
-/// Activations are [picture, row, column, channel] with channels padded to a multiple of kBlock
-/// floats; the padding holds zeros, and every kernel keeps it so: coefficients and weights are
+/// Activations are [picture, row, column, channel] with channels padded to a multiple of kBlock;
+/// the padding holds zeros, and every kernel keeps it so: coefficients and weights are
 /// padded with zeros too. "Blocked" scratch is [channel / kBlock][pixel][kBlock].
 ///
 /// Kernels run on pictures [first, last) of a batch, on one thread, and write sums over pictures
@@ -22,6 +24,56 @@ inline constexpr int kBlock = 8;
 inline constexpr int kTilePixels = 64;  // of a matrix product's tile, which stays in cache
 
 inline int padded(int channels) { return (channels + kBlock - 1) / kBlock * kBlock; }
+
+/// The upper half of a float: its sign, its exponent, and seven bits of what it says within it.
+struct Bfloat16 {
+  uint16_t bits;
+};
+
+inline float value_of(float v) { return v; }
+inline float value_of(Bfloat16 v) { return std::bit_cast<float>(uint32_t{v.bits} << 16); }
+
+/// To the nearest, ties to even.
+inline Bfloat16 nearest(float v) {
+  const auto bits = std::bit_cast<uint32_t>(v);
+  if (v != v) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
+  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+/// The numbers of a map in memory: floats or, for half the traffic, bfloat16. Kernels compute in
+/// floats either way. Null: there is no such map.
+class Cells {
+ public:
+  Cells() = default;
+  Cells(void* data, bool half) : data_(static_cast<std::byte*>(data)), half_(half) {}
+
+  explicit operator bool() const { return data_ != nullptr; }
+  bool half() const { return half_; }
+  std::size_t bytes(std::size_t count) const { return count * (half_ ? 2 : 4); }
+  /// From number `first` on.
+  Cells from(std::size_t first) const { return {data_ + bytes(first), half_}; }
+  /// T: float, or Bfloat16 if half().
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
+
+  float get(std::size_t i) const { return half_ ? value_of(as<Bfloat16>()[i]) : as<float>()[i]; }
+  void set(std::size_t i, float v) const {
+    if (half_) {
+      as<Bfloat16>()[i] = nearest(v);
+    } else {
+      as<float>()[i] = v;
+    }
+  }
+  void clear(std::size_t first, std::size_t count) const {
+    std::memset(data_ + bytes(first), 0, bytes(count));
+  }
+
+ private:
+  std::byte* data_ = nullptr;
+  bool half_ = false;
+};
 
 /// A map of the batch: rows, columns, padded channels.
 struct Map {
@@ -39,12 +91,12 @@ struct Map {
 /// scale * value + shift.
 struct Source {
   Map map;
-  const float* data = nullptr;
+  Cells data;
   const float* scale = nullptr;  // [channels]; nullptr: no normalisation
   const float* shift = nullptr;
   bool relu = false;
-  float* gradient = nullptr;  // nullptr: nobody wants it
-  bool accumulate = false;    // adds to what is there; else overwrites
+  Cells gradient;           // null: nobody wants it
+  bool accumulate = false;  // adds to what is there; else overwrites
   // Of the last who writes the gradient, if a normalisation lies between: it also takes the sums of
   // NormSumsArgs, around mean [channels], to its picture range's own area, at offset `sums`.
   const float* mean = nullptr;  // nullptr: no sums
@@ -56,9 +108,9 @@ struct Source {
 /// come from the batch sums), else `gradient` itself.
 struct Output {
   Map map;
-  float* data = nullptr;
+  Cells data;
   const float* pilot = nullptr;  // [channels] near the mean, for statistics; nullptr: none wanted
-  const float* gradient = nullptr;
+  Cells gradient;
   const float* by_gradient = nullptr;
   const float* by_value = nullptr;
   const float* constant = nullptr;
@@ -133,8 +185,8 @@ struct JoinArgs {
 /// Sums of a normalisation: with value v, mean m and gradient g, sum g and sum g (v - m).
 struct NormSumsArgs {
   Map map;
-  const float* data = nullptr;
-  const float* gradient = nullptr;
+  Cells data;
+  Cells gradient;
   const float* mean = nullptr;
 };
 
@@ -156,7 +208,7 @@ void pool_forward(const PoolArgs& args, int first, int last, float* scratch);
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch);
 void add_forward(const AddArgs& args, int first, int last);
 /// Gives `gradient`, of the source's shape, to the source: masks it by the source's ReLU.
-void give_gradient(const Source& to, const float* gradient, int first, int last);
+void give_gradient(const Source& to, const Cells& gradient, int first, int last);
 void join_forward(const JoinArgs& args, int first, int last);
 void join_backward(const JoinArgs& args, int first, int last);
 /// Mean over the map, to dense [picture][sum of channels, padded].
@@ -165,7 +217,7 @@ void mean_backward(const JoinArgs& args, int first, int last);
 void statistics(const Output& out, int first, int last, float* sums);
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums);
 /// gradient[i] = or += by_gradient * out.gradient + by_value * out.data + constant.
-void fold_norm(const Output& out, float* gradient, bool accumulate, int first, int last);
+void fold_norm(const Output& out, const Cells& gradient, bool accumulate, int first, int last);
 /// target[i] += the sum over `areas` of areas[k * stride + i], in order.
 void sum_areas(const float* areas, std::size_t stride, int count, std::size_t size, float* target);
 void sgd(float* weight, float* gradient, float* momentum, std::size_t size, float rate,

@@ -20,7 +20,7 @@ inline bool contiguous(const TermArgs& t) {
 
 /// The map serves as it is, without normalisation or ReLU on the way.
 inline bool direct(const TermArgs& t) {
-  return contiguous(t) && t.in.scale == nullptr && !t.in.relu;
+  return contiguous(t) && t.in.scale == nullptr && !t.in.relu && !t.in.data.half();
 }
 
 /// Of the matrix rows of one tile, and a vector more.
@@ -79,16 +79,17 @@ struct Offsets {
   }
 };
 
-/// The matrix rows of `pixels` outputs from pixel `p0` on.
-void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
+/// The matrix rows of `pixels` outputs from pixel `p0` on; `data`: the source's.
+template <class T>
+void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int pixels,
           const Matrix<float>& tile) {
   if (contiguous(t)) {
     const auto channels = static_cast<std::size_t>(t.in.map.channels);
-    const float* from = t.in.data + p0 * channels;
+    const T* from = data + p0 * channels;
     const V floor = t.in.relu ? zero() : hn::Set(d, -3.402823466e38F);
     for (int c = 0; c < t.in.map.channels; c += kLanes) {
       float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
-      const float* p = from + c;
+      const T* p = from + c;
       const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
       const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
       for (int m = 0; m < pixels; ++m, p += channels, to += tile.row_stride) {
@@ -105,10 +106,9 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
       const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
       const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
       for (int m = 0; m < pixels; ++m, to += tile.row_stride) {
-        const V v =
-            from.at[m] < 0
-                ? zero()
-                : hn::Max(floor, hn::MulAdd(scale, load(t.in.data + from.at[m] + c), shift));
+        const V v = from.at[m] < 0
+                        ? zero()
+                        : hn::Max(floor, hn::MulAdd(scale, load(data + from.at[m] + c), shift));
         store(v, to);
       }
     }
@@ -129,11 +129,11 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
         const int k0 = (r * t.window.width + s) * t.k_channels;
         if (t.k_channels % kBlock == 0) {
           for (int c = 0; c < t.k_channels; c += kLanes) {
-            store(show(t.in, load(t.in.data + at + c), c), element(m, k0 + c));
+            store(show(t.in, load(data + at + c), c), element(m, k0 + c));
           }
         } else {
           for (int c = 0; c < t.k_channels; ++c) {
-            float v = t.in.data[at + c];
+            float v = value_of(data[at + c]);
             if (t.in.scale != nullptr) v = v * t.in.scale[c] + t.in.shift[c];
             if (t.in.relu) v = std::max(v, 0.0F);
             *element(m, k0 + c) = v;
@@ -148,11 +148,13 @@ void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
 /// that the one before left beyond its channels. Rows are dense; the tile has room for one vector
 /// more.
 HWY_INLINE bool narrow(const TermArgs& t) {
-  return !contiguous(t) && t.k_channels < kBlock && t.in.scale == nullptr && !t.in.relu;
+  return !contiguous(t) && t.k_channels < kBlock && t.in.scale == nullptr && !t.in.relu &&
+         !t.in.data.half();
 }
 
 void pack_narrow(const TermArgs& t, const Map& out, std::size_t p0, int pixels, float* tile) {
   const WindowArgs& w = t.window;
+  const float* data = t.in.data.as<float>();
   const auto channels = static_cast<std::size_t>(t.in.map.channels);
   const int reach_y = w.dilation * (w.height - 1);
   const int reach_x = w.dilation * (w.width - 1);
@@ -162,9 +164,9 @@ void pack_narrow(const TermArgs& t, const Map& out, std::size_t p0, int pixels, 
     const int x = place.x * w.stride - w.left;
     float* to = tile;
     if (y >= 0 && x >= 0 && y + reach_y < t.in.map.height && x + reach_x < t.in.map.width) {
-      const float* from = t.in.data + (place.n * t.in.map.pixels() +
-                                       static_cast<std::size_t>(y * t.in.map.width + x)) *
-                                          channels;
+      const float* from =
+          data + (place.n * t.in.map.pixels() + static_cast<std::size_t>(y * t.in.map.width + x)) *
+                     channels;
       const auto step = static_cast<std::size_t>(w.dilation) * channels;
       for (int r = 0; r < w.height; ++r) {
         const float* p =
@@ -179,7 +181,7 @@ void pack_narrow(const TermArgs& t, const Map& out, std::size_t p0, int pixels, 
       for (int s = 0; s < w.width; ++s, to += t.k_channels) {
         const std::ptrdiff_t at = under(t, place, r, s);
         for (int half = 0; half < kBlock; half += kLanes) {
-          store(at < 0 ? zero() : load(t.in.data + at + half), to + half);
+          store(at < 0 ? zero() : load(data + at + half), to + half);
         }
       }
     }
@@ -191,7 +193,7 @@ HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std:
                                          int pixels, float* tile) {
   if (direct(t)) {
     const auto channels = static_cast<std::size_t>(t.in.map.channels);
-    return {t.in.data + p0 * channels, channels, kBlock};
+    return {t.in.data.as<float>() + p0 * channels, channels, kBlock};
   }
   if (narrow(t)) {
     pack_narrow(t, out, p0, pixels, tile);
@@ -201,12 +203,18 @@ HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std:
   const Matrix<float> packed =
       t.product != nullptr ? Matrix<float>{tile, static_cast<std::size_t>(t.depth), kBlock}
                            : Matrix<float>{tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
-  pack(t, out, p0, pixels, packed);
+  typed(t.in.data, [&](auto* data) HWY_ATTR { pack(t, data, out, p0, pixels, packed); });
   return {packed.data, packed.row_stride, packed.block_stride};
 }
 
-/// Adds the matrix rows' gradients [pixels][depth] to the source pixels they came from.
-void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, const float* rows) {
+HWY_INLINE void add_to(float& sum, float v) { sum += v; }
+HWY_INLINE void add_to(Bfloat16& sum, float v) { sum = nearest(value_of(sum) + v); }
+
+/// Adds the matrix rows' gradients [pixels][depth] to the source pixels they came from; `data`,
+/// `gradient`: the source's.
+template <class T>
+void scatter(const TermArgs& t, const T* data, T* gradient, const Map& out, std::size_t p0,
+             int pixels, const float* rows) {
   if (single(t)) {
     const Offsets to(t, out, p0, pixels);
     for (int c = 0; c < t.k_channels; c += kLanes) {
@@ -217,10 +225,10 @@ void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, cons
         if (to.at[m] < 0) continue;
         V g = load(from);
         if (t.in.relu) {
-          const V shown = hn::MulAdd(scale, load(t.in.data + to.at[m] + c), shift);
+          const V shown = hn::MulAdd(scale, load(data + to.at[m] + c), shift);
           g = hn::IfThenElseZero(hn::Gt(shown, zero()), g);
         }
-        float* p = t.in.gradient + to.at[m] + c;
+        T* p = gradient + to.at[m] + c;
         store(hn::Add(load(p), g), p);
       }
     }
@@ -233,20 +241,20 @@ void scatter(const TermArgs& t, const Map& out, std::size_t p0, int pixels, cons
         const std::ptrdiff_t at = under(t, place, r, s);
         if (at < 0) continue;
         const float* from = rows + (r * t.window.width + s) * t.k_channels;
-        float* to = t.in.gradient + at;
+        T* to = gradient + at;
         if (t.k_channels % kBlock == 0) {
           for (int c = 0; c < t.k_channels; c += kLanes) {
             V g = load(from + c);
             if (t.in.relu) {
-              g = hn::IfThenElseZero(hn::Gt(show(t.in, load(t.in.data + at + c), c), zero()), g);
+              g = hn::IfThenElseZero(hn::Gt(show(t.in, load(data + at + c), c), zero()), g);
             }
             store(hn::Add(load(to + c), g), to + c);
           }
         } else {
           for (int c = 0; c < t.k_channels; ++c) {
-            float v = t.in.data[at + c];
+            float v = value_of(data[at + c]);
             if (t.in.scale != nullptr) v = v * t.in.scale[c] + t.in.shift[c];
-            if (!t.in.relu || v > 0) to[c] += from[c];
+            if (!t.in.relu || v > 0) add_to(to[c], from[c]);
           }
         }
       }
@@ -260,19 +268,20 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
   const auto channels = static_cast<std::size_t>(map.channels);
+  float* room = scratch + tile_floats(args);
   Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
-    float* out = args.out.data + p0 * channels;
+    float* out = tile_of(args.out, p0 * channels, room);
     ahead.clear();
     const std::size_t next = p0 + kTilePixels;
     if (next < end) {
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       for (const TermArgs& t : args.terms) {
         const auto step = static_cast<std::size_t>(t.in.map.channels);
-        if (contiguous(t)) ahead.add(t.in.data + next * step, after * step);
+        if (contiguous(t)) ahead.add(t.in.data, next * step, after * step);
       }
-      ahead.add(args.out.data + next * channels, after * channels);
+      ahead.add(args.out.data, next * channels, after * channels);
       ahead.spread(static_cast<int>(args.terms.size()) * micro_steps(kTilePixels, map.channels));
     }
     bool add = false;
@@ -286,19 +295,27 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       }
       add = true;
     }
-    if (args.out.pilot != nullptr && sums != nullptr) {
-      add_statistics(out, static_cast<std::size_t>(pixels), map.channels, args.out.pilot, sums);
-    }
+    finish_tile(args.out, p0 * channels, static_cast<std::size_t>(pixels), out, sums);
   }
 }
 
-/// The gradients `rows` to the source, where the reader saw something larger than zero: in `shown`.
+/// The gradients `rows` to the source.
+template <class T>
+HWY_INLINE void give_rows(const float* rows, std::size_t size, T* to, bool accumulate) {
+  for (std::size_t i = 0; i < size; i += kLanes) {
+    const V v = load(rows + i);
+    store(accumulate ? hn::Add(v, load(to + i)) : v, to + i);
+  }
+}
+
+/// The same where the reader saw something larger than zero: in `shown`.
+template <class T>
 HWY_INLINE void give_shown(const Matrix<const float>& shown, const float* rows, std::size_t depth,
-                           float* to, int pixels, bool accumulate) {
+                           T* to, int pixels, bool accumulate) {
   for (std::size_t c = 0; c < depth; c += kLanes) {
     const float* s = shown.data + c / kBlock * shown.block_stride + c % kBlock;
     const float* from = rows + c;
-    float* p = to + c;
+    T* p = to + c;
     for (int m = 0; m < pixels; ++m, s += shown.row_stride, from += depth, p += depth) {
       V v = hn::IfThenElseZero(hn::Gt(load(s), zero()), load(from));
       if (accumulate) v = hn::Add(v, load(p));
@@ -315,7 +332,7 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   const Matrix<const float> a = matrix_of(t, map, p0, pixels, tile);
   add_transposed_product(a, g, channels, area + t.weight_gradient, t.depth, map.channels, pixels,
                          &ahead);
-  if (t.in.gradient == nullptr) return;
+  if (!t.in.gradient) return;
   const Matrix<const float> gradients{g, channels, kBlock};
   const auto depth = static_cast<std::size_t>(t.depth);
   const auto multiply_to = [&](float* to, bool accumulate) {
@@ -328,20 +345,26 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   };
   if (!contiguous(t)) {
     multiply_to(rows, false);
-    return scatter(t, map, p0, pixels, rows);
+    return typed(t.in.gradient, [&](auto* gradient) HWY_ATTR {
+      using T = std::remove_pointer_t<decltype(gradient)>;
+      scatter<T>(t, t.in.data.as<T>(), gradient, map, p0, pixels, rows);
+    });
   }
-  float* to = t.in.gradient + p0 * depth;
+  const std::size_t at = p0 * depth;
   const bool accumulate = t.in.accumulate || filled;
-  if (t.in.relu) {
+  if (t.in.relu || t.in.gradient.half()) {
     multiply_to(rows, false);
-    give_shown(a, rows, depth, to, pixels, accumulate);
+    typed(t.in.gradient, [&](auto* to) HWY_ATTR {
+      if (t.in.relu) {
+        give_shown(a, rows, depth, to + at, pixels, accumulate);
+      } else {
+        give_rows(rows, static_cast<std::size_t>(pixels) * depth, to + at, accumulate);
+      }
+    });
   } else {
-    multiply_to(to, accumulate);
+    multiply_to(t.in.gradient.as<float>() + at, accumulate);
   }
-  if (t.in.mean != nullptr) {
-    add_norm_sums(t.in.data + p0 * depth, to, static_cast<std::size_t>(pixels), t.depth, t.in.mean,
-                  area + t.in.sums);
-  }
+  take_norm_sums(t.in, at, static_cast<std::size_t>(pixels), area);
 }
 
 void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area,
@@ -355,10 +378,10 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   bool fill = false;
   for (const TermArgs& t : args.terms) fill = fill || !contiguous(t);
   for (const TermArgs& t : args.terms) {
-    if (!fill || t.in.gradient == nullptr || t.in.accumulate) continue;
+    if (!fill || !t.in.gradient || t.in.accumulate) continue;
     const std::size_t size = t.in.map.size();
-    std::memset(t.in.gradient + static_cast<std::size_t>(first) * size, 0,
-                static_cast<std::size_t>(last - first) * size * sizeof(float));
+    t.in.gradient.clear(static_cast<std::size_t>(first) * size,
+                        static_cast<std::size_t>(last - first) * size);
   }
   const std::size_t tile_size = tile_floats(args);
   float* rows = scratch + tile_size;
@@ -366,28 +389,24 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
-    const float* g = args.out.gradient + p0 * channels;
     ahead.clear();
     const std::size_t next = p0 + kTilePixels;
     if (next < end) {
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       int steps = 0;
-      ahead.add(g + kTilePixels * channels, after * channels);
+      ahead.add(args.out.gradient, next * channels, after * channels);
       if (args.out.by_gradient != nullptr)
-        ahead.add(args.out.data + next * channels, after * channels);
+        ahead.add(args.out.data, next * channels, after * channels);
       for (const TermArgs& t : args.terms) {
         const auto step = static_cast<std::size_t>(t.in.map.channels);
         steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
         if (!contiguous(t)) continue;
-        ahead.add(t.in.data + next * step, after * step);
-        if (t.in.gradient != nullptr) ahead.add(t.in.gradient + next * step, after * step);
+        ahead.add(t.in.data, next * step, after * step);
+        if (t.in.gradient) ahead.add(t.in.gradient, next * step, after * step);
       }
       ahead.spread(steps);
     }
-    if (args.out.by_gradient != nullptr) {
-      output_gradients(args.out, p0 * channels, pixels, raw);
-      g = raw;
-    }
+    const float* g = output_gradients(args.out, p0 * channels, pixels, raw);
     for (const TermArgs& t : args.terms) {
       term_backward(t, map, p0, pixels, g, fill, scratch, rows, area, thread, ahead);
     }

@@ -26,21 +26,6 @@ struct Range {
         channels(static_cast<std::size_t>(map.channels)) {}
 };
 
-HWY_INLINE void add_source(const Source& s, const float* from, float* to, std::size_t pixels,
-                           bool add) {
-  const auto channels = static_cast<std::size_t>(s.map.channels);
-  for (std::size_t c = 0; c < channels; c += kLanes) {
-    const V scale = s.scale == nullptr ? hn::Set(d, 1.0F) : load(s.scale + c);
-    const V shift = s.scale == nullptr ? zero() : load(s.shift + c);
-    const V floor = s.relu ? zero() : hn::Set(d, -3.402823466e38F);
-    for (std::size_t i = c; i < pixels * channels; i += channels) {
-      V v = hn::Max(floor, hn::MulAdd(scale, load(from + i), shift));
-      if (add) v = hn::Add(v, load(to + i));
-      store(v, to + i);
-    }
-  }
-}
-
 /// What a source that is read pixel by pixel does to channels from c on; coefficients stay in the
 /// first cache.
 struct Shown {
@@ -57,15 +42,18 @@ struct Shown {
   }
 };
 
-/// The common case in one sweep, straight through memory: two sources.
-HWY_INLINE void add_two(const Source& a, const Source& b, std::size_t at, float* to,
-                        std::size_t pixels) {
-  const auto channels = static_cast<std::size_t>(a.map.channels);
+/// The common case: two sources, stored like the sum.
+template <class T>
+HWY_INLINE void add_two(const Source& a, const Source& b, const Range& range, T* to) {
+  const std::size_t channels = range.channels;
   const Shown show_a(a);
   const Shown show_b(b);
-  const float* pa = a.data + at;
-  const float* pb = b.data + at;
-  for (std::size_t p = 0; p < pixels; ++p, pa += channels, pb += channels, to += channels) {
+  const std::size_t at = range.begin * channels;
+  const T* pa = a.data.as<T>() + at;
+  const T* pb = b.data.as<T>() + at;
+  to += at;
+  for (std::size_t p = range.begin; p < range.end;
+       ++p, pa += channels, pb += channels, to += channels) {
     for (std::size_t c = 0; c < channels; c += kLanes) {
       store(hn::Add(show_a(load(pa + c), c), show_b(load(pb + c), c)), to + c);
     }
@@ -74,30 +62,57 @@ HWY_INLINE void add_two(const Source& a, const Source& b, std::size_t at, float*
 
 void add_forward(const AddArgs& args, int first, int last) {
   const Range range(args.out.map, first, last);
-  for (std::size_t p = range.begin; p < range.end; p += kTile) {
-    const std::size_t pixels = std::min(kTile, range.end - p);
-    const std::size_t at = p * range.channels;
-    if (args.in.size() == 2) {
-      add_two(args.in[0], args.in[1], at, args.out.data + at, pixels);
-      continue;
-    }
-    bool add = false;
-    for (const Source& s : args.in) {
-      add_source(s, s.data + at, args.out.data + at, pixels, add);
-      add = true;
+  const bool alike = std::all_of(args.in.begin(), args.in.end(), [&](const Source& s) {
+    return s.data.half() == args.out.data.half();
+  });
+  if (args.in.size() == 2 && alike) {
+    return typed(args.out.data,
+                 [&](auto* to) HWY_ATTR { add_two(args.in[0], args.in[1], range, to); });
+  }
+  for (std::size_t p = range.begin; p < range.end; ++p) {
+    for (std::size_t c = 0; c < range.channels; c += kLanes) {
+      const std::size_t at = p * range.channels + c;
+      V sum = zero();
+      for (const Source& s : args.in) {
+        sum = hn::Add(sum, show(s, load(s.data, at), static_cast<int>(c)));
+      }
+      store(sum, args.out.data, at);
     }
   }
 }
 
-void give_gradient(const Source& to, const float* gradient, int first, int last) {
+void give_gradient(const Source& to, const Cells& gradient, int first, int last) {
   const Range range(to.map, first, last);
-  for (std::size_t p = range.begin; p < range.end; ++p) {
-    for (std::size_t c = 0; c < range.channels; c += kLanes) {
-      const std::size_t at = p * range.channels + c;
-      const V shown = to.relu ? show(to, load(to.data + at), static_cast<int>(c)) : zero();
-      give(to, load(gradient + at), shown, at);
+  typed(to.gradient, [&](auto* p) HWY_ATTR {
+    // Of the same shape, so of the same type.
+    using T = std::remove_pointer_t<decltype(p)>;
+    const T* g = gradient.as<T>();
+    const T* data = to.data.as<T>();
+    for (std::size_t at = range.begin * range.channels; at < range.end * range.channels;) {
+      for (std::size_t c = 0; c < range.channels; c += kLanes, at += kLanes) {
+        const V shown = to.relu ? show(to, load(data + at), static_cast<int>(c)) : zero();
+        give(to, load(g + at), shown, p + at);
+      }
     }
-  }
+  });
+}
+
+constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+/// The first `count` lanes, or all if there are more.
+HWY_INLINE void store_some(V v, int count, const Cells& to, std::size_t first) {
+  if (count >= kLanes) return store(v, to, first);
+  alignas(32) float lanes[kBlock];
+  store(v, lanes);
+  for (int i = 0; i < count; ++i) to.set(first + at(i), lanes[i]);
+}
+
+/// The first `count` lanes, zeros beyond.
+HWY_INLINE V load_some(const Cells& from, std::size_t first, int count) {
+  if (count >= kLanes) return load(from, first);
+  alignas(32) float lanes[kBlock] = {};
+  for (int i = 0; i < count; ++i) lanes[i] = from.get(first + at(i));
+  return load(lanes);
 }
 
 /// Offset of the source pixel that pixel p of the result reads; -1 beyond the edge of a shift.
@@ -112,19 +127,16 @@ HWY_INLINE std::ptrdiff_t joined_pixel(const Map& map, std::size_t p, bool shift
 void join_forward(const JoinArgs& args, int first, int last) {
   const Range range(args.out.map, first, last);
   for (std::size_t p = range.begin; p < range.end; ++p) {
-    float* to = args.out.data + p * range.channels;
-    std::memset(to, 0, range.channels * sizeof(float));
-    for (std::size_t k = 0; k < args.in.size(); to += args.channels[k], ++k) {
+    std::size_t to = p * range.channels;
+    args.out.data.clear(to, range.channels);
+    for (std::size_t k = 0; k < args.in.size(); to += at(args.channels[k]), ++k) {
       const std::ptrdiff_t from = joined_pixel(args.out.map, p, args.shifted[k] != 0);
       if (from < 0) continue;
       const Source& s = args.in[k];
-      const float* pixel = s.data + from * s.map.channels;
+      const std::size_t pixel = static_cast<std::size_t>(from) * at(s.map.channels);
       for (int c = 0; c < args.channels[k]; c += kLanes) {
-        alignas(32) float shown[kBlock];
-        store(show(s, load(pixel + c), c), shown);
-        std::memcpy(
-            to + c, shown,
-            static_cast<std::size_t>(std::min(kLanes, args.channels[k] - c)) * sizeof(float));
+        store_some(show(s, load(s.data, pixel + at(c)), c), args.channels[k] - c, args.out.data,
+                   to + at(c));
       }
     }
   }
@@ -136,23 +148,19 @@ void join_backward(const JoinArgs& args, int first, int last) {
   for (std::size_t k = 0; k < args.in.size(); ++k) {
     const Source& s = args.in[k];
     const auto step = static_cast<std::size_t>(s.map.channels);
-    if (s.gradient != nullptr) {
+    if (s.gradient) {
       // A shift reaches every source pixel but those of the first row and column.
       if (args.shifted[k] != 0 && !s.accumulate) {
-        std::memset(s.gradient + range.begin * step, 0,
-                    (range.end - range.begin) * step * sizeof(float));
+        s.gradient.clear(range.begin * step, (range.end - range.begin) * step);
       }
       for (std::size_t p = range.begin; p < range.end; ++p) {
         const std::ptrdiff_t from = joined_pixel(args.out.map, p, args.shifted[k] != 0);
         if (from < 0) continue;
-        const float* g = args.out.gradient + p * range.channels + offset;
+        const std::size_t g = p * range.channels + offset;
         for (int c = 0; c < s.map.channels; c += kLanes) {
-          alignas(32) float part[kBlock] = {};
-          const int rest = std::min(kLanes, args.channels[k] - c);
-          if (rest > 0) std::memcpy(part, g + c, static_cast<std::size_t>(rest) * sizeof(float));
-          const std::size_t at =
-              static_cast<std::size_t>(from) * step + static_cast<std::size_t>(c);
-          give(s, load(part), show(s, load(s.data + at), c), at);
+          const V part = load_some(args.out.gradient, g + at(c), args.channels[k] - c);
+          const std::size_t to = static_cast<std::size_t>(from) * step + at(c);
+          give(s, part, show(s, load(s.data, to), c), to);
         }
       }
     }
@@ -162,47 +170,41 @@ void join_backward(const JoinArgs& args, int first, int last) {
 
 void mean_forward(const JoinArgs& args, int first, int last) {
   for (int n = first; n < last; ++n) {
-    float* to = args.out.data + static_cast<std::size_t>(n) * args.out.map.size();
-    std::memset(to, 0, args.out.map.size() * sizeof(float));
+    std::size_t to = at(n) * args.out.map.size();
+    args.out.data.clear(to, args.out.map.size());
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const Source& s = args.in[k];
-      const float* from = s.data + static_cast<std::size_t>(n) * s.map.size();
+      const std::size_t from = at(n) * s.map.size();
       const V share = hn::Set(d, 1.0F / static_cast<float>(s.map.pixels()));
       for (int c = 0; c < args.channels[k]; c += kLanes) {
         V sum = zero();
         for (std::size_t i = static_cast<std::size_t>(c); i < s.map.size();
              i += static_cast<std::size_t>(s.map.channels)) {
-          sum = hn::Add(sum, show(s, load(from + i), c));
+          sum = hn::Add(sum, show(s, load(s.data, from + i), c));
         }
-        alignas(32) float means[kBlock];
-        store(hn::Mul(sum, share), means);
-        std::memcpy(
-            to + c, means,
-            static_cast<std::size_t>(std::min(kLanes, args.channels[k] - c)) * sizeof(float));
+        store_some(hn::Mul(sum, share), args.channels[k] - c, args.out.data, to + at(c));
       }
-      to += args.channels[k];
+      to += at(args.channels[k]);
     }
   }
 }
 
 void mean_backward(const JoinArgs& args, int first, int last) {
   for (int n = first; n < last; ++n) {
-    const float* g = args.out.gradient + static_cast<std::size_t>(n) * args.out.map.size();
+    std::size_t g = at(n) * args.out.map.size();
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const Source& s = args.in[k];
       const V share = hn::Set(d, 1.0F / static_cast<float>(s.map.pixels()));
       const std::size_t begin = static_cast<std::size_t>(n) * s.map.size();
-      for (int c = 0; s.gradient != nullptr && c < s.map.channels; c += kLanes) {
-        alignas(32) float part[kBlock] = {};
-        const int rest = std::min(kLanes, args.channels[k] - c);
-        if (rest > 0) std::memcpy(part, g + c, static_cast<std::size_t>(rest) * sizeof(float));
-        const V each = hn::Mul(load(part), share);
+      for (int c = 0; s.gradient && c < s.map.channels; c += kLanes) {
+        const V part = load_some(args.out.gradient, g + at(c), args.channels[k] - c);
+        const V each = hn::Mul(part, share);
         for (std::size_t i = begin + static_cast<std::size_t>(c); i < begin + s.map.size();
              i += static_cast<std::size_t>(s.map.channels)) {
-          give(s, each, show(s, load(s.data + i), c), i);
+          give(s, each, show(s, load(s.data, i), c), i);
         }
       }
-      g += args.channels[k];
+      g += at(args.channels[k]);
     }
   }
 }
@@ -210,16 +212,19 @@ void mean_backward(const JoinArgs& args, int first, int last) {
 void statistics(const Output& out, int first, int last, float* sums) {
   const Range range(out.map, first, last);
   for (std::size_t p = range.begin; p < range.end; p += kTile) {
-    add_statistics(out.data + p * range.channels, std::min(kTile, range.end - p), out.map.channels,
-                   out.pilot, sums);
+    typed(out.data, [&](auto* data) HWY_ATTR {
+      add_statistics(data + p * range.channels, std::min(kTile, range.end - p), out.map.channels,
+                     out.pilot, sums);
+    });
   }
 }
 
-void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
-  const Range range(args.map, first, last);
+template <class T>
+HWY_INLINE void norm_sums_of(const NormSumsArgs& args, const Range& range, const T* v, const T* g,
+                             float* sums) {
   const std::size_t step = range.channels;
-  const float* v = args.data + range.begin * step;
-  const float* g = args.gradient + range.begin * step;
+  v += range.begin * step;
+  g += range.begin * step;
   std::size_t pixels = range.end - range.begin;
   // Straight through memory, four pixels at a time; the sums stay in the first cache.
   for (; pixels >= 4; pixels -= 4, v += 4 * step, g += 4 * step) {
@@ -241,16 +246,29 @@ void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
   add_norm_sums(v, g, pixels, args.map.channels, args.mean, sums);
 }
 
-void fold_norm(const Output& out, float* gradient, bool accumulate, int first, int last) {
+void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
+  typed(args.gradient, [&](auto* gradient) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(gradient)>;
+    norm_sums_of<T>(args, Range(args.map, first, last), args.data.as<T>(), gradient, sums);
+  });
+}
+
+void fold_norm(const Output& out, const Cells& gradient, bool accumulate, int first, int last) {
   const Range range(out.map, first, last);
-  for (std::size_t p = range.begin; p < range.end; ++p) {
-    for (std::size_t c = 0; c < range.channels; c += kLanes) {
-      const std::size_t at = p * range.channels + c;
-      V g = output_gradient(out, at, static_cast<int>(c));
-      if (accumulate) g = hn::Add(g, load(gradient + at));
-      store(g, gradient + at);
+  typed(gradient, [&](auto* to) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(to)>;
+    const T* normalised = out.gradient.as<T>();
+    const T* data = out.data.as<T>();
+    for (std::size_t i = range.begin * range.channels; i < range.end * range.channels;) {
+      for (std::size_t c = 0; c < range.channels; c += kLanes, i += kLanes) {
+        V g =
+            hn::MulAdd(load(out.by_gradient + c), load(normalised + i),
+                       hn::MulAdd(load(out.by_value + c), load(data + i), load(out.constant + c)));
+        if (accumulate) g = hn::Add(g, load(to + i));
+        store(g, to + i);
+      }
     }
-  }
+  });
 }
 
 void sum_areas(const float* areas, std::size_t stride, int count, std::size_t size, float* target) {
@@ -309,7 +327,7 @@ HWY_EXPORT(sgd);
 void add_forward(const AddArgs& args, int first, int last) {
   HWY_DYNAMIC_DISPATCH(add_forward)(args, first, last);
 }
-void give_gradient(const Source& to, const float* gradient, int first, int last) {
+void give_gradient(const Source& to, const Cells& gradient, int first, int last) {
   HWY_DYNAMIC_DISPATCH(give_gradient)(to, gradient, first, last);
 }
 void join_forward(const JoinArgs& args, int first, int last) {
@@ -330,7 +348,7 @@ void statistics(const Output& out, int first, int last, float* sums) {
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
   HWY_DYNAMIC_DISPATCH(norm_sums)(args, first, last, sums);
 }
-void fold_norm(const Output& out, float* gradient, bool accumulate, int first, int last) {
+void fold_norm(const Output& out, const Cells& gradient, bool accumulate, int first, int last) {
   HWY_DYNAMIC_DISPATCH(fold_norm)(out, gradient, accumulate, first, last);
 }
 void sum_areas(const float* areas, std::size_t stride, int count, std::size_t size, float* target) {

@@ -37,7 +37,8 @@ HWY_INLINE Span columns_of(const PoolArgs& a, int x) {
 }
 
 /// A row of the map as the pool sees it.
-HWY_INLINE void show_row(const Source& s, const float* from, float* to) {
+template <class T>
+HWY_INLINE void show_row(const Source& s, const T* from, float* to) {
   const auto step = static_cast<std::size_t>(s.map.channels);
   const std::size_t size = static_cast<std::size_t>(s.map.width) * step;
   const V floor = s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
@@ -97,8 +98,13 @@ struct Inner {
   }
 };
 
+/// The same of the row that begins at offset `at`.
+HWY_INLINE void show_row(const Source& s, std::size_t at, float* to) {
+  typed(s.data, [&](auto* data) HWY_ATTR { show_row(s, data + at, to); });
+}
+
 /// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2. `scratch`: the
-/// picture as the pool sees it, and a row.
+/// picture as the pool sees it, and two rows.
 template <bool MAX>
 void pool_picture(const PoolArgs& args, int n, float* scratch) {
   const Map& in = args.in.map;
@@ -106,12 +112,16 @@ void pool_picture(const PoolArgs& args, int n, float* scratch) {
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(in.width) * step;
-  const float* from = args.in.data + static_cast<std::size_t>(n) * in.size();
-  float* to = args.out.data + static_cast<std::size_t>(n) * out.size();
+  const std::size_t from = static_cast<std::size_t>(n) * in.size();
+  const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
   float* column_wise = scratch + in.size();
+  float* room = column_wise + row;
   const Inner inner(w.width, w.stride, w.left, in.width, out.width);
   int seen = 0;
-  for (int y = 0; y < out.height; ++y, to += static_cast<std::size_t>(out.width) * step) {
+  for (int y = 0; y < out.height; ++y) {
+    const std::size_t to_at =
+        static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y) * row_out;
+    float* to = tile_of(args.out, to_at, room);
     const Span rows = rows_of(args, y);
     for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
       const std::size_t at = static_cast<std::size_t>(seen) * row;
@@ -135,6 +145,7 @@ void pool_picture(const PoolArgs& args, int n, float* scratch) {
     for (int x = 0; x < inner.first; ++x) join_columns(x, 1);
     if (inner.first < inner.last) join_columns(inner.first, inner.last - inner.first);
     for (int x = inner.last; x < out.width; ++x) join_columns(x, 1);
+    finish_tile(args.out, to_at, static_cast<std::size_t>(out.width), to, nullptr);
   }
 }
 
@@ -194,27 +205,35 @@ HWY_INLINE void over_reach(const PoolArgs& args, int s, const Work& work) {
   }
 }
 
-/// Where a row of input gradients is gathered: at its place, or in `scratch` if a ReLU has a say.
+/// Where a row of input gradients is gathered: at its place, or in `scratch` if a ReLU has a say or
+/// it is stored in halves.
 struct GatheredRow {
   float* to;
   std::size_t at;  // in the source
   std::size_t size;
+  bool given;  // in its place already
 
   HWY_INLINE GatheredRow(const Source& source, int n, int iy, float* scratch) {
     size = static_cast<std::size_t>(source.map.width * source.map.channels);
     at = static_cast<std::size_t>(n) * source.map.size() + static_cast<std::size_t>(iy) * size;
-    to = source.relu ? scratch : source.gradient + at;
-    if (source.relu || !source.accumulate) std::memset(to, 0, size * sizeof(float));
+    given = !source.relu && !source.gradient.half();
+    to = given ? source.gradient.as<float>() + at : scratch;
+    if (!given || !source.accumulate) std::memset(to, 0, size * sizeof(float));
   }
   HWY_INLINE void give_to(const Source& source) const {
-    if (!source.relu) return;
-    const auto step = static_cast<std::size_t>(source.map.channels);
-    for (std::size_t i = 0; i < size;) {
-      for (std::size_t c = 0; c < step; c += kLanes, i += kLanes) {
-        give(source, load(to + i), show(source, load(source.data + at + i), static_cast<int>(c)),
-             at + i);
+    if (given) return;
+    typed(source.gradient, [&](auto* gradient) HWY_ATTR {
+      using T = std::remove_pointer_t<decltype(gradient)>;
+      const T* data = source.data.as<T>() + at;
+      const auto step = static_cast<std::size_t>(source.map.channels);
+      gradient += at;
+      for (std::size_t i = 0; i < size;) {
+        for (std::size_t c = 0; c < step; c += kLanes, i += kLanes) {
+          const V shown = source.relu ? show(source, load(data + i), static_cast<int>(c)) : zero();
+          give(source, load(to + i), shown, gradient + i);
+        }
       }
-    }
+    });
   }
 };
 
@@ -226,14 +245,14 @@ void mean_backward_picture(const PoolArgs& args, int n, float* scratch) {
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(out.width) * step;
-  const float* gradient = args.out.gradient + static_cast<std::size_t>(n) * out.size();
+  std::size_t gradient = static_cast<std::size_t>(n) * out.size();
   float* shares = scratch;
   for (int y = 0; y < out.height; ++y) {
     const float rows = static_cast<float>(rows_of(args, y).count());
     for (int x = 0; x < out.width; ++x) {
       const V share = hn::Set(d, 1.0F / (rows * static_cast<float>(columns_of(args, x).count())));
       for (std::size_t c = 0; c < step; c += kLanes, gradient += kLanes, shares += kLanes) {
-        store(hn::Mul(share, load(gradient)), shares);
+        store(hn::Mul(share, load(args.out.gradient, gradient)), shares);
       }
     }
   }
@@ -309,8 +328,9 @@ HWY_INLINE void place_row(const PoolArgs& args, const MaxPlan& plan, int y, floa
 }
 
 /// Adds the gradient of input row iy: to each pixel that of the outputs whose largest lies there.
+template <class T>
 HWY_INLINE void gather_row(const PoolArgs& args, const MaxPlan& plan, int iy, const float* places,
-                           const float* gradient, float* to) {
+                           const T* gradient, float* to) {
   const WindowArgs& w = args.window;
   const Covering rows(iy, w.height, w.stride, w.top, args.out.map.height);
   for (int y = rows.first; y <= rows.last; ++y) {
@@ -332,8 +352,7 @@ HWY_INLINE void max_backward_picture(const PoolArgs& args, int n, float* scratch
   const Map& out = args.out.map;
   const WindowArgs& w = args.window;
   const MaxPlan plan(args);
-  const float* from = args.in.data + static_cast<std::size_t>(n) * in.size();
-  const float* gradient = args.out.gradient + static_cast<std::size_t>(n) * out.size();
+  const std::size_t from = static_cast<std::size_t>(n) * in.size();
   float* shown = scratch + plan.shown;
   int seen = 0;
   int given = 0;
@@ -350,14 +369,17 @@ HWY_INLINE void max_backward_picture(const PoolArgs& args, int n, float* scratch
         y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride - w.top);
     for (; given < ready; ++given) {
       const GatheredRow gathered(args.in, n, given, shown);
-      gather_row(args, plan, given, scratch + plan.place, gradient, gathered.to);
+      typed(args.out.gradient, [&](auto* gradient) HWY_ATTR {
+        gather_row(args, plan, given, scratch + plan.place,
+                   gradient + static_cast<std::size_t>(n) * out.size(), gathered.to);
+      });
       gathered.give_to(args.in);
     }
   }
 }
 
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch) {
-  if (args.in.gradient == nullptr) return;
+  if (!args.in.gradient) return;
   for (int n = first; n < last; ++n) {
     if (args.max) {
       max_backward_picture(args, n, scratch);

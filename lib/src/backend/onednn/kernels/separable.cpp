@@ -14,20 +14,20 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::onednn {
 namespace HWY_NAMESPACE {
 
-/// Row y of a picture's input, normalised and cut off at zero, to its blocked rows, which have room
-/// for the columns that the window reaches beyond the map. The room is zero already.
-HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, int n, int y,
+/// Row y of a picture's input, which begins at `from`, normalised and cut off at zero, to its
+/// blocked rows, which have room for the columns that the window reaches beyond the map. The room
+/// is zero already.
+template <class T>
+HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, const T* from, int y,
                          float* picture) {
   const Source& in = args.in;
   const auto step = static_cast<std::size_t>(in.map.channels);
-  const float* from = in.data + static_cast<std::size_t>(n) * in.map.size() +
-                      static_cast<std::size_t>(y * in.map.width) * step;
   const V floor = in.relu ? zero() : hn::Set(d, -3.402823466e38F);
   const int width = in.map.width;
   const int channels = in.map.channels;
   for (int c = 0; c < channels; c += kLanes) {
     float* to = picture + plan.row_in(c / kBlock, y) + args.window.left * kBlock + c % kBlock;
-    const float* p = from + c;
+    const T* p = from + c;
     if (in.scale == nullptr) {
       for (int x = 0; x < width; ++x, p += step) store(hn::Max(floor, load(p)), to + x * kBlock);
       continue;
@@ -60,8 +60,15 @@ HWY_INLINE void clear_picture(const SeparableArgs& args, const SeparablePlan& pl
 
 HWY_INLINE void load_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& loaded,
                           int wanted, float* picture) {
-  wanted = std::min(wanted, args.in.map.height);
-  for (; loaded < wanted; ++loaded) load_row(args, plan, n, loaded, picture);
+  const Map& map = args.in.map;
+  const std::size_t row = static_cast<std::size_t>(map.width * map.channels);
+  wanted = std::min(wanted, map.height);
+  typed(args.in.data, [&](auto* data) HWY_ATTR {
+    data += static_cast<std::size_t>(n) * map.size();
+    for (; loaded < wanted; ++loaded) {
+      load_row(args, plan, data + static_cast<std::size_t>(loaded) * row, loaded, picture);
+    }
+  });
 }
 
 /// Rows of input that outputs up to row `y1` need.
@@ -109,7 +116,7 @@ struct TileSink {
 /// Gives gradients to the source, where the reader saw something larger than zero. What is known
 /// once for a map is asked for every few vectors here: cheaper than four copies of every kernel.
 struct GradientSink {
-  float* to;           // of the row's first pixel and this block
+  Cells to;            // of the row's first pixel and this block
   std::size_t step;    // from pixel to pixel
   const float* shown;  // blocked row of what the reader saw
   int shown_step;      // likewise
@@ -117,7 +124,7 @@ struct GradientSink {
   bool accumulate;
 
   HWY_INLINE GradientSink every_second(int first) const {
-    return {to + static_cast<std::size_t>(first) * step,
+    return {to.from(static_cast<std::size_t>(first) * step),
             2 * step,
             shown + first * shown_step,
             2 * shown_step,
@@ -126,7 +133,6 @@ struct GradientSink {
   }
   template <int X>
   HWY_INLINE void put(const V (&v)[X], int x, int half) const {
-    float* p = to + static_cast<std::size_t>(x) * step + half;
     V g[X];
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o) g[o] = v[o];
@@ -137,6 +143,12 @@ struct GradientSink {
         g[o] = hn::IfThenElseZero(hn::Gt(load(s + o * shown_step), zero()), g[o]);
       }
     }
+    typed(to, [&](auto* p) HWY_ATTR { put_at(g, p + static_cast<std::size_t>(x) * step + half); });
+  }
+
+ private:
+  template <int X, class T>
+  HWY_INLINE void put_at(V (&g)[X], T* p) const {
     if (accumulate) {
 #pragma GCC unroll 8
       for (int o = 0; o < X; ++o) {
@@ -180,6 +192,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const SeparablePlan plan(args);
   float* picture = scratch;
   float* tile = picture + plan.picture_size;
+  float* room = tile + plan.tile_size;
   clear_picture(args, plan, picture);
   const Map& map = args.out.map;
   const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
@@ -194,12 +207,14 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
       const int pixels = (y1 - y0) * map.width;
       ahead.clear();
-      ahead.add(args.in.data + static_cast<std::size_t>(n) * args.in.map.size() +
+      ahead.add(args.in.data,
+                static_cast<std::size_t>(n) * args.in.map.size() +
                     static_cast<std::size_t>(loaded) * row_in,
                 tile_in);
       ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, map.channels));
-      float* out = args.out.data + static_cast<std::size_t>(n) * map.size() +
-                   static_cast<std::size_t>(y0) * row;
+      const std::size_t at =
+          static_cast<std::size_t>(n) * map.size() + static_cast<std::size_t>(y0) * row;
+      float* out = tile_of(args.out, at, room);
       depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
       if (args.pointwise != nullptr) {
         product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, args.pointwise,
@@ -209,9 +224,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       } else {
         from_blocks(tile, pixels, map.channels, out);
       }
-      if (args.out.pilot != nullptr && sums != nullptr) {
-        add_statistics(out, static_cast<std::size_t>(pixels), map.channels, args.out.pilot, sums);
-      }
+      finish_tile(args.out, at, static_cast<std::size_t>(pixels), out, sums);
     }
   }
 }
@@ -226,11 +239,7 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
   const int pixels = (y1 - y0) * map.width;
   const std::size_t at = static_cast<std::size_t>(n) * map.size() +
                          static_cast<std::size_t>(y0 * map.width) * channels;
-  const float* g = args.out.gradient + at;
-  if (args.out.by_gradient != nullptr) {
-    output_gradients(args.out, at, pixels, raw);
-    g = raw;
-  }
+  const float* g = output_gradients(args.out, at, pixels, raw);
   if (args.pointwise == nullptr) {
     for (int block = 0; block < plan.blocks; ++block) {
       for (int y = y0; y < y1; ++y) {
@@ -263,14 +272,14 @@ HWY_INLINE void give_row(const SeparableArgs& args, const SeparablePlan& plan, i
                          const float* gradients, const float* picture, Ahead& ahead) {
   const Map& in = args.in.map;
   const auto step = static_cast<std::size_t>(in.channels);
-  float* to = args.in.gradient + static_cast<std::size_t>(n) * in.size() +
-              static_cast<std::size_t>(iy * in.width) * step;
+  const Cells to = args.in.gradient.from(static_cast<std::size_t>(n) * in.size() +
+                                         static_cast<std::size_t>(iy * in.width) * step);
   const WindowArgs& w = args.window;
   Rows rows = rows_over(args, plan, gradients, iy);
   for (int block = 0; block < plan.blocks; ++block) {
     rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_out);
     const float* weights = args.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights;
-    const GradientSink sink{to + block * kBlock,
+    const GradientSink sink{to.from(static_cast<std::size_t>(block) * kBlock),
                             step,
                             picture + plan.row_in(block, iy) + w.left * kBlock,
                             kBlock,
@@ -301,10 +310,7 @@ HWY_INLINE void give_rows(const SeparableArgs& args, const SeparablePlan& plan, 
     for (int r = 0; r < rows; ++r, ++given) {
       give_row(args, plan, n, given, gradients, picture, ahead);
     }
-    if (args.in.mean == nullptr) continue;
-    add_norm_sums(args.in.data + at, args.in.gradient + at,
-                  static_cast<std::size_t>(rows * in.width), in.channels, args.in.mean,
-                  area + args.in.sums);
+    take_norm_sums(args.in, at, static_cast<std::size_t>(rows * in.width), area);
   }
 }
 
@@ -340,11 +346,11 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       const std::size_t at_out =
           static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y1) * row_out;
       ahead.clear();
-      ahead.add(args.out.gradient + at_out, tile_out);
-      if (args.out.by_gradient != nullptr) ahead.add(args.out.data + at_out, tile_out);
-      ahead.add(args.in.data + at_in + static_cast<std::size_t>(loaded) * row_in, tile_in);
-      if (args.in.gradient != nullptr) {
-        ahead.add(args.in.gradient + at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in,
+      ahead.add(args.out.gradient, at_out, tile_out);
+      if (args.out.by_gradient != nullptr) ahead.add(args.out.data, at_out, tile_out);
+      ahead.add(args.in.data, at_in + static_cast<std::size_t>(loaded) * row_in, tile_in);
+      if (args.in.gradient) {
+        ahead.add(args.in.gradient, at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in,
                   tile_in);
       }
       ahead.spread(2 * plan.blocks * (y1 - y0) + micro_steps((y1 - y0) * out.width, in.channels) +
@@ -360,7 +366,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
               area + args.depthwise_gradient + static_cast<std::size_t>(block) * plan.weights);
         }
       }
-      if (args.in.gradient == nullptr) continue;
+      if (!args.in.gradient) continue;
       load_rows(args, plan, n, loaded, ready, picture);
       give_rows(args, plan, n, given, ready, gradients, picture, area, ahead);
     }

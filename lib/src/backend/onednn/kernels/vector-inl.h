@@ -8,6 +8,8 @@
 
 #include <hwy/highway.h>
 
+#include <type_traits>
+
 #include "backend/onednn/kernels/args.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,6 +30,37 @@ HWY_INLINE V load(const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE void store(V v, float* p) { hn::StoreU(v, d, p); }
 HWY_INLINE V zero() { return hn::Zero(d); }
 
+constexpr hn::Rebind<uint16_t, D> d16;
+constexpr hn::Rebind<uint32_t, D> d32;
+HWY_INLINE V load(const Bfloat16* p) {
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, &p->bits))));
+}
+/// To the nearest, ties to even. The processor's own NaN stays one: its lower half is zero.
+HWY_INLINE void store(V v, Bfloat16* p) {
+  const auto bits = hn::BitCast(d32, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
+  const auto upper = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff))));
+  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(hn::Rebind<int32_t, D>(), upper)), d16, &p->bits);
+}
+
+/// Calls work(pointer of the numbers' own type).
+template <class Work>
+HWY_INLINE void typed(const Cells& cells, const Work& work) {
+  if (cells.half()) {
+    work(cells.as<Bfloat16>());
+  } else {
+    work(cells.as<float>());
+  }
+}
+
+/// Where the type is asked for every vector: off the hot paths.
+HWY_INLINE V load(const Cells& cells, std::size_t i) {
+  return cells.half() ? load(cells.as<Bfloat16>() + i) : load(cells.as<float>() + i);
+}
+HWY_INLINE void store(V v, const Cells& cells, std::size_t i) {
+  typed(cells, [&](auto* p) HWY_ATTR { store(v, p + i); });
+}
+
 /// What the source shows of `value`, channels from `c` on.
 HWY_INLINE V show(const Source& s, V value, int c) {
   if (s.scale != nullptr) value = hn::MulAdd(load(s.scale + c), value, load(s.shift + c));
@@ -36,25 +69,25 @@ HWY_INLINE V show(const Source& s, V value, int c) {
   return value;
 }
 
-/// Gradient with respect to the raw output, channels from `c` on.
-HWY_INLINE V output_gradient(const Output& o, std::size_t at, int c) {
-  V g = load(o.gradient + at);
-  if (o.by_gradient != nullptr) {
-    g = hn::MulAdd(load(o.by_gradient + c), g,
-                   hn::MulAdd(load(o.by_value + c), load(o.data + at), load(o.constant + c)));
-  }
-  return g;
+/// Copies `size` numbers, a multiple of kLanes, from one type to the other.
+template <class From, class To>
+HWY_INLINE void convert(const From* from, std::size_t size, To* to) {
+  for (std::size_t i = 0; i < size; i += kLanes) store(load(from + i), to + i);
 }
 
-/// The same for `pixels` pixels from offset `at` on; only where a batch norm follows.
-HWY_INLINE void output_gradients(const Output& o, std::size_t at, int pixels, float* to) {
+template <class T>
+HWY_INLINE void fold_gradients(const Output& o, const T* gradient, const T* data, int pixels,
+                               float* to) {
   const auto channels = static_cast<std::size_t>(o.map.channels);
+  if (o.by_gradient == nullptr) {
+    return convert(gradient, static_cast<std::size_t>(pixels) * channels, to);
+  }
   for (std::size_t c = 0; c < channels; c += kLanes) {
     const V by_gradient = load(o.by_gradient + c);
     const V by_value = load(o.by_value + c);
     const V constant = load(o.constant + c);
-    const float* g = o.gradient + at + c;
-    const float* v = o.data + at + c;
+    const T* g = gradient + c;
+    const T* v = data + c;
     float* t = to + c;
     for (int p = 0; p < pixels; ++p, g += channels, v += channels, t += channels) {
       store(hn::MulAdd(by_gradient, load(g), hn::MulAdd(by_value, load(v), constant)), t);
@@ -62,23 +95,40 @@ HWY_INLINE void output_gradients(const Output& o, std::size_t at, int pixels, fl
   }
 }
 
-/// Writes or adds `g` where `shown` (what the reader saw) lets it through.
-HWY_INLINE void give(const Source& s, V g, V shown, std::size_t at) {
+/// Gradients with respect to the raw output of `pixels` pixels from offset `at` on: as they lie in
+/// memory, or made in `room`.
+HWY_INLINE const float* output_gradients(const Output& o, std::size_t at, int pixels, float* room) {
+  if (!o.gradient.half() && o.by_gradient == nullptr) return o.gradient.as<float>() + at;
+  typed(o.gradient, [&](auto* gradient) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(gradient)>;
+    fold_gradients<T>(o, gradient + at, o.data.as<T>() + at, pixels, room);
+  });
+  return room;
+}
+
+/// Writes or adds `g` where `shown` (what the reader saw) lets it through; `to`: the source's
+/// gradient.
+template <class T>
+HWY_INLINE void give(const Source& s, V g, V shown, T* to) {
   if (s.relu) g = hn::IfThenElseZero(hn::Gt(shown, zero()), g);
-  if (s.accumulate) g = hn::Add(g, load(s.gradient + at));
-  store(g, s.gradient + at);
+  if (s.accumulate) g = hn::Add(g, load(to));
+  store(g, to);
+}
+HWY_INLINE void give(const Source& s, V g, V shown, std::size_t at) {
+  typed(s.gradient, [&](auto* to) HWY_ATTR { give(s, g, shown, to + at); });
 }
 
 /// Sums of value - pilot and its square over `pixels` pixels of `channels`.
-HWY_INLINE void add_statistics(const float* data, std::size_t pixels, int channels,
-                               const float* pilot, float* sums) {
+template <class T>
+HWY_INLINE void add_statistics(const T* data, std::size_t pixels, int channels, const float* pilot,
+                               float* sums) {
   for (int c = 0; c < channels; c += kLanes) {
     const V k = load(pilot + c);
     V sum0 = zero();
     V sum1 = zero();
     V square0 = zero();
     V square1 = zero();
-    const float* p = data + c;
+    const T* p = data + c;
     std::size_t i = 0;
     for (; i + 2 <= pixels; i += 2) {
       const V v0 = hn::Sub(load(p), k);
@@ -100,16 +150,17 @@ HWY_INLINE void add_statistics(const float* data, std::size_t pixels, int channe
 }
 
 /// Sums of gradient and of gradient * (value - mean) over `pixels` pixels of `channels`.
-HWY_INLINE void add_norm_sums(const float* data, const float* gradient, std::size_t pixels,
-                              int channels, const float* mean, float* sums) {
+template <class T>
+HWY_INLINE void add_norm_sums(const T* data, const T* gradient, std::size_t pixels, int channels,
+                              const float* mean, float* sums) {
   for (int c = 0; c < channels; c += kLanes) {
     const V m = load(mean + c);
     V sum0 = zero();
     V sum1 = zero();
     V dot0 = zero();
     V dot1 = zero();
-    const float* v = data + c;
-    const float* g = gradient + c;
+    const T* v = data + c;
+    const T* g = gradient + c;
     std::size_t i = 0;
     for (; i + 2 <= pixels; i += 2) {
       const V g0 = load(g);
@@ -129,6 +180,33 @@ HWY_INLINE void add_norm_sums(const float* data, const float* gradient, std::siz
     store(hn::Add(load(sums + c), hn::Add(sum0, sum1)), sums + c);
     store(hn::Add(load(sums + channels + c), hn::Add(dot0, dot1)), sums + channels + c);
   }
+}
+
+/// The source's batch-norm sums of `pixels` pixels from offset `at` on, if it takes them.
+HWY_INLINE void take_norm_sums(const Source& s, std::size_t at, std::size_t pixels, float* area) {
+  if (s.mean == nullptr) return;
+  typed(s.gradient, [&](auto* gradient) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(gradient)>;
+    add_norm_sums<T>(s.data.as<T>() + at, gradient + at, pixels, s.map.channels, s.mean,
+                     area + s.sums);
+  });
+}
+
+/// Where a tile of the output, from offset `at` on, is computed: in place, or in `room` if it is
+/// stored in halves.
+HWY_INLINE float* tile_of(const Output& o, std::size_t at, float* room) {
+  return o.data.half() ? room : o.data.as<float>() + at;
+}
+
+/// Stores a tile that is not in place, and takes the statistics of what is stored.
+HWY_INLINE void finish_tile(const Output& o, std::size_t at, std::size_t pixels, const float* tile,
+                            float* sums) {
+  if (o.data.half()) {
+    convert(tile, pixels * static_cast<std::size_t>(o.map.channels), o.data.as<Bfloat16>() + at);
+  }
+  if (o.pilot == nullptr || sums == nullptr) return;
+  typed(o.data, [&](auto* data)
+                    HWY_ATTR { add_statistics(data + at, pixels, o.map.channels, o.pilot, sums); });
 }
 
 }  // namespace HWY_NAMESPACE
