@@ -45,7 +45,7 @@ void run(const Options& options) {
   const renas::Graph graph = o.graph();
   if (backend->precision(program_options.precision) != program_options.precision) {
     std::fprintf(stderr,
-                 "renas-bench: bf16 is not to be had from backend %s on this processor: float32\n",
+                 "renas-bench: bf16 is not to be had from backend %s: float32\n",
                  backend->name().c_str());
   }
 

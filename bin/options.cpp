@@ -38,7 +38,8 @@ void add_device_options(CLI::App& app, std::string& backend, int& threads, Preci
          [&precision](const std::string& text) {
            precision = text == "bf16" ? Precision::kBfloat16 : Precision::kFloat32;
          },
-         "Numbers of the maps between layers; bf16 halves the memory, all sums stay f32")
+         "Numbers of the maps between layers; bf16 halves their memory, weights and the sums "
+         "within a layer stay f32")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->default_str("f32")
       ->group(group);

@@ -216,8 +216,7 @@ int train_network(const CLI::App& app, Settings& s) {
   const Counts counts = count(graph);
   program::Console console("", s.quiet);
   if (backend->precision(f.precision) != f.precision) {
-    console.log()(LogLevel::kWarning, "bf16 is not to be had from backend " + backend->name() +
-                                          " on this processor: float32");
+    console.log()(LogLevel::kWarning, "bf16 is not to be had from backend " + backend->name() + ": float32");
   }
   console.log()(LogLevel::kInfo,
                 fmt::format("{}\n{} parameters, {} mult-adds, {} training pictures, {} on {} thread{}",

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <limits>
 
 #include "backend/reference/program.h"
 #include "conformance/cases.h"
@@ -147,6 +148,9 @@ BOOST_AUTO_TEST_CASE(computes_every_case_in_bfloat16_within_its_rounding) {
   on_each_backend([](Backend& backend) {
     if (backend.precision(Precision::kBfloat16) != Precision::kBfloat16) return;
     for (const Case& c : all_cases()) {
+      // Through two cells, rounding decides many a ReLU and maximum, and batch norms of a few
+      // values make much of it: then only all tensors together tell right from wrong.
+      const bool deep = c.name.find("cells") != std::string::npos;
       std::vector<double> gradients;
       std::vector<double> scores;
       for (const uint64_t seed : {1, 2, 3}) {
@@ -158,22 +162,20 @@ BOOST_AUTO_TEST_CASE(computes_every_case_in_bfloat16_within_its_rounding) {
           conformance::stage(*p, c.graph, c.count, seed);
           p->gradients(c.step);
         }
-        gradients.push_back(
-            conformance::largest_distance(program->gradients_by_name(), exact.gradients_by_name()));
-        const auto as_weights = [](std::vector<float> values) {
+        gradients.push_back((deep ? conformance::distance : conformance::largest_distance)(
+            program->gradients_by_name(), exact.gradients_by_name()));
+        const auto named = [](std::vector<float> values) {
           const auto size = static_cast<int64_t>(values.size());
           return Weights{{"scores", {{size}, std::move(values)}}};
         };
-        scores.push_back(conformance::largest_distance(as_weights(scores_of(*program, c.graph)),
-                                                       as_weights(scores_of(exact, c.graph))));
+        scores.push_back(conformance::distance(named(scores_of(*program, c.graph)),
+                                               named(scores_of(exact, c.graph))));
       }
       std::sort(gradients.begin(), gradients.end());
       std::sort(scores.begin(), scores.end());
-      // Through two cells, rounding decides many a ReLU and maximum, and batch norms of a few
-      // values make much of it.
-      const double bound = c.name.find("cells") == std::string::npos ? 0.06 : 0.4;
-      BOOST_TEST(gradients[1] <= bound, c.name << ": gradients " << gradients[0] << ", "
-                                               << gradients[1] << ", " << gradients[2]);
+      BOOST_TEST(gradients[1] <= (deep ? 0.3 : 0.06), c.name << ": gradients " << gradients[0]
+                                                             << ", " << gradients[1] << ", "
+                                                             << gradients[2]);
       BOOST_TEST(scores[1] <= 0.01,
                  c.name << ": scores " << scores[0] << ", " << scores[1] << ", " << scores[2]);
     }
@@ -196,9 +198,22 @@ BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {
         p->update({.learning_rates = {0.005F}});
       }
     }
+    // Of what the steps changed.
+    double distance = 0;
+    double way = 0;
+    const Weights found = program->save(false);
     const Weights expected = exact.save(false);
-    BOOST_TEST(conformance::largest_distance(program->save(false), expected) <= 0.01);
-    BOOST_TEST(conformance::largest_distance(start, expected) > 0.1);
+    for (const Parameter& p : c.graph.parameters()) {
+      if (!p.trainable()) continue;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(p.size()); ++i) {
+        const double end = expected.at(p.name).values[i];
+        distance += std::pow(found.at(p.name).values[i] - end, 2);
+        way += std::pow(start.at(p.name).values[i] - end, 2);
+      }
+    }
+    const double part = std::sqrt(distance / way);
+    BOOST_TEST(part <= 0.15);
+    BOOST_TEST(part >= 1e-4, "not rounded at all");
     const ProgramOptions many = {.batch = 64};
     ProgramOptions many_half = many;
     many_half.precision = Precision::kBfloat16;
@@ -316,6 +331,7 @@ BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
     for (const Case& c : conformance::large_cases()) {
       if (c.name.find("28x28x1") == std::string::npos) continue;
       for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
+        Weights alone;
         for (const int threads : {1, 2, 3}) {
           Weights results[2];
           for (Weights& result : results) {
@@ -330,7 +346,30 @@ BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
             result = program->save(true);
           }
           BOOST_TEST((results[0] == results[1]), threads << " threads");
+          if (threads == 1) alone = results[0];
+          BOOST_TEST((results[0] == alone), threads << " threads against one");
         }
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(divergence_reaches_the_loss) {
+  on_each_backend([](Backend& backend) {
+    const Case c = conformance::training_case();
+    for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
+      for (const float wild : {std::numeric_limits<float>::quiet_NaN(), 3e38F}) {
+        const auto program = backend.compile(c.graph, {.batch = c.batch, .precision = precision});
+        Weights weights = conformance::ramp_weights(c.graph, 1);
+        for (const Parameter& p : c.graph.parameters()) {
+          if (p.role != ParameterRole::kConvWeight) continue;
+          for (float& v : weights.at(p.name).values) v *= wild;
+          break;
+        }
+        program->load(weights);
+        conformance::stage(*program, c.graph, c.count, 1);
+        program->gradients({});
+        BOOST_TEST(!std::isfinite(program->metrics().loss), wild);
       }
     }
   });

@@ -33,6 +33,17 @@ Case make(const std::string& name, Shape shape, int channels, const Body& body, 
   return result;
 }
 
+/// The same without the first convolution: the body reads the picture.
+Case on_picture(const std::string& name, Shape shape, const Body& body) {
+  Case result;
+  result.name = name;
+  Graph& g = result.graph;
+  const int last = g.linear("last", body(g, g.input(shape)), 4);
+  g.set_scores(last);
+  g.cross_entropy("loss", last, 1, 0);
+  return result;
+}
+
 Graph::ConvOptions square(int out, int kernel, int stride = 1, int groups = 1, int dilation = 1) {
   return {.out_channels = out,
           .kernel_height = kernel,
@@ -275,6 +286,43 @@ std::vector<Case> small_cases() {
   add("drop path behind batch norm, added", 5, [](Graph& g, int in) {
     return g.add("add", {g.drop_path("path", g.batch_norm("bn", in), 0.6F), in});
   });
+  add("linear, batch norm", 5, [](Graph& g, int in) {
+    return g.relu("relu", g.batch_norm("bn", g.linear("hidden", in, 6)));
+  });
+  // Where precisions meet: pictures and maps of one pixel are never rounded.
+  all.push_back(
+      on_picture("sum of the picture's batch norm and a conv", {5, 7, 6}, [](Graph& g, int in) {
+        return g.add("add", {g.batch_norm("bn", in), g.conv("conv", in, square(5, 3))});
+      }));
+  all.push_back(
+      on_picture("sum of the picture's batch norm, read again", {5, 7, 6}, [](Graph& g, int in) {
+        const int bn = g.batch_norm("bn", in);
+        const int r = g.relu("relu", bn);
+        return g.add("add", {bn, r, g.conv("conv", r, square(5, 3))});
+      }));
+  all.push_back(on_picture("sum and concat with the picture", {5, 7, 6}, [](Graph& g, int in) {
+    const int sum = g.add("add", {in, g.conv("conv", in, square(5, 3))});
+    return g.concat("concat", {in, sum, g.batch_norm("bn", in)});
+  }));
+  all.push_back(on_picture("pools of the picture", {5, 7, 6}, [](Graph& g, int in) {
+    return g.add("add",
+                 {g.max_pool("max", in, {}), g.mean_pool("mean", g.batch_norm("bn", in), {})});
+  }));
+  const Graph::PoolOptions whole{
+      .kernel_height = 7, .kernel_width = 6, .stride = 1, .padding_height = 0, .padding_width = 0};
+  add("max pool to one pixel", 5,
+      [=](Graph& g, int in) { return g.max_pool("pool", g.relu("relu", in), whole); });
+  add("mean pool to one pixel", 5,
+      [=](Graph& g, int in) { return g.mean_pool("pool", in, whole); });
+  const Graph::ConvOptions covering{
+      .out_channels = 5, .kernel_height = 7, .kernel_width = 6, .groups = 5};
+  add("depthwise to one pixel", 5, conv(covering));
+  add("depthwise and 1x1 to one pixel", 5, [=](Graph& g, int in) {
+    return g.conv("1x1", g.conv("depthwise", g.relu("relu", in), covering), square(6, 1));
+  });
+  add("drop path of one pixel", 5, [](Graph& g, int in) {
+    return g.drop_path("path", g.relu("relu", g.global_mean("mean", in)), 0.6F);
+  });
   add("separable 3x3 stride 2", 5,
       [](Graph& g, int in) { return separable(g, "sep", in, 6, 3, 2); });
   add("separable 5x5", 5, [](Graph& g, int in) { return separable(g, "sep", in, 5, 5, 1); });
@@ -416,18 +464,47 @@ double largest_error(const renas::Weights& found, const renas::Weights& expected
   return worst;
 }
 
-double largest_distance(const renas::Weights& found, const renas::Weights& expected) {
-  double worst = 0;
-  for (const auto& [name, tensor] : expected) {
-    const std::vector<float>& values = found.at(name).values;
-    double length = 0;
-    double distance = 0;
-    for (std::size_t i = 0; i < tensor.values.size(); ++i) {
-      length += std::pow(double{tensor.values[i]}, 2);
-      distance += std::pow(double{values[i]} - tensor.values[i], 2);
+namespace {
+
+struct Distance {
+  double squares = 0;     // of the difference
+  double of_squares = 0;  // of the expected values
+  double size = 0;
+
+  Distance() = default;
+  Distance(const renas::Tensor& found, const renas::Tensor& expected)
+      : size(static_cast<double>(expected.values.size())) {
+    for (std::size_t i = 0; i < expected.values.size(); ++i) {
+      of_squares += std::pow(double{expected.values[i]}, 2);
+      squares += std::pow(double{found.values[i]} - expected.values[i], 2);
     }
-    const double least = 0.1 * std::sqrt(static_cast<double>(tensor.values.size()));
-    const double part = std::sqrt(distance) / (std::sqrt(length) + least);
+  }
+  double mean_square() const { return of_squares / size; }
+};
+
+}  // namespace
+
+double distance(const renas::Weights& found, const renas::Weights& expected) {
+  Distance all;
+  for (const auto& [name, tensor] : expected) {
+    const Distance one(found.at(name), tensor);
+    all.squares += one.squares;
+    all.of_squares += one.of_squares;
+  }
+  return std::isnan(all.squares) ? HUGE_VAL : std::sqrt(all.squares / all.of_squares);
+}
+
+double largest_distance(const renas::Weights& found, const renas::Weights& expected) {
+  std::vector<Distance> all;
+  double largest = 0;
+  for (const auto& [name, tensor] : expected) {
+    all.emplace_back(found.at(name), tensor);
+    largest = std::max(largest, all.back().mean_square());
+  }
+  double worst = 0;
+  for (const Distance& one : all) {
+    const double part = std::sqrt(one.squares / one.size) /
+                        (std::sqrt(one.mean_square()) + 0.01 * std::sqrt(largest));
     worst = std::isnan(part) ? HUGE_VAL : std::max(worst, part);
   }
   return worst;

@@ -42,9 +42,12 @@ std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed);
 /// value; infinite for a NaN. Values that should be zero count as a part of 0.1.
 double largest_error(const renas::Weights& found, const renas::Weights& expected);
 
-/// The largest distance |found - expected| of a tensor that two sets of them share, as a part of
-/// |expected|; infinite for a NaN. Values that should be zero count as a part of 0.1. Unlike the
-/// largest error, little changes where rounding decides a single ReLU or maximum.
+/// |found - expected| / |expected|, all tensors as one vector; infinite for a NaN. Unlike the
+/// largest error, it hardly changes where rounding decides a single ReLU or maximum.
+double distance(const renas::Weights& found, const renas::Weights& expected);
+
+/// The largest distance of a single tensor; one with values far below the others' counts as if they
+/// were a hundredth of the largest.
 double largest_distance(const renas::Weights& found, const renas::Weights& expected);
 
 /// Weights for every parameter of `graph`, of a size that keeps activations near 1.

@@ -40,8 +40,9 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
               backend->compile(c.graph, {.batch = c.batch, .precision = Precision::kBfloat16});
           const Weights expected = gradients_of(exact);
           BOOST_TEST(conformance::largest_error(gradients_of(*single), expected) <= 5e-4);
-          // backend_test.cpp looks closer: this is one seed.
-          BOOST_TEST(conformance::largest_distance(gradients_of(*half), expected) <= 0.5);
+          // Through whole cells, rounding decides too much: backend_test.cpp takes three seeds.
+          if (c.name.find("cells") != std::string::npos) continue;
+          BOOST_TEST(conformance::largest_distance(gradients_of(*half), expected) <= 0.1);
         }
       }
     }

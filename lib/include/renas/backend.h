@@ -19,8 +19,9 @@ class Reducer {
   virtual void sum(std::span<float> values) = 0;
 };
 
-/// kBfloat16: the maps between layers and their gradients, in half the memory. Weights, their
-/// gradients, batch-norm statistics, sums and scores stay float32.
+/// Of the maps between layers and their gradients. With kBfloat16 they take half the memory, and the
+/// gradients of several readers add up rounded; weights, their gradients, batch-norm statistics,
+/// scores and the sums within a layer stay float32.
 enum class Precision { kFloat32, kBfloat16 };
 
 struct ProgramOptions {
@@ -97,8 +98,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
-  /// What programs compute in that were asked for `wanted`: that, or float32 where the backend or
-  /// the processor has nothing else.
+  /// Of programs that were asked for `wanted`: that, or float32 where the backend or the processor
+  /// has nothing else.
   virtual Precision precision(Precision wanted) const = 0;
   /// Throws OutOfMemory, Unsupported.
   virtual std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) = 0;

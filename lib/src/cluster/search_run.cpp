@@ -85,8 +85,7 @@ SearchRunResult run_search(const SearchRunOptions& options, Transport& transport
     check_test_set(*setup);
     coordinator = std::make_unique<Coordinator>(*setup, transport, hooks);
     if (hooks.log && backend->precision(options.child.precision) != options.child.precision) {
-      hooks.log(LogLevel::kWarning, fmt::format("bf16 is not to be had from backend {} on this "
-                                                "processor: float32",
+      hooks.log(LogLevel::kWarning, fmt::format("bf16 is not to be had from backend {}: float32",
                                                 backend->name()));
     }
   } catch (...) {

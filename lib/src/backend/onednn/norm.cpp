@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "backend/onednn/over_pictures.h"
 #include "backend/onednn/program.h"
@@ -47,8 +48,9 @@ void CpuProgram::finish_statistics(NormState& norm, int areas) {
     const double offset = sum / count;
     const double mean = norm.pilot[c] + offset;
     const double variance = std::max(square / count - offset * offset, 0.0);
-    // max() would turn a NaN into a zero and hide that the training diverged.
-    const double honest = std::isnan(square) ? square : variance;
+    // A zero or an infinite variance would hide that the training diverged.
+    const double honest =
+        std::isfinite(square) ? variance : std::numeric_limits<double>::quiet_NaN();
     const double inverse = 1 / std::sqrt(honest + kEpsilon);
     const double scale = parameter(node.parameters[0])[c] * inverse;
     norm.inverse[static_cast<std::size_t>(c)] = inverse;

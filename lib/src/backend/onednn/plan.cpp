@@ -304,7 +304,7 @@ class Planner {
       for (Part& part : group->parts) {
         Value& value = plan_.values[at(part.value)];
         if (!value.wanted) continue;
-        if (group->kind == Group::Kind::kAdd && may_alias(part, value)) {
+        if (group->kind == Group::Kind::kAdd && may_alias(part, value, *group)) {
           value.alias = root(plan_.stored[at(group->out)].raw);
           value.written = true;
           continue;
@@ -350,7 +350,8 @@ class Planner {
       Norm& norm = plan_.norms[at(plan_.values[at(stored.normalised)].norm)];
       norm.has_gradient = true;
       norm.adds = raw.written;
-      norm.fused = !raw.written &&
+      // A linear layer's bias wants the raw gradient itself.
+      norm.fused = !raw.written && graph_.node(group.node).kind != NodeKind::kLinear &&
                    (group.kind == Group::Kind::kConv || group.kind == Group::Kind::kSeparable);
       if (!norm.fused && raw.wanted) raw.written = true;
       return raw.wanted;
@@ -359,9 +360,10 @@ class Planner {
   }
 
   /// A summand that only the sum reads has the sum's gradient.
-  bool may_alias(const Part& part, const Value& value) const {
+  bool may_alias(const Part& part, const Value& value, const Group& sum) const {
     if (part.relu || part.shifted || value.readers != 1 || value.written) return false;
     const Stored& stored = plan_.stored[at(value.stored)];
+    if (stored.half != plan_.stored[at(sum.out)].half) return false;
     for (const int other : {stored.raw, stored.normalised}) {
       if (other >= 0 && other != part.value && plan_.values[at(other)].readers > 0) return false;
     }

@@ -24,7 +24,7 @@ namespace renas::onednn {
 struct Stored {
   Shape shape;
   Map map;
-  bool half = false;  // it and its gradients are bfloat16
+  bool half = false;       // it and its gradients are bfloat16
   int producer = -1;       // group
   int raw = -1;            // value
   int normalised = -1;     // value, where one batch norm reads it
@@ -90,8 +90,8 @@ struct Plan {
 };
 
 /// Groups in execution order, with gradients planned if `training`, and the arena laid out for
-/// `batch` pictures: buffers whose lives do not overlap share memory. In bfloat16 if `precision` says
-/// so, but for pictures and for maps of one pixel: scores, and what they are computed from, cost
+/// `batch` pictures: buffers whose lives do not overlap share memory. In bfloat16 if `precision`
+/// says so, but for pictures and for maps of one pixel: scores, and what they come from, cost
 /// nothing.
 Plan make_plan(const Graph& graph, bool training, int batch, Precision precision);
 

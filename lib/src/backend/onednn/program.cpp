@@ -94,8 +94,10 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
         run_input(bound, first, last);
         break;
       case Group::Kind::kConv:
-        conv_forward(bound.conv, first, last, scratch, sums, thread);
-        return;
+        if (bound.bias < 0) return conv_forward(bound.conv, first, last, scratch, sums, thread);
+        conv_forward(bound.conv, first, last, scratch, nullptr, thread);
+        add_bias(bound, first, last);
+        break;
       case Group::Kind::kSeparable:
         separable_forward(bound.separable, first, last, scratch, sums);
         return;
@@ -119,13 +121,6 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
     }
     if (statistics_wanted) statistics(bound.out, first, last, sums);
   });
-  if (bound.bias >= 0) {
-    const int channels = graph_.node(bound.group.node).shape.channels;
-    for (int n = 0; n < staging_.count; ++n) {
-      float* row = bound.out.data.as<float>() + static_cast<std::size_t>(n) * bound.out.map.size();
-      for (int c = 0; c < channels; ++c) row[c] += parameter(bound.bias)[c];
-    }
-  }
   if (statistics_wanted) finish_statistics(norms_[static_cast<std::size_t>(bound.norm)], areas);
 }
 
@@ -203,6 +198,15 @@ void CpuProgram::pack_weights() {
   packed_is_current_ = true;
 }
 
+void CpuProgram::add_bias(const Bound& bound, int first, int last) {
+  const int channels = graph_.node(bound.group.node).shape.channels;
+  const float* bias = parameter(bound.bias);
+  for (int n = first; n < last; ++n) {
+    float* row = bound.out.data.as<float>() + static_cast<std::size_t>(n) * bound.out.map.size();
+    for (int c = 0; c < channels; ++c) row[c] += bias[c];
+  }
+}
+
 void CpuProgram::run_input(const Bound& bound, int first, int last) const {
   const Shape& shape = graph_.node(bound.group.node).shape;
   const std::size_t pixels = bound.out.map.pixels();
@@ -247,8 +251,7 @@ void CpuProgram::run_drop(const Bound& bound, bool backward, bool masks, const S
           bound.out.data.set(at, value * factor);
           continue;
         }
-        const float gradient =
-            in.relu && !(value > 0) ? 0.0F : bound.out.gradient.get(at) * factor;
+        const float gradient = in.relu && !(value > 0) ? 0.0F : bound.out.gradient.get(at) * factor;
         in.gradient.set(at, in.accumulate ? in.gradient.get(at) + gradient : gradient);
       }
     }

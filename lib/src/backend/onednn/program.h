@@ -116,6 +116,7 @@ class CpuProgram final : public Program {
   void backward_group(Bound& bound, const StepScalars& step);
   void collect_weight_gradients(Bound& bound, int areas);
   void pack_weights();
+  void add_bias(const Bound& bound, int first, int last);
   void run_input(const Bound& bound, int first, int last) const;
   void run_drop(const Bound& bound, bool backward, bool masks, const StepScalars& step, int first,
                 int last) const;

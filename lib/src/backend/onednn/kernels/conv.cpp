@@ -86,7 +86,7 @@ void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int 
   if (contiguous(t)) {
     const auto channels = static_cast<std::size_t>(t.in.map.channels);
     const T* from = data + p0 * channels;
-    const V floor = t.in.relu ? zero() : hn::Set(d, -3.402823466e38F);
+    const V floor = floor_of(t.in);
     for (int c = 0; c < t.in.map.channels; c += kLanes) {
       float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
       const T* p = from + c;
@@ -100,7 +100,7 @@ void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int 
   }
   if (single(t)) {
     const Offsets from(t, out, p0, pixels);
-    const V floor = t.in.relu ? zero() : hn::Set(d, -3.402823466e38F);
+    const V floor = floor_of(t.in);
     for (int c = 0; c < t.k_channels; c += kLanes) {
       float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
       const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cstring>
-#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/elementwise.cpp"
@@ -12,9 +10,7 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::onednn {
 namespace HWY_NAMESPACE {
 
-// Passes over whole maps go in tiles of pixels, channels outermost within a tile: coefficients stay
-// in registers, memory is read once.
-constexpr std::size_t kTile = 64;
+constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 struct Range {
   std::size_t begin;
@@ -32,10 +28,7 @@ struct Shown {
   const float* scale;
   const float* shift;
   V floor;
-  explicit Shown(const Source& s)
-      : scale(s.scale),
-        shift(s.shift),
-        floor(s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity())) {}
+  explicit Shown(const Source& s) : scale(s.scale), shift(s.shift), floor(floor_of(s)) {}
   HWY_INLINE V operator()(V v, std::size_t c) const {
     if (scale != nullptr) v = hn::MulAdd(load(scale + c), v, load(shift + c));
     return hn::Max(floor, v);
@@ -71,12 +64,12 @@ void add_forward(const AddArgs& args, int first, int last) {
   }
   for (std::size_t p = range.begin; p < range.end; ++p) {
     for (std::size_t c = 0; c < range.channels; c += kLanes) {
-      const std::size_t at = p * range.channels + c;
+      const std::size_t i = p * range.channels + c;
       V sum = zero();
       for (const Source& s : args.in) {
-        sum = hn::Add(sum, show(s, load(s.data, at), static_cast<int>(c)));
+        sum = hn::Add(sum, show(s, load(s.data, i), static_cast<int>(c)));
       }
-      store(sum, args.out.data, at);
+      store(sum, args.out.data, i);
     }
   }
 }
@@ -84,20 +77,19 @@ void add_forward(const AddArgs& args, int first, int last) {
 void give_gradient(const Source& to, const Cells& gradient, int first, int last) {
   const Range range(to.map, first, last);
   typed(to.gradient, [&](auto* p) HWY_ATTR {
-    // Of the same shape, so of the same type.
     using T = std::remove_pointer_t<decltype(p)>;
-    const T* g = gradient.as<T>();
     const T* data = to.data.as<T>();
-    for (std::size_t at = range.begin * range.channels; at < range.end * range.channels;) {
-      for (std::size_t c = 0; c < range.channels; c += kLanes, at += kLanes) {
-        const V shown = to.relu ? show(to, load(data + at), static_cast<int>(c)) : zero();
-        give(to, load(g + at), shown, p + at);
+    // Of another type if the source is a batch norm of the pictures.
+    typed(gradient, [&](auto* g) HWY_ATTR {
+      for (std::size_t i = range.begin * range.channels; i < range.end * range.channels;) {
+        for (std::size_t c = 0; c < range.channels; c += kLanes, i += kLanes) {
+          const V shown = to.relu ? show(to, load(data + i), static_cast<int>(c)) : zero();
+          give(to, load(g + i), shown, p + i);
+        }
       }
-    }
+    });
   });
 }
-
-constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 /// The first `count` lanes, or all if there are more.
 HWY_INLINE void store_some(V v, int count, const Cells& to, std::size_t first) {
@@ -211,6 +203,8 @@ void mean_backward(const JoinArgs& args, int first, int last) {
 
 void statistics(const Output& out, int first, int last, float* sums) {
   const Range range(out.map, first, last);
+  // In tiles of pixels, channels outermost within a tile: memory is read once.
+  constexpr std::size_t kTile = 64;
   for (std::size_t p = range.begin; p < range.end; p += kTile) {
     typed(out.data, [&](auto* data) HWY_ATTR {
       add_statistics(data + p * range.channels, std::min(kTile, range.end - p), out.map.channels,

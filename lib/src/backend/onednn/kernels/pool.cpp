@@ -41,7 +41,7 @@ template <class T>
 HWY_INLINE void show_row(const Source& s, const T* from, float* to) {
   const auto step = static_cast<std::size_t>(s.map.channels);
   const std::size_t size = static_cast<std::size_t>(s.map.width) * step;
-  const V floor = s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
+  const V floor = floor_of(s);
   if (s.scale == nullptr) {
     for (std::size_t i = 0; i < size; i += kLanes) store(hn::Max(floor, load(from + i)), to + i);
     return;
@@ -53,6 +53,11 @@ HWY_INLINE void show_row(const Source& s, const T* from, float* to) {
             to + i);
     }
   }
+}
+
+/// The same of a row that begins at offset `at`.
+HWY_INLINE void show_row(const Source& s, std::size_t at, float* to) {
+  typed(s.data, [&](auto* data) HWY_ATTR { show_row(s, data + at, to); });
 }
 
 template <bool MAX>
@@ -97,11 +102,6 @@ struct Inner {
     first = std::min(first, last);
   }
 };
-
-/// The same of the row that begins at offset `at`.
-HWY_INLINE void show_row(const Source& s, std::size_t at, float* to) {
-  typed(s.data, [&](auto* data) HWY_ATTR { show_row(s, data + at, to); });
-}
 
 /// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2. `scratch`: the
 /// picture as the pool sees it, and two rows.
@@ -211,17 +211,17 @@ struct GatheredRow {
   float* to;
   std::size_t at;  // in the source
   std::size_t size;
-  bool given;  // in its place already
+  bool in_place;
 
   HWY_INLINE GatheredRow(const Source& source, int n, int iy, float* scratch) {
     size = static_cast<std::size_t>(source.map.width * source.map.channels);
     at = static_cast<std::size_t>(n) * source.map.size() + static_cast<std::size_t>(iy) * size;
-    given = !source.relu && !source.gradient.half();
-    to = given ? source.gradient.as<float>() + at : scratch;
-    if (!given || !source.accumulate) std::memset(to, 0, size * sizeof(float));
+    in_place = !source.relu && !source.gradient.half();
+    to = in_place ? source.gradient.as<float>() + at : scratch;
+    if (!in_place || !source.accumulate) std::memset(to, 0, size * sizeof(float));
   }
   HWY_INLINE void give_to(const Source& source) const {
-    if (given) return;
+    if (in_place) return;
     typed(source.gradient, [&](auto* gradient) HWY_ATTR {
       using T = std::remove_pointer_t<decltype(gradient)>;
       const T* data = source.data.as<T>() + at;
@@ -245,17 +245,19 @@ void mean_backward_picture(const PoolArgs& args, int n, float* scratch) {
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(out.width) * step;
-  std::size_t gradient = static_cast<std::size_t>(n) * out.size();
   float* shares = scratch;
-  for (int y = 0; y < out.height; ++y) {
-    const float rows = static_cast<float>(rows_of(args, y).count());
-    for (int x = 0; x < out.width; ++x) {
-      const V share = hn::Set(d, 1.0F / (rows * static_cast<float>(columns_of(args, x).count())));
-      for (std::size_t c = 0; c < step; c += kLanes, gradient += kLanes, shares += kLanes) {
-        store(hn::Mul(share, load(args.out.gradient, gradient)), shares);
+  typed(args.out.gradient, [&](auto* gradient) HWY_ATTR {
+    gradient += static_cast<std::size_t>(n) * out.size();
+    for (int y = 0; y < out.height; ++y) {
+      const float rows = static_cast<float>(rows_of(args, y).count());
+      for (int x = 0; x < out.width; ++x) {
+        const V share = hn::Set(d, 1.0F / (rows * static_cast<float>(columns_of(args, x).count())));
+        for (std::size_t c = 0; c < step; c += kLanes, gradient += kLanes, shares += kLanes) {
+          store(hn::Mul(share, load(gradient)), shares);
+        }
       }
     }
-  }
+  });
   float* column_wise = shares;
   float* by_row = column_wise + row;
   for (int iy = 0; iy < in.height; ++iy) {

@@ -22,7 +22,7 @@ HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, c
                          float* picture) {
   const Source& in = args.in;
   const auto step = static_cast<std::size_t>(in.map.channels);
-  const V floor = in.relu ? zero() : hn::Set(d, -3.402823466e38F);
+  const V floor = floor_of(in);
   const int width = in.map.width;
   const int channels = in.map.channels;
   for (int c = 0; c < channels; c += kLanes) {

@@ -8,6 +8,7 @@
 
 #include <hwy/highway.h>
 
+#include <limits>
 #include <type_traits>
 
 #include "backend/onednn/kernels/args.h"
@@ -67,6 +68,11 @@ HWY_INLINE V show(const Source& s, V value, int c) {
   // In this order x86 returns a NaN as it is: divergence must reach the loss.
   if (s.relu) value = hn::Max(zero(), value);
   return value;
+}
+
+/// What the source cuts its values off at.
+HWY_INLINE V floor_of(const Source& s) {
+  return s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
 }
 
 /// Copies `size` numbers, a multiple of kLanes, from one type to the other.
