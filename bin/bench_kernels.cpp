@@ -13,6 +13,7 @@
 #include "bench.h"
 #include "bench_network.h"
 #include "onednn_conv.h"
+#include "renas/error.h"
 
 namespace {
 
@@ -113,6 +114,10 @@ OneDnnConv conv_of(const renas::Graph& graph, const renas::Node& node, int batch
 void compare(const Options& o) {
   const renas::Graph graph = o.network.graph();
   const renas::ProgramOptions options = o.network.program_options();
+  if (options.precision != renas::Precision::kFloat32) {
+    throw renas::InvalidInput(
+        "--compare: oneDNN's convolutions are timed in float32; expected --precision f32");
+  }
   renas::onednn::CpuProgram program(graph, options);
   o.network.fill(program, graph);
   program.gradients({});
