@@ -375,6 +375,30 @@ BOOST_AUTO_TEST_CASE(divergence_reaches_the_loss) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_variance_beyond_float32_gives_the_right_loss_or_none) {
+  on_each_backend([](Backend& backend) {
+    const std::vector<Case> cases = conformance::small_cases();
+    const Case& c = *std::find_if(cases.begin(), cases.end(),
+                                  [](const Case& one) { return one.name == "batch norm"; });
+    Weights weights = conformance::ramp_weights(c.graph, 1);
+    for (const Parameter& p : c.graph.parameters()) {
+      if (p.role != ParameterRole::kConvWeight) continue;
+      for (float& v : weights.at(p.name).values) v *= 1e20F;
+    }
+    Exact exact(c.graph, {.batch = c.batch});
+    const auto program = backend.compile(c.graph, {.batch = c.batch});
+    for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
+      p->load(weights);
+      conformance::stage(*p, c.graph, c.count, 1);
+      p->gradients({});
+    }
+    const double found = program->metrics().loss;
+    const double expected = exact.metrics().loss;
+    BOOST_TEST((!std::isfinite(found) || std::abs(found - expected) < 1e-3),
+               found << " instead of " << expected);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_program_for_inference_gives_the_scores_of_one_for_training) {
   on_each_backend([](Backend& backend) {
     for (const Case& c : conformance::small_cases()) {
