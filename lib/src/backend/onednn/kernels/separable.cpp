@@ -24,20 +24,27 @@ HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, c
   const auto step = static_cast<std::size_t>(in.map.channels);
   const V floor = floor_of(in);
   const int width = in.map.width;
-  const int channels = in.map.channels;
-  for (int c = 0; c < channels; c += kLanes) {
-    float* to = picture + plan.row_in(c / kBlock, y) + args.window.left * kBlock + c % kBlock;
+  each_strip(in.map.channels, [&](auto strip, int c) HWY_ATTR {
+    constexpr int N = strip;
+    V scale[N];
+    V shift[N];
+    float* to[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) {
+      const int at = c + n * kLanes;
+      scale[n] = in.scale == nullptr ? hn::Set(d, 1.0F) : load(in.scale + at);
+      shift[n] = in.scale == nullptr ? zero() : load(in.shift + at);
+      to[n] = picture + plan.row_in(at / kBlock, y) + args.window.left * kBlock + at % kBlock;
+    }
     const T* p = from + c;
-    if (in.scale == nullptr) {
-      for (int x = 0; x < width; ++x, p += step) store(hn::Max(floor, load(p)), to + x * kBlock);
-      continue;
-    }
-    const V scale = load(in.scale + c);
-    const V shift = load(in.shift + c);
     for (int x = 0; x < width; ++x, p += step) {
-      store(hn::Max(floor, hn::MulAdd(scale, load(p), shift)), to + x * kBlock);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) {
+        const V v = hn::MulAdd(scale[n], load(p + n * kLanes), shift[n]);
+        store(hn::Max(floor, v), to[n] + x * kBlock);
+      }
     }
-  }
+  });
 }
 
 /// Zeroes columns [0, first) and [last, width) of every row, each `width` pixels wide.
@@ -54,7 +61,7 @@ HWY_INLINE void clear_edges(float* rows, std::size_t count, int width, int first
 HWY_INLINE void clear_picture(const SeparableArgs& args, const SeparablePlan& plan,
                               float* picture) {
   const Map& in = args.in.map;
-  clear_edges(picture, static_cast<std::size_t>(plan.blocks * in.height), plan.width_in,
+  clear_edges(picture, static_cast<std::size_t>(plan.blocks * plan.rows_in), plan.width_in,
               args.window.left, args.window.left + in.width);
 }
 
@@ -62,19 +69,12 @@ HWY_INLINE void load_rows(const SeparableArgs& args, const SeparablePlan& plan, 
                           int wanted, float* picture) {
   const Map& map = args.in.map;
   const std::size_t row = static_cast<std::size_t>(map.width * map.channels);
-  wanted = std::min(wanted, map.height);
   typed(args.in.data, [&](auto* data) HWY_ATTR {
     data += static_cast<std::size_t>(n) * map.size();
     for (; loaded < wanted; ++loaded) {
       load_row(args, plan, data + static_cast<std::size_t>(loaded) * row, loaded, picture);
     }
   });
-}
-
-/// Rows of input that outputs up to row `y1` need.
-HWY_INLINE int rows_needed(const SeparableArgs& args, int y1) {
-  const WindowArgs& w = args.window;
-  return (y1 - 1) * w.stride - w.top + w.dilation * (w.height - 1) + 1;
 }
 
 /// Input rows under output row y, of the first block of channels.
@@ -204,7 +204,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
     int loaded = 0;
     for (int y0 = 0; y0 < map.height; y0 += plan.tile_rows) {
       const int y1 = std::min(map.height, y0 + plan.tile_rows);
-      load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
+      load_rows(args, plan, n, loaded, plan.rows_read(args, y1), picture);
       const int pixels = (y1 - y0) * map.width;
       ahead.clear();
       ahead.add(args.in.data,
@@ -324,7 +324,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   clear_picture(args, plan, picture);
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  clear_edges(gradients, static_cast<std::size_t>(plan.blocks * out.height), plan.width_out,
+  clear_edges(gradients, static_cast<std::size_t>(plan.blocks * plan.rows_out), plan.width_out,
               plan.lead, plan.lead + out.width);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
   const std::size_t tile_in =
@@ -337,11 +337,9 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
     int given = 0;
     for (int y0 = 0; y0 < out.height; y0 += plan.tile_rows) {
       const int y1 = std::min(out.height, y0 + plan.tile_rows);
-      load_rows(args, plan, n, loaded, rows_needed(args, y1), picture);
+      load_rows(args, plan, n, loaded, plan.rows_read(args, y1), picture);
       // Input rows that no later output touches.
-      const int ready = y1 == out.height
-                            ? in.height
-                            : std::min(in.height, y1 * args.window.stride - args.window.top);
+      const int ready = plan.rows_done(args, y1);
       const std::size_t at_in = static_cast<std::size_t>(n) * in.size();
       const std::size_t at_out =
           static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y1) * row_out;

@@ -75,6 +75,15 @@ HWY_INLINE V floor_of(const Source& s) {
   return s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
 }
 
+/// Calls work(a number of vectors, first channel) for all channels, three vectors at a time where
+/// there are so many: their coefficients fit registers, and a pass over pixels goes by whole lines.
+template <class Work>
+HWY_INLINE void each_strip(int channels, const Work& work) {
+  int c = 0;
+  for (; c + 3 * kLanes <= channels; c += 3 * kLanes) work(std::integral_constant<int, 3>(), c);
+  for (; c < channels; c += kLanes) work(std::integral_constant<int, 1>(), c);
+}
+
 /// Copies `size` numbers, a multiple of kLanes, from one type to the other.
 template <class From, class To>
 HWY_INLINE void convert(const From* from, std::size_t size, To* to) {
@@ -88,17 +97,28 @@ HWY_INLINE void fold_gradients(const Output& o, const T* gradient, const T* data
   if (o.by_gradient == nullptr) {
     return convert(gradient, static_cast<std::size_t>(pixels) * channels, to);
   }
-  for (std::size_t c = 0; c < channels; c += kLanes) {
-    const V by_gradient = load(o.by_gradient + c);
-    const V by_value = load(o.by_value + c);
-    const V constant = load(o.constant + c);
+  each_strip(o.map.channels, [&](auto strip, int c) HWY_ATTR {
+    constexpr int N = strip;
+    V by_gradient[N];
+    V by_value[N];
+    V constant[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) {
+      by_gradient[n] = load(o.by_gradient + c + n * kLanes);
+      by_value[n] = load(o.by_value + c + n * kLanes);
+      constant[n] = load(o.constant + c + n * kLanes);
+    }
     const T* g = gradient + c;
     const T* v = data + c;
     float* t = to + c;
     for (int p = 0; p < pixels; ++p, g += channels, v += channels, t += channels) {
-      store(hn::MulAdd(by_gradient, load(g), hn::MulAdd(by_value, load(v), constant)), t);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) {
+        const V folded = hn::MulAdd(by_value[n], load(v + n * kLanes), constant[n]);
+        store(hn::MulAdd(by_gradient[n], load(g + n * kLanes), folded), t + n * kLanes);
+      }
     }
-  }
+  });
 }
 
 /// Gradients with respect to the raw output of `pixels` pixels from offset `at` on: as they lie in
@@ -123,6 +143,10 @@ HWY_INLINE void give(const Source& s, V g, V shown, T* to) {
 HWY_INLINE void give(const Source& s, V g, V shown, std::size_t at) {
   typed(s.gradient, [&](auto* to) HWY_ATTR { give(s, g, shown, to + at); });
 }
+
+/// Pixels that a sum takes at a time: enough sums that none waits for its own last addition.
+template <int N>
+constexpr int kPixelsAtOnce = N == 1 ? 2 : 1;
 
 /// Sums of value - pilot and its square over `pixels` pixels of `channels`.
 template <class T>
