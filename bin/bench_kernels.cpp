@@ -56,7 +56,8 @@ void run(const Options& o) {
   }
   std::printf("\n");
   renas::onednn::CpuProgram program(graph, options);
-  o.network.fill(program, graph);
+  program.load(o.network.weights(graph));
+  o.network.stage(program);
   program.gradients({});
   program.profile();
   for (int i = 0; i < o.steps; ++i) program.gradients({.step = static_cast<uint64_t>(i)});
@@ -119,7 +120,8 @@ void compare(const Options& o) {
         "--compare: oneDNN's convolutions are timed in float32; expected --precision f32");
   }
   renas::onednn::CpuProgram program(graph, options);
-  o.network.fill(program, graph);
+  program.load(o.network.weights(graph));
+  o.network.stage(program);
   program.gradients({});
   program.profile();
   for (int i = 0; i < o.steps; ++i) program.gradients({.step = static_cast<uint64_t>(i)});

@@ -41,9 +41,13 @@ renas::ProgramOptions NetworkChoice::program_options() const {
   return options;
 }
 
-void NetworkChoice::fill(renas::Program& program, const renas::Graph& graph) const {
+renas::Weights NetworkChoice::weights(const renas::Graph& graph) const {
   renas::Random random(1);
-  program.load(renas::initialize(graph, random));
+  return renas::initialize(graph, random);
+}
+
+void NetworkChoice::stage(renas::Program& program) const {
+  renas::Random random(2);
   renas::HostBatch& staged = program.staging();
   for (float& v : staged.images) v = static_cast<float>(random.uniform(-1.7, 1.7));
   for (int32_t& v : staged.labels) {

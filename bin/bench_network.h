@@ -26,6 +26,8 @@ struct NetworkChoice {
   /// Throws InvalidInput.
   renas::Graph graph() const;
   renas::ProgramOptions program_options() const;
-  /// Loads initial weights and stages a full batch of noise.
-  void fill(renas::Program& program, const renas::Graph& graph) const;
+  /// As they are before training.
+  renas::Weights weights(const renas::Graph& graph) const;
+  /// A full batch of noise.
+  void stage(renas::Program& program) const;
 };

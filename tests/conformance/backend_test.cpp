@@ -354,6 +354,31 @@ BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(what_another_program_left_in_memory_is_not_read) {
+  on_each_backend([](Backend& backend) {
+    for (const Case& c : all_cases()) {
+      for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
+        const auto train = [&](Backend& by, float factor) {
+          const auto program = by.compile(c.graph, {.batch = c.batch, .precision = precision});
+          Weights weights = conformance::ramp_weights(c.graph, 1);
+          for (auto& [name, tensor] : weights) {
+            for (float& v : tensor.values) v *= factor;
+          }
+          program->load(weights);
+          conformance::stage(*program, c.graph, c.count, 1);
+          program->gradients(c.step);
+          program->update({});
+          return program->save(true);
+        };
+        train(backend, std::numeric_limits<float>::quiet_NaN());
+        const Weights after = train(backend, 1);
+        const Weights alone = train(*make_backend(backend.name()), 1);
+        BOOST_TEST((after == alone), c.name);
+      }
+    }
+  });
+}
+
 BOOST_AUTO_TEST_CASE(divergence_reaches_the_loss) {
   on_each_backend([](Backend& backend) {
     const Case c = conformance::training_case();

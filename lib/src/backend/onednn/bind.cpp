@@ -1,13 +1,8 @@
-#include <fmt/format.h>
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
+#include <utility>
 
 #include "backend/contract.h"
 #include "backend/onednn/program.h"
-#include "renas/error.h"
 
 namespace renas::onednn {
 
@@ -18,36 +13,16 @@ std::size_t aligned(std::size_t floats) { return (floats + kAlign - 1) / kAlign 
 
 }  // namespace
 
-Buffer::Buffer(std::size_t size, bool clear) : size_(size) {
-  if (size == 0) return;
-  // Large buffers in large pages: fewer page faults at the start, fewer walks of the page tables.
-  constexpr std::size_t kLargePage = std::size_t{2} << 20;
-  const std::size_t wanted = aligned(size) * sizeof(float);
-  const bool large = wanted >= kLargePage;
-  const std::size_t unit = large ? kLargePage : kAlign * sizeof(float);
-  const std::size_t bytes = (wanted + unit - 1) / unit * unit;
-  data_.reset(static_cast<float*>(std::aligned_alloc(unit, bytes)));
-  if (data_ == nullptr) {
-    throw OutOfMemory(
-        fmt::format("onednn: no memory for a buffer of {} bytes; use a smaller batch "
-                    "or network",
-                    bytes));
-  }
-#ifdef MADV_HUGEPAGE
-  if (large) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a hint: refused, nothing is lost
-#endif
-  if (clear) std::memset(data_.get(), 0, bytes);
-}
-
-void Buffer::Free::operator()(float* p) const { std::free(p); }
-
-CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options)
-    : graph_(graph), options_(options), threads_(options.threads) {
+CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
+                       std::shared_ptr<Reserve> reserve)
+    : reserve_(std::move(reserve)), graph_(graph), options_(options), threads_(options.threads) {
   contract::check_program(graph_, options_);
   plan_ = make_plan(graph_, options_.training, options_.batch, options_.precision);
   classes_ = graph_.node(graph_.scores()).shape.channels;
   bind();
 }
+
+CpuProgram::~CpuProgram() { reserve_->give_back(std::move(arena_)); }
 
 void CpuProgram::bind() {
   std::size_t total = 0;
@@ -61,7 +36,7 @@ void CpuProgram::bind() {
     momenta_ = Buffer(total);
   }
   // Every kernel writes whole maps, padding included, before anyone reads them.
-  arena_ = Buffer(plan_.arena, false);
+  arena_ = reserve_->take(plan_.arena);
   labels_.resize(static_cast<std::size_t>(options_.batch));
   for (const Node& node : graph_.nodes()) {
     if (node.kind != NodeKind::kInput) continue;

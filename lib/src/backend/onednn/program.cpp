@@ -386,11 +386,14 @@ class OneDnnBackend final : public Backend {
   std::string name() const override { return "onednn"; }
   Precision precision(Precision wanted) const override { return wanted; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
-    return std::make_unique<CpuProgram>(graph, options);
+    return std::make_unique<CpuProgram>(graph, options, reserve_);
   }
   MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const override {
     return {CpuProgram::bytes(graph, options)};
   }
+
+ private:
+  const std::shared_ptr<Reserve> reserve_ = std::make_shared<Reserve>();
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/onednn/kernels/args.h"
+#include "backend/onednn/memory.h"
 #include "backend/onednn/plan.h"
 #include "backend/onednn/threads.h"
 #include "backend/onednn/tile_product.h"
@@ -60,25 +61,12 @@ struct NormState {
   std::vector<double> dot;      // of it and value - mean
 };
 
-/// Floats at 64-byte boundaries, zero at first if `clear`. Throws OutOfMemory.
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(std::size_t size, bool clear = true);
-  float* data() const { return data_.get(); }
-  std::size_t size() const { return size_; }
-
- private:
-  struct Free {
-    void operator()(float* p) const;
-  };
-  std::unique_ptr<float, Free> data_;
-  std::size_t size_ = 0;
-};
-
 class CpuProgram final : public Program {
  public:
-  CpuProgram(const Graph& graph, const ProgramOptions& options);
+  /// Its arena comes from `reserve`, and goes back there.
+  CpuProgram(const Graph& graph, const ProgramOptions& options,
+             std::shared_ptr<Reserve> reserve = std::make_shared<Reserve>());
+  ~CpuProgram() override;
 
   HostBatch& staging() override { return staging_; }
   void gradients(const StepScalars& step) override;
@@ -139,6 +127,7 @@ class CpuProgram final : public Program {
   }
   std::span<const float> values(const Buffer& buffer, int i) const;
 
+  std::shared_ptr<Reserve> reserve_;
   Graph graph_;
   ProgramOptions options_;
   Plan plan_;

@@ -79,8 +79,8 @@ struct SeparablePlan {
   std::size_t raw_size;
 
  private:
-  /// Goes through the tiles as the kernels do: the most rows from the first that a tile needs to the
-  /// last that is loaded by then.
+  /// Goes through the tiles as the kernels do: the most rows from the first that a tile needs to
+  /// the last that is loaded by then.
   void size_rings(const SeparableArgs& args) {
     const WindowArgs& w = args.window;
     rows_in = rows_out = 1;
