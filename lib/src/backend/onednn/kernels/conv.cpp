@@ -284,43 +284,33 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       ahead.add(args.out.data, next * channels, after * channels);
       ahead.spread(static_cast<int>(args.terms.size()) * micro_steps(kTilePixels, map.channels));
     }
-    bool add = false;
     for (const TermArgs& t : args.terms) {
       const Matrix<const float> a = matrix_of(t, map, p0, pixels, scratch);
+      const bool add = &t != &args.terms.front();
+      const bool round = &t == &args.terms.back() && args.out.data.half();
       if (t.product != nullptr && pixels == kTilePixels) {
         t.product->run(a.data, out, add, thread);
+        if (round) store_tile(args.out, p0 * channels, static_cast<std::size_t>(pixels), out);
+      } else if (round) {
+        const StoreHalf to{args.out.data.as<Bfloat16>() + p0 * channels, channels,
+                           add ? out : nullptr};
+        product(a, t.weight, channels, to, pixels, map.channels, t.depth, &ahead);
       } else {
-        product(a, t.weight, channels, {out, channels, kBlock}, pixels, map.channels, t.depth, add,
-                &ahead);
+        product(a, t.weight, channels, Store{{out, channels, kBlock}, add}, pixels, map.channels,
+                t.depth, &ahead);
       }
-      add = true;
     }
-    finish_tile(args.out, p0 * channels, static_cast<std::size_t>(pixels), out, sums);
+    take_statistics(args.out, p0 * channels, static_cast<std::size_t>(pixels), sums);
   }
 }
 
-/// The gradients `rows` to the source.
+/// Gradients that lie in dense rows.
 template <class T>
-HWY_INLINE void give_rows(const float* rows, std::size_t size, T* to, bool accumulate) {
-  for (std::size_t i = 0; i < size; i += kLanes) {
-    const V v = load(rows + i);
-    store(accumulate ? hn::Add(v, load(to + i)) : v, to + i);
-  }
-}
-
-/// The same where the reader saw something larger than zero: in `shown`.
-template <class T>
-HWY_INLINE void give_shown(const Matrix<const float>& shown, const float* rows, std::size_t depth,
-                           T* to, int pixels, bool accumulate) {
-  for (std::size_t c = 0; c < depth; c += kLanes) {
-    const float* s = shown.data + c / kBlock * shown.block_stride + c % kBlock;
-    const float* from = rows + c;
-    T* p = to + c;
-    for (int m = 0; m < pixels; ++m, s += shown.row_stride, from += depth, p += depth) {
-      V v = hn::IfThenElseZero(hn::Gt(load(s), zero()), load(from));
-      if (accumulate) v = hn::Add(v, load(p));
-      store(v, p);
-    }
+HWY_INLINE void give_rows(const float* rows, int pixels, int depth, const Give<T>& to) {
+  for (int v = 0; v < depth / kLanes; ++v) {
+    const auto strip = to.template strip<1>(v);
+    const float* from = rows + v * kLanes;
+    for (int m = 0; m < pixels; ++m, from += depth) strip.put(load(from), m, 0);
   }
 }
 
@@ -333,18 +323,15 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   add_transposed_product(a, g, channels, area + t.weight_gradient, t.depth, map.channels, pixels,
                          &ahead);
   if (!t.in.gradient) return;
-  const Matrix<const float> gradients{g, channels, kBlock};
   const auto depth = static_cast<std::size_t>(t.depth);
-  const auto multiply_to = [&](float* to, bool accumulate) {
-    if (t.product_transposed != nullptr && pixels == kTilePixels) {
-      t.product_transposed->run(g, to, accumulate, thread);
-    } else {
-      product(gradients, t.weight_transposed, depth, {to, depth, kBlock}, pixels, t.depth,
-              map.channels, accumulate, &ahead);
-    }
+  const auto multiply_to = [&](const auto& to) HWY_ATTR {
+    product({g, channels, kBlock}, t.weight_transposed, depth, to, pixels, t.depth, map.channels,
+            &ahead);
   };
+  const bool by_onednn = t.product_transposed != nullptr && pixels == kTilePixels;
+  if (by_onednn) t.product_transposed->run(g, rows, false, thread);
   if (!contiguous(t)) {
-    multiply_to(rows, false);
+    if (!by_onednn) multiply_to(Store{{rows, depth, kBlock}, false});
     return typed(t.in.gradient, [&](auto* gradient) HWY_ATTR {
       using T = std::remove_pointer_t<decltype(gradient)>;
       scatter<T>(t, t.in.data.as<T>(), gradient, map, p0, pixels, rows);
@@ -352,18 +339,16 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   }
   const std::size_t at = p0 * depth;
   const bool accumulate = t.in.accumulate || filled;
-  if (t.in.relu || t.in.gradient.half()) {
-    multiply_to(rows, false);
-    typed(t.in.gradient, [&](auto* to) HWY_ATTR {
-      if (t.in.relu) {
-        give_shown(a, rows, depth, to + at, pixels, accumulate);
-      } else {
-        give_rows(rows, static_cast<std::size_t>(pixels) * depth, to + at, accumulate);
-      }
-    });
-  } else {
-    multiply_to(t.in.gradient.as<float>() + at, accumulate);
-  }
+  typed(t.in.gradient, [&](auto* gradient) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(gradient)>;
+    const Matrix<const float> shown = t.in.relu ? a : Matrix<const float>{nullptr, 0, 0};
+    const Give<T> to{gradient + at, depth, shown, accumulate};
+    if (by_onednn) {
+      give_rows(rows, pixels, t.depth, to);
+    } else {
+      multiply_to(to);
+    }
+  });
   take_norm_sums(t.in, at, static_cast<std::size_t>(pixels), area);
 }
 

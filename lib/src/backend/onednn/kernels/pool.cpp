@@ -145,7 +145,7 @@ void pool_picture(const PoolArgs& args, int n, float* scratch) {
     for (int x = 0; x < inner.first; ++x) join_columns(x, 1);
     if (inner.first < inner.last) join_columns(inner.first, inner.last - inner.first);
     for (int x = inner.last; x < out.width; ++x) join_columns(x, 1);
-    finish_tile(args.out, to_at, static_cast<std::size_t>(out.width), to, nullptr);
+    store_tile(args.out, to_at, static_cast<std::size_t>(out.width), to);
   }
 }
 

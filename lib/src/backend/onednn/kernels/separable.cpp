@@ -214,17 +214,25 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, map.channels));
       const std::size_t at =
           static_cast<std::size_t>(n) * map.size() + static_cast<std::size_t>(y0) * row;
-      float* out = tile_of(args.out, at, room);
       depthwise_tile(args, plan, picture, y0, y1, tile, ahead);
       if (args.pointwise != nullptr) {
-        product({tile, kBlock, static_cast<std::size_t>(pixels) * kBlock}, args.pointwise,
-                static_cast<std::size_t>(map.channels),
-                {out, static_cast<std::size_t>(map.channels), kBlock}, pixels, map.channels,
-                args.in.map.channels, false, &ahead);
+        const Matrix<const float> a{tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
+        const auto channels = static_cast<std::size_t>(map.channels);
+        const auto multiply_to = [&](const auto& to) HWY_ATTR {
+          product(a, args.pointwise, channels, to, pixels, map.channels, args.in.map.channels,
+                  &ahead);
+        };
+        if (args.out.data.half()) {
+          multiply_to(StoreHalf{args.out.data.as<Bfloat16>() + at, channels, nullptr});
+        } else {
+          multiply_to(Store{{args.out.data.as<float>() + at, channels, kBlock}, false});
+        }
       } else {
+        float* out = tile_of(args.out, at, room);
         from_blocks(tile, pixels, map.channels, out);
+        store_tile(args.out, at, static_cast<std::size_t>(pixels), out);
       }
-      finish_tile(args.out, at, static_cast<std::size_t>(pixels), out, sums);
+      take_statistics(args.out, at, static_cast<std::size_t>(pixels), sums);
     }
   }
 }
@@ -262,8 +270,8 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
   for (int y = y0; y < y1; ++y) {
     product({g + static_cast<std::size_t>((y - y0) * map.width) * channels, channels, kBlock},
             args.pointwise_transposed, static_cast<std::size_t>(args.in.map.channels),
-            {gradients + plan.gradient_at(0, y), kBlock, plan.plane_out}, map.width,
-            args.in.map.channels, map.channels, false, &ahead);
+            Store{{gradients + plan.gradient_at(0, y), kBlock, plan.plane_out}, false}, map.width,
+            args.in.map.channels, map.channels, &ahead);
   }
 }
 

@@ -228,12 +228,14 @@ HWY_INLINE float* tile_of(const Output& o, std::size_t at, float* room) {
   return o.data.half() ? room : o.data.as<float>() + at;
 }
 
-/// Stores a tile that is not in place, and takes the statistics of what is stored.
-HWY_INLINE void finish_tile(const Output& o, std::size_t at, std::size_t pixels, const float* tile,
-                            float* sums) {
-  if (o.data.half()) {
-    convert(tile, pixels * static_cast<std::size_t>(o.map.channels), o.data.as<Bfloat16>() + at);
-  }
+/// Stores a tile that is not in place.
+HWY_INLINE void store_tile(const Output& o, std::size_t at, std::size_t pixels, const float* tile) {
+  if (!o.data.half()) return;
+  convert(tile, pixels * static_cast<std::size_t>(o.map.channels), o.data.as<Bfloat16>() + at);
+}
+
+/// Takes the statistics of what is stored, `pixels` pixels from offset `at` on.
+HWY_INLINE void take_statistics(const Output& o, std::size_t at, std::size_t pixels, float* sums) {
   if (o.pilot == nullptr || sums == nullptr) return;
   typed(o.data, [&](auto* data)
                     HWY_ATTR { add_statistics(data + at, pixels, o.map.channels, o.pilot, sums); });
