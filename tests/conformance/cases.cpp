@@ -359,6 +359,33 @@ std::vector<Case> large_cases() {
              }),
         4, 3);
   }
+  // Many tiles of rows, of which only those that a window meets are kept.
+  for (const int kernel : {1, 3, 4, 5}) {
+    for (const int stride : {1, 2, 3, 7}) {
+      for (const int dilation : {1, 3}) {
+        for (const int padding : {0, dilation * (kernel - 1) / 2, dilation * kernel}) {
+          add(make("rows of depthwise " + std::to_string(kernel) + " stride " +
+                       std::to_string(stride) + " dilation " + std::to_string(dilation) +
+                       " padding " + std::to_string(padding),
+                   {2, 37, 25}, 9,
+                   [=](Graph& g, int in) {
+                     const int r = g.relu("relu", g.batch_norm("bn", in));
+                     const int rows = g.conv("depthwise", r,
+                                             {.out_channels = 9,
+                                              .kernel_height = kernel,
+                                              .kernel_width = kernel,
+                                              .stride = stride,
+                                              .padding_height = padding,
+                                              .padding_width = padding,
+                                              .dilation = dilation,
+                                              .groups = 9});
+                     return g.conv("1x1", rows, square(10, 1));
+                   }),
+              3, 2);
+        }
+      }
+    }
+  }
   // Wide enough for oneDNN: whole tiles and a rest, with and without ReLU, sums, a window.
   add(make("wide adapter of a concat", {3, 13, 10}, 136,
            [](Graph& g, int in) {
