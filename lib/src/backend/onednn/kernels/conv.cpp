@@ -5,79 +5,14 @@
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/conv.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
+#include "backend/onednn/kernels/conv_plan.h"
 #include "backend/onednn/kernels/gemm-inl.h"
+#include "backend/onednn/kernels/pairs.h"
 #include "backend/onednn/tile_product.h"
-
-#ifndef RENAS_CONV_PLAN
-#define RENAS_CONV_PLAN
-namespace renas::onednn {
-
-/// A 1x1 convolution of every pixel: the map itself is the matrix.
-inline bool contiguous(const TermArgs& t) {
-  return t.window.height == 1 && t.window.width == 1 && t.window.stride == 1 && t.window.top == 0 &&
-         t.window.left == 0;
-}
-
-/// The map serves as it is, without normalisation or ReLU on the way.
-inline bool direct(const TermArgs& t) {
-  return contiguous(t) && t.in.scale == nullptr && !t.in.relu && !t.in.data.half();
-}
-
-/// Of the matrix rows of one tile, and a vector more.
-inline std::size_t tile_floats(const ConvArgs& args) {
-  int depth = 0;
-  for (const TermArgs& t : args.terms) depth = std::max(depth, t.depth);
-  return static_cast<std::size_t>(kTilePixels) * static_cast<std::size_t>(depth) + kBlock;
-}
-
-}  // namespace renas::onednn
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace renas::onednn {
 namespace HWY_NAMESPACE {
-
-/// A pixel of the output, counted over all pictures.
-struct Place {
-  std::size_t n;
-  int y;
-  int x;
-  Place(const Map& map, std::size_t pixel)
-      : n(pixel / map.pixels()),
-        y(static_cast<int>(pixel % map.pixels()) / map.width),
-        x(static_cast<int>(pixel % map.pixels()) % map.width) {}
-  HWY_INLINE void next(const Map& map) {
-    if (++x < map.width) return;
-    x = 0;
-    if (++y < map.height) return;
-    y = 0;
-    ++n;
-  }
-};
-
-/// Offset of the source pixel under window position (r, s); -1 beyond the map.
-HWY_INLINE std::ptrdiff_t under(const TermArgs& t, const Place& place, int r, int s) {
-  const int y = place.y * t.window.stride - t.window.top + r * t.window.dilation;
-  const int x = place.x * t.window.stride - t.window.left + s * t.window.dilation;
-  if (y < 0 || y >= t.in.map.height || x < 0 || x >= t.in.map.width) return -1;
-  return static_cast<std::ptrdiff_t>(
-      (place.n * t.in.map.pixels() + static_cast<std::size_t>(y * t.in.map.width + x)) *
-      static_cast<std::size_t>(t.in.map.channels));
-}
-
-/// A strided or shifted 1x1 convolution of whole blocks: channels can go outermost.
-HWY_INLINE bool single(const TermArgs& t) {
-  return t.window.height == 1 && t.window.width == 1 && t.k_channels % kBlock == 0;
-}
-
-/// Where one tile's pixels lie in the source of a `single` term; -1 beyond the map.
-struct Offsets {
-  std::ptrdiff_t at[kTilePixels];
-  Offsets(const TermArgs& t, const Map& out, std::size_t p0, int pixels) {
-    Place place(out, p0);
-    for (int m = 0; m < pixels; ++m, place.next(out)) at[m] = under(t, place, 0, 0);
-  }
-};
 
 /// The matrix rows of `pixels` outputs from pixel `p0` on; `data`: the source's.
 template <class T>
@@ -358,16 +293,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
   const auto channels = static_cast<std::size_t>(map.channels);
-  // A window that overlaps others only adds, so somebody must have cleared the gradient before; and
-  // then terms that share a source with it must add too.
-  bool fill = false;
-  for (const TermArgs& t : args.terms) fill = fill || !contiguous(t);
-  for (const TermArgs& t : args.terms) {
-    if (!fill || !t.in.gradient || t.in.accumulate) continue;
-    const std::size_t size = t.in.map.size();
-    t.in.gradient.clear(static_cast<std::size_t>(first) * size,
-                        static_cast<std::size_t>(last - first) * size);
-  }
+  const bool fill = clear_gradients(args, first, last);
   const std::size_t tile_size = tile_floats(args);
   float* rows = scratch + tile_size;
   float* raw = rows + tile_size;
@@ -409,16 +335,23 @@ HWY_EXPORT(conv_forward);
 HWY_EXPORT(conv_backward);
 
 std::size_t conv_scratch(const ConvArgs& args) {
+  if (const auto* pairs = pairs::kernels_for(args)) return pairs->scratch(args);
   return 2 * tile_floats(args) + static_cast<std::size_t>(kTilePixels * args.out.map.channels);
 }
 
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
                   int thread) {
+  if (const auto* pairs = pairs::kernels_for(args)) {
+    return pairs->forward(args, first, last, scratch, sums);
+  }
   HWY_DYNAMIC_DISPATCH(conv_forward)(args, first, last, scratch, sums, thread);
 }
 
 void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area,
                    int thread) {
+  if (const auto* pairs = pairs::kernels_for(args)) {
+    return pairs->backward(args, first, last, scratch, area);
+  }
   HWY_DYNAMIC_DISPATCH(conv_backward)(args, first, last, scratch, area, thread);
 }
 

@@ -1,0 +1,261 @@
+#include "backend/onednn/kernels/pairs.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/onednn/kernels/conv_pairs.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include "backend/onednn/kernels/vector-inl.h"
+
+#if HWY_TARGET == HWY_AVX3
+#include "backend/onednn/kernels/conv_plan.h"
+#include "backend/onednn/kernels/pairs-inl.h"
+
+RENAS_PAIRS_BEFORE_NAMESPACE();
+namespace renas::onednn {
+namespace HWY_NAMESPACE {
+namespace pairs {
+
+/// Gradients of one tile to the source pixels they belong to, as rows of bfloat16.
+struct ToSource : Sink {
+  Bfloat16* gradient;
+  const std::ptrdiff_t* at;  // of each pixel; -1 beyond the map
+  const Bfloat16* shown;     // rows of what the reader saw; nullptr: it does not matter
+  std::size_t shown_row;
+  bool accumulate;
+
+  HWY_INLINE ToSource(Bfloat16* to, const Offsets& offsets, const Bfloat16* seen,
+                      std::size_t seen_row, bool add)
+      : gradient(to), at(offsets.at), shown(seen), shown_row(seen_row), accumulate(add) {}
+  template <int ROWS, class V>
+  HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
+    const hn::DFromV<V> d;
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) {
+      if (at[m + r] < 0) continue;
+      V g = v[r];
+      if (shown != nullptr) {
+        g = where(shown + static_cast<std::size_t>(m + r) * shown_row + column, g);
+      }
+      Bfloat16* to = gradient + at[m + r] + column;
+      if (accumulate) g = hn::Add(g, values(d, to));
+      pairs::put(g, to);
+    }
+  }
+};
+
+/// What the reader of a term sees of one tile's pixels, as rows and, unless nullptr, columns.
+HWY_INLINE void pack(const TermArgs& t, const Offsets& offsets, int pixels, Bfloat16* rows,
+                     float* columns) {
+  const auto depth = static_cast<std::size_t>(t.depth);
+  each_vector(t.depth, [&](auto d, int c) RENAS_PAIRS_ATTR {
+    const Bfloat16* data = t.in.data.as<Bfloat16>() + c;
+    const auto scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : hn::LoadU(d, t.in.scale + c);
+    const auto shift = t.in.scale == nullptr ? hn::Zero(d) : hn::LoadU(d, t.in.shift + c);
+    const auto floor =
+        t.in.relu ? hn::Zero(d) : hn::Set(d, -std::numeric_limits<float>::infinity());
+    put_pixels(
+        d, pixels, depth,
+        [&](int p) RENAS_PAIRS_ATTR {
+          if (offsets.at[p] < 0) return hn::Zero(d);
+          // In this order x86 returns a NaN as it is.
+          return hn::Max(floor, hn::MulAdd(scale, values(d, data + offsets.at[p]), shift));
+        },
+        rows + c, columns == nullptr ? nullptr : columns + c);
+  });
+}
+
+/// The map is the matrix.
+HWY_INLINE bool as_it_is(const TermArgs& t) {
+  return contiguous(t) && t.in.scale == nullptr && !t.in.relu;
+}
+
+struct Scratch {
+  Scratch(const ConvArgs& args, float* scratch) : parts(scratch) {
+    std::size_t weight_floats = 0;
+    int depth = 0;
+    for (const TermArgs& t : args.terms) {
+      depth = std::max(depth, t.depth);
+      weight_floats += size_of_weights(args, t);
+    }
+    const auto tile = static_cast<std::size_t>(kTilePixels * depth);
+    const auto out_tile = static_cast<std::size_t>(kTilePixels * args.out.map.channels);
+    weights = parts.take(weight_floats);
+    rows = parts.take_halves(tile);
+    columns = parts.take(tile / 2);
+    room = parts.take(out_tile);
+    gradient_rows = parts.take_halves(out_tile);
+    gradient_columns = parts.take(out_tile / 2);
+  }
+  static std::size_t size_of_weights(const ConvArgs& args, const TermArgs& t) {
+    return static_cast<std::size_t>(t.depth * args.out.map.channels) / 2;
+  }
+
+  Parts parts;
+  float* weights;
+  Bfloat16* rows;
+  float* columns;
+  float* room;
+  Bfloat16* gradient_rows;
+  float* gradient_columns;
+};
+
+std::size_t conv_scratch(const ConvArgs& args) { return Scratch(args, nullptr).parts.taken(); }
+
+HWY_INLINE Operand rows_of(const Bfloat16* rows, int channels) {
+  return {reinterpret_cast<const float*>(rows), static_cast<std::size_t>(channels) / 2, 1};
+}
+
+void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
+  const Map& map = args.out.map;
+  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
+  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
+  const auto channels = static_cast<std::size_t>(map.channels);
+  const Scratch s(args, scratch);
+  float* weights = s.weights;
+  for (const TermArgs& t : args.terms) {
+    pack_weights(t.weight, t.depth, map.channels, weights);
+    weights += Scratch::size_of_weights(args, t);
+  }
+  Ahead ahead;
+  for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
+    const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
+    ahead.clear();
+    const std::size_t next = p0 + kTilePixels;
+    if (next < end) {
+      const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
+      for (const TermArgs& t : args.terms) {
+        const auto step = static_cast<std::size_t>(t.in.map.channels);
+        if (contiguous(t)) ahead.add(t.in.data, next * step, after * step);
+      }
+      ahead.add(args.out.data, next * channels, after * channels);
+      ahead.spread(static_cast<int>(args.terms.size()) * micro_steps(kTilePixels, map.channels));
+    }
+    weights = s.weights;
+    for (const TermArgs& t : args.terms) {
+      const Bfloat16* rows = t.in.data.as<Bfloat16>() + p0 * static_cast<std::size_t>(t.depth);
+      if (!as_it_is(t)) {
+        pack(t, Offsets(t, map, p0, pixels), pixels, s.rows, nullptr);
+        rows = s.rows;
+      }
+      const bool add = &t != &args.terms.front();
+      const Operand a = rows_of(rows, t.depth);
+      if (&t == &args.terms.back()) {
+        multiply(a, pixels, weights, map.channels, t.depth / 2,
+                 ToOutput(args.out, p0 * channels, add ? s.room : nullptr, sums), &ahead);
+      } else {
+        multiply(a, pixels, weights, map.channels, t.depth / 2, ToFloats(s.room, channels, add),
+                 &ahead);
+      }
+      weights += Scratch::size_of_weights(args, t);
+    }
+  }
+}
+
+void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area) {
+  const Map& map = args.out.map;
+  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
+  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
+  const auto channels = static_cast<std::size_t>(map.channels);
+  const Scratch s(args, scratch);
+  float* weights = s.weights;
+  for (const TermArgs& t : args.terms) {
+    pack_weights(t.weight_transposed, map.channels, t.depth, weights);
+    weights += Scratch::size_of_weights(args, t);
+  }
+  const bool fill = clear_gradients(args, first, last);
+  Ahead ahead;
+  for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
+    const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
+    ahead.clear();
+    const std::size_t next = p0 + kTilePixels;
+    if (next < end) {
+      const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
+      int steps = 0;
+      ahead.add(args.out.gradient, next * channels, after * channels);
+      if (args.out.by_gradient != nullptr)
+        ahead.add(args.out.data, next * channels, after * channels);
+      for (const TermArgs& t : args.terms) {
+        const auto step = static_cast<std::size_t>(t.in.map.channels);
+        steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
+        if (!contiguous(t)) continue;
+        ahead.add(t.in.data, next * step, after * step);
+        if (t.in.gradient) ahead.add(t.in.gradient, next * step, after * step);
+      }
+      ahead.spread(steps);
+    }
+    fold(args.out, p0 * channels, pixels, s.gradient_rows, s.gradient_columns);
+    weights = s.weights;
+    for (const TermArgs& t : args.terms) {
+      const auto depth = static_cast<std::size_t>(t.depth);
+      const Offsets offsets(t, map, p0, pixels);
+      pack(t, offsets, pixels, s.rows, s.columns);
+      multiply({s.columns, 1, depth}, t.depth, s.gradient_columns, map.channels, (pixels + 1) / 2,
+               ToFloats(area + t.weight_gradient, channels, true), &ahead);
+      if (t.in.gradient) {
+        const Bfloat16* shown = t.in.relu ? s.rows : nullptr;
+        multiply(rows_of(s.gradient_rows, map.channels), pixels, weights, t.depth, map.channels / 2,
+                 ToSource(t.in.gradient.as<Bfloat16>(), offsets, shown, depth,
+                          t.in.accumulate || fill),
+                 &ahead);
+        if (contiguous(t)) {
+          take_norm_sums(t.in, p0 * depth, static_cast<std::size_t>(pixels), area);
+        }
+      }
+      weights += Scratch::size_of_weights(args, t);
+    }
+  }
+}
+
+double peak_loop(int64_t steps) {
+  constexpr int kChains = 16;
+  V16 sums[kChains];
+  for (V16& sum : sums) sum = hn::Set(d16, 1.0F);
+  const P16 factor = hn::Set(p16, 0x3f7f3f7f);  // 0.996, twice
+  const P16 term = hn::Set(p16, 0x38003800);
+  for (int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 16
+    for (int k = 0; k < kChains; ++k) sums[k] = dot(sums[k], factor, term);
+  }
+  V16 total = sums[0];
+  for (int k = 1; k < kChains; ++k) total = hn::Add(total, sums[k]);
+  // Read, so that the loop is not removed; it is never negative.
+  return hn::GetLane(total) < 0 ? 0 : 4.0 * kChains * 16 * static_cast<double>(steps);
+}
+
+}  // namespace pairs
+}  // namespace HWY_NAMESPACE
+}  // namespace renas::onednn
+HWY_AFTER_NAMESPACE();
+#endif  // HWY_TARGET == HWY_AVX3
+
+#if HWY_ONCE
+namespace renas::onednn::pairs {
+
+#if HWY_TARGETS & HWY_AVX3
+
+bool available() {
+  return (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512bf16") != 0;
+}
+
+const ConvKernels* kernels_for(const ConvArgs& args) {
+  static constexpr ConvKernels kKernels = {
+      N_AVX3::pairs::conv_scratch, N_AVX3::pairs::conv_forward, N_AVX3::pairs::conv_backward};
+  if (!available() || !args.out.data.half()) return nullptr;
+  const bool all = std::all_of(args.terms.begin(), args.terms.end(), [](const TermArgs& t) {
+    return t.in.data.half() && (contiguous(t) || single(t));
+  });
+  return all ? &kKernels : nullptr;
+}
+
+double peak_loop(int64_t steps) { return available() ? N_AVX3::pairs::peak_loop(steps) : 0; }
+
+#else
+
+bool available() { return false; }
+const ConvKernels* kernels_for(const ConvArgs&) { return nullptr; }
+double peak_loop(int64_t) { return 0; }
+
+#endif
+
+}  // namespace renas::onednn::pairs
+#endif
