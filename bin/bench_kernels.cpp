@@ -42,14 +42,15 @@ void print_row(const std::string& name, int groups, const char* way, const Work&
                double seconds, double limit) {
   if (seconds <= 0 || work.bytes <= 0) return;
   std::printf("%-44s %4d %-8s %9.3f %8.1f %8.1f %8.2f\n", name.c_str(), groups, way, 1e3 * seconds,
-              work.flops / seconds / 1e9, work.bytes / seconds / 1e9, limit / seconds);
+              work.all_flops() / seconds / 1e9, work.bytes / seconds / 1e9, limit / seconds);
 }
 
 void run(const Options& o) {
   const renas::Graph graph = o.network.graph();
   renas::ProgramOptions options = o.network.program_options();
   const Machine machine(options.threads);
-  std::printf("peak %.1f GFLOP/s on %d thread(s); GB/s by size:", machine.peak_flops() / 1e9,
+  std::printf("peak %.1f GFLOP/s, of bfloat16 pairs %.1f, on %d thread(s); GB/s by size:",
+              machine.peak_flops() / 1e9, machine.peak_pair_flops() / 1e9,
               options.threads);
   for (const auto& [bytes, speed] : machine.bandwidths()) {
     std::printf(" %.3g MB %.1f", bytes / 1e6, speed / 1e9);
@@ -72,9 +73,9 @@ void run(const Options& o) {
     const Work forward = renas::onednn::forward_work(graph, bound, options.batch);
     const Work backward = renas::onednn::backward_work(graph, bound, options.batch);
     ++line.groups;
-    line.forward.flops += forward.flops;
+    line.forward.flops += forward.all_flops();
     line.forward.bytes += forward.bytes;
-    line.backward.flops += backward.flops;
+    line.backward.flops += backward.all_flops();
     line.backward.bytes += backward.bytes;
     line.forward_seconds += bound.forward_seconds;
     line.backward_seconds += bound.backward_seconds;

@@ -126,6 +126,7 @@ void run(const Options& options) {
     result["limit_fraction"] = median * limit / o.batch;
     result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
     result["peak_gflops"] = machine.peak_flops() / 1e9;
+    result["peak_pair_gflops"] = machine.peak_pair_flops() / 1e9;
   }
 #endif
   if (options.json) {

@@ -8,6 +8,8 @@
 #include <ctime>
 #include <numeric>
 
+#include "backend/onednn/kernels/pairs.h"
+
 namespace renas::onednn {
 
 namespace {
@@ -24,21 +26,33 @@ double map_bytes(const Map& map, const Cells& cells, int count) {
 }
 
 /// Multiply-adds of the group's convolutions, one picture.
-double mult_adds(const Graph& graph, const Bound& bound) {
+double conv_mult_adds(const Bound& bound) {
   double total = 0;
   for (const WeightMap& weights : bound.weights.maps) {
     total +=
         static_cast<double>(weights.element.size()) * static_cast<double>(bound.out.map.pixels());
   }
+  return total;
+}
+
+/// Of pools and sums.
+double other_mult_adds(const Graph& graph, const Bound& bound) {
   const Group& group = bound.group;
   if (group.kind == Group::Kind::kPool) {
     const Node& node = graph.node(group.node);
-    total += static_cast<double>(node.kernel_height * node.kernel_width * node.shape.size());
-  } else if (group.kind == Group::Kind::kAdd) {
-    total += static_cast<double>(group.parts.size()) *
-             static_cast<double>(graph.node(group.node).shape.size());
+    return static_cast<double>(node.kernel_height * node.kernel_width * node.shape.size());
   }
-  return total;
+  if (group.kind == Group::Kind::kAdd) {
+    return static_cast<double>(group.parts.size()) *
+           static_cast<double>(graph.node(group.node).shape.size());
+  }
+  return 0;
+}
+
+/// Counts the flops of `count` forward passes of a picture.
+void add_flops(const Graph& graph, const Bound& bound, double count, Work& work) {
+  (bound.out.data.half() ? work.pair_flops : work.flops) += 2 * conv_mult_adds(bound) * count;
+  work.flops += 2 * other_mult_adds(graph, bound) * count;
 }
 
 template <class Visit>
@@ -73,6 +87,10 @@ Machine::Machine(int threads) {
   };
   constexpr int64_t kSteps = 2'000'000;
   peak_flops_ = speed(peak_loop(kSteps), [&](int) { peak_loop(kSteps); });
+  peak_pair_flops_ = peak_flops_;
+  if (pairs::available()) {
+    peak_pair_flops_ = speed(pairs::peak_loop(kSteps), [&](int) { pairs::peak_loop(kSteps); });
+  }
   for (double bytes = 32e3; bytes < 300e6; bytes *= 3) {
     const auto floats = static_cast<std::size_t>(bytes / 12);
     const std::size_t share = floats / static_cast<std::size_t>(threads) / 16 * 16;
@@ -97,12 +115,13 @@ double Machine::bandwidth(double bytes) const {
 }
 
 double Machine::limit(const Work& work) const {
-  return std::max(work.flops / peak_flops_, work.bytes / bandwidth(work.bytes));
+  return std::max(work.flops / peak_flops_ + work.pair_flops / peak_pair_flops_,
+                  work.bytes / bandwidth(work.bytes));
 }
 
 Work forward_work(const Graph& graph, const Bound& bound, int count) {
   Work work;
-  work.flops = 2 * mult_adds(graph, bound) * count;
+  add_flops(graph, bound, count, work);
   each_source(bound, [&](const Source& s) { work.bytes += map_bytes(s.map, s.data, count); });
   if (bound.out.data) {
     work.bytes += map_bytes(bound.out.map, bound.out.data, count);
@@ -128,7 +147,7 @@ Work backward_work(const Graph& graph, const Bound& bound, int count) {
     work.bytes += bound.out.by_gradient != nullptr ? 2 * map : map;
   }
   const double products = (bound.weights.maps.empty() ? 0 : 1) + (data_gradient ? 1 : 0);
-  work.flops = 2 * mult_adds(graph, bound) * count * products;
+  add_flops(graph, bound, count * products, work);
   return work;
 }
 

@@ -14,7 +14,10 @@ namespace renas::onednn {
 /// What one pass over a group costs at least, for one batch.
 struct Work {
   double flops = 0;
-  double bytes = 0;  ///< each map that it must read or write, once
+  double pair_flops = 0;  ///< of convolutions over maps in bfloat16
+  double bytes = 0;       ///< each map that it must read or write, once
+
+  double all_flops() const { return flops + pair_flops; }
 };
 
 /// The machine, measured: not what a data sheet says.
@@ -23,6 +26,8 @@ class Machine {
   /// Takes about a second. `threads` work at once, as a program's do.
   explicit Machine(int threads);
   double peak_flops() const { return peak_flops_; }
+  /// Of bfloat16 pairs; as peak_flops() where there are no such instructions.
+  double peak_pair_flops() const { return peak_pair_flops_; }
   /// Bytes a second of reading two arrays and writing a third that take `bytes` together.
   double bandwidth(double bytes) const;
   /// The larger of the time to compute and the time to move. Seconds.
@@ -31,6 +36,7 @@ class Machine {
 
  private:
   double peak_flops_ = 0;
+  double peak_pair_flops_ = 0;
   std::map<double, double> bandwidths_;  // by bytes
 };
 
