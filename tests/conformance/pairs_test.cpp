@@ -131,11 +131,6 @@ void on_both(const std::string& what, const std::function<Written()>& run) {
   compare(what, pairs, floats);
 }
 
-template <class Args>
-bool reaches_pairs(const Args& args) {
-  return pairs::kernels_for(args) != nullptr;
-}
-
 struct Window {
   int height;
   int width;
@@ -177,7 +172,8 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     args.pointwise_transposed = back.data();
     args.pointwise_gradient = kernel;
     args.out = result.output(norm);
-    if (pairs::available()) BOOST_TEST(reaches_pairs(args), what);
+    args.pairs = pairs::kernels_for(args);
+    if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
     // Whatever scratch held before must not matter.
     std::vector<float> scratch(separable_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
@@ -219,7 +215,8 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
       args.terms.push_back(term);
     }
     args.out = result.output(norm);
-    if (pairs::available()) BOOST_TEST(reaches_pairs(args), what);
+    args.pairs = pairs::kernels_for(args);
+    if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
     conv_forward(args, 0, kPictures, scratch.data(), sums.data(), 0);

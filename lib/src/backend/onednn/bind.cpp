@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "backend/contract.h"
+#include "backend/onednn/kernels/pairs.h"
 #include "backend/onednn/program.h"
 
 namespace renas::onednn {
@@ -165,6 +166,7 @@ void CpuProgram::bind_group(int index) {
       }
       if (node.kind == NodeKind::kLinear) bound.bias = node.parameters[1];
       bound.weights = map_weights(graph_, group, bound.conv);
+      bound.conv.pairs = pairs::kernels_for(bound.conv);
       break;
     case Group::Kind::kSeparable: {
       const Node& depthwise = graph_.node(group.depthwise);
@@ -172,6 +174,7 @@ void CpuProgram::bind_group(int index) {
       bound.separable.window = window_of(depthwise, {});
       bound.separable.out = bound.out;
       bound.weights = map_weights(graph_, group, bound.separable);
+      bound.separable.pairs = pairs::kernels_for(bound.separable);
       break;
     }
     case Group::Kind::kPool:
@@ -226,6 +229,7 @@ void CpuProgram::bind_weights(Bound& bound, const GroupWeights& weights) {
   for (TermArgs& term : bound.conv.terms) {
     term.weight = forward + term.weight_gradient;
     term.weight_transposed = backward + term.weight_gradient;
+    if (bound.conv.pairs != nullptr) continue;
     const int columns = bound.conv.out.map.channels;
     term.product = product_of(term.weight, term.depth, columns);
     if (options_.training) {

@@ -19,6 +19,10 @@
 namespace renas::onednn {
 
 class TileProduct;
+namespace pairs {
+struct SeparableKernels;
+struct ConvKernels;
+}  // namespace pairs
 
 inline constexpr int kBlock = 8;
 inline constexpr int kTilePixels = 64;  // of a matrix product's tile, which stays in cache
@@ -138,6 +142,7 @@ struct SeparableArgs {
   // Weight gradients, offsets into a picture range's own area.
   std::size_t depthwise_gradient = 0;
   std::size_t pointwise_gradient = 0;
+  const pairs::SeparableKernels* pairs = nullptr;  // that take it, if any do
 };
 
 /// One summand of a dense convolution: its source, window, and weights as a matrix.
@@ -159,6 +164,7 @@ struct TermArgs {
 struct ConvArgs {
   std::vector<TermArgs> terms;
   Output out;
+  const pairs::ConvKernels* pairs = nullptr;  // that take it, if any do
 };
 
 struct PoolArgs {

@@ -335,22 +335,22 @@ HWY_EXPORT(conv_forward);
 HWY_EXPORT(conv_backward);
 
 std::size_t conv_scratch(const ConvArgs& args) {
-  if (const auto* pairs = pairs::kernels_for(args)) return pairs->scratch(args);
+  if (args.pairs != nullptr) return args.pairs->scratch(args);
   return 2 * tile_floats(args) + static_cast<std::size_t>(kTilePixels * args.out.map.channels);
 }
 
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
                   int thread) {
-  if (const auto* pairs = pairs::kernels_for(args)) {
-    return pairs->forward(args, first, last, scratch, sums);
+  if (args.pairs != nullptr) {
+    return args.pairs->forward(args, first, last, scratch, sums);
   }
   HWY_DYNAMIC_DISPATCH(conv_forward)(args, first, last, scratch, sums, thread);
 }
 
 void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* area,
                    int thread) {
-  if (const auto* pairs = pairs::kernels_for(args)) {
-    return pairs->backward(args, first, last, scratch, area);
+  if (args.pairs != nullptr) {
+    return args.pairs->backward(args, first, last, scratch, area);
   }
   HWY_DYNAMIC_DISPATCH(conv_backward)(args, first, last, scratch, area, thread);
 }

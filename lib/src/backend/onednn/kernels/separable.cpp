@@ -391,23 +391,23 @@ HWY_EXPORT(separable_forward);
 HWY_EXPORT(separable_backward);
 
 std::size_t separable_scratch(const SeparableArgs& args) {
-  if (const auto* pairs = pairs::kernels_for(args)) return pairs->scratch(args);
+  if (args.pairs != nullptr) return args.pairs->scratch(args);
   const SeparablePlan plan(args);
   return plan.picture_size + plan.gradients_size + plan.tile_size + plan.raw_size;
 }
 
 void separable_forward(const SeparableArgs& args, int first, int last, float* scratch,
                        float* sums) {
-  if (const auto* pairs = pairs::kernels_for(args)) {
-    return pairs->forward(args, first, last, scratch, sums);
+  if (args.pairs != nullptr) {
+    return args.pairs->forward(args, first, last, scratch, sums);
   }
   HWY_DYNAMIC_DISPATCH(separable_forward)(args, first, last, scratch, sums);
 }
 
 void separable_backward(const SeparableArgs& args, int first, int last, float* scratch,
                         float* area) {
-  if (const auto* pairs = pairs::kernels_for(args)) {
-    return pairs->backward(args, first, last, scratch, area);
+  if (args.pairs != nullptr) {
+    return args.pairs->backward(args, first, last, scratch, area);
   }
   HWY_DYNAMIC_DISPATCH(separable_backward)(args, first, last, scratch, area);
 }
