@@ -50,8 +50,7 @@ void run(const Options& o) {
   renas::ProgramOptions options = o.network.program_options();
   const Machine machine(options.threads);
   std::printf("peak %.1f GFLOP/s, of bfloat16 pairs %.1f, on %d thread(s); GB/s by size:",
-              machine.peak_flops() / 1e9, machine.peak_pair_flops() / 1e9,
-              options.threads);
+              machine.peak_flops() / 1e9, machine.peak_pair_flops() / 1e9, options.threads);
   for (const auto& [bytes, speed] : machine.bandwidths()) {
     std::printf(" %.3g MB %.1f", bytes / 1e6, speed / 1e9);
   }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -144,26 +145,47 @@ BOOST_AUTO_TEST_CASE(computes_whole_networks_as_the_reference_in_double) {
   });
 }
 
+/// The weights of every convolution and linear layer to the nearest bfloat16.
+Weights rounded(Weights weights) {
+  for (auto& [name, tensor] : weights) {
+    if (tensor.shape.size() < 2) continue;
+    for (float& v : tensor.values) {
+      const auto bits = std::bit_cast<uint32_t>(v);
+      v = std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000U);
+    }
+  }
+  return weights;
+}
+
+// Rounding decides some ReLUs and maxima, and each decision moves every gradient before it: how
+// much shows in the reference itself, in double, when nothing but its weights is rounded. A backend
+// rounds maps too, and where it multiplies bfloat16, what it multiplies: twice that is its due, or
+// 0.08 where a case has so few values that a single decision is much.
 BOOST_AUTO_TEST_CASE(computes_every_case_in_bfloat16_within_its_rounding) {
   on_each_backend([](Backend& backend) {
     if (backend.precision(Precision::kBfloat16) != Precision::kBfloat16) return;
     for (const Case& c : all_cases()) {
-      // Through two cells, rounding decides many a ReLU and maximum, and batch norms of a few
-      // values make much of it: then only all tensors together tell right from wrong.
+      // Through two cells there are so many decisions, and batch norms of a few values make so much
+      // of them, that only all tensors together tell right from wrong.
       const bool deep = c.name.find("cells") != std::string::npos;
+      const auto distance = deep ? conformance::distance : conformance::largest_distance;
       std::vector<double> gradients;
+      std::vector<double> due;
       std::vector<double> scores;
-      for (const uint64_t seed : {1, 2, 3}) {
+      for (const uint64_t seed : {1, 2, 3, 4, 5}) {
         Exact exact(c.graph, {.batch = c.batch});
+        Exact of_rounded(c.graph, {.batch = c.batch});
         const auto program = backend.compile(
             c.graph, {.batch = c.batch, .threads = 2, .precision = Precision::kBfloat16});
-        for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
-          p->load(conformance::ramp_weights(c.graph, 1000 * seed));
+        const Weights weights = conformance::ramp_weights(c.graph, 1000 * seed);
+        for (Program* p :
+             {static_cast<Program*>(&exact), static_cast<Program*>(&of_rounded), program.get()}) {
+          p->load(p == &of_rounded ? rounded(weights) : weights);
           conformance::stage(*p, c.graph, c.count, seed);
           p->gradients(c.step);
         }
-        gradients.push_back((deep ? conformance::distance : conformance::largest_distance)(
-            program->gradients_by_name(), exact.gradients_by_name()));
+        gradients.push_back(distance(program->gradients_by_name(), exact.gradients_by_name()));
+        due.push_back(distance(of_rounded.gradients_by_name(), exact.gradients_by_name()));
         const auto named = [](std::vector<float> values) {
           const auto size = static_cast<int64_t>(values.size());
           return Weights{{"scores", {{size}, std::move(values)}}};
@@ -171,13 +193,12 @@ BOOST_AUTO_TEST_CASE(computes_every_case_in_bfloat16_within_its_rounding) {
         scores.push_back(conformance::distance(named(scores_of(*program, c.graph)),
                                                named(scores_of(exact, c.graph))));
       }
-      std::sort(gradients.begin(), gradients.end());
-      std::sort(scores.begin(), scores.end());
-      BOOST_TEST(gradients[1] <= (deep ? 0.3 : 0.06), c.name << ": gradients " << gradients[0]
-                                                             << ", " << gradients[1] << ", "
-                                                             << gradients[2]);
-      BOOST_TEST(scores[1] <= 0.01,
-                 c.name << ": scores " << scores[0] << ", " << scores[1] << ", " << scores[2]);
+      for (auto* values : {&gradients, &due, &scores}) std::sort(values->begin(), values->end());
+      BOOST_TEST(gradients[2] <= std::max(deep ? 0.3 : 0.08, 2 * due[2]),
+                 c.name << ": gradients " << gradients[1] << ", " << gradients[2] << ", "
+                        << gradients[3] << "; weights rounded in double: " << due[2]);
+      BOOST_TEST(scores[2] <= 0.01,
+                 c.name << ": scores " << scores[1] << ", " << scores[2] << ", " << scores[3]);
     }
   });
 }

@@ -2,6 +2,8 @@
 // small that neither rounds: they must agree to the bit. On a processor without the instruction
 // these compare float32 of its instruction sets.
 
+#include "backend/onednn/kernels/pairs.h"
+
 #include <hwy/highway.h>
 
 #include <boost/test/unit_test.hpp>
@@ -10,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "backend/onednn/kernels/pairs.h"
 #include "renas/random.h"
 
 using namespace renas;
@@ -25,9 +26,10 @@ std::vector<float> whole(std::size_t count, int most, double zeros, uint64_t see
   Random random(seed);
   std::vector<float> values(count);
   for (float& v : values) {
-    v = random.uniform() < zeros ? 0.0F
-                                 : static_cast<float>(random.below(static_cast<uint64_t>(2 * most + 1))) -
-                                       static_cast<float>(most);
+    v = random.uniform() < zeros
+            ? 0.0F
+            : static_cast<float>(random.below(static_cast<uint64_t>(2 * most + 1))) -
+                  static_cast<float>(most);
   }
   return values;
 }
@@ -139,11 +141,11 @@ struct Window {
 };
 
 void check_separable(const Map& in, int columns, const Window& w, bool norm) {
-  const std::string what =
-      std::to_string(w.height) + "x" + std::to_string(w.width) + " at " + std::to_string(w.top) +
-      "," + std::to_string(w.left) + " over " + std::to_string(in.height) + "x" +
-      std::to_string(in.width) + "x" + std::to_string(in.channels) + " to " +
-      std::to_string(columns) + (norm ? " with norms" : "");
+  const std::string what = std::to_string(w.height) + "x" + std::to_string(w.width) + " at " +
+                           std::to_string(w.top) + "," + std::to_string(w.left) + " over " +
+                           std::to_string(in.height) + "x" + std::to_string(in.width) + "x" +
+                           std::to_string(in.channels) + " to " + std::to_string(columns) +
+                           (norm ? " with norms" : "");
   const Map out = {in.height + 2 * w.top - w.height + 1, in.width + 2 * w.left - w.width + 1,
                    columns};
   const auto kernel = static_cast<std::size_t>(w.height * w.width * in.channels);

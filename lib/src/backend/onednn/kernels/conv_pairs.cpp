@@ -123,12 +123,14 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
     const std::size_t next = p0 + kTilePixels;
     if (next < end) {
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
+      int steps = 0;
       for (const TermArgs& t : args.terms) {
         const auto step = static_cast<std::size_t>(t.in.map.channels);
         if (contiguous(t)) ahead.add(t.in.data, next * step, after * step);
+        steps += micro_steps(kTilePixels, map.channels, t.depth / 2);
       }
       ahead.add(args.out.data, next * channels, after * channels);
-      ahead.spread(static_cast<int>(args.terms.size()) * micro_steps(kTilePixels, map.channels));
+      ahead.spread(steps);
     }
     weights = s.weights;
     for (const TermArgs& t : args.terms) {
@@ -141,10 +143,10 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       const Operand a = rows_of(rows, t.depth);
       if (&t == &args.terms.back()) {
         multiply(a, pixels, weights, map.channels, t.depth / 2,
-                 ToOutput(args.out, p0 * channels, add ? s.room : nullptr, sums), &ahead);
+                 ToOutput(args.out, p0 * channels, add ? s.room : nullptr, sums), ahead);
       } else {
         multiply(a, pixels, weights, map.channels, t.depth / 2, ToFloats(s.room, channels, add),
-                 &ahead);
+                 ahead);
       }
       weights += Scratch::size_of_weights(args, t);
     }
@@ -176,7 +178,8 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
         ahead.add(args.out.data, next * channels, after * channels);
       for (const TermArgs& t : args.terms) {
         const auto step = static_cast<std::size_t>(t.in.map.channels);
-        steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
+        steps += micro_steps(kTilePixels, t.depth, map.channels / 2) +
+                 micro_steps(t.depth, map.channels, kTilePixels / 2);
         if (!contiguous(t)) continue;
         ahead.add(t.in.data, next * step, after * step);
         if (t.in.gradient) ahead.add(t.in.gradient, next * step, after * step);
@@ -190,15 +193,15 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       const Offsets offsets(t, map, p0, pixels);
       pack(t, offsets, pixels, s.rows, s.columns);
       multiply({s.columns, 1, depth}, t.depth, s.gradient_columns, map.channels, (pixels + 1) / 2,
-               ToFloats(area + t.weight_gradient, channels, true), &ahead);
+               ToFloats(area + t.weight_gradient, channels, true), ahead);
       if (t.in.gradient) {
         const Bfloat16* shown = t.in.relu ? s.rows : nullptr;
-        multiply(rows_of(s.gradient_rows, map.channels), pixels, weights, t.depth, map.channels / 2,
-                 ToSource(t.in.gradient.as<Bfloat16>(), offsets, shown, depth,
-                          t.in.accumulate || fill),
-                 &ahead);
+        multiply(
+            rows_of(s.gradient_rows, map.channels), pixels, weights, t.depth, map.channels / 2,
+            ToSource(t.in.gradient.as<Bfloat16>(), offsets, shown, depth, t.in.accumulate || fill),
+            ahead);
         if (contiguous(t)) {
-          take_norm_sums(t.in, p0 * depth, static_cast<std::size_t>(pixels), area);
+          take_norm_sums(t.in, p0 * depth, pixels, area);
         }
       }
       weights += Scratch::size_of_weights(args, t);
@@ -238,8 +241,8 @@ bool available() {
 }
 
 const ConvKernels* kernels_for(const ConvArgs& args) {
-  static constexpr ConvKernels kKernels = {
-      N_AVX3::pairs::conv_scratch, N_AVX3::pairs::conv_forward, N_AVX3::pairs::conv_backward};
+  static constexpr ConvKernels kKernels = {N_AVX3::pairs::conv_scratch, N_AVX3::pairs::conv_forward,
+                                           N_AVX3::pairs::conv_backward};
   if (!available() || !args.out.data.half()) return nullptr;
   const bool all = std::all_of(args.terms.begin(), args.terms.end(), [](const TermArgs& t) {
     return t.in.data.half() && (contiguous(t) || single(t));

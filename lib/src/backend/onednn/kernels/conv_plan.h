@@ -58,8 +58,8 @@ inline bool single(const TermArgs& t) {
   return t.window.height == 1 && t.window.width == 1 && t.k_channels % kBlock == 0;
 }
 
-/// Clears the gradients that windows of a stride, or that overlap, will only add to. Returns whether
-/// terms must add, those too that share a source with such a one.
+/// Clears the gradients that windows of a stride, or that overlap, will only add to. Returns
+/// whether terms must add, those too that share a source with such a one.
 inline bool clear_gradients(const ConvArgs& args, int first, int last) {
   bool fill = false;
   for (const TermArgs& t : args.terms) fill = fill || !contiguous(t);

@@ -90,9 +90,7 @@ HWY_INLINE P8 load8(const float* p) {
   return P8{_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
 HWY_INLINE void put(P16 v, float* p) { _mm512_storeu_si512(p, v.raw); }
-HWY_INLINE void put(P8 v, float* p) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v.raw);
-}
+HWY_INLINE void put(P8 v, float* p) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v.raw); }
 HWY_INLINE P8 lower(P16 v) { return P8{_mm512_castsi512_si256(v.raw)}; }
 HWY_INLINE P8 upper(P16 v) { return P8{_mm512_extracti64x4_epi64(v.raw, 1)}; }
 /// What round() made, each to its own place.
@@ -137,8 +135,8 @@ struct Operand {
   std::size_t step;
 };
 
-// Where a product's results go. `start(tag, m, c)` are the sums' first values of row m from column c
-// on; `put<ROWS>(results, m, c)` takes some rows from m on; each strip of columns goes from the
+// Where a product's results go. `start(tag, m, c)` are the sums' first values of row m from column
+// c on; `put<ROWS>(results, m, c)` takes some rows from m on; each strip of columns goes from the
 // first row to the last, between begin(c, columns) and end(c, columns, rows).
 
 struct Sink {
@@ -215,10 +213,14 @@ struct ToOutput : Sink {
   }
 };
 
-/// ROWS rows of NZ vectors of 16 columns, and of 8 more with TAIL: sums in registers over all steps.
+/// Steps between two looks ahead.
+constexpr int kChunk = 12;
+
+/// ROWS rows of NZ vectors of 16 columns, and of 8 more with TAIL: sums in registers over all
+/// steps.
 template <int ROWS, int NZ, bool TAIL, class To>
 HWY_INLINE void micro(const Operand& a, int m, const float* b, std::size_t b_row, int column,
-                      int steps, To& to) {
+                      int steps, To& to, Ahead& ahead) {
   V16 wide[NZ + 1][ROWS];
   V8 tail[ROWS];
 #pragma GCC unroll 16
@@ -228,23 +230,27 @@ HWY_INLINE void micro(const Operand& a, int m, const float* b, std::size_t b_row
     if constexpr (TAIL) tail[r] = to.start(d8, m + r, column + 16 * NZ);
   }
   const float* from = a.data + static_cast<std::size_t>(m) * a.row;
+  for (int k0 = 0; k0 < steps; k0 += kChunk) {
+    const int some = std::min(kChunk, steps - k0);
 // Unrolled, the compiler loads B anew for every row.
 #pragma GCC unroll 1
-  for (int k = 0; k < steps; ++k) {
-    P16 bv[NZ + 1];
-    P8 bt;
+    for (int k = 0; k < some; ++k) {
+      P16 bv[NZ + 1];
+      P8 bt;
 #pragma GCC unroll 4
-    for (int n = 0; n < NZ; ++n) bv[n] = load16(b + 16 * n);
-    if constexpr (TAIL) bt = load8(b + 16 * NZ);
+      for (int n = 0; n < NZ; ++n) bv[n] = load16(b + 16 * n);
+      if constexpr (TAIL) bt = load8(b + 16 * NZ);
 #pragma GCC unroll 16
-    for (int r = 0; r < ROWS; ++r) {
-      const P16 av = everywhere(from + static_cast<std::size_t>(r) * a.row);
+      for (int r = 0; r < ROWS; ++r) {
+        const P16 av = everywhere(from + static_cast<std::size_t>(r) * a.row);
 #pragma GCC unroll 4
-      for (int n = 0; n < NZ; ++n) wide[n][r] = dot(wide[n][r], av, bv[n]);
-      if constexpr (TAIL) tail[r] = dot(tail[r], lower(av), bt);
+        for (int n = 0; n < NZ; ++n) wide[n][r] = dot(wide[n][r], av, bv[n]);
+        if constexpr (TAIL) tail[r] = dot(tail[r], lower(av), bt);
+      }
+      from += a.step;
+      b += b_row;
     }
-    from += a.step;
-    b += b_row;
+    ahead.some();
   }
 #pragma GCC unroll 4
   for (int n = 0; n < NZ; ++n) to.template put<ROWS>(wide[n], m, column + 16 * n);
@@ -253,10 +259,9 @@ HWY_INLINE void micro(const Operand& a, int m, const float* b, std::size_t b_row
 
 template <int ROWS, int NZ, bool TAIL, class To>
 HWY_INLINE void rows_of_strip(const Operand& a, int m, int rows, const float* b, std::size_t b_row,
-                              int column, int steps, To& to, Ahead* ahead) {
+                              int column, int steps, To& to, Ahead& ahead) {
   for (; m + ROWS <= rows; m += ROWS) {
-    micro<ROWS, NZ, TAIL>(a, m, b, b_row, column, steps, to);
-    if (ahead != nullptr) ahead->some();
+    micro<ROWS, NZ, TAIL>(a, m, b, b_row, column, steps, to, ahead);
   }
   if constexpr (ROWS > 1) {
     if (m < rows) {
@@ -267,7 +272,7 @@ HWY_INLINE void rows_of_strip(const Operand& a, int m, int rows, const float* b,
 
 template <int ROWS, int NZ, bool TAIL, class To>
 HWY_INLINE void strip(const Operand& a, int rows, const float* b, std::size_t b_row, int& column,
-                      int steps, To& to, Ahead* ahead) {
+                      int steps, To& to, Ahead& ahead) {
   constexpr int kColumns = 16 * NZ + (TAIL ? 8 : 0);
   to.begin(column, kColumns);
   rows_of_strip<ROWS, NZ, TAIL>(a, 0, rows, b + column, b_row, column, steps, to, ahead);
@@ -278,7 +283,7 @@ HWY_INLINE void strip(const Operand& a, int rows, const float* b, std::size_t b_
 /// A B: A of `rows` rows and `steps` pairs, B of rows of `columns` pairs, one below the other.
 template <class To>
 HWY_INLINE void multiply(const Operand& a, int rows, const float* b, int columns, int steps, To to,
-                         Ahead* ahead) {
+                         Ahead& ahead) {
   const auto b_row = static_cast<std::size_t>(columns);
   for (int column = 0; column < columns;) {
     const int blocks = (columns - column) / kBlock;
@@ -299,7 +304,9 @@ HWY_INLINE void multiply(const Operand& a, int rows, const float* b, int columns
 }
 
 /// Steps in which a product is computed, about: how often it calls its Ahead.
-constexpr int micro_steps(int rows, int columns) { return (rows + 7) / 8 * ((columns + 47) / 48); }
+constexpr int micro_steps(int rows, int columns, int depth) {
+  return (rows + 7) / 8 * ((columns + 47) / 48) * ((depth + kChunk - 1) / kChunk);
+}
 
 /// Weights [rows][columns], rows even, as B: pairs of one row and the next.
 HWY_INLINE void pack_weights(const float* weights, int rows, int columns, float* to) {
@@ -313,8 +320,8 @@ HWY_INLINE void pack_weights(const float* weights, int rows, int columns, float*
 /// Rows of bfloat16, one a pixel, and the same numbers as columns: pairs of one pixel and the next,
 /// behind an odd last pixel zeros. `value(pixel)` gives a vector of channels.
 template <class D, class Value>
-HWY_INLINE void put_pixels(D d, int count, std::size_t channels, const Value& value,
-                           Bfloat16* rows, float* columns) {
+HWY_INLINE void put_pixels(D d, int count, std::size_t channels, const Value& value, Bfloat16* rows,
+                           float* columns) {
   int p = 0;
   for (; p + 2 <= count; p += 2, rows += 2 * channels) {
     const auto both = round(value(p), value(p + 1));
@@ -330,8 +337,8 @@ HWY_INLINE void put_pixels(D d, int count, std::size_t channels, const Value& va
   }
 }
 
-/// The gradients of `count` pixels with respect to the raw output (see Output), from offset `at` on,
-/// as rows and columns.
+/// The gradients of `count` pixels with respect to the raw output (see Output), from offset `at`
+/// on, as rows and columns.
 HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows, float* columns) {
   const auto channels = static_cast<std::size_t>(o.map.channels);
   each_vector(o.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
@@ -354,6 +361,41 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
           return hn::MulAdd(by_gradient, values(d, gradient + p * step), rest);
         },
         rows + c, columns + c);
+  });
+}
+
+/// The source's batch-norm sums (see NormSumsArgs) of `pixels` pixels from offset `at` on, if it
+/// takes them.
+HWY_INLINE void take_norm_sums(const Source& s, std::size_t at, int pixels, float* area) {
+  if (s.mean == nullptr) return;
+  const auto channels = static_cast<std::size_t>(s.map.channels);
+  each_vector(s.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
+    const Bfloat16* value = s.data.as<Bfloat16>() + at + c;
+    const Bfloat16* gradient = s.gradient.as<Bfloat16>() + at + c;
+    const auto mean = hn::LoadU(d, s.mean + c);
+    // Two chains: one would wait for itself.
+    auto sum0 = hn::Zero(d);
+    auto sum1 = hn::Zero(d);
+    auto dot0 = hn::Zero(d);
+    auto dot1 = hn::Zero(d);
+    int p = 0;
+    for (; p + 2 <= pixels; p += 2, value += 2 * channels, gradient += 2 * channels) {
+      const auto g0 = values(d, gradient);
+      const auto g1 = values(d, gradient + channels);
+      sum0 = hn::Add(sum0, g0);
+      sum1 = hn::Add(sum1, g1);
+      dot0 = hn::MulAdd(g0, hn::Sub(values(d, value), mean), dot0);
+      dot1 = hn::MulAdd(g1, hn::Sub(values(d, value + channels), mean), dot1);
+    }
+    if (p < pixels) {
+      const auto g0 = values(d, gradient);
+      sum0 = hn::Add(sum0, g0);
+      dot0 = hn::MulAdd(g0, hn::Sub(values(d, value), mean), dot0);
+    }
+    float* to = area + s.sums + c;
+    hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Add(sum0, sum1)), d, to);
+    to += channels;
+    hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Add(dot0, dot1)), d, to);
   });
 }
 

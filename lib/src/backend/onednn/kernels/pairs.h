@@ -7,8 +7,8 @@
 
 /// Kernels that multiply bfloat16 pairs. A processor with AVX512-BF16 multiplies two vectors of
 /// pairs and adds both products of each lane to a float: two multiply-adds where float32 has one.
-/// They compute what the kernels of args.h compute, from operands that are rounded once more (what a
-/// reader sees of a map, weights, gradients behind a batch norm); sums are float32 as everywhere.
+/// They compute what the kernels of args.h compute, from operands that are rounded once more (what
+/// a reader sees of a map, weights, gradients behind a batch norm); sums are float32 as everywhere.
 namespace renas::onednn::pairs {
 
 /// The processor has the instruction, and the instruction sets allowed at run time include it.
@@ -26,8 +26,8 @@ struct ConvKernels {
   void (*backward)(const ConvArgs& args, int first, int last, float* scratch, float* area);
 };
 
-/// Those that take the group, if both its maps are in bfloat16 and its shapes such as networks have;
-/// nullptr: it is left to the kernels that compute in float32.
+/// Those that take the group, if both its maps are in bfloat16 and its shapes such as networks
+/// have; nullptr: it is left to the kernels that compute in float32.
 const SeparableKernels* kernels_for(const SeparableArgs& args);
 const ConvKernels* kernels_for(const ConvArgs& args);
 

@@ -80,8 +80,7 @@ HWY_INLINE void pack_taps(const SeparableArgs& args, const PairPlan& plan, const
   for (int row = 0; row < plan.blocks * args.window.height; ++row, kernel += width * kBlock) {
     for (int tap = 0; tap < width; tap += 2, to += kVector) {
       const V8 first = hn::LoadU(d8, kernel + tap * kBlock);
-      const V8 second =
-          tap + 1 < width ? hn::LoadU(d8, kernel + (tap + 1) * kBlock) : hn::Zero(d8);
+      const V8 second = tap + 1 < width ? hn::LoadU(d8, kernel + (tap + 1) * kBlock) : hn::Zero(d8);
       const P8 both = pair(first, second);
       put(both, to);
       put(both, to + kBlock);
@@ -122,15 +121,15 @@ HWY_INLINE void load_row(const SeparableArgs& args, const PairPlan& plan, const 
                          int y) {
   const Source& in = args.in;
   const auto step = static_cast<std::size_t>(in.map.channels);
+  const int width = in.map.width;
   each_vector(in.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
     const auto scale = in.scale == nullptr ? hn::Set(d, 1.0F) : hn::LoadU(d, in.scale + c);
     const auto shift = in.scale == nullptr ? hn::Zero(d) : hn::LoadU(d, in.shift + c);
-    const auto floor =
-        in.relu ? hn::Zero(d) : hn::Set(d, -std::numeric_limits<float>::infinity());
+    const auto floor = in.relu ? hn::Zero(d) : hn::Set(d, -std::numeric_limits<float>::infinity());
     PairWriter<decltype(d)> writer(
         plan.picture + plan.row_in(c / kBlock, y) + (args.window.left - 1) * kBlock, plan.plane_in);
     const Bfloat16* p = from + c;
-    for (int x = 0; x < in.map.width; ++x, p += step) {
+    for (int x = 0; x < width; ++x, p += step) {
       // In this order x86 returns a NaN as it is.
       writer.next(hn::Max(floor, hn::MulAdd(scale, values(d, p), shift)));
     }
@@ -255,12 +254,14 @@ struct ToMap {
         g = _mm512_maskz_mov_ps(_mm512_test_epi32_mask(seen, _mm512_set1_epi32(0xffff)), g);
       }
       const bool second = x + kAtOnce * o + 1 < width;
-      const auto at = [&](int i) { return reinterpret_cast<__m128i*>(p + i * (second ? step : 0)); };
+      const auto at = [&](int i) {
+        return reinterpret_cast<__m128i*>(p + i * (second ? step : 0));
+      };
       if (accumulate) {
-        const __m256i both = _mm256_inserti128_si256(
-            _mm256_castsi128_si256(_mm_loadu_si128(at(0))), _mm_loadu_si128(at(1)), 1);
-        g = _mm512_add_ps(
-            g, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(both), 16)));
+        const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(at(0))),
+                                                     _mm_loadu_si128(at(1)), 1);
+        g = _mm512_add_ps(g,
+                          _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(both), 16)));
       }
       const __m256i both = (__m256i)_mm512_cvtneps_pbh(g);
       if (second) _mm_storeu_si128(at(1), _mm256_extracti128_si256(both, 1));
@@ -409,11 +410,10 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1));
       const int pixels = (y1 - y0) * out.width;
       ahead.clear();
-      ahead.add(
-          args.in.data,
-          static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row_in,
-          static_cast<std::size_t>(plan.tile_rows) * row_in);
-      ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, out.channels));
+      ahead.add(args.in.data,
+                static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row_in,
+                static_cast<std::size_t>(plan.tile_rows) * row_in);
+      ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, out.channels, in.channels / 2));
       each_row(args, plan, y0, y1, [&](int row, int block, const Rows& rows) RENAS_PAIRS_ATTR {
         Bfloat16* to = plan.tile_halves + static_cast<std::size_t>(row * out.width) * channels +
                        block * kBlock;
@@ -424,7 +424,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       const std::size_t at =
           static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y0) * row_out;
       multiply(rows_of(plan.tile_halves, in.channels), pixels, plan.pointwise, out.channels,
-               in.channels / 2, ToOutput(args.out, at, nullptr, sums), &ahead);
+               in.channels / 2, ToOutput(args.out, at, nullptr, sums), ahead);
     }
   }
 }
@@ -479,23 +479,23 @@ HWY_INLINE void give_rows(const SeparableArgs& args, const PairPlan& plan, int n
   const int some = std::max(1, kTilePixels / in.width);
   while (given < ready) {
     const int count = std::min(some, ready - given);
-    const std::size_t at = static_cast<std::size_t>(n) * in.size() +
-                           static_cast<std::size_t>(given * in.width) * step;
+    const std::size_t at =
+        static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(given * in.width) * step;
     for (int i = 0; i < count; ++i, ++given) {
       Rows rows = rows_over(args, plan, given);
-      Bfloat16* to = args.in.gradient.as<Bfloat16>() + at + static_cast<std::size_t>(i * in.width) * step;
+      Bfloat16* to =
+          args.in.gradient.as<Bfloat16>() + at + static_cast<std::size_t>(i * in.width) * step;
       for (int block = 0; block < plan.blocks; ++block) {
         rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_out);
-        depthwise_row(
-            rows, plan.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights,
-            plan.taps, in.width,
-            ToMap{to + block * kBlock, step,
-                  plan.picture + plan.row_in(block, given) + args.window.left * kBlock, in.width,
-                  args.in.relu, args.in.accumulate});
+        depthwise_row(rows, plan.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights,
+                      plan.taps, in.width,
+                      ToMap{to + block * kBlock, step,
+                            plan.picture + plan.row_in(block, given) + args.window.left * kBlock,
+                            in.width, args.in.relu, args.in.accumulate});
         ahead.some();
       }
     }
-    take_norm_sums(args.in, at, static_cast<std::size_t>(count * in.width), area);
+    take_norm_sums(args.in, at, count * in.width, area);
   }
 }
 
@@ -505,8 +505,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   clear_picture(args, plan);
-  clear_edges(plan.gradients, static_cast<std::size_t>(plan.blocks * plan.rows_out),
-              plan.width_out, plan.lead - 1, plan.lead + out.width);
+  clear_edges(plan.gradients, static_cast<std::size_t>(plan.blocks * plan.rows_out), plan.width_out,
+              plan.lead - 1, plan.lead + out.width);
   pack_taps(args, plan, args.depthwise, plan.depthwise);
   pack_taps(args, plan, args.depthwise_flipped, plan.depthwise_flipped);
   pack_weights(args.pointwise_transposed, out.channels, in.channels, plan.pointwise);
@@ -516,7 +516,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   const std::size_t tile_out = static_cast<std::size_t>(plan.tile_rows) * row_out;
   const auto in_channels = static_cast<std::size_t>(in.channels);
   const auto out_channels = static_cast<std::size_t>(out.channels);
-  const std::size_t kernel = static_cast<std::size_t>(args.window.height * args.window.width) * kBlock;
+  const std::size_t kernel =
+      static_cast<std::size_t>(args.window.height * args.window.width) * kBlock;
   Ahead ahead;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -537,8 +538,10 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
         ahead.add(args.in.gradient, at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in,
                   tile_in);
       }
-      ahead.spread(2 * plan.blocks * (y1 - y0) + micro_steps((y1 - y0) * out.width, in.channels) +
-                   micro_steps(in.channels, out.channels));
+      const int pixels = (y1 - y0) * out.width;
+      ahead.spread(2 * plan.blocks * (y1 - y0) +
+                   micro_steps(pixels, in.channels, out.channels / 2) +
+                   micro_steps(in.channels, out.channels, pixels / 2));
 
       for (int y = y0; y < y1; ++y) {
         const auto row = static_cast<std::size_t>(y - y0);
@@ -555,19 +558,20 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       });
       multiply({plan.tile_columns, 1, in_channels}, in.channels, plan.gradient_columns,
                out.channels, (y1 - y0) * plan.row_pairs,
-               ToFloats(area + args.pointwise_gradient, out_channels, true), &ahead);
+               ToFloats(area + args.pointwise_gradient, out_channels, true), ahead);
       for (int y = y0; y < y1; ++y) {
         const auto row = static_cast<std::size_t>(y - y0);
         multiply(rows_of(plan.gradient_rows + row * row_out, out.channels), out.width,
                  plan.pointwise, in.channels, out.channels / 2,
                  ToGradients(plan.gradients + plan.row_out(0, y) + (plan.lead - 1) * kBlock,
                              plan.plane_out),
-                 &ahead);
+                 ahead);
       }
       each_row(args, plan, y0, y1, [&](int row, int block, const Rows& rows) RENAS_PAIRS_ATTR {
-        depthwise_weights(plan.gradients + plan.gradient_at(block, y0 + row), rows,
-                          args.window.width, plan.row_pairs,
-                          area + args.depthwise_gradient + static_cast<std::size_t>(block) * kernel);
+        depthwise_weights(
+            plan.gradients + plan.gradient_at(block, y0 + row), rows, args.window.width,
+            plan.row_pairs,
+            area + args.depthwise_gradient + static_cast<std::size_t>(block) * kernel);
       });
       if (!args.in.gradient) continue;
       load_rows(args, plan, n, loaded, ready);
@@ -593,9 +597,10 @@ const SeparableKernels* kernels_for(const SeparableArgs& args) {
                                                 N_AVX3::pairs::separable_backward};
   const WindowArgs& w = args.window;
   const bool taken = args.in.data.half() && args.out.data.half() &&
-                     args.pointwise_gradient > 0 && w.stride == 1 && w.dilation == 1 &&
-                     w.height <= 7 && (w.width == 3 || w.width == 5 || w.width == 7) &&
-                     w.left >= 1 && w.left <= w.width - 2;
+                     args.pointwise_gradient > 0 &&  // there is a 1x1 convolution
+                     w.stride == 1 && w.dilation == 1 && w.height <= 7 &&
+                     (w.width == 3 || w.width == 5 || w.width == 7) && w.left >= 1 &&
+                     w.left <= w.width - 2;
   return taken && available() ? &kKernels : nullptr;
 }
 
