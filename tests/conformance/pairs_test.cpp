@@ -138,16 +138,17 @@ struct Window {
   int width;
   int top;
   int left;
+  int stride = 1;
 };
 
 void check_separable(const Map& in, int columns, const Window& w, bool norm) {
-  const std::string what = std::to_string(w.height) + "x" + std::to_string(w.width) + " at " +
-                           std::to_string(w.top) + "," + std::to_string(w.left) + " over " +
-                           std::to_string(in.height) + "x" + std::to_string(in.width) + "x" +
-                           std::to_string(in.channels) + " to " + std::to_string(columns) +
-                           (norm ? " with norms" : "");
-  const Map out = {in.height + 2 * w.top - w.height + 1, in.width + 2 * w.left - w.width + 1,
-                   columns};
+  const std::string what = std::to_string(w.height) + "x" + std::to_string(w.width) + "/" +
+                           std::to_string(w.stride) + " at " + std::to_string(w.top) + "," +
+                           std::to_string(w.left) + " over " + std::to_string(in.height) + "x" +
+                           std::to_string(in.width) + "x" + std::to_string(in.channels) + " to " +
+                           std::to_string(columns) + (norm ? " with norms" : "");
+  const Map out = {(in.height + 2 * w.top - w.height) / w.stride + 1,
+                   (in.width + 2 * w.left - w.width) / w.stride + 1, columns};
   const auto kernel = static_cast<std::size_t>(w.height * w.width * in.channels);
   // Rows are of channels within a block: any order of whole numbers serves.
   const std::vector<float> depthwise = whole(kernel, 1, 0.6, 5);
@@ -167,7 +168,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     SeparableArgs args;
     const std::size_t weights = kernel + pointwise.size();
     args.in = source.source(norm, true, norm, weights);
-    args.window = {w.height, w.width, 1, w.top, w.left, 1};
+    args.window = {w.height, w.width, w.stride, w.top, w.left, 1};
     args.depthwise = depthwise.data();
     args.depthwise_flipped = flipped.data();
     args.pointwise = pointwise.data();
@@ -249,6 +250,12 @@ BOOST_AUTO_TEST_CASE(separable_convolutions_agree_with_float32_to_the_bit) {
       check_separable({2, 1, 8}, 104, same, norm);
       check_separable({13, 28, 16}, 72, {3, size, 1, 1}, norm);
       check_separable({9, 70, 8}, 8, {5, size, 0, 1}, norm);
+      const Window halved = {size, size, size / 2, size / 2, 2};
+      check_separable({16, 16, 16}, 16, halved, norm);
+      check_separable({11, 9, 24}, 40, halved, norm);
+      check_separable({7, 64, 8}, 48, halved, norm);
+      check_separable({15, 29, 40}, 8, halved, norm);
+      check_separable({13, 28, 16}, 24, {3, size, 1, 1, 2}, norm);
     }
   }
 }

@@ -12,7 +12,9 @@
 
 // Everything that a depthwise convolution reads lies in rows of pairs: of every pixel, for each of
 // a block's channels, its number and the next pixel's. Then a kernel's taps go two at a time, and a
-// vector of two pixels is one load at a whole line.
+// vector of two pixels is one load at a whole line. A picture that is read with a stride of 2 has
+// the pairs of its even columns only (the window's reach beyond the map counted): the next output's
+// is the next pair.
 
 RENAS_PAIRS_BEFORE_NAMESPACE();
 namespace renas::onednn {
@@ -31,9 +33,12 @@ struct PairPlan : SeparablePlan {
     const Map& out = args.out.map;
     const WindowArgs& w = args.window;
     taps = (w.width + 1) / 2;
-    const int reach = 2 * taps;
-    width_in = even(std::max(w.left + even(in.width), even(out.width) + reach) + 1);
-    width_out = even(std::max(lead + even(out.width), even(in.width) + reach) + 1);
+    stride = w.stride;
+    first_in = stride == 1 ? w.left - 1 : w.left / 2;
+    last_in = (w.left + in.width - 1) / stride;
+    const int reach = 2 * taps + 1;
+    width_in = even(std::max(last_in + 2, even(out.width) + reach));
+    width_out = even(lead + std::max(out.width, (w.left + in.width) / stride + 1) + reach);
     plane_in = static_cast<std::size_t>(rows_in * width_in) * kBlock;
     plane_out = static_cast<std::size_t>(rows_out * width_out) * kBlock;
     row_pairs = (out.width + 1) / 2;
@@ -56,7 +61,10 @@ struct PairPlan : SeparablePlan {
   }
 
   Parts parts;
-  int taps;       // pairs of a kernel's row
+  int taps;  // pairs of a kernel's row
+  int stride;
+  int first_in;  // pairs [first_in, last_in] of a picture's row say something of the map
+  int last_in;
   int row_pairs;  // pairs of an output row's pixels
   float* picture;
   float* gradients;
@@ -65,6 +73,7 @@ struct PairPlan : SeparablePlan {
   Bfloat16* gradient_rows;
   float* gradient_columns;
   float* depthwise;  // [block][kernel row][pair of taps][two pixels][channel]
+  // Likewise; with a stride of 2 [block][even or odd columns][kernel row][...].
   float* depthwise_flipped;
   float* pointwise;
 };
@@ -73,20 +82,47 @@ std::size_t separable_scratch(const SeparableArgs& args) {
   return PairPlan(args, nullptr).parts.taken();
 }
 
-/// Pairs of a kernel's taps, [block][kernel row][column][channel] in, each twice.
-HWY_INLINE void pack_taps(const SeparableArgs& args, const PairPlan& plan, const float* kernel,
-                          float* to) {
-  const int width = args.window.width;
-  for (int row = 0; row < plan.blocks * args.window.height; ++row, kernel += width * kBlock) {
-    for (int tap = 0; tap < width; tap += 2, to += kVector) {
-      const V8 first = hn::LoadU(d8, kernel + tap * kBlock);
-      const V8 second = tap + 1 < width ? hn::LoadU(d8, kernel + (tap + 1) * kBlock) : hn::Zero(d8);
-      const P8 both = pair(first, second);
+/// Pairs of a block's taps, [kernel row][column][channel] in: columns `first`, first + every, ...;
+/// each pair twice. Returns where the next ones go.
+HWY_INLINE float* pack_taps(const WindowArgs& w, const float* kernel, int first, int every,
+                            float* to) {
+  for (int row = 0; row < w.height; ++row, kernel += w.width * kBlock) {
+    const auto tap = [&](int column) RENAS_PAIRS_ATTR {
+      return column < w.width ? hn::LoadU(d8, kernel + column * kBlock) : hn::Zero(d8);
+    };
+    for (int column = first; column < w.width; column += 2 * every, to += kVector) {
+      const P8 both = pair(tap(column), tap(column + every));
       put(both, to);
       put(both, to + kBlock);
     }
   }
+  return to;
 }
+
+HWY_INLINE void pack_forward(const SeparableArgs& args, const PairPlan& plan) {
+  const int kernel = args.window.height * args.window.width * kBlock;
+  for (int block = 0; block < plan.blocks; ++block) {
+    pack_taps(args.window, args.depthwise + block * kernel, 0, 1,
+              plan.depthwise + static_cast<std::size_t>(block) * plan.weights);
+  }
+}
+
+HWY_INLINE void pack_flipped(const SeparableArgs& args, const PairPlan& plan) {
+  const int kernel = args.window.height * args.window.width * kBlock;
+  for (int block = 0; block < plan.blocks; ++block) {
+    float* to = plan.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights;
+    for (int first = 0; first < plan.stride; ++first) {
+      to = pack_taps(args.window, args.depthwise_flipped + block * kernel, first, plan.stride, to);
+    }
+  }
+}
+
+/// Pairs of one pixel to their blocks, `plane` floats apart.
+HWY_INLINE void put_blocks(P16 both, float* to, std::size_t plane) {
+  put(lower(both), to);
+  put(upper(both), to + plane);
+}
+HWY_INLINE void put_blocks(P8 both, float* to, std::size_t) { put(both, to); }
 
 /// Writes a row of pairs, of 16 channels or 8, pixel after pixel.
 template <class D>
@@ -99,18 +135,12 @@ class PairWriter {
   HWY_INLINE void next(Vector v) {
     const auto both = pair(last_, v);
     last_ = v;
-    put_block(both);
+    put_blocks(both, row_, plane_);
     row_ += kBlock;
   }
-  HWY_INLINE void finish() { put_block(pair(last_, hn::Zero(D()))); }
+  HWY_INLINE void finish() { put_blocks(pair(last_, hn::Zero(D())), row_, plane_); }
 
  private:
-  HWY_INLINE void put_block(P16 both) const {
-    put(lower(both), row_);
-    put(upper(both), row_ + plane_);
-  }
-  HWY_INLINE void put_block(P8 both) const { put(both, row_); }
-
   float* row_;
   std::size_t plane_;
   Vector last_ = hn::Zero(D());
@@ -126,13 +156,24 @@ HWY_INLINE void load_row(const SeparableArgs& args, const PairPlan& plan, const 
     const auto scale = in.scale == nullptr ? hn::Set(d, 1.0F) : hn::LoadU(d, in.scale + c);
     const auto shift = in.scale == nullptr ? hn::Zero(d) : hn::LoadU(d, in.shift + c);
     const auto floor = in.relu ? hn::Zero(d) : hn::Set(d, -std::numeric_limits<float>::infinity());
+    const Bfloat16* p = from + c;
+    // In this order x86 returns a NaN as it is.
+    const auto shown = [&](int x) RENAS_PAIRS_ATTR {
+      const auto value = values(d, p + static_cast<std::size_t>(x) * step);
+      return hn::Max(floor, hn::MulAdd(scale, value, shift));
+    };
+    if (plan.stride == 2) {
+      float* to = plan.picture + plan.row_in(c / kBlock, y);
+      for (int i = plan.first_in; i <= plan.last_in; ++i) {
+        const int x = 2 * i - args.window.left;
+        put_blocks(pair(x < 0 ? hn::Zero(d) : shown(x), x + 1 < width ? shown(x + 1) : hn::Zero(d)),
+                   to + i * kBlock, plan.plane_in);
+      }
+      return;
+    }
     PairWriter<decltype(d)> writer(
         plan.picture + plan.row_in(c / kBlock, y) + (args.window.left - 1) * kBlock, plan.plane_in);
-    const Bfloat16* p = from + c;
-    for (int x = 0; x < width; ++x, p += step) {
-      // In this order x86 returns a NaN as it is.
-      writer.next(hn::Max(floor, hn::MulAdd(scale, values(d, p), shift)));
-    }
+    for (int x = 0; x < width; ++x) writer.next(shown(x));
     writer.finish();
   });
 }
@@ -147,8 +188,9 @@ HWY_INLINE void load_rows(const SeparableArgs& args, const PairPlan& plan, int n
   }
 }
 
-/// One row of outputs, X vectors of two pixels at a time, to sink.put(sums, first pixel).
-template <int TAPS, int X, class Sink>
+/// One row of outputs, X vectors of two pixels at a time, to sink.put(sums, first pixel). A pair of
+/// taps meets the pairs STEP pixels after the one before it.
+template <int TAPS, int STEP, int X, class Sink>
 HWY_INLINE void row_block(const Rows& rows, const float* w, int& x, int width, const Sink& sink) {
   // Few chains of sums would wait for themselves.
   constexpr int kSets = X <= 4 && TAPS > 1 ? 2 : 1;
@@ -161,17 +203,19 @@ HWY_INLINE void row_block(const Rows& rows, const float* w, int& x, int width, c
     }
     const std::ptrdiff_t from = rows.start + std::ptrdiff_t{x} * kBlock;
     for (int r = rows.first; r < rows.last; ++r) {
+      if (rows.row[r] == nullptr) continue;
       const float* p = rows.row[r] + from;
       P16 taps[TAPS];
 #pragma GCC unroll 4
       for (int t = 0; t < TAPS; ++t) taps[t] = load16(w + (r * TAPS + t) * kVector);
-#pragma GCC unroll 16
-      for (int j = 0; j < X + TAPS - 1; ++j) {
-        const P16 v = load16(p + j * kVector);
+#pragma GCC unroll 32
+      for (int j = 0; j <= kAtOnce * (X - 1) + STEP * (TAPS - 1); j += STEP) {
+        const P16 v = load16(p + j * kBlock);
 #pragma GCC unroll 4
         for (int t = 0; t < TAPS; ++t) {
-          const int o = j - t;
-          if (o >= 0 && o < X) sums[t % kSets][o] = dot(sums[t % kSets][o], v, taps[t]);
+          const int o = (j - STEP * t) / kAtOnce;
+          if (j >= STEP * t && (j - STEP * t) % kAtOnce == 0 && o < X)
+            sums[t % kSets][o] = dot(sums[t % kSets][o], v, taps[t]);
         }
       }
     }
@@ -183,22 +227,32 @@ HWY_INLINE void row_block(const Rows& rows, const float* w, int& x, int width, c
   }
 }
 
-template <int TAPS, class Sink>
+template <int TAPS, int STEP, class Sink>
 HWY_NOINLINE void row_of(const Rows& rows, const float* w, int width, const Sink& sink) {
   int x = 0;
-  if (even(width) % 14 == 0) row_block<TAPS, 7>(rows, w, x, width, sink);
-  row_block<TAPS, 8>(rows, w, x, width, sink);
-  row_block<TAPS, 4>(rows, w, x, width, sink);
-  row_block<TAPS, 2>(rows, w, x, width, sink);
-  row_block<TAPS, 1>(rows, w, x, width, sink);
+  if (even(width) % 14 == 0) row_block<TAPS, STEP, 7>(rows, w, x, width, sink);
+  row_block<TAPS, STEP, 8>(rows, w, x, width, sink);
+  row_block<TAPS, STEP, 4>(rows, w, x, width, sink);
+  row_block<TAPS, STEP, 2>(rows, w, x, width, sink);
+  row_block<TAPS, STEP, 1>(rows, w, x, width, sink);
 }
 
-template <class Sink>
+template <int STEP, class Sink>
 HWY_INLINE void depthwise_row(const Rows& rows, const float* w, int taps, int width,
                               const Sink& sink) {
-  if (taps == 2) return row_of<2>(rows, w, width, sink);
-  if (taps == 3) return row_of<3>(rows, w, width, sink);
-  row_of<4>(rows, w, width, sink);
+  if (taps == 1) return row_of<1, STEP>(rows, w, width, sink);
+  if (taps == 2) return row_of<2, STEP>(rows, w, width, sink);
+  if (taps == 3) return row_of<3, STEP>(rows, w, width, sink);
+  row_of<4, STEP>(rows, w, width, sink);
+}
+
+/// Depthwise results of one row.
+template <class Sink>
+HWY_INLINE void forward_row(const PairPlan& plan, const Rows& rows, int block, int width,
+                            const Sink& sink) {
+  const float* w = plan.depthwise + static_cast<std::size_t>(block) * plan.weights;
+  if (plan.stride == 1) return depthwise_row<2>(rows, w, plan.taps, width, sink);
+  depthwise_row<1>(rows, w, plan.taps, width, sink);
 }
 
 /// To rows of bfloat16, one a pixel. An odd row's last vector has a pixel too many, which the next
@@ -237,6 +291,7 @@ struct ToMap {
   Bfloat16* to;        // the row's first pixel, of this block
   std::size_t step;    // from pixel to pixel
   const float* shown;  // pairs of the row's first pixel, of this block
+  uint32_t half;       // of a pair, that the pixel is
   int width;
   bool relu;
   bool accumulate;
@@ -249,9 +304,10 @@ struct ToMap {
     for (int o = 0; o < X; ++o, p += kAtOnce * step, s += kVector) {
       __m512 g = v[o].raw;
       if (relu) {
-        // What the reader saw is not negative, and each lane's lower half.
+        // What the reader saw is not negative.
         const __m512i seen = load16(s).raw;
-        g = _mm512_maskz_mov_ps(_mm512_test_epi32_mask(seen, _mm512_set1_epi32(0xffff)), g);
+        g = _mm512_maskz_mov_ps(
+            _mm512_test_epi32_mask(seen, _mm512_set1_epi32(static_cast<int>(half))), g);
       }
       const bool second = x + kAtOnce * o + 1 < width;
       const auto at = [&](int i) {
@@ -329,9 +385,51 @@ HWY_INLINE void weights_of(const float* gradient, const Rows& rows, int count, f
   }
 }
 
+/// With a stride of 2, one kernel row: a pixel's gradient meets the pairs of columns under the
+/// kernel, as each half of a pair whose other half is zero.
+template <int KW>
+HWY_NOINLINE void strided_weight_row(const float* gradient, const float* at, int count,
+                                     float* out) {
+  constexpr int kTaps = (KW + 1) / 2;
+  V16 sums[2][kTaps];
+#pragma GCC unroll 4
+  for (int t = 0; t < kTaps; ++t) sums[0][t] = sums[1][t] = hn::Zero(d16);
+  const P16 low = hn::Set(p16, 0xffffU);
+  for (; count > 0; --count, gradient += kVector, at += kVector) {
+    const P16 both = load16(gradient);
+    const P16 even_column = hn::And(both, low);
+    const P16 odd_column = hn::ShiftLeft<16>(both);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTaps; ++t) {
+      const P16 v = load16(at + t * kBlock);
+      sums[0][t] = dot(sums[0][t], v, even_column);
+      sums[1][t] = dot(sums[1][t], v, odd_column);
+    }
+  }
+#pragma GCC unroll 8
+  for (int s = 0; s < KW; ++s) {
+    const V16 sum = sums[s % 2][s / 2];
+    float* to = out + s * kBlock;
+    const V8 both = hn::Add(hn::LowerHalf(d8, sum), hn::UpperHalf(d8, sum));
+    hn::StoreU(hn::Add(hn::LoadU(d8, to), both), d8, to);
+  }
+}
+
+template <int KW>
+HWY_INLINE void strided_weights(const float* gradient, const Rows& rows, int count, float* out) {
+  for (int r = rows.first; r < rows.last; ++r) {
+    strided_weight_row<KW>(gradient, rows.row[r] + rows.start, count, out + r * KW * kBlock);
+  }
+}
+
 /// Adds the share of one output row, of `count` pairs, to out [kh][kw][kBlock].
-HWY_INLINE void depthwise_weights(const float* gradient, const Rows& rows, int width, int count,
-                                  float* out) {
+HWY_INLINE void depthwise_weights(const float* gradient, const Rows& rows, int width, int stride,
+                                  int count, float* out) {
+  if (stride == 2) {
+    if (width == 3) return strided_weights<3>(gradient, rows, count, out);
+    if (width == 5) return strided_weights<5>(gradient, rows, count, out);
+    return strided_weights<7>(gradient, rows, count, out);
+  }
   if (width == 3) return weights_of<3, 1>(gradient, rows, count, out);
   if (width == 5) return weights_of<5, 1>(gradient, rows, count, out);
   weights_of<7, 1>(gradient, rows, count, out);
@@ -341,7 +439,7 @@ HWY_INLINE void depthwise_weights(const float* gradient, const Rows& rows, int w
 HWY_INLINE Rows rows_under(const SeparableArgs& args, const PairPlan& plan, int y) {
   Rows rows;
   for (int r = 0; r < args.window.height; ++r) {
-    const int iy = y - args.window.top + r;
+    const int iy = y * args.window.stride - args.window.top + r;
     rows.add(iy < 0 || iy >= args.in.map.height ? nullptr : plan.picture + plan.row_in(0, iy));
   }
   return rows;
@@ -351,8 +449,10 @@ HWY_INLINE Rows rows_under(const SeparableArgs& args, const PairPlan& plan, int 
 HWY_INLINE Rows rows_over(const SeparableArgs& args, const PairPlan& plan, int iy) {
   Rows rows;
   for (int r = 0; r < args.window.height; ++r) {
-    const int y = iy + args.window.top - (args.window.height - 1 - r);
-    rows.add(y < 0 || y >= args.out.map.height ? nullptr : plan.gradients + plan.row_out(0, y));
+    const int at = iy + args.window.top - (args.window.height - 1 - r);
+    const int y = at / args.window.stride;
+    const bool exists = at >= 0 && at % args.window.stride == 0 && y < args.out.map.height;
+    rows.add(exists ? plan.gradients + plan.row_out(0, y) : nullptr);
   }
   return rows;
 }
@@ -381,10 +481,9 @@ HWY_INLINE void clear_edges(float* rows, std::size_t count, int width, int first
 }
 
 /// Of the picture, but for those that load_row writes.
-HWY_INLINE void clear_picture(const SeparableArgs& args, const PairPlan& plan) {
-  const int left = args.window.left;
+HWY_INLINE void clear_picture(const PairPlan& plan) {
   clear_edges(plan.picture, static_cast<std::size_t>(plan.blocks * plan.rows_in), plan.width_in,
-              left - 1, left + args.in.map.width);
+              plan.first_in, plan.last_in + 1);
 }
 
 HWY_INLINE Operand rows_of(const Bfloat16* rows, int channels) {
@@ -396,8 +495,8 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const PairPlan plan(args, scratch);
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  clear_picture(args, plan);
-  pack_taps(args, plan, args.depthwise, plan.depthwise);
+  clear_picture(plan);
+  pack_forward(args, plan);
   pack_weights(args.pointwise, in.channels, out.channels, plan.pointwise);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
   const auto row_out = static_cast<std::size_t>(out.width * out.channels);
@@ -412,13 +511,12 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       ahead.clear();
       ahead.add(args.in.data,
                 static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row_in,
-                static_cast<std::size_t>(plan.tile_rows) * row_in);
+                static_cast<std::size_t>(plan.tile_rows * plan.stride) * row_in);
       ahead.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, out.channels, in.channels / 2));
       each_row(args, plan, y0, y1, [&](int row, int block, const Rows& rows) RENAS_PAIRS_ATTR {
         Bfloat16* to = plan.tile_halves + static_cast<std::size_t>(row * out.width) * channels +
                        block * kBlock;
-        depthwise_row(rows, plan.depthwise + static_cast<std::size_t>(block) * plan.weights,
-                      plan.taps, out.width, ToRows{to, channels});
+        forward_row(plan, rows, block, out.width, ToRows{to, channels});
         ahead.some();
       });
       const std::size_t at =
@@ -448,14 +546,14 @@ struct ToGradients : Sink {
     float* to = at(m, column);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r, to += kBlock) {
-      put_blocks(pair(before, v[r]), to);
+      put_blocks(pair(before, v[r]), to, plane);
       before = v[r];
     }
     hn::StoreU(before, d, last + column - first_column);
   }
   HWY_INLINE void end(int column, int columns, int rows) {
     for (int c = 0; c < columns; c += kBlock) {
-      put_blocks(pair(hn::LoadU(d8, last + c), hn::Zero(d8)), at(rows, column + c));
+      put_blocks(pair(hn::LoadU(d8, last + c), hn::Zero(d8)), at(rows, column + c), plane);
     }
   }
 
@@ -463,12 +561,37 @@ struct ToGradients : Sink {
   HWY_INLINE float* at(int m, int column) const {
     return row + static_cast<std::size_t>(column / kBlock) * plane + m * kBlock;
   }
-  HWY_INLINE void put_blocks(P16 both, float* to) const {
-    pairs::put(lower(both), to);
-    pairs::put(upper(both), to + plane);
-  }
-  HWY_INLINE void put_blocks(P8 both, float* to) const { pairs::put(both, to); }
 };
+
+/// The data gradient of input row iy's `block`; `rows` over it, `to`: its first pixel's.
+HWY_INLINE void give_block(const SeparableArgs& args, const PairPlan& plan, Rows& rows, int iy,
+                           int block, Bfloat16* to) {
+  const Source& in = args.in;
+  const WindowArgs& w = args.window;
+  const auto step = static_cast<std::size_t>(in.map.channels);
+  const float* weights = plan.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights;
+  const float* shown = plan.picture + plan.row_in(block, iy);
+  const auto plane = block * static_cast<std::ptrdiff_t>(plan.plane_out);
+  if (plan.stride == 1) {
+    rows.start = plane;
+    return depthwise_row<2>(
+        rows, weights, plan.taps, in.map.width,
+        ToMap{to, step, shown + w.left * kBlock, 0xffffU, in.map.width, in.relu, in.accumulate});
+  }
+  // Input columns x with x + left even meet the even columns of the kernel, the others the odd
+  // ones.
+  for (int odd = 0; odd < 2; ++odd) {
+    const int columns = (w.width - odd + 1) / 2;  // of the kernel
+    const int q = (w.left - odd + 1) / 2;         // the last output that the first such x meets
+    const int x = 2 * q + odd - w.left;
+    const int count = (in.map.width - x + 1) / 2;
+    rows.start = plane + std::ptrdiff_t{plan.lead + q - (columns - 1)} * kBlock;
+    depthwise_row<2>(rows, weights, (columns + 1) / 2, count,
+                     ToMap{to + static_cast<std::size_t>(x) * step, 2 * step, shown + q * kBlock,
+                           odd == 0 ? 0xffffU : 0xffff0000U, count, in.relu, in.accumulate});
+    weights += w.height * ((columns + 1) / 2) * kVector;
+  }
+}
 
 /// The data gradient of input rows [given, ready), and the batch norm's sums of it while it is in
 /// cache.
@@ -486,12 +609,7 @@ HWY_INLINE void give_rows(const SeparableArgs& args, const PairPlan& plan, int n
       Bfloat16* to =
           args.in.gradient.as<Bfloat16>() + at + static_cast<std::size_t>(i * in.width) * step;
       for (int block = 0; block < plan.blocks; ++block) {
-        rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_out);
-        depthwise_row(rows, plan.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights,
-                      plan.taps, in.width,
-                      ToMap{to + block * kBlock, step,
-                            plan.picture + plan.row_in(block, given) + args.window.left * kBlock,
-                            in.width, args.in.relu, args.in.accumulate});
+        give_block(args, plan, rows, given, block, to + block * kBlock);
         ahead.some();
       }
     }
@@ -504,14 +622,14 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   const PairPlan plan(args, scratch);
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  clear_picture(args, plan);
+  clear_picture(plan);
   clear_edges(plan.gradients, static_cast<std::size_t>(plan.blocks * plan.rows_out), plan.width_out,
               plan.lead - 1, plan.lead + out.width);
-  pack_taps(args, plan, args.depthwise, plan.depthwise);
-  pack_taps(args, plan, args.depthwise_flipped, plan.depthwise_flipped);
+  pack_forward(args, plan);
+  pack_flipped(args, plan);
   pack_weights(args.pointwise_transposed, out.channels, in.channels, plan.pointwise);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
-  const std::size_t tile_in = static_cast<std::size_t>(plan.tile_rows) * row_in;
+  const std::size_t tile_in = static_cast<std::size_t>(plan.tile_rows * plan.stride) * row_in;
   const auto row_out = static_cast<std::size_t>(out.width * out.channels);
   const std::size_t tile_out = static_cast<std::size_t>(plan.tile_rows) * row_out;
   const auto in_channels = static_cast<std::size_t>(in.channels);
@@ -552,8 +670,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       each_row(args, plan, y0, y1, [&](int row, int block, const Rows& rows) RENAS_PAIRS_ATTR {
         float* to = plan.tile_columns +
                     static_cast<std::size_t>(row * plan.row_pairs) * in_channels + block * kBlock;
-        depthwise_row(rows, plan.depthwise + static_cast<std::size_t>(block) * plan.weights,
-                      plan.taps, out.width, ToColumns{to, in_channels});
+        forward_row(plan, rows, block, out.width, ToColumns{to, in_channels});
         ahead.some();
       });
       multiply({plan.tile_columns, 1, in_channels}, in.channels, plan.gradient_columns,
@@ -570,7 +687,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       each_row(args, plan, y0, y1, [&](int row, int block, const Rows& rows) RENAS_PAIRS_ATTR {
         depthwise_weights(
             plan.gradients + plan.gradient_at(block, y0 + row), rows, args.window.width,
-            plan.row_pairs,
+            plan.stride, plan.row_pairs,
             area + args.depthwise_gradient + static_cast<std::size_t>(block) * kernel);
       });
       if (!args.in.gradient) continue;
@@ -598,9 +715,9 @@ const SeparableKernels* kernels_for(const SeparableArgs& args) {
   const WindowArgs& w = args.window;
   const bool taken = args.in.data.half() && args.out.data.half() &&
                      args.pointwise_gradient > 0 &&  // there is a 1x1 convolution
-                     w.stride == 1 && w.dilation == 1 && w.height <= 7 &&
+                     (w.stride == 1 || w.stride == 2) && w.dilation == 1 && w.height <= 7 &&
                      (w.width == 3 || w.width == 5 || w.width == 7) && w.left >= 1 &&
-                     w.left <= w.width - 2;
+                     SeparablePlan(args).lead >= 1;
   return taken && available() ? &kKernels : nullptr;
 }
 
