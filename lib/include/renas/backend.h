@@ -21,7 +21,8 @@ class Reducer {
 
 /// Of the maps between layers and their gradients. With kBfloat16 they take half the memory, and the
 /// gradients of several readers add up rounded; weights, their gradients, batch-norm statistics,
-/// scores and the sums within a layer stay float32.
+/// scores and the sums within a layer stay float32. Where the processor multiplies bfloat16, what a
+/// convolution multiplies is rounded to it too, so results differ between processors.
 enum class Precision { kFloat32, kBfloat16 };
 
 struct ProgramOptions {

@@ -45,7 +45,7 @@ inline Bfloat16 nearest(float v) {
 }
 
 /// The numbers of a map in memory: floats or, for half the traffic, bfloat16. Kernels compute in
-/// floats either way. Null: there is no such map.
+/// floats either way, but for those of pairs.h. Null: there is no such map.
 class Cells {
  public:
   Cells() = default;
