@@ -101,10 +101,6 @@ struct Scratch {
 
 std::size_t conv_scratch(const ConvArgs& args) { return Scratch(args, nullptr).parts.taken(); }
 
-HWY_INLINE Operand rows_of(const Bfloat16* rows, int channels) {
-  return {reinterpret_cast<const float*>(rows), static_cast<std::size_t>(channels) / 2, 1};
-}
-
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
   const Map& map = args.out.map;
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
@@ -243,7 +239,7 @@ bool available() {
 const ConvKernels* kernels_for(const ConvArgs& args) {
   static constexpr ConvKernels kKernels = {N_AVX3::pairs::conv_scratch, N_AVX3::pairs::conv_forward,
                                            N_AVX3::pairs::conv_backward};
-  if (!available() || !args.out.data.half()) return nullptr;
+  if (!args.out.data.half() || !available()) return nullptr;
   const bool all = std::all_of(args.terms.begin(), args.terms.end(), [](const TermArgs& t) {
     return t.in.data.half() && (contiguous(t) || single(t));
   });

@@ -31,9 +31,6 @@ using P8 = hn::Vec<hn::RebindToUnsigned<D8>>;
 constexpr hn::RebindToUnsigned<D16> p16;
 constexpr hn::RebindToUnsigned<D8> p8;
 
-template <class D>
-constexpr int kWidth = static_cast<int>(hn::MaxLanes(D()));
-
 /// sum + both products of each lane.
 HWY_INLINE V16 dot(V16 sum, P16 a, P16 b) {
   return V16{_mm512_dpbf16_ps(sum.raw, (__m512bh)a.raw, (__m512bh)b.raw)};
@@ -134,6 +131,11 @@ struct Operand {
   std::size_t row;
   std::size_t step;
 };
+
+/// Rows of bfloat16, dense.
+HWY_INLINE Operand rows_of(const Bfloat16* rows, int channels) {
+  return {reinterpret_cast<const float*>(rows), static_cast<std::size_t>(channels) / 2, 1};
+}
 
 // Where a product's results go. `start(tag, m, c)` are the sums' first values of row m from column
 // c on; `put<ROWS>(results, m, c)` takes some rows from m on; each strip of columns goes from the

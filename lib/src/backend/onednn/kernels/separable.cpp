@@ -48,16 +48,6 @@ HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, c
   });
 }
 
-/// Zeroes columns [0, first) and [last, width) of every row, each `width` pixels wide.
-HWY_INLINE void clear_edges(float* rows, std::size_t count, int width, int first, int last) {
-  const std::size_t row = static_cast<std::size_t>(width) * kBlock;
-  for (std::size_t r = 0; r < count; ++r, rows += row) {
-    std::memset(rows, 0, static_cast<std::size_t>(first) * kBlock * sizeof(float));
-    std::memset(rows + static_cast<std::size_t>(last) * kBlock, 0,
-                static_cast<std::size_t>(width - last) * kBlock * sizeof(float));
-  }
-}
-
 /// The columns beyond the map that the window reaches; all others are written for every picture.
 HWY_INLINE void clear_picture(const SeparableArgs& args, const SeparablePlan& plan,
                               float* picture) {

@@ -470,24 +470,10 @@ HWY_INLINE void each_row(const SeparableArgs& args, const PairPlan& plan, int y0
   }
 }
 
-/// The columns of every row, `width` pixels wide, before pixel `first` and from `last` on: zeros.
-HWY_INLINE void clear_edges(float* rows, std::size_t count, int width, int first, int last) {
-  const std::size_t row = static_cast<std::size_t>(width) * kBlock;
-  for (std::size_t r = 0; r < count; ++r, rows += row) {
-    std::memset(rows, 0, static_cast<std::size_t>(first) * kBlock * sizeof(float));
-    std::memset(rows + static_cast<std::size_t>(last) * kBlock, 0,
-                static_cast<std::size_t>(width - last) * kBlock * sizeof(float));
-  }
-}
-
-/// Of the picture, but for those that load_row writes.
+/// The columns of the picture that load_row does not write.
 HWY_INLINE void clear_picture(const PairPlan& plan) {
   clear_edges(plan.picture, static_cast<std::size_t>(plan.blocks * plan.rows_in), plan.width_in,
               plan.first_in, plan.last_in + 1);
-}
-
-HWY_INLINE Operand rows_of(const Bfloat16* rows, int channels) {
-  return {reinterpret_cast<const float*>(rows), static_cast<std::size_t>(channels) / 2, 1};
 }
 
 void separable_forward(const SeparableArgs& args, int first, int last, float* scratch,

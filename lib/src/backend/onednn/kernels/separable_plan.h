@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "backend/onednn/kernels/args.h"
 
@@ -96,5 +97,15 @@ struct SeparablePlan {
     }
   }
 };
+
+/// Zeroes columns [0, first) and [last, width) of every row, each `width` pixels wide.
+inline void clear_edges(float* rows, std::size_t count, int width, int first, int last) {
+  const std::size_t row = static_cast<std::size_t>(width) * kBlock;
+  for (std::size_t r = 0; r < count; ++r, rows += row) {
+    std::memset(rows, 0, static_cast<std::size_t>(first) * kBlock * sizeof(float));
+    std::memset(rows + static_cast<std::size_t>(last) * kBlock, 0,
+                static_cast<std::size_t>(width - last) * kBlock * sizeof(float));
+  }
+}
 
 }  // namespace renas::onednn
