@@ -86,6 +86,14 @@ HWY_INLINE P16 load16(const float* p) { return P16{_mm512_loadu_si512(p)}; }
 HWY_INLINE P8 load8(const float* p) {
   return P8{_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
+template <class D>
+HWY_INLINE auto load_pairs(D, const float* p) {
+  if constexpr (std::is_same_v<D, D16>) {
+    return load16(p);
+  } else {
+    return load8(p);
+  }
+}
 HWY_INLINE void put(P16 v, float* p) { _mm512_storeu_si512(p, v.raw); }
 HWY_INLINE void put(P8 v, float* p) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v.raw); }
 HWY_INLINE P8 lower(P16 v) { return P8{_mm512_castsi512_si256(v.raw)}; }
@@ -108,6 +116,36 @@ HWY_INLINE V8 where(const Bfloat16* shown, V8 v) {
   const __m128i s = _mm_loadu_si128(reinterpret_cast<const __m128i*>(shown));
   return V8{_mm256_maskz_mov_ps(_mm_test_epi16_mask(s, s), v.raw)};
 }
+constexpr uint32_t kFirstOfPair = 0xffffU;
+constexpr uint32_t kSecondOfPair = 0xffff0000U;
+/// v where a half of the pair `shown`, which is not negative, is not zero.
+HWY_INLINE V16 where(const float* shown, uint32_t half, V16 v) {
+  const __m512i mask = _mm512_set1_epi32(static_cast<int>(half));
+  return V16{_mm512_maskz_mov_ps(_mm512_test_epi32_mask(load16(shown).raw, mask), v.raw)};
+}
+HWY_INLINE V8 where(const float* shown, uint32_t half, V8 v) {
+  const __m256i mask = _mm256_set1_epi32(static_cast<int>(half));
+  return V8{_mm256_maskz_mov_ps(_mm256_test_epi32_mask(load8(shown).raw, mask), v.raw)};
+}
+
+// New pairs of two vectors' pairs: (second of a, first of b), both firsts, both seconds.
+template <class P>
+HWY_INLINE P between(P a, P b) {
+  return hn::Or(hn::ShiftRight<16>(a), hn::ShiftLeft<16>(b));
+}
+HWY_INLINE P16 firsts(P16 a, P16 b) {
+  return P16{_mm512_mask_blend_epi16(0xaaaaaaaaU, a.raw, hn::ShiftLeft<16>(b).raw)};
+}
+HWY_INLINE P8 firsts(P8 a, P8 b) {
+  return P8{_mm256_blend_epi16(a.raw, hn::ShiftLeft<16>(b).raw, 0xaa)};
+}
+HWY_INLINE P16 seconds(P16 a, P16 b) {
+  return P16{_mm512_mask_blend_epi16(0xaaaaaaaaU, hn::ShiftRight<16>(a).raw, b.raw)};
+}
+HWY_INLINE P8 seconds(P8 a, P8 b) {
+  return P8{_mm256_blend_epi16(hn::ShiftRight<16>(a).raw, b.raw, 0xaa)};
+}
+
 /// A pair in every lane.
 HWY_INLINE P16 everywhere(const float* pair) {
   uint32_t bits;
