@@ -171,19 +171,24 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
 
 void CpuProgram::collect_weight_gradients(Bound& bound, int areas) {
   float* total = areas_.data();
-  std::fill_n(total, bound.weights.forward_size, 0.0F);
-  sum_areas(total + area_size_, area_size_, areas, bound.weights.forward_size, total);
   for (const WeightMap& map : bound.weights.maps) {
     float* gradient = parameter_gradient(map.parameter);
-    for (std::size_t i = 0; i < map.element.size(); ++i) {
-      gradient[map.element[i]] += total[map.forward[i]];
-    }
+    in_pieces(map.element.size(), [&](std::size_t first, std::size_t last) {
+      const std::size_t begin = map.forward[first];
+      const std::size_t size = map.forward[last - 1] + 1 - begin;
+      std::fill_n(total + begin, size, 0.0F);
+      sum_areas(total + area_size_ + begin, area_size_, areas, size, total + begin);
+      for (std::size_t i = first; i < last; ++i) {
+        gradient[map.element[i]] += total[map.forward[i]];
+      }
+    });
   }
 }
 
 void CpuProgram::pack_weights() {
   if (packed_is_current_) return;
-  for (const Bound& bound : groups_) {
+  threads_.run(static_cast<int>(groups_.size()), [&](int g, int) {
+    const Bound& bound = groups_[static_cast<std::size_t>(g)];
     float* forward = packed_.data() + bound.packed_forward;
     float* backward = packed_.data() + bound.packed_backward;
     for (const WeightMap& map : bound.weights.maps) {
@@ -193,7 +198,7 @@ void CpuProgram::pack_weights() {
         if (options_.training) backward[map.backward[i]] = weight[map.element[i]];
       }
     }
-  }
+  });
   for (const Packed& p : products_) p.product->set_weights(p.weights);
   packed_is_current_ = true;
 }
@@ -323,14 +328,14 @@ void CpuProgram::reduce(Reducer& reducer, int ranks) {
 
 void CpuProgram::update(const SgdStep& step) {
   const std::vector<float> rates = contract::parameter_rates(graph_, options_, step);
-  for (std::size_t i = 0; i < rates.size(); ++i) {
-    const Parameter& p = graph_.parameters()[i];
-    if (!p.trainable()) continue;
-    const std::size_t at = offsets_[i];
+  threads_.run(static_cast<int>(rates.size()), [&](int i, int) {
+    const Parameter& p = graph_.parameter(i);
+    if (!p.trainable()) return;
+    const std::size_t at = offsets_[static_cast<std::size_t>(i)];
     sgd(weights_.data() + at, gradients_.data() + at, momenta_.data() + at,
-        static_cast<std::size_t>(p.size()), rates[i], step.momentum,
+        static_cast<std::size_t>(p.size()), rates[static_cast<std::size_t>(i)], step.momentum,
         p.decays() ? step.weight_decay : 0.0F);
-  }
+  });
   packed_is_current_ = false;
 }
 

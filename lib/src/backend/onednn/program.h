@@ -121,6 +121,9 @@ class CpuProgram final : public Program {
   /// last range to the first: what the call before touched last is still in cache.
   template <class Task>
   int over_pictures(const Task& task);
+  /// Calls task(first, last) for pieces of [0, count), one a thread.
+  template <class Task>
+  void in_pieces(std::size_t count, const Task& task);
   float* parameter(int i) { return weights_.data() + offsets_[static_cast<std::size_t>(i)]; }
   float* parameter_gradient(int i) {
     return gradients_.data() + offsets_[static_cast<std::size_t>(i)];

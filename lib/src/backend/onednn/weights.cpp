@@ -1,5 +1,7 @@
 #include "backend/onednn/weights.h"
 
+#include <algorithm>
+
 namespace renas::onednn {
 
 namespace {
@@ -50,12 +52,11 @@ GroupWeights map_weights(const Graph& graph, const Group& group, ConvArgs& conv)
     args.weight_gradient = result.forward_size;
     WeightMap map;
     map.parameter = node.parameters[0];
-    for (int o = 0; o < node.shape.channels; ++o) {
-      const int first = o / out_per_group * per_group;
+    for (int p = 0; p < positions; ++p) {
       for (int c = 0; c < channels; ++c) {
-        const int in = term.in_first + c - first;  // within the filter
-        if (in < 0 || in >= per_group) continue;   // another group's: the matrix holds zero
-        for (int p = 0; p < positions; ++p) {
+        for (int o = 0; o < node.shape.channels; ++o) {
+          const int in = term.in_first + c - o / out_per_group * per_group;  // within the filter
+          if (in < 0 || in >= per_group) continue;  // another group's: the matrix holds zero
           const int row = p * args.k_channels + c;
           const int column = term.out_first + o;
           add(map,
@@ -80,12 +81,15 @@ GroupWeights map_weights(const Graph& graph, const Group& group, SeparableArgs& 
   const int positions = separable.window.height * separable.window.width;
   WeightMap map;
   map.parameter = depthwise.parameters[0];
-  for (int c = 0; c < depthwise.shape.channels; ++c) {
-    const std::size_t block = size(c / kBlock, positions) * kBlock;
-    const auto lane = static_cast<std::size_t>(c % kBlock);
+  const int channels = depthwise.shape.channels;
+  for (int first = 0; first < channels; first += kBlock) {
+    const std::size_t block = size(first, positions);
     for (int p = 0; p < positions; ++p) {
-      add(map, size(c, positions) + static_cast<std::size_t>(p), block + size(p, kBlock) + lane,
-          block + size(positions - 1 - p, kBlock) + lane);
+      for (int c = first; c < std::min(channels, first + kBlock); ++c) {
+        const auto lane = static_cast<std::size_t>(c - first);
+        add(map, size(c, positions) + static_cast<std::size_t>(p), block + size(p, kBlock) + lane,
+            block + size(positions - 1 - p, kBlock) + lane);
+      }
     }
   }
   result.maps.push_back(std::move(map));
@@ -99,9 +103,9 @@ GroupWeights map_weights(const Graph& graph, const Group& group, SeparableArgs& 
   separable.pointwise_gradient = result.forward_size;
   WeightMap matrix;
   matrix.parameter = pointwise.parameters[0];
-  const int in = depthwise.shape.channels;
-  for (int o = 0; o < pointwise.shape.channels; ++o) {
-    for (int c = 0; c < in; ++c) {
+  const int in = channels;
+  for (int c = 0; c < in; ++c) {
+    for (int o = 0; o < pointwise.shape.channels; ++o) {
       add(matrix, size(o, in) + static_cast<std::size_t>(c),
           result.forward_size + size(c, columns) + static_cast<std::size_t>(o),
           result.backward_size + size(o, rows) + static_cast<std::size_t>(c));

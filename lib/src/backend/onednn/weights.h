@@ -13,7 +13,7 @@ namespace renas::onednn {
 struct WeightMap {
   int parameter = -1;
   std::vector<uint32_t> element;   // of the parameter, dense OIHW
-  std::vector<uint32_t> forward;   // offset in the forward part
+  std::vector<uint32_t> forward;   // offset in the forward part, ascending
   std::vector<uint32_t> backward;  // offset in the backward part
 };
 

@@ -212,10 +212,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
     const std::size_t next = p0 + kTilePixels;
     if (next < end) {
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
-      for (const TermArgs& t : args.terms) {
-        const auto step = static_cast<std::size_t>(t.in.map.channels);
-        if (contiguous(t)) ahead.add(t.in.data, next * step, after * step);
-      }
+      ask_sources(args, next, after, false, ahead);
       ahead.add(args.out.data, next * channels, after * channels);
       ahead.spread(static_cast<int>(args.terms.size()) * micro_steps(kTilePixels, map.channels));
     }
@@ -293,7 +290,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
   const auto channels = static_cast<std::size_t>(map.channels);
-  const bool fill = clear_gradients(args, first, last);
+  const bool fill = fills(args);
   const std::size_t tile_size = tile_floats(args);
   float* rows = scratch + tile_size;
   float* raw = rows + tile_size;
@@ -309,14 +306,12 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       if (args.out.by_gradient != nullptr)
         ahead.add(args.out.data, next * channels, after * channels);
       for (const TermArgs& t : args.terms) {
-        const auto step = static_cast<std::size_t>(t.in.map.channels);
         steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
-        if (!contiguous(t)) continue;
-        ahead.add(t.in.data, next * step, after * step);
-        if (t.in.gradient) ahead.add(t.in.gradient, next * step, after * step);
       }
+      ask_sources(args, next, after, true, ahead);
       ahead.spread(steps);
     }
+    if (fill) clear_gradients(args, begin, p0, pixels);
     const float* g = output_gradients(args.out, p0 * channels, pixels, raw);
     for (const TermArgs& t : args.terms) {
       term_backward(t, map, p0, pixels, g, fill, scratch, rows, area, thread, ahead);

@@ -121,10 +121,9 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       int steps = 0;
       for (const TermArgs& t : args.terms) {
-        const auto step = static_cast<std::size_t>(t.in.map.channels);
-        if (contiguous(t)) ahead.add(t.in.data, next * step, after * step);
         steps += micro_steps(kTilePixels, map.channels, t.depth / 2);
       }
+      ask_sources(args, next, after, false, ahead);
       ahead.add(args.out.data, next * channels, after * channels);
       ahead.spread(steps);
     }
@@ -160,7 +159,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
     pack_weights(t.weight_transposed, map.channels, t.depth, weights);
     weights += Scratch::size_of_weights(args, t);
   }
-  const bool fill = clear_gradients(args, first, last);
+  const bool fill = fills(args);
   Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
@@ -173,15 +172,13 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       if (args.out.by_gradient != nullptr)
         ahead.add(args.out.data, next * channels, after * channels);
       for (const TermArgs& t : args.terms) {
-        const auto step = static_cast<std::size_t>(t.in.map.channels);
         steps += micro_steps(kTilePixels, t.depth, map.channels / 2) +
                  micro_steps(t.depth, map.channels, kTilePixels / 2);
-        if (!contiguous(t)) continue;
-        ahead.add(t.in.data, next * step, after * step);
-        if (t.in.gradient) ahead.add(t.in.gradient, next * step, after * step);
       }
+      ask_sources(args, next, after, true, ahead);
       ahead.spread(steps);
     }
+    if (fill) clear_gradients(args, begin, p0, pixels);
     fold(args.out, p0 * channels, pixels, s.gradient_rows, s.gradient_columns);
     weights = s.weights;
     for (const TermArgs& t : args.terms) {
