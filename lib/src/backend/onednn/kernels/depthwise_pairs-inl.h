@@ -220,6 +220,29 @@ struct Slots {
   }
 };
 
+/// Rows of the picture under output row y.
+HWY_INLINE Slots rows_under(const SeparableArgs& args, const PairPlan& plan, int y) {
+  Slots rows;
+  for (int r = 0; r < args.window.height; ++r) {
+    const int iy = y * plan.stride - args.window.top + r;
+    rows.add(iy < 0 || iy >= args.in.map.height ? -1 : plan.picture.slot(iy));
+  }
+  return rows;
+}
+
+/// Rows of gradients over input row iy, in the order of the flipped kernel.
+HWY_INLINE Slots rows_over(const SeparableArgs& args, const PairPlan& plan, int iy) {
+  const WindowArgs& w = args.window;
+  Slots rows;
+  for (int r = 0; r < w.height; ++r) {
+    const int at = iy + w.top - (w.height - 1 - r);
+    const int y = at / w.stride;
+    const bool exists = at >= 0 && at % w.stride == 0 && y < args.out.map.height;
+    rows.add(exists ? plan.gradients.slot(y) : -1);
+  }
+  return rows;
+}
+
 /// X times two outputs in registers, from the i-th on, for as many as there are, to
 /// sink.put(firsts, seconds, i).
 template <class Meeting, int X, class D, class To>

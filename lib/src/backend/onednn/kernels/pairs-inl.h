@@ -242,12 +242,19 @@ struct ToOutput : Sink {
     const V k = hn::LoadU(d, pilot + column);
     V sum = hn::LoadU(d, sums + column);
     V square = hn::LoadU(d, sums + row + column);
+    // Two chains: one would wait for itself.
+    V more_sum = hn::Zero(d);
+    V more_square = hn::Zero(d);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const V above = hn::Sub(v[r], k);
-      sum = hn::Add(sum, above);
-      square = hn::MulAdd(above, above, square);
+      V& s = r % 2 == 0 ? sum : more_sum;
+      V& q = r % 2 == 0 ? square : more_square;
+      s = hn::Add(s, above);
+      q = hn::MulAdd(above, above, q);
     }
+    sum = hn::Add(sum, more_sum);
+    square = hn::Add(square, more_square);
     hn::StoreU(sum, d, sums + column);
     hn::StoreU(square, d, sums + row + column);
   }

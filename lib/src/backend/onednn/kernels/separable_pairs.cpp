@@ -129,15 +129,10 @@ struct ToMap {
   }
 };
 
-/// Depthwise results of output row y, channels from c on.
+/// Depthwise results of the output row over `rows`, channels from c on.
 template <class D, class To>
-HWY_INLINE void forward_row(D d, const SeparableArgs& args, const PairPlan& plan, int c, int y,
-                            const To& to) {
-  Slots rows;
-  for (int r = 0; r < args.window.height; ++r) {
-    const int iy = y * plan.stride - args.window.top + r;
-    rows.add(iy < 0 || iy >= args.in.map.height ? -1 : plan.picture.slot(iy));
-  }
+HWY_INLINE void forward_row(D d, const SeparableArgs& args, const PairPlan& plan, int c,
+                            const Slots& rows, const To& to) {
   const float* w = plan.depthwise + static_cast<std::size_t>(c) * plan.forward_taps;
   const float* picture = plan.picture.channels(c);
   const auto row = plan.picture.row_floats(d);
@@ -151,11 +146,15 @@ HWY_INLINE void forward_row(D d, const SeparableArgs& args, const PairPlan& plan
   row_of<Strided<7>>(d, rows, picture, row, w, 0, plan.row_pairs, to);
 }
 
-/// Calls work(vector's tag, first channel, row of the tile) for output rows [y0, y1).
+/// Calls work(vector's tag, first channel, row of the tile, rows under it) for output rows
+/// [y0, y1).
 template <class Work>
-HWY_INLINE void each_row(const SeparableArgs& args, int y0, int y1, const Work& work) {
+HWY_INLINE void each_row(const SeparableArgs& args, const PairPlan& plan, int y0, int y1,
+                         const Work& work) {
   for (int y = y0; y < y1; ++y) {
-    each_vector(args.in.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR { work(d, c, y - y0); });
+    const Slots rows = rows_under(args, plan, y);
+    each_vector(args.in.map.channels,
+                [&](auto d, int c) RENAS_PAIRS_ATTR { work(d, c, y - y0, rows); });
   }
 }
 
@@ -182,9 +181,9 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
                 static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row_in,
                 static_cast<std::size_t>(plan.tile_rows * plan.stride) * row_in);
       ahead.spread(plan.vectors * (y1 - y0) + micro_steps(pixels, out.channels, in.channels / 2));
-      each_row(args, y0, y1, [&](auto d, int c, int row) RENAS_PAIRS_ATTR {
+      each_row(args, plan, y0, y1, [&](auto d, int c, int row, const Slots& rows) RENAS_PAIRS_ATTR {
         Bfloat16* to = plan.tile_halves + static_cast<std::size_t>(row * out.width) * channels + c;
-        forward_row(d, args, plan, c, y0 + row, ToRows{to, channels});
+        forward_row(d, args, plan, c, rows, ToRows{to, channels});
         ahead.some();
       });
       const std::size_t at =
@@ -216,10 +215,10 @@ struct ToGradients : Sink {
   }
 };
 
-/// The data gradient of input row iy, channels from c on; `to`: its first pixel's.
+/// The data gradient of input row iy, under `rows`, channels from c on; `to`: its first pixel's.
 template <class D>
 HWY_INLINE void give_row(D d, const SeparableArgs& args, const PairPlan& plan, int c, int iy,
-                         Bfloat16* to) {
+                         const Slots& rows, Bfloat16* to) {
   const Source& in = args.in;
   const WindowArgs& w = args.window;
   const int lanes = static_cast<int>(hn::Lanes(d));
@@ -228,13 +227,6 @@ HWY_INLINE void give_row(D d, const SeparableArgs& args, const PairPlan& plan, i
   const float* gradients = plan.gradients.channels(c);
   const auto row = plan.gradients.row_floats(d);
   const float* shown = plan.picture.row(d, c, iy);
-  Slots rows;
-  for (int r = 0; r < w.height; ++r) {
-    const int at = iy + w.top - (w.height - 1 - r);
-    const int y = at / w.stride;
-    const bool exists = at >= 0 && at % w.stride == 0 && y < args.out.map.height;
-    rows.add(exists ? plan.gradients.slot(y) : -1);
-  }
   if (plan.stride == 1) {
     const int left = w.width - 1 - w.left;
     return neighbours_row(d, w.width, left % 2 != 0, rows, gradients, row, taps,
@@ -278,8 +270,9 @@ HWY_INLINE void give_rows(const SeparableArgs& args, const PairPlan& plan, int n
     for (int i = 0; i < count; ++i, ++given) {
       Bfloat16* to =
           args.in.gradient.as<Bfloat16>() + at + static_cast<std::size_t>(i * in.width) * step;
+      const Slots rows = rows_over(args, plan, given);
       each_vector(in.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
-        give_row(d, args, plan, c, given, to + c);
+        give_row(d, args, plan, c, given, rows, to + c);
         ahead.some();
       });
     }
@@ -335,10 +328,10 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
              plan.gradient_rows + row * row_out,
              plan.gradient_columns + row * static_cast<std::size_t>(plan.row_pairs) * out_channels);
       }
-      each_row(args, y0, y1, [&](auto d, int c, int row) RENAS_PAIRS_ATTR {
+      each_row(args, plan, y0, y1, [&](auto d, int c, int row, const Slots& rows) RENAS_PAIRS_ATTR {
         float* to =
             plan.tile_columns + static_cast<std::size_t>(row * plan.row_pairs) * in_channels + c;
-        forward_row(d, args, plan, c, y0 + row, ToColumns{to, in_channels});
+        forward_row(d, args, plan, c, rows, ToColumns{to, in_channels});
         ahead.some();
       });
       multiply({plan.tile_columns, 1, in_channels}, in.channels, plan.gradient_columns,
