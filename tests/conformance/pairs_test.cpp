@@ -234,9 +234,61 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
   });
 }
 
+/// Pictures of three channels, in float32, whose gradient nobody wants.
+void check_stem(const Map& in, int columns, const Window& w) {
+  const std::string what = "stem " + std::to_string(w.height) + "x" + std::to_string(w.width) +
+                           "/" + std::to_string(w.stride) + " over " + std::to_string(in.height) +
+                           "x" + std::to_string(in.width) + " to " + std::to_string(columns);
+  const Map out = {(in.height + 2 * w.top - w.height) / w.stride + 1,
+                   (in.width + 2 * w.left - w.width) / w.stride + 1, columns};
+  constexpr int kChannels = 3;
+  const int depth = padded(w.height * w.width * kChannels);
+  std::vector<float> weights = sparse(depth, columns, 4, 10);
+  // Rows beyond the windows' hold zeros, as channels beyond the pictures' do.
+  std::fill(weights.begin() + w.height * w.width * kChannels * columns, weights.end(), 0.0F);
+  const std::vector<float> back = transposed(weights, depth, columns);
+  std::vector<float> pictures = whole(in.size() * kPictures, 4, 0.2, 11);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    if (i % kBlock >= kChannels) pictures[i] = 0;
+  }
+  on_both(what, [&] {
+    Ground result(out, 2);
+    ConvArgs args;
+    TermArgs term;
+    term.in.map = in;
+    term.in.data = {pictures.data(), false};
+    term.window = {w.height, w.width, w.stride, w.top, w.left, 1};
+    term.k_channels = kChannels;
+    term.depth = depth;
+    term.weight = weights.data();
+    term.weight_transposed = back.data();
+    args.terms.push_back(term);
+    args.out = result.output(true);
+    args.pairs = pairs::kernels_for(args);
+    if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
+    std::vector<float> scratch(conv_scratch(args), 7.0F);
+    std::vector<float> sums(static_cast<std::size_t>(2 * columns));
+    conv_forward(args, 0, kPictures, scratch.data(), sums.data(), 0);
+    std::vector<float> area(weights.size());
+    conv_backward(args, 0, kPictures, scratch.data(), area.data(), 0);
+    // What rows beyond the windows' get is read by nobody.
+    area.resize(static_cast<std::size_t>(w.height * w.width * kChannels * columns));
+    return Written{result.data, sums, {}, area};
+  });
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(bfloat16_pairs)
+
+BOOST_AUTO_TEST_CASE(stems_agree_with_float32_to_the_bit) {
+  for (const int columns : {8, 24, 72, 104}) {
+    check_stem({16, 16, 8}, columns, {3, 3, 1, 1});
+    check_stem({9, 7, 8}, columns, {3, 3, 1, 1});
+    check_stem({17, 15, 8}, columns, {3, 3, 1, 1, 2});
+    check_stem({11, 13, 8}, columns, {5, 3, 0, 1});
+  }
+}
 
 BOOST_AUTO_TEST_CASE(separable_convolutions_agree_with_float32_to_the_bit) {
   for (const bool norm : {false, true}) {

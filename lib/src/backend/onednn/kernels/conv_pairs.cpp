@@ -4,7 +4,7 @@
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/conv_pairs.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
-#include "backend/onednn/kernels/vector-inl.h"
+#include "backend/onednn/kernels/narrow-inl.h"
 
 #if HWY_TARGET == HWY_AVX3
 #include "backend/onednn/kernels/conv_plan.h"
@@ -43,24 +43,35 @@ struct ToSource : Sink {
   }
 };
 
-/// What the reader of a term sees of one tile's pixels, as rows and, unless nullptr, columns.
-HWY_INLINE void pack(const TermArgs& t, const Offsets& offsets, int pixels, Bfloat16* rows,
+/// What the reader of a term sees of the tile of `pixels` pixels from p0 on, as rows, `step` from
+/// one to the next, and, unless nullptr, columns. `room`: for a tile of floats.
+HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
+                     const Offsets& offsets, float* room, Bfloat16* rows, std::size_t step,
                      float* columns) {
-  const auto depth = static_cast<std::size_t>(t.depth);
-  each_vector(t.depth, [&](auto d, int c) RENAS_PAIRS_ATTR {
+  const auto put_all = [&](const auto& value) RENAS_PAIRS_ATTR {
+    each_vector(t.depth, [&](auto d, int c) RENAS_PAIRS_ATTR {
+      put_pixels(d, pixels, step, static_cast<std::size_t>(t.depth), value(d, c), rows + c,
+                 columns == nullptr ? nullptr : columns + c);
+    });
+  };
+  if (narrow(t)) {
+    pack_narrow(t, out, p0, pixels, room);
+    return put_all([&](auto d, int c) RENAS_PAIRS_ATTR {
+      return [d, p = room + c, depth = t.depth](int pixel)
+                 RENAS_PAIRS_ATTR { return hn::LoadU(d, p + pixel * depth); };
+    });
+  }
+  put_all([&](auto d, int c) RENAS_PAIRS_ATTR {
     const Bfloat16* data = t.in.data.as<Bfloat16>() + c;
     const auto scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : hn::LoadU(d, t.in.scale + c);
     const auto shift = t.in.scale == nullptr ? hn::Zero(d) : hn::LoadU(d, t.in.shift + c);
     const auto floor =
         t.in.relu ? hn::Zero(d) : hn::Set(d, -std::numeric_limits<float>::infinity());
-    put_pixels(
-        d, pixels, depth,
-        [&](int p) RENAS_PAIRS_ATTR {
-          if (offsets.at[p] < 0) return hn::Zero(d);
-          // In this order x86 returns a NaN as it is.
-          return hn::Max(floor, hn::MulAdd(scale, values(d, data + offsets.at[p]), shift));
-        },
-        rows + c, columns == nullptr ? nullptr : columns + c);
+    return [=, at = offsets.at](int pixel) RENAS_PAIRS_ATTR {
+      if (at[pixel] < 0) return hn::Zero(d);
+      // In this order x86 returns a NaN as it is.
+      return hn::Max(floor, hn::MulAdd(scale, values(d, data + at[pixel]), shift));
+    };
   });
 }
 
@@ -69,32 +80,30 @@ HWY_INLINE bool as_it_is(const TermArgs& t) {
   return contiguous(t) && t.in.scale == nullptr && !t.in.relu;
 }
 
+/// How scratch is divided.
 struct Scratch {
   Scratch(const ConvArgs& args, float* scratch) : parts(scratch) {
-    std::size_t weight_floats = 0;
-    int depth = 0;
+    bool any_narrow = false;
     for (const TermArgs& t : args.terms) {
-      depth = std::max(depth, t.depth);
-      weight_floats += size_of_weights(args, t);
+      depth += t.depth;
+      any_narrow = any_narrow || narrow(t);
     }
     const auto tile = static_cast<std::size_t>(kTilePixels * depth);
     const auto out_tile = static_cast<std::size_t>(kTilePixels * args.out.map.channels);
-    weights = parts.take(weight_floats);
+    weights = parts.take(static_cast<std::size_t>(depth * args.out.map.channels) / 2);
+    room = parts.take(any_narrow ? tile + kBlock : 0);
     rows = parts.take_halves(tile);
     columns = parts.take(tile / 2);
-    room = parts.take(out_tile);
     gradient_rows = parts.take_halves(out_tile);
     gradient_columns = parts.take(out_tile / 2);
   }
-  static std::size_t size_of_weights(const ConvArgs& args, const TermArgs& t) {
-    return static_cast<std::size_t>(t.depth * args.out.map.channels) / 2;
-  }
 
   Parts parts;
+  int depth = 0;  // of all terms
   float* weights;
+  float* room;
   Bfloat16* rows;
   float* columns;
-  float* room;
   Bfloat16* gradient_rows;
   float* gradient_columns;
 };
@@ -110,7 +119,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
   float* weights = s.weights;
   for (const TermArgs& t : args.terms) {
     pack_weights(t.weight, t.depth, map.channels, weights);
-    weights += Scratch::size_of_weights(args, t);
+    weights += t.depth * map.channels / 2;
   }
   Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
@@ -119,32 +128,24 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
     const std::size_t next = p0 + kTilePixels;
     if (next < end) {
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
-      int steps = 0;
-      for (const TermArgs& t : args.terms) {
-        steps += micro_steps(kTilePixels, map.channels, t.depth / 2);
-      }
       ask_sources(args, next, after, false, ahead);
       ahead.add(args.out.data, next * channels, after * channels);
-      ahead.spread(steps);
+      ahead.spread(micro_steps(kTilePixels, map.channels, s.depth / 2));
     }
-    weights = s.weights;
-    for (const TermArgs& t : args.terms) {
-      const Bfloat16* rows = t.in.data.as<Bfloat16>() + p0 * static_cast<std::size_t>(t.depth);
-      if (!as_it_is(t)) {
-        pack(t, Offsets(t, map, p0, pixels), pixels, s.rows, nullptr);
-        rows = s.rows;
+    // The terms' rows side by side: one product sums them all.
+    const Bfloat16* rows = s.rows;
+    if (args.terms.size() == 1 && as_it_is(args.terms[0])) {
+      rows = args.terms[0].in.data.as<Bfloat16>() + p0 * static_cast<std::size_t>(s.depth);
+    } else {
+      Bfloat16* to = s.rows;
+      for (const TermArgs& t : args.terms) {
+        pack(t, map, p0, pixels, Offsets(t, map, p0, pixels), s.room, to,
+             static_cast<std::size_t>(s.depth), nullptr);
+        to += t.depth;
       }
-      const bool add = &t != &args.terms.front();
-      const Operand a = rows_of(rows, t.depth);
-      if (&t == &args.terms.back()) {
-        multiply(a, pixels, weights, map.channels, t.depth / 2,
-                 ToOutput(args.out, p0 * channels, add ? s.room : nullptr, sums), ahead);
-      } else {
-        multiply(a, pixels, weights, map.channels, t.depth / 2, ToFloats(s.room, channels, add),
-                 ahead);
-      }
-      weights += Scratch::size_of_weights(args, t);
     }
+    multiply(rows_of(rows, s.depth), pixels, s.weights, map.channels, s.depth / 2,
+             ToOutput(args.out, p0 * channels, sums), ahead);
   }
 }
 
@@ -157,7 +158,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   float* weights = s.weights;
   for (const TermArgs& t : args.terms) {
     pack_weights(t.weight_transposed, map.channels, t.depth, weights);
-    weights += Scratch::size_of_weights(args, t);
+    weights += t.depth * map.channels / 2;
   }
   const bool fill = fills(args);
   Ahead ahead;
@@ -184,7 +185,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
     for (const TermArgs& t : args.terms) {
       const auto depth = static_cast<std::size_t>(t.depth);
       const Offsets offsets(t, map, p0, pixels);
-      pack(t, offsets, pixels, s.rows, s.columns);
+      pack(t, map, p0, pixels, offsets, s.room, s.rows, depth, s.columns);
       multiply({s.columns, 1, depth}, t.depth, s.gradient_columns, map.channels, (pixels + 1) / 2,
                ToFloats(area + t.weight_gradient, channels, true), ahead);
       if (t.in.gradient) {
@@ -197,7 +198,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
           take_norm_sums(t.in, p0 * depth, pixels, area);
         }
       }
-      weights += Scratch::size_of_weights(args, t);
+      weights += t.depth * map.channels / 2;
     }
   }
 }
@@ -238,7 +239,7 @@ const ConvKernels* kernels_for(const ConvArgs& args) {
                                            N_AVX3::pairs::conv_backward};
   if (!args.out.data.half() || !available()) return nullptr;
   const bool all = std::all_of(args.terms.begin(), args.terms.end(), [](const TermArgs& t) {
-    return t.in.data.half() && (contiguous(t) || single(t));
+    return (t.in.data.half() && (contiguous(t) || single(t))) || (narrow(t) && !t.in.gradient);
   });
   return all ? &kKernels : nullptr;
 }

@@ -80,6 +80,12 @@ inline bool fills(const ConvArgs& args) {
   return !std::all_of(args.terms.begin(), args.terms.end(), contiguous);
 }
 
+/// Pictures of few channels, as they come.
+inline bool narrow(const TermArgs& t) {
+  return !contiguous(t) && t.k_channels < kBlock && t.in.scale == nullptr && !t.in.relu &&
+         !t.in.data.half();
+}
+
 /// Clears the gradients that the outputs [p0, p0 + pixels) are the first to add to, of a range of
 /// pictures that begins with output `begin`.
 inline void clear_gradients(const ConvArgs& args, std::size_t begin, std::size_t p0, int pixels) {

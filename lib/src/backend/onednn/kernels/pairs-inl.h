@@ -213,25 +213,17 @@ struct ToFloats : Sink {
 };
 
 /// Dense rows of an output in bfloat16, and its statistics: of what is rounded, before it is.
-/// `more`: floats that are added first; nullptr: none.
 struct ToOutput : Sink {
   Bfloat16* c;
   std::size_t row;
-  const float* more;
   const float* pilot;
   float* sums;  // nullptr: not wanted
 
-  HWY_INLINE ToOutput(const Output& out, std::size_t first, const float* to_add, float* to_sums)
+  HWY_INLINE ToOutput(const Output& out, std::size_t first, float* to_sums)
       : c(out.data.as<Bfloat16>() + first),
         row(static_cast<std::size_t>(out.map.channels)),
-        more(to_add),
         pilot(out.pilot),
         sums(out.pilot == nullptr ? nullptr : to_sums) {}
-  template <class D>
-  HWY_INLINE hn::Vec<D> start(D d, int m, int column) const {
-    return more == nullptr ? hn::Zero(d)
-                           : hn::LoadU(d, more + static_cast<std::size_t>(m) * row + column);
-  }
   template <int ROWS, class V>
   HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
     const hn::DFromV<V> d;
@@ -364,18 +356,19 @@ HWY_INLINE void pack_weights(const float* weights, int rows, int columns, float*
   }
 }
 
-/// Rows of bfloat16, one a pixel, and the same numbers as columns: pairs of one pixel and the next,
-/// behind an odd last pixel zeros. `value(pixel)` gives a vector of channels.
+/// Rows of bfloat16, one a pixel, `row` from one to the next, and the same numbers as columns:
+/// pairs of one pixel and the next, behind an odd last pixel zeros, `column` from one pair to the
+/// next. `value(pixel)` gives a vector of channels.
 template <class D, class Value>
-HWY_INLINE void put_pixels(D d, int count, std::size_t channels, const Value& value, Bfloat16* rows,
-                           float* columns) {
+HWY_INLINE void put_pixels(D d, int count, std::size_t row, std::size_t column, const Value& value,
+                           Bfloat16* rows, float* columns) {
   int p = 0;
-  for (; p + 2 <= count; p += 2, rows += 2 * channels) {
+  for (; p + 2 <= count; p += 2, rows += 2 * row) {
     const auto both = round(value(p), value(p + 1));
-    put_each(both, rows, rows + channels);
+    put_each(both, rows, rows + row);
     if (columns == nullptr) continue;
     put(interleave(both), columns);
-    columns += channels;
+    columns += column;
   }
   if (p < count) {
     const auto last = value(p);
@@ -393,7 +386,7 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
     const auto step = static_cast<std::ptrdiff_t>(channels);
     if (o.by_gradient == nullptr) {
       return put_pixels(
-          d, count, channels,
+          d, count, channels, channels,
           [&](int p) RENAS_PAIRS_ATTR { return values(d, gradient + p * step); }, rows + c,
           columns + c);
     }
@@ -402,7 +395,7 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
     const auto by_value = hn::LoadU(d, o.by_value + c);
     const auto constant = hn::LoadU(d, o.constant + c);
     put_pixels(
-        d, count, channels,
+        d, count, channels, channels,
         [&](int p) RENAS_PAIRS_ATTR {
           const auto rest = hn::MulAdd(by_value, values(d, value + p * step), constant);
           return hn::MulAdd(by_gradient, values(d, gradient + p * step), rest);

@@ -189,7 +189,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       const std::size_t at =
           static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y0) * row_out;
       multiply(rows_of(plan.tile_halves, in.channels), pixels, plan.pointwise, out.channels,
-               in.channels / 2, ToOutput(args.out, at, nullptr, sums), ahead);
+               in.channels / 2, ToOutput(args.out, at, sums), ahead);
     }
   }
 }
