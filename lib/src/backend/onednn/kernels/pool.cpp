@@ -2,7 +2,7 @@
 #include <cstring>
 #include <limits>
 
-#include "backend/onednn/kernels/max_plan.h"
+#include "backend/onednn/kernels/pool_plan.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/onednn/kernels/pool.cpp"
@@ -65,111 +65,206 @@ HWY_INLINE V joined(V a, V b) {
   return MAX ? hn::Max(a, b) : hn::Add(a, b);
 }
 
-/// `pixels` times: to[i] = the sum, times `share`, or the maximum of from[k * step + i], k in
-/// [0, COUNT), i in [0, size); then `to` goes on by size, `from` by `gap`. COUNT 0: as many as
-/// `count` says.
-template <bool MAX, int COUNT>
-HWY_INLINE void join_some(const float* from, std::size_t step, int count, float share,
-                          std::size_t size, float* to, int pixels, std::size_t gap) {
+/// Pixels side by side that join equally many others: pixel `to` those from `from` on, the next of
+/// the run those from the next on.
+struct Run {
+  int to;
+  int from;
+  int count;
+  int pixels;
+};
+
+/// How the pixels of a row join those of another. The next pixel of a run lies `to_step` pixels on,
+/// what it joins `from_step`.
+struct Runs {
+  const Run* first;
+  const Run* last;
+  int to_step;
+  int from_step;
+};
+
+/// Runs of `width` pixels in `room`, which holds as many; span(pixel) has `at` and count().
+template <class SpanOf>
+HWY_INLINE Runs make_runs(int width, int to_step, int from_step, const SpanOf& span, Run* room) {
+  Run* last = room;
+  for (int phase = 0; phase < to_step; ++phase) {
+    Run* begin = last;
+    for (int x = phase; x < width; x += to_step) {
+      const auto here = span(x);
+      if (last != begin && last[-1].count == here.count() &&
+          last[-1].from + last[-1].pixels * from_step == here.at) {
+        ++last[-1].pixels;
+      } else {
+        *last++ = {x, here.at, here.count(), 1};
+      }
+    }
+  }
+  return {room, last, to_step, from_step};
+}
+
+/// What is joined: rows or pixels `step` apart, from number `first` of `ring` on, around it.
+struct Joined {
+  const float* data;
+  std::size_t step;
+  int first = 0;
+  int ring = 1 << 30;
+  HWY_INLINE const float* operator[](int k) const {
+    const int at = first + k < ring ? first + k : first + k - ring;
+    return data + static_cast<std::size_t>(at) * step;
+  }
+};
+
+/// `pixels` times: to[i] = the sum, times `share`, or the maximum of from[k][i], k in [0, COUNT), i
+/// in [0, size); then `to` goes on by to_step, `from` by from_step. COUNT 0: as many as `count`.
+template <bool MAX, int COUNT, class T>
+HWY_INLINE void join_some(const Joined& from, int count, float share, std::size_t size, T* to,
+                          int pixels, std::size_t from_step, std::size_t to_step) {
   const V factor = hn::Set(d, share);
-  for (; pixels > 0; --pixels, from += gap, to += size) {
-    for (std::size_t i = 0; i < size; i += kLanes) {
-      V v = load(from + i);
+  for (int p = 0; p < pixels; ++p, to += to_step) {
+    const std::size_t begin = static_cast<std::size_t>(p) * from_step;
+    const float* row[COUNT + 1];
 #pragma GCC unroll 4
-      for (int k = 1; k < (COUNT == 0 ? count : COUNT); ++k)
-        v = joined<MAX>(v, load(from + static_cast<std::size_t>(k) * step + i));
+    for (int k = 0; k < COUNT; ++k) row[k] = from[k] + begin;
+    for (std::size_t i = 0; i < size; i += kLanes) {
+      V v = load(COUNT == 0 ? from[0] + begin + i : row[0] + i);
+#pragma GCC unroll 4
+      for (int k = 1; k < (COUNT == 0 ? count : COUNT); ++k) {
+        v = joined<MAX>(v, load(COUNT == 0 ? from[k] + begin + i : row[k] + i));
+      }
       store(MAX ? v : hn::Mul(factor, v), to + i);
     }
   }
 }
 
-template <bool MAX>
-HWY_INLINE void join(const float* from, std::size_t step, int count, float share, std::size_t size,
-                     float* to, int pixels = 1, std::size_t gap = 0) {
-  if (count == 3) return join_some<MAX, 3>(from, step, count, share, size, to, pixels, gap);
-  if (count == 2) return join_some<MAX, 2>(from, step, count, share, size, to, pixels, gap);
-  join_some<MAX, 0>(from, step, count, share, size, to, pixels, gap);
+template <bool MAX, class T>
+HWY_INLINE void join(const Joined& from, int count, float share, std::size_t size, T* to,
+                     int pixels = 1, std::size_t from_step = 0, std::size_t to_step = 0) {
+  if (count == 3) {
+    return join_some<MAX, 3>(from, count, share, size, to, pixels, from_step, to_step);
+  }
+  if (count == 2) {
+    return join_some<MAX, 2>(from, count, share, size, to, pixels, from_step, to_step);
+  }
+  if (count == 1) {
+    return join_some<MAX, 1>(from, count, share, size, to, pixels, from_step, to_step);
+  }
+  join_some<MAX, 0>(from, count, share, size, to, pixels, from_step, to_step);
 }
 
-/// Outputs whose windows lie on the map as a whole, along one axis: [first, last).
-struct Inner {
-  int first;
-  int last;
-  Inner(int kernel, int stride, int padding, int size, int outputs) {
-    first = padding <= 0 ? 0 : (padding + stride - 1) / stride;
-    const int room = size + padding - kernel;  // where the last of them may begin
-    last = room < 0 ? 0 : std::min(outputs, room / stride + 1);
-    first = std::min(first, last);
+/// Joins the pixels of `row`, `step` numbers each, as the runs say; a sum's share is `share` over
+/// their number if `mean`, else `share`.
+template <bool MAX, class T>
+HWY_INLINE void join_runs(const Runs& runs, const float* row, std::size_t step, float share,
+                          bool mean, T* to) {
+  for (const Run* run = runs.first; run != runs.last; ++run) {
+    T* t = to + static_cast<std::size_t>(run->to) * step;
+    const Joined from{row + static_cast<std::size_t>(run->from) * step, step};
+    const float part = mean ? share / static_cast<float>(run->count) : share;
+    const auto pixels = static_cast<std::size_t>(run->pixels);
+    if (run->count == 0) {
+      for (int p = 0; p < run->pixels; ++p) {
+        std::memset(t + static_cast<std::size_t>(p * runs.to_step) * step, 0, step * sizeof(T));
+      }
+    } else if (runs.from_step == 1 && runs.to_step == 1) {
+      join<MAX>(from, run->count, part, pixels * step, t);
+    } else {
+      join<MAX>(from, run->count, part, step, t, run->pixels,
+                static_cast<std::size_t>(runs.from_step) * step,
+                static_cast<std::size_t>(runs.to_step) * step);
+    }
+  }
+}
+
+/// How scratch is divided by all but the maximum's backward: a ring of rows, two rows, runs of
+/// input and of output pixels.
+struct PoolScratch {
+  std::size_t row;
+  float* ring;
+  float* column_wise;
+  float* across;
+  Run* runs;
+  HWY_INLINE PoolScratch(const PoolArgs& args, float* scratch) {
+    row = widest_row(args);
+    ring = scratch;
+    column_wise = ring + static_cast<std::size_t>(args.window.height) * row;
+    across = column_wise + row;
+    runs = reinterpret_cast<Run*>(across + row);
+  }
+  float* ring_row(const PoolArgs& args, int y) const {
+    return ring + static_cast<std::size_t>(y % args.window.height) * row;
+  }
+  /// Joins rows [first, first + count) of the ring.
+  template <bool MAX>
+  HWY_INLINE void join_rows(const PoolArgs& args, int first, int count, std::size_t size) const {
+    const int rows = args.window.height;
+    join<MAX>({ring, row, first % rows, rows}, count, 1.0F, size, column_wise);
   }
 };
 
-/// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2. `scratch`: the
-/// picture as the pool sees it, and two rows.
-template <bool MAX>
-void pool_picture(const PoolArgs& args, int n, float* scratch) {
+/// Runs of output pixels: what each joins of an input row.
+HWY_INLINE Runs output_runs(const PoolArgs& args, Run* room) {
+  return make_runs(
+      args.out.map.width, 1, args.window.stride, [&](int x) { return columns_of(args, x); }, room);
+}
+
+/// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2.
+template <bool MAX, class T>
+void pool_pictures(const PoolArgs& args, int first, int last, float* scratch) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(in.width) * step;
-  const std::size_t from = static_cast<std::size_t>(n) * in.size();
   const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
-  float* column_wise = scratch + in.size();
-  float* room = column_wise + row;
-  const Inner inner(w.width, w.stride, w.left, in.width, out.width);
-  int seen = 0;
-  for (int y = 0; y < out.height; ++y) {
-    const std::size_t to_at =
-        static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y) * row_out;
-    float* to = tile_of(args.out, to_at, room);
-    const Span rows = rows_of(args, y);
-    for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
-      const std::size_t at = static_cast<std::size_t>(seen) * row;
-      show_row(args.in, from + at, scratch + at);
-    }
-    const float share = 1.0F / static_cast<float>(rows.count());
-    join<MAX>(scratch + static_cast<std::size_t>(rows.at) * row, row, rows.count(), share, row,
-              column_wise);
-    const auto join_columns = [&](int x, int pixels) HWY_ATTR {
-      const Span columns = columns_of(args, x);
-      const float part = 1.0F / static_cast<float>(columns.count());
-      const float* p = column_wise + static_cast<std::size_t>(columns.at) * step;
-      float* t = to + static_cast<std::size_t>(x) * step;
-      if (w.stride == 1) {
-        join<MAX>(p, step, columns.count(), part, static_cast<std::size_t>(pixels) * step, t);
-      } else {
-        join<MAX>(p, step, columns.count(), part, step, t, pixels,
-                  static_cast<std::size_t>(w.stride) * step);
+  const PoolScratch s(args, scratch);
+  const Runs runs = output_runs(args, s.runs);
+  T* to = args.out.data.as<T>() + static_cast<std::size_t>(first) * out.size();
+  for (int n = first; n < last; ++n) {
+    int seen = 0;
+    for (int y = 0; y < out.height; ++y, to += row_out) {
+      const Span rows = rows_of(args, y);
+      for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
+        show_row(args.in,
+                 static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(seen) * row,
+                 s.ring_row(args, seen));
       }
-    };
-    for (int x = 0; x < inner.first; ++x) join_columns(x, 1);
-    if (inner.first < inner.last) join_columns(inner.first, inner.last - inner.first);
-    for (int x = inner.last; x < out.width; ++x) join_columns(x, 1);
-    store_tile(args.out, to_at, static_cast<std::size_t>(out.width), to);
+      s.join_rows<MAX>(args, rows.at, rows.count(), row);
+      join_runs<MAX>(runs, s.column_wise, step, 1.0F / static_cast<float>(rows.count()), true, to);
+    }
   }
+}
+
+template <bool MAX>
+HWY_INLINE void pool_pictures(const PoolArgs& args, int first, int last, float* scratch) {
+  typed(args.out.data, [&](auto* data) HWY_ATTR {
+    pool_pictures<MAX, std::remove_pointer_t<decltype(data)>>(args, first, last, scratch);
+  });
 }
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
-  for (int n = first; n < last; ++n) {
-    if (args.max) {
-      pool_picture<true>(args, n, scratch);
-    } else {
-      pool_picture<false>(args, n, scratch);
-    }
+  if (args.max) {
+    pool_pictures<true>(args, first, last, scratch);
+  } else {
+    pool_pictures<false>(args, first, last, scratch);
   }
 }
 
-/// Outputs whose window covers input i, first to last.
+/// Outputs whose window covers input i, along one axis: `at`, ..., last.
 struct Covering {
-  int first;
+  int at;
   int last;
   Covering(int i, int kernel, int stride, int padding, int size) {
     const int low = i + padding - kernel + 1;
-    first = low <= 0 ? 0 : (low + stride - 1) / stride;
+    at = low <= 0 ? 0 : (low + stride - 1) / stride;
     last = std::min(size - 1, (i + padding) / stride);
   }
-  int count() const { return last - first + 1; }
+  int count() const { return std::max(0, last - at + 1); }
 };
+HWY_INLINE Covering rows_over(const PoolArgs& a, int iy) {
+  return {iy, a.window.height, a.window.stride, a.window.top, a.out.map.height};
+}
+HWY_INLINE Covering columns_over(const PoolArgs& a, int ix) {
+  return {ix, a.window.width, a.window.stride, a.window.left, a.out.map.width};
+}
 
 /// Outputs whose window has its column s on the map: [first, last), and where on the map.
 struct Reach {
@@ -205,6 +300,22 @@ HWY_INLINE void over_reach(const PoolArgs& args, int s, const Work& work) {
   }
 }
 
+/// Gives a row of gradients to the source, `size` numbers from offset `at` on.
+HWY_INLINE void give_row(const Source& source, std::size_t at, std::size_t size, const float* row) {
+  typed(source.gradient, [&](auto* gradient) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(gradient)>;
+    const T* data = source.data.as<T>() + at;
+    const auto step = static_cast<std::size_t>(source.map.channels);
+    gradient += at;
+    for (std::size_t i = 0; i < size;) {
+      for (std::size_t c = 0; c < step; c += kLanes, i += kLanes) {
+        const V shown = source.relu ? show(source, load(data + i), static_cast<int>(c)) : zero();
+        give(source, load(row + i), shown, gradient + i);
+      }
+    }
+  });
+}
+
 /// Where a row of input gradients is gathered: at its place, or in `scratch` if a ReLU has a say or
 /// it is stored in halves.
 struct GatheredRow {
@@ -221,58 +332,57 @@ struct GatheredRow {
     if (!in_place || !source.accumulate) std::memset(to, 0, size * sizeof(float));
   }
   HWY_INLINE void give_to(const Source& source) const {
-    if (in_place) return;
-    typed(source.gradient, [&](auto* gradient) HWY_ATTR {
-      using T = std::remove_pointer_t<decltype(gradient)>;
-      const T* data = source.data.as<T>() + at;
-      const auto step = static_cast<std::size_t>(source.map.channels);
-      gradient += at;
-      for (std::size_t i = 0; i < size;) {
-        for (std::size_t c = 0; c < step; c += kLanes, i += kLanes) {
-          const V shown = source.relu ? show(source, load(data + i), static_cast<int>(c)) : zero();
-          give(source, load(to + i), shown, gradient + i);
-        }
-      }
-    });
+    if (!in_place) give_row(source, at, size, to);
   }
 };
 
-/// One picture's mean pool, as seen from each input pixel, rows first. `scratch` has room for one
-/// output map and two rows.
-void mean_backward_picture(const PoolArgs& args, int n, float* scratch) {
+/// Each output's gradient over the number of pixels that it is the mean of; `share`: over its rows.
+template <class T>
+HWY_INLINE void share_row(const Runs& runs, const T* gradient, std::size_t step, float share,
+                          float* to) {
+  for (const Run* run = runs.first; run != runs.last; ++run) {
+    const V part = hn::Set(d, share / static_cast<float>(run->count));
+    const std::size_t begin = static_cast<std::size_t>(run->to) * step;
+    const std::size_t end = begin + static_cast<std::size_t>(run->pixels) * step;
+    for (std::size_t i = begin; i < end; i += kLanes)
+      store(hn::Mul(part, load(gradient + i)), to + i);
+  }
+}
+
+/// Mean pools as seen from each input pixel, rows first. Each output's gradient is shared out once.
+template <class T>
+void mean_backward(const PoolArgs& args, int first, int last, float* scratch) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
-  const std::size_t row = static_cast<std::size_t>(out.width) * step;
-  float* shares = scratch;
-  typed(args.out.gradient, [&](auto* gradient) HWY_ATTR {
-    gradient += static_cast<std::size_t>(n) * out.size();
-    for (int y = 0; y < out.height; ++y) {
-      const float rows = static_cast<float>(rows_of(args, y).count());
-      for (int x = 0; x < out.width; ++x) {
-        const V share = hn::Set(d, 1.0F / (rows * static_cast<float>(columns_of(args, x).count())));
-        for (std::size_t c = 0; c < step; c += kLanes, gradient += kLanes, shares += kLanes) {
-          store(hn::Mul(share, load(gradient)), shares);
-        }
+  const std::size_t row_in = static_cast<std::size_t>(in.width) * step;
+  const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
+  const PoolScratch s(args, scratch);
+  const Runs outputs = output_runs(args, s.runs);
+  const Runs inputs = make_runs(
+      in.width, args.window.stride, 1, [&](int x) { return columns_over(args, x); },
+      s.runs + out.width);
+  for (int n = first; n < last; ++n) {
+    const T* gradient = args.out.gradient.as<T>() + static_cast<std::size_t>(n) * out.size();
+    int shared = 0;
+    for (int iy = 0; iy < in.height; ++iy) {
+      const Covering rows = rows_over(args, iy);
+      for (shared = std::max(shared, rows.at); shared <= rows.last; ++shared) {
+        const float part = 1.0F / static_cast<float>(rows_of(args, shared).count());
+        share_row(outputs, gradient + static_cast<std::size_t>(shared) * row_out, step, part,
+                  s.ring_row(args, shared));
       }
-    }
-  });
-  float* column_wise = shares;
-  float* by_row = column_wise + row;
-  for (int iy = 0; iy < in.height; ++iy) {
-    const Covering rows(iy, w.height, w.stride, w.top, out.height);
-    const GatheredRow gathered(args.in, n, iy, by_row);
-    if (rows.count() > 0) {
-      join<false>(scratch + static_cast<std::size_t>(rows.first) * row, row, rows.count(), 1.0F,
-                  row, column_wise);
-      for (int s = 0; s < w.width; ++s) {
-        over_reach(args, s, [&](std::size_t o, std::size_t i) HWY_ATTR {
-          store(hn::Add(load(gathered.to + i), load(column_wise + o)), gathered.to + i);
-        });
+      float* to = s.across;
+      if (rows.count() > 0) {
+        s.join_rows<false>(args, rows.at, rows.count(), row_out);
+        join_runs<false>(inputs, s.column_wise, step, 1.0F, false, to);
+      } else {
+        std::memset(to, 0, row_in * sizeof(float));
       }
+      give_row(args.in,
+               static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(iy) * row_in,
+               row_in, to);
     }
-    gathered.give_to(args.in);
   }
 }
 
@@ -334,8 +444,8 @@ template <class T>
 HWY_INLINE void gather_row(const PoolArgs& args, const MaxPlan& plan, int iy, const float* places,
                            const T* gradient, float* to) {
   const WindowArgs& w = args.window;
-  const Covering rows(iy, w.height, w.stride, w.top, args.out.map.height);
-  for (int y = rows.first; y <= rows.last; ++y) {
+  const Covering rows = rows_over(args, iy);
+  for (int y = rows.at; y <= rows.last; ++y) {
     const std::size_t at = static_cast<std::size_t>(y) * plan.row_out;
     const int r = iy + w.top - y * w.stride;
     for (int s = 0; s < w.width; ++s) {
@@ -382,13 +492,13 @@ HWY_INLINE void max_backward_picture(const PoolArgs& args, int n, float* scratch
 
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch) {
   if (!args.in.gradient) return;
-  for (int n = first; n < last; ++n) {
-    if (args.max) {
-      max_backward_picture(args, n, scratch);
-    } else {
-      mean_backward_picture(args, n, scratch);
-    }
+  if (args.max) {
+    for (int n = first; n < last; ++n) max_backward_picture(args, n, scratch);
+    return;
   }
+  typed(args.out.gradient, [&](auto* gradient) HWY_ATTR {
+    mean_backward<std::remove_pointer_t<decltype(gradient)>>(args, first, last, scratch);
+  });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -402,11 +512,10 @@ HWY_EXPORT(pool_forward);
 HWY_EXPORT(pool_backward);
 
 std::size_t pool_scratch(const PoolArgs& args) {
-  const std::size_t row =
-      static_cast<std::size_t>(std::max(args.in.map.width, args.out.map.width)) *
-      static_cast<std::size_t>(args.in.map.channels);
-  const std::size_t forward_or_mean = std::max(args.in.map.size(), args.out.map.size()) + 2 * row;
-  return args.max ? std::max(forward_or_mean, MaxPlan(args).size) : forward_or_mean;
+  constexpr std::size_t kRun = 4;  // numbers
+  const auto pixels = static_cast<std::size_t>(args.in.map.width + args.out.map.width);
+  const std::size_t rows = static_cast<std::size_t>(args.window.height + 2) * widest_row(args);
+  return std::max(rows + kRun * pixels, args.max ? MaxPlan(args).size : 0);
 }
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {

@@ -4,6 +4,12 @@
 
 namespace renas::onednn {
 
+/// Numbers of a row of the wider map.
+inline std::size_t widest_row(const PoolArgs& args) {
+  return static_cast<std::size_t>(std::max(args.in.map.width, args.out.map.width)) *
+         static_cast<std::size_t>(args.in.map.channels);
+}
+
 /// How a maximum pool's backward divides its scratch, in floats.
 struct MaxPlan {
   explicit MaxPlan(const PoolArgs& args) {
