@@ -344,6 +344,9 @@ std::vector<Case> large_cases() {
     one.count = count;
     all.push_back(std::move(one));
   };
+  add(make("separable 3x3, pictures in unequal ranges", {3, 6, 5}, 48,
+           [](Graph& g, int in) { return separable(g, "sep", in, 48, 3, 1); }),
+      67, 65);
   for (const int channels : {8, 16, 24, 33}) {
     const std::string suffix = " of " + std::to_string(channels) + " channels";
     add(make("separable 3x3" + suffix, {3, 17, 19}, channels,

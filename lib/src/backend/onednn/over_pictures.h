@@ -28,15 +28,4 @@ int CpuProgram::over_pictures(const Task& task) {
   return areas;
 }
 
-template <class Task>
-void CpuProgram::in_pieces(std::size_t count, const Task& task) {
-  constexpr std::size_t kFew = 2048;  // not worth waking a thread
-  const std::size_t pieces = count < kFew ? 1 : static_cast<std::size_t>(threads_.count());
-  if (count == 0) return;
-  threads_.run(static_cast<int>(pieces), [&](int piece, int) {
-    const auto i = static_cast<std::size_t>(piece);
-    task(i * count / pieces, (i + 1) * count / pieces);
-  });
-}
-
 }  // namespace renas::onednn

@@ -169,6 +169,17 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
   }
 }
 
+template <class Task>
+void CpuProgram::in_pieces(std::size_t count, const Task& task) {
+  constexpr std::size_t kFew = 2048;  // not worth waking a thread
+  if (count == 0) return;
+  const std::size_t pieces = count < kFew ? 1 : static_cast<std::size_t>(threads_.count());
+  threads_.run(static_cast<int>(pieces), [&](int piece, int) {
+    const auto i = static_cast<std::size_t>(piece);
+    task(i * count / pieces, (i + 1) * count / pieces);
+  });
+}
+
 void CpuProgram::collect_weight_gradients(Bound& bound, int areas) {
   float* total = areas_.data();
   for (const WeightMap& map : bound.weights.maps) {

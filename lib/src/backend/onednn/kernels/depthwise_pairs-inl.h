@@ -137,23 +137,29 @@ HWY_INLINE V16 taps_of(D16 d, const float* block, int kernel, int at) {
 }
 HWY_INLINE V8 taps_of(D8 d, const float* block, int, int at) { return hn::LoadU(d, block + at); }
 
-/// Pairs of the taps of columns `first`, first + every, ... of a kernel's rows, [channel /
-/// 8][row][column][8], for Meeting. Returns where the next ones go.
+/// Pairs of the taps of columns `first`, first + every, ... of one kernel row, of a vector's
+/// kernels [channel / 8][row][column][8], from the one numbered `from` on; beyond the columns lie
+/// zeros. Returns where the next ones go.
 template <class D>
-HWY_INLINE float* pack_taps(D d, const WindowArgs& w, const float* blocks, int first, int every,
-                            bool odd, float* to) {
+HWY_INLINE float* pack_row(D d, const WindowArgs& w, const float* blocks, int row, int first,
+                           int every, int from, float* to) {
   const int kernel = w.height * w.width * kBlock;
   const int columns = (w.width - first + every - 1) / every;
-  const auto side = [&](int row, int from) RENAS_PAIRS_ATTR {
-    const auto tap = [&](int i) RENAS_PAIRS_ATTR {
-      if (i < 0 || i >= columns) return hn::Zero(d);
-      return taps_of(d, blocks, kernel, (row * w.width + first + i * every) * kBlock);
-    };
-    for (int i = from; i < columns; i += 2, to += hn::Lanes(d)) put(pair(tap(i), tap(i + 1)), to);
+  const auto tap = [&](int i) RENAS_PAIRS_ATTR {
+    if (i < 0 || i >= columns) return hn::Zero(d);
+    return taps_of(d, blocks, kernel, (row * w.width + first + i * every) * kBlock);
   };
+  for (int i = from; i < columns; i += 2, to += hn::Lanes(d)) put(pair(tap(i), tap(i + 1)), to);
+  return to;
+}
+
+/// The same of all rows, as Neighbours has them: both sides' pairs.
+template <class D>
+HWY_INLINE float* pack_neighbours(D d, const WindowArgs& w, const float* blocks, int first,
+                                  int every, bool odd, float* to) {
   for (int row = 0; row < w.height; ++row) {
-    side(row, odd ? -1 : 0);
-    side(row, odd ? 0 : -1);
+    to = pack_row(d, w, blocks, row, first, every, odd ? -1 : 0, to);
+    to = pack_row(d, w, blocks, row, first, every, odd ? 0 : -1, to);
   }
   return to;
 }
@@ -164,17 +170,10 @@ HWY_INLINE void pack_forward(const SeparableArgs& args, const PairPlan& plan) {
     const float* blocks = args.depthwise + c * w.height * w.width;
     float* to = plan.depthwise + static_cast<std::size_t>(c * plan.forward_taps);
     if (plan.stride == 1) {
-      pack_taps(d, w, blocks, 0, 1, w.left % 2 != 0, to);
+      pack_neighbours(d, w, blocks, 0, 1, w.left % 2 != 0, to);
       return;
     }
-    const int kernel = w.height * w.width * kBlock;
-    for (int at = 0; at < kernel; at += w.width * kBlock) {
-      for (int s = 0; s < w.width; s += 2, to += hn::Lanes(d)) {
-        const auto second =
-            s + 1 < w.width ? taps_of(d, blocks, kernel, at + (s + 1) * kBlock) : hn::Zero(d);
-        put(pair(taps_of(d, blocks, kernel, at + s * kBlock), second), to);
-      }
-    }
+    for (int row = 0; row < w.height; ++row) to = pack_row(d, w, blocks, row, 0, 1, 0, to);
   });
 }
 
@@ -184,12 +183,12 @@ HWY_INLINE void pack_flipped(const SeparableArgs& args, const PairPlan& plan) {
     const float* blocks = args.depthwise_flipped + c * w.height * w.width;
     float* to = plan.depthwise_flipped + static_cast<std::size_t>(c * plan.flipped_taps);
     if (plan.stride == 1) {
-      pack_taps(d, w, blocks, 0, 1, (w.width - 1 - w.left) % 2 != 0, to);
+      pack_neighbours(d, w, blocks, 0, 1, (w.width - 1 - w.left) % 2 != 0, to);
       return;
     }
     for (int odd = 0; odd < 2; ++odd) {
       const int columns = (w.width - odd + 1) / 2;
-      to = pack_taps(d, w, blocks, odd, 2, columns % 2 == 0, to);
+      to = pack_neighbours(d, w, blocks, odd, 2, columns % 2 == 0, to);
     }
   });
 }
