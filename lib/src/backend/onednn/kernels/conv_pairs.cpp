@@ -37,7 +37,7 @@ struct ToSource : Sink {
         g = where(shown + static_cast<std::size_t>(m + r) * shown_row + column, g);
       }
       Bfloat16* to = gradient + at[m + r] + column;
-      if (accumulate) g = hn::Add(g, values(d, to));
+      if (accumulate) g = hn::Add(g, load(d, to));
       pairs::put(g, to);
     }
   }
@@ -70,7 +70,7 @@ HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixe
     return [=, at = offsets.at](int pixel) RENAS_PAIRS_ATTR {
       if (at[pixel] < 0) return hn::Zero(d);
       // In this order x86 returns a NaN as it is.
-      return hn::Max(floor, hn::MulAdd(scale, values(d, data + at[pixel]), shift));
+      return hn::Max(floor, hn::MulAdd(scale, load(d, data + at[pixel]), shift));
     };
   });
 }

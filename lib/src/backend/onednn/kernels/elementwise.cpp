@@ -22,19 +22,6 @@ struct Range {
         channels(static_cast<std::size_t>(map.channels)) {}
 };
 
-/// What a source that is read pixel by pixel does to channels from c on; coefficients stay in the
-/// first cache.
-struct Shown {
-  const float* scale;
-  const float* shift;
-  V floor;
-  explicit Shown(const Source& s) : scale(s.scale), shift(s.shift), floor(floor_of(s)) {}
-  HWY_INLINE V operator()(V v, std::size_t c) const {
-    if (scale != nullptr) v = hn::MulAdd(load(scale + c), v, load(shift + c));
-    return hn::Max(floor, v);
-  }
-};
-
 /// The common case: two sources, stored like the sum.
 template <class T>
 HWY_INLINE void add_two(const Source& a, const Source& b, const Range& range, T* to) {
@@ -47,9 +34,10 @@ HWY_INLINE void add_two(const Source& a, const Source& b, const Range& range, T*
   to += at;
   for (std::size_t p = range.begin; p < range.end;
        ++p, pa += channels, pb += channels, to += channels) {
-    for (std::size_t c = 0; c < channels; c += kLanes) {
-      store(hn::Add(show_a(load(pa + c), c), show_b(load(pb + c), c)), to + c);
-    }
+    each_vector(channels, [&](auto tag, std::size_t c) HWY_ATTR {
+      store(hn::Add(show_a(tag, load(tag, pa + c), c), show_b(tag, load(tag, pb + c), c)), tag,
+            to + c);
+    });
   }
 }
 
@@ -74,37 +62,49 @@ void add_forward(const AddArgs& args, int first, int last) {
   }
 }
 
+template <class T, class G>
+HWY_INLINE void give_pixels(const Source& s, const Range& range, const G* gradient, T* to) {
+  const Shown shown(s);
+  const std::size_t channels = range.channels;
+  const std::size_t at = range.begin * channels;
+  const T* data = s.data.as<T>() + at;
+  gradient += at;
+  to += at;
+  for (std::size_t p = range.begin; p < range.end;
+       ++p, data += channels, gradient += channels, to += channels) {
+    each_vector(channels, [&](auto tag, std::size_t c) HWY_ATTR {
+      const auto seen = s.relu ? shown(tag, load(tag, data + c), c) : hn::Zero(tag);
+      give(s, tag, load(tag, gradient + c), seen, to + c);
+    });
+  }
+}
+
 void give_gradient(const Source& to, const Cells& gradient, int first, int last) {
   const Range range(to.map, first, last);
   typed(to.gradient, [&](auto* p) HWY_ATTR {
-    using T = std::remove_pointer_t<decltype(p)>;
-    const T* data = to.data.as<T>();
     // Of another type if the source is a batch norm of the pictures.
-    typed(gradient, [&](auto* g) HWY_ATTR {
-      for (std::size_t i = range.begin * range.channels; i < range.end * range.channels;) {
-        for (std::size_t c = 0; c < range.channels; c += kLanes, i += kLanes) {
-          const V shown = to.relu ? show(to, load(data + i), static_cast<int>(c)) : zero();
-          give(to, load(g + i), shown, p + i);
-        }
-      }
-    });
+    typed(gradient, [&](auto* g) HWY_ATTR { give_pixels(to, range, g, p); });
   });
 }
 
 /// The first `count` lanes, or all if there are more.
-HWY_INLINE void store_some(V v, int count, const Cells& to, std::size_t first) {
-  if (count >= kLanes) return store(v, to, first);
-  alignas(32) float lanes[kBlock];
-  store(v, lanes);
+template <class Tag>
+HWY_INLINE void store_some(hn::Vec<Tag> v, Tag tag, int count, const Cells& to, std::size_t first) {
+  if (count >= static_cast<int>(hn::Lanes(tag))) {
+    return typed(to, [&](auto* p) HWY_ATTR { store(v, tag, p + first); });
+  }
+  alignas(64) float lanes[2 * kBlock];
+  store(v, tag, lanes);
   for (int i = 0; i < count; ++i) to.set(first + at(i), lanes[i]);
 }
 
 /// The first `count` lanes, zeros beyond.
-HWY_INLINE V load_some(const Cells& from, std::size_t first, int count) {
-  if (count >= kLanes) return load(from, first);
-  alignas(32) float lanes[kBlock] = {};
-  for (int i = 0; i < count; ++i) lanes[i] = from.get(first + at(i));
-  return load(lanes);
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> load_some(Tag tag, const Cells& from, std::size_t first, int count) {
+  alignas(64) float lanes[2 * kBlock] = {};
+  const int some = std::min(count, static_cast<int>(hn::Lanes(tag)));
+  for (int i = 0; i < some; ++i) lanes[i] = from.get(first + at(i));
+  return load(tag, lanes);
 }
 
 /// Offset of the source pixel that pixel p of the result reads; -1 beyond the edge of a shift.
@@ -127,7 +127,7 @@ void join_forward(const JoinArgs& args, int first, int last) {
       const Source& s = args.in[k];
       const std::size_t pixel = static_cast<std::size_t>(from) * at(s.map.channels);
       for (int c = 0; c < args.channels[k]; c += kLanes) {
-        store_some(show(s, load(s.data, pixel + at(c)), c), args.channels[k] - c, args.out.data,
+        store_some(show(s, load(s.data, pixel + at(c)), c), d, args.channels[k] - c, args.out.data,
                    to + at(c));
       }
     }
@@ -150,7 +150,7 @@ void join_backward(const JoinArgs& args, int first, int last) {
         if (from < 0) continue;
         const std::size_t g = p * range.channels + offset;
         for (int c = 0; c < s.map.channels; c += kLanes) {
-          const V part = load_some(args.out.gradient, g + at(c), args.channels[k] - c);
+          const V part = load_some(d, args.out.gradient, g + at(c), args.channels[k] - c);
           const std::size_t to = static_cast<std::size_t>(from) * step + at(c);
           give(s, part, show(s, load(s.data, to), c), to);
         }
@@ -160,22 +160,33 @@ void join_backward(const JoinArgs& args, int first, int last) {
   }
 }
 
+/// Calls work(tag, first channel, how many there are from there on) for a part's channels.
+template <class Work>
+HWY_INLINE void each_channels(const JoinArgs& args, std::size_t part, const Work& work) {
+  each_vector(at(args.in[part].map.channels), [&](auto tag, std::size_t c) HWY_ATTR {
+    work(tag, c, args.channels[part] - static_cast<int>(c));
+  });
+}
+
 void mean_forward(const JoinArgs& args, int first, int last) {
   for (int n = first; n < last; ++n) {
     std::size_t to = at(n) * args.out.map.size();
     args.out.data.clear(to, args.out.map.size());
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const Source& s = args.in[k];
-      const std::size_t from = at(n) * s.map.size();
-      const V share = hn::Set(d, 1.0F / static_cast<float>(s.map.pixels()));
-      for (int c = 0; c < args.channels[k]; c += kLanes) {
-        V sum = zero();
-        for (std::size_t i = static_cast<std::size_t>(c); i < s.map.size();
-             i += static_cast<std::size_t>(s.map.channels)) {
-          sum = hn::Add(sum, show(s, load(s.data, from + i), c));
-        }
-        store_some(hn::Mul(sum, share), args.channels[k] - c, args.out.data, to + at(c));
-      }
+      const Shown shown(s);
+      const std::size_t step = at(s.map.channels);
+      const float share = 1.0F / static_cast<float>(s.map.pixels());
+      typed(s.data, [&](auto* data) HWY_ATTR {
+        data += at(n) * s.map.size();
+        each_channels(args, k, [&](auto tag, std::size_t c, int count) HWY_ATTR {
+          auto sum = hn::Zero(tag);
+          for (std::size_t i = c; i < s.map.size(); i += step) {
+            sum = hn::Add(sum, shown(tag, load(tag, data + i), c));
+          }
+          store_some(hn::Mul(sum, hn::Set(tag, share)), tag, count, args.out.data, to + c);
+        });
+      });
       to += at(args.channels[k]);
     }
   }
@@ -186,15 +197,23 @@ void mean_backward(const JoinArgs& args, int first, int last) {
     std::size_t g = at(n) * args.out.map.size();
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const Source& s = args.in[k];
-      const V share = hn::Set(d, 1.0F / static_cast<float>(s.map.pixels()));
-      const std::size_t begin = static_cast<std::size_t>(n) * s.map.size();
-      for (int c = 0; s.gradient && c < s.map.channels; c += kLanes) {
-        const V part = load_some(args.out.gradient, g + at(c), args.channels[k] - c);
-        const V each = hn::Mul(part, share);
-        for (std::size_t i = begin + static_cast<std::size_t>(c); i < begin + s.map.size();
-             i += static_cast<std::size_t>(s.map.channels)) {
-          give(s, each, show(s, load(s.data, i), c), i);
-        }
+      const Shown shown(s);
+      const std::size_t step = at(s.map.channels);
+      const float share = 1.0F / static_cast<float>(s.map.pixels());
+      if (s.gradient) {
+        typed(s.gradient, [&](auto* gradient) HWY_ATTR {
+          using T = std::remove_pointer_t<decltype(gradient)>;
+          const std::size_t begin = at(n) * s.map.size();
+          const T* data = s.data.as<T>() + begin;
+          gradient += begin;
+          each_channels(args, k, [&](auto tag, std::size_t c, int count) HWY_ATTR {
+            const auto each =
+                hn::Mul(load_some(tag, args.out.gradient, g + c, count), hn::Set(tag, share));
+            for (std::size_t i = c; i < s.map.size(); i += step) {
+              give(s, tag, each, shown(tag, load(tag, data + i), c), gradient + i);
+            }
+          });
+        });
       }
       g += at(args.channels[k]);
     }
@@ -222,20 +241,20 @@ HWY_INLINE void norm_sums_of(const NormSumsArgs& args, const Range& range, const
   std::size_t pixels = range.end - range.begin;
   // Straight through memory, four pixels at a time; the sums stay in the first cache.
   for (; pixels >= 4; pixels -= 4, v += 4 * step, g += 4 * step) {
-    for (std::size_t c = 0; c < step; c += kLanes) {
-      const V mean = load(args.mean + c);
-      const V g0 = load(g + c);
-      const V g1 = load(g + step + c);
-      const V g2 = load(g + 2 * step + c);
-      const V g3 = load(g + 3 * step + c);
-      const V sum = hn::Add(hn::Add(g0, g1), hn::Add(g2, g3));
-      V dot0 = hn::Mul(g0, hn::Sub(load(v + c), mean));
-      V dot1 = hn::Mul(g1, hn::Sub(load(v + step + c), mean));
-      dot0 = hn::MulAdd(g2, hn::Sub(load(v + 2 * step + c), mean), dot0);
-      dot1 = hn::MulAdd(g3, hn::Sub(load(v + 3 * step + c), mean), dot1);
-      store(hn::Add(load(sums + c), sum), sums + c);
-      store(hn::Add(load(sums + step + c), hn::Add(dot0, dot1)), sums + step + c);
-    }
+    each_vector(step, [&](auto tag, std::size_t c) HWY_ATTR {
+      const auto mean = load(tag, args.mean + c);
+      const auto g0 = load(tag, g + c);
+      const auto g1 = load(tag, g + step + c);
+      const auto g2 = load(tag, g + 2 * step + c);
+      const auto g3 = load(tag, g + 3 * step + c);
+      const auto sum = hn::Add(hn::Add(g0, g1), hn::Add(g2, g3));
+      auto dot0 = hn::Mul(g0, hn::Sub(load(tag, v + c), mean));
+      auto dot1 = hn::Mul(g1, hn::Sub(load(tag, v + step + c), mean));
+      dot0 = hn::MulAdd(g2, hn::Sub(load(tag, v + 2 * step + c), mean), dot0);
+      dot1 = hn::MulAdd(g3, hn::Sub(load(tag, v + 3 * step + c), mean), dot1);
+      store(hn::Add(load(tag, sums + c), sum), tag, sums + c);
+      store(hn::Add(load(tag, sums + step + c), hn::Add(dot0, dot1)), tag, sums + step + c);
+    });
   }
   add_norm_sums(v, g, pixels, args.map.channels, args.mean, sums);
 }
@@ -253,14 +272,16 @@ void fold_norm(const Output& out, const Cells& gradient, bool accumulate, int fi
     using T = std::remove_pointer_t<decltype(to)>;
     const T* normalised = out.gradient.as<T>();
     const T* data = out.data.as<T>();
-    for (std::size_t i = range.begin * range.channels; i < range.end * range.channels;) {
-      for (std::size_t c = 0; c < range.channels; c += kLanes, i += kLanes) {
-        V g =
-            hn::MulAdd(load(out.by_gradient + c), load(normalised + i),
-                       hn::MulAdd(load(out.by_value + c), load(data + i), load(out.constant + c)));
-        if (accumulate) g = hn::Add(g, load(to + i));
-        store(g, to + i);
-      }
+    for (std::size_t p = range.begin; p < range.end; ++p) {
+      const std::size_t pixel = p * range.channels;
+      each_vector(range.channels, [&](auto tag, std::size_t c) HWY_ATTR {
+        const std::size_t i = pixel + c;
+        const auto rest = hn::MulAdd(load(tag, out.by_value + c), load(tag, data + i),
+                                     load(tag, out.constant + c));
+        auto g = hn::MulAdd(load(tag, out.by_gradient + c), load(tag, normalised + i), rest);
+        if (accumulate) g = hn::Add(g, load(tag, to + i));
+        store(g, tag, to + i);
+      });
     }
   });
 }

@@ -10,12 +10,12 @@ namespace HWY_NAMESPACE {
 
 double peak_loop(int64_t steps) {
   // The widest vectors there are, not the kernels' own: the limit is the machine's.
-  const hn::ScalableTag<float> wide;
+  const hn::ScalableTag<float> widest;
   constexpr int kChains = 12;
-  hn::Vec<decltype(wide)> sums[kChains];
-  for (auto& sum : sums) sum = hn::Set(wide, 1.0F);
-  const auto factor = hn::Set(wide, 0.999F);
-  const auto term = hn::Set(wide, 0.001F);
+  hn::Vec<decltype(widest)> sums[kChains];
+  for (auto& sum : sums) sum = hn::Set(widest, 1.0F);
+  const auto factor = hn::Set(widest, 0.999F);
+  const auto term = hn::Set(widest, 0.001F);
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 12
     for (int k = 0; k < kChains; ++k) sums[k] = hn::MulAdd(sums[k], factor, term);
@@ -23,7 +23,7 @@ double peak_loop(int64_t steps) {
   auto total = sums[0];
   for (int k = 1; k < kChains; ++k) total = hn::Add(total, sums[k]);
   // Read, so that the loop is not removed; it is never negative.
-  const double lanes = static_cast<double>(hn::Lanes(wide));
+  const double lanes = static_cast<double>(hn::Lanes(widest));
   return hn::GetLane(total) < 0 ? 0 : 2.0 * kChains * lanes * static_cast<double>(steps);
 }
 

@@ -67,13 +67,6 @@ HWY_INLINE auto pair(V first, V second) {
   return interleave(round(first, second));
 }
 
-template <class D>
-HWY_INLINE hn::Vec<D> values(D d, const Bfloat16* p) {
-  const hn::Rebind<uint16_t, D> halves;
-  const hn::RebindToUnsigned<D> words;
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(words, hn::LoadU(halves, &p->bits))));
-}
-
 HWY_INLINE void put(V16 v, Bfloat16* p) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v.raw));
 }
@@ -387,7 +380,7 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
     if (o.by_gradient == nullptr) {
       return put_pixels(
           d, count, channels, channels,
-          [&](int p) RENAS_PAIRS_ATTR { return values(d, gradient + p * step); }, rows + c,
+          [&](int p) RENAS_PAIRS_ATTR { return load(d, gradient + p * step); }, rows + c,
           columns + c);
     }
     const Bfloat16* value = o.data.as<Bfloat16>() + at + c;
@@ -397,8 +390,8 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
     put_pixels(
         d, count, channels, channels,
         [&](int p) RENAS_PAIRS_ATTR {
-          const auto rest = hn::MulAdd(by_value, values(d, value + p * step), constant);
-          return hn::MulAdd(by_gradient, values(d, gradient + p * step), rest);
+          const auto rest = hn::MulAdd(by_value, load(d, value + p * step), constant);
+          return hn::MulAdd(by_gradient, load(d, gradient + p * step), rest);
         },
         rows + c, columns + c);
   });
@@ -420,17 +413,17 @@ HWY_INLINE void take_norm_sums(const Source& s, std::size_t at, int pixels, floa
     auto dot1 = hn::Zero(d);
     int p = 0;
     for (; p + 2 <= pixels; p += 2, value += 2 * channels, gradient += 2 * channels) {
-      const auto g0 = values(d, gradient);
-      const auto g1 = values(d, gradient + channels);
+      const auto g0 = load(d, gradient);
+      const auto g1 = load(d, gradient + channels);
       sum0 = hn::Add(sum0, g0);
       sum1 = hn::Add(sum1, g1);
-      dot0 = hn::MulAdd(g0, hn::Sub(values(d, value), mean), dot0);
-      dot1 = hn::MulAdd(g1, hn::Sub(values(d, value + channels), mean), dot1);
+      dot0 = hn::MulAdd(g0, hn::Sub(load(d, value), mean), dot0);
+      dot1 = hn::MulAdd(g1, hn::Sub(load(d, value + channels), mean), dot1);
     }
     if (p < pixels) {
-      const auto g0 = values(d, gradient);
+      const auto g0 = load(d, gradient);
       sum0 = hn::Add(sum0, g0);
-      dot0 = hn::MulAdd(g0, hn::Sub(values(d, value), mean), dot0);
+      dot0 = hn::MulAdd(g0, hn::Sub(load(d, value), mean), dot0);
     }
     float* to = area + s.sums + c;
     hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Add(sum0, sum1)), d, to);

@@ -33,7 +33,7 @@ HWY_INLINE void load_row(const SeparableArgs& args, const PairPlan& plan, const 
     const Bfloat16* p = from + c;
     // In this order x86 returns a NaN as it is.
     const auto shown = [&](int x) RENAS_PAIRS_ATTR {
-      const auto value = values(d, p + static_cast<std::size_t>(x) * step);
+      const auto value = load(d, p + static_cast<std::size_t>(x) * step);
       return hn::Max(floor, hn::MulAdd(scale, value, shift));
     };
     const int lanes = static_cast<int>(hn::Lanes(d));
@@ -120,8 +120,8 @@ struct ToMap {
     const bool has_a = STRIDE == 1 || (x >= 0 && x < width);
     const bool has_b = x + STRIDE < width && (STRIDE == 1 || x + STRIDE >= 0);
     if (accumulate) {
-      if (has_a) a = hn::Add(a, values(d, pa));
-      if (has_b) b = hn::Add(b, values(d, pb));
+      if (has_a) a = hn::Add(a, load(d, pa));
+      if (has_b) b = hn::Add(b, load(d, pb));
     }
     if (has_a && has_b) return put_each(pairs::round(a, b), pa, pb);
     if (has_a) pairs::put(a, pa);

@@ -26,22 +26,65 @@ constexpr D d;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
 constexpr int kHalves = kBlock / kLanes;  // vectors in a block
 static_assert(kBlock % kLanes == 0);
+/// Two blocks where the processor has such vectors: 16 lanes with AVX-512, as `d` elsewhere.
+constexpr hn::CappedTag<float, 2 * kBlock> wide;
 
-HWY_INLINE V load(const float* p) { return hn::LoadU(d, p); }
-HWY_INLINE void store(V v, float* p) { hn::StoreU(v, d, p); }
-HWY_INLINE V zero() { return hn::Zero(d); }
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> load(Tag tag, const float* p) {
+  return hn::LoadU(tag, p);
+}
+template <class Tag>
+HWY_INLINE void store(hn::Vec<Tag> v, Tag tag, float* p) {
+  hn::StoreU(v, tag, p);
+}
+#if HWY_TARGET <= HWY_AVX3
+/// Where the halves of 16 lanes come from; the even ones become zeros.
+alignas(64) inline constexpr uint16_t kUpperHalves[32] = {
+    0, 0, 0, 1, 0, 2,  0, 3,  0, 4,  0, 5,  0, 6,  0, 7,
+    0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
+#endif
 
-constexpr hn::Rebind<uint16_t, D> d16;
-constexpr hn::Rebind<uint32_t, D> d32;
-HWY_INLINE V load(const Bfloat16* p) {
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, &p->bits))));
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> load(Tag tag, const Bfloat16* p) {
+#if HWY_TARGET <= HWY_AVX3
+  // One step instead of two: both would take the same two of the processor's four units.
+  if constexpr (hn::MaxLanes(tag) == 16) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return hn::Vec<Tag>{_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(
+        0xaaaaaaaaU, _mm512_load_si512(kUpperHalves), _mm512_castsi256_si512(halves)))};
+  }
+#endif
+  const hn::Rebind<uint16_t, Tag> halves;
+  const hn::RebindToUnsigned<Tag> words;
+  return hn::BitCast(tag, hn::ShiftLeft<16>(hn::PromoteTo(words, hn::LoadU(halves, &p->bits))));
 }
 /// To the nearest, ties to even. The processor's own NaN stays one: its lower half is zero.
-HWY_INLINE void store(V v, Bfloat16* p) {
-  const auto bits = hn::BitCast(d32, v);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
-  const auto upper = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff))));
-  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(hn::Rebind<int32_t, D>(), upper)), d16, &p->bits);
+template <class Tag>
+HWY_INLINE void store(hn::Vec<Tag> v, Tag /*tag*/, Bfloat16* p) {
+  const hn::Rebind<uint16_t, Tag> halves;
+  const hn::RebindToUnsigned<Tag> words;
+  const auto bits = hn::BitCast(words, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1));
+  const auto upper = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(words, 0x7fff))));
+  hn::StoreU(hn::DemoteTo(halves, hn::BitCast(hn::RebindToSigned<Tag>(), upper)), halves, &p->bits);
+}
+template <class T>
+HWY_INLINE V load(const T* p) {
+  return load(d, p);
+}
+template <class T>
+HWY_INLINE void store(V v, T* p) {
+  store(v, d, p);
+}
+HWY_INLINE V zero() { return hn::Zero(d); }
+
+/// Calls work(tag, offset) for `size` numbers, a multiple of kBlock: wide vectors, then a block.
+template <class Work>
+HWY_INLINE void each_vector(std::size_t size, const Work& work) {
+  constexpr std::size_t kWide = hn::MaxLanes(wide);
+  std::size_t i = 0;
+  for (; i + kWide <= size; i += kWide) work(wide, i);
+  if (i < size) work(d, i);  // a whole block: kWide is at most one, or two
 }
 
 /// Calls work(pointer of the numbers' own type).
@@ -74,6 +117,27 @@ HWY_INLINE V show(const Source& s, V value, int c) {
 HWY_INLINE V floor_of(const Source& s) {
   return s.relu ? zero() : hn::Set(d, -std::numeric_limits<float>::infinity());
 }
+
+/// What a source shows to readers that go pixel by pixel: coefficients stay in the first cache.
+class Shown {
+ public:
+  explicit Shown(const Source& s)
+      : scale_(s.scale),
+        shift_(s.shift),
+        floor_(s.relu ? 0.0F : -std::numeric_limits<float>::infinity()) {}
+  /// Of channels from c on.
+  template <class Tag>
+  HWY_INLINE hn::Vec<Tag> operator()(Tag tag, hn::Vec<Tag> v, std::size_t c) const {
+    if (scale_ != nullptr) v = hn::MulAdd(load(tag, scale_ + c), v, load(tag, shift_ + c));
+    // In this order x86 returns a NaN as it is: divergence must reach the loss.
+    return hn::Max(hn::Set(tag, floor_), v);
+  }
+
+ private:
+  const float* scale_;
+  const float* shift_;
+  float floor_;
+};
 
 /// Calls work(a number of vectors, first channel) for all channels, three vectors at a time where
 /// there are so many: their coefficients fit registers, and a pass over pixels goes by whole lines.
@@ -134,11 +198,15 @@ HWY_INLINE const float* output_gradients(const Output& o, std::size_t at, int pi
 
 /// Writes or adds `g` where `shown` (what the reader saw) lets it through; `to`: the source's
 /// gradient.
+template <class Tag, class T>
+HWY_INLINE void give(const Source& s, Tag tag, hn::Vec<Tag> g, hn::Vec<Tag> shown, T* to) {
+  if (s.relu) g = hn::IfThenElseZero(hn::Gt(shown, hn::Zero(tag)), g);
+  if (s.accumulate) g = hn::Add(g, load(tag, to));
+  store(g, tag, to);
+}
 template <class T>
 HWY_INLINE void give(const Source& s, V g, V shown, T* to) {
-  if (s.relu) g = hn::IfThenElseZero(hn::Gt(shown, zero()), g);
-  if (s.accumulate) g = hn::Add(g, load(to));
-  store(g, to);
+  give(s, d, g, shown, to);
 }
 HWY_INLINE void give(const Source& s, V g, V shown, std::size_t at) {
   typed(s.gradient, [&](auto* to) HWY_ATTR { give(s, g, shown, to + at); });
