@@ -23,8 +23,8 @@ struct Range {
 };
 
 /// The common case: two sources, stored like the sum.
-template <class T>
-HWY_INLINE void add_two(const Source& a, const Source& b, const Range& range, T* to) {
+template <class Tag, class T>
+HWY_INLINE void add_two(Tag tag, const Source& a, const Source& b, const Range& range, T* to) {
   const std::size_t channels = range.channels;
   const Shown show_a(a);
   const Shown show_b(b);
@@ -34,10 +34,10 @@ HWY_INLINE void add_two(const Source& a, const Source& b, const Range& range, T*
   to += at;
   for (std::size_t p = range.begin; p < range.end;
        ++p, pa += channels, pb += channels, to += channels) {
-    each_vector(channels, [&](auto tag, std::size_t c) HWY_ATTR {
+    for (std::size_t c = 0; c < channels; c += hn::Lanes(tag)) {
       store(hn::Add(show_a(tag, load(tag, pa + c), c), show_b(tag, load(tag, pb + c), c)), tag,
             to + c);
-    });
+    }
   }
 }
 
@@ -47,8 +47,10 @@ void add_forward(const AddArgs& args, int first, int last) {
     return s.data.half() == args.out.data.half();
   });
   if (args.in.size() == 2 && alike) {
-    return typed(args.out.data,
-                 [&](auto* to) HWY_ATTR { add_two(args.in[0], args.in[1], range, to); });
+    return typed(args.out.data, [&](auto* to) HWY_ATTR {
+      with_tag(args.out.map.channels,
+               [&](auto tag) HWY_ATTR { add_two(tag, args.in[0], args.in[1], range, to); });
+    });
   }
   for (std::size_t p = range.begin; p < range.end; ++p) {
     for (std::size_t c = 0; c < range.channels; c += kLanes) {
@@ -62,28 +64,15 @@ void add_forward(const AddArgs& args, int first, int last) {
   }
 }
 
-template <class T, class G>
-HWY_INLINE void give_pixels(const Source& s, const Range& range, const G* gradient, T* to) {
-  const Shown shown(s);
-  const std::size_t channels = range.channels;
-  const std::size_t at = range.begin * channels;
-  const T* data = s.data.as<T>() + at;
-  gradient += at;
-  to += at;
-  for (std::size_t p = range.begin; p < range.end;
-       ++p, data += channels, gradient += channels, to += channels) {
-    each_vector(channels, [&](auto tag, std::size_t c) HWY_ATTR {
-      const auto seen = s.relu ? shown(tag, load(tag, data + c), c) : hn::Zero(tag);
-      give(s, tag, load(tag, gradient + c), seen, to + c);
-    });
-  }
-}
-
 void give_gradient(const Source& to, const Cells& gradient, int first, int last) {
   const Range range(to.map, first, last);
-  typed(to.gradient, [&](auto* p) HWY_ATTR {
-    // Of another type if the source is a batch norm of the pictures.
-    typed(gradient, [&](auto* g) HWY_ATTR { give_pixels(to, range, g, p); });
+  const std::size_t at = range.begin * range.channels;
+  // Of another type if the source is a batch norm of the pictures.
+  typed(gradient, [&](auto* g) HWY_ATTR {
+    with_tag(to.map.channels, [&](auto tag) HWY_ATTR {
+      give_pixels(tag, to, {at, range.end - range.begin, 0, range.channels}, g + at,
+                  range.channels);
+    });
   });
 }
 
@@ -160,15 +149,21 @@ void join_backward(const JoinArgs& args, int first, int last) {
   }
 }
 
-/// Calls work(tag, first channel, how many there are from there on) for a part's channels.
+/// Means take so many channels at a time, straight through memory.
+constexpr int kMeanChannels = 128;
+
+/// Calls work(first channel, padded channels, and how many of them there are) for some channels of
+/// a part after the other.
 template <class Work>
 HWY_INLINE void each_channels(const JoinArgs& args, std::size_t part, const Work& work) {
-  each_vector(at(args.in[part].map.channels), [&](auto tag, std::size_t c) HWY_ATTR {
-    work(tag, c, args.channels[part] - static_cast<int>(c));
-  });
+  for (int c = 0; c < args.in[part].map.channels; c += kMeanChannels) {
+    work(c, std::min(kMeanChannels, args.in[part].map.channels - c),
+         std::min(kMeanChannels, args.channels[part] - c));
+  }
 }
 
 void mean_forward(const JoinArgs& args, int first, int last) {
+  alignas(64) float sums[kMeanChannels];
   for (int n = first; n < last; ++n) {
     std::size_t to = at(n) * args.out.map.size();
     args.out.data.clear(to, args.out.map.size());
@@ -177,15 +172,20 @@ void mean_forward(const JoinArgs& args, int first, int last) {
       const Shown shown(s);
       const std::size_t step = at(s.map.channels);
       const float share = 1.0F / static_cast<float>(s.map.pixels());
-      typed(s.data, [&](auto* data) HWY_ATTR {
-        data += at(n) * s.map.size();
-        each_channels(args, k, [&](auto tag, std::size_t c, int count) HWY_ATTR {
-          auto sum = hn::Zero(tag);
-          for (std::size_t i = c; i < s.map.size(); i += step) {
-            sum = hn::Add(sum, shown(tag, load(tag, data + i), c));
-          }
-          store_some(hn::Mul(sum, hn::Set(tag, share)), tag, count, args.out.data, to + c);
+      each_channels(args, k, [&](int c, int padded, int count) HWY_ATTR {
+        std::fill_n(sums, padded, 0.0F);
+        with_tag(padded, [&](auto tag) HWY_ATTR {
+          typed(s.data, [&](auto* data) HWY_ATTR {
+            data += at(n) * s.map.size() + at(c);
+            for (std::size_t p = 0; p < s.map.pixels(); ++p, data += step) {
+              for (std::size_t i = 0; i < at(padded); i += hn::Lanes(tag)) {
+                const auto v = shown(tag, load(tag, data + i), at(c) + i);
+                store(hn::Add(load(tag, sums + i), v), tag, sums + i);
+              }
+            }
+          });
         });
+        for (int i = 0; i < count; ++i) args.out.data.set(to + at(c + i), share * sums[i]);
       });
       to += at(args.channels[k]);
     }
@@ -193,25 +193,20 @@ void mean_forward(const JoinArgs& args, int first, int last) {
 }
 
 void mean_backward(const JoinArgs& args, int first, int last) {
+  alignas(64) float shares[kMeanChannels];
   for (int n = first; n < last; ++n) {
     std::size_t g = at(n) * args.out.map.size();
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const Source& s = args.in[k];
-      const Shown shown(s);
-      const std::size_t step = at(s.map.channels);
       const float share = 1.0F / static_cast<float>(s.map.pixels());
       if (s.gradient) {
-        typed(s.gradient, [&](auto* gradient) HWY_ATTR {
-          using T = std::remove_pointer_t<decltype(gradient)>;
-          const std::size_t begin = at(n) * s.map.size();
-          const T* data = s.data.as<T>() + begin;
-          gradient += begin;
-          each_channels(args, k, [&](auto tag, std::size_t c, int count) HWY_ATTR {
-            const auto each =
-                hn::Mul(load_some(tag, args.out.gradient, g + c, count), hn::Set(tag, share));
-            for (std::size_t i = c; i < s.map.size(); i += step) {
-              give(s, tag, each, shown(tag, load(tag, data + i), c), gradient + i);
-            }
+        each_channels(args, k, [&](int c, int padded, int count) HWY_ATTR {
+          for (int i = 0; i < padded; ++i) {
+            shares[i] = i < count ? share * args.out.gradient.get(g + at(c + i)) : 0;
+          }
+          with_tag(padded, [&](auto tag) HWY_ATTR {
+            give_pixels(tag, s, {at(n) * s.map.size(), s.map.pixels(), at(c), at(padded)}, shares,
+                        0);
           });
         });
       }
@@ -232,16 +227,16 @@ void statistics(const Output& out, int first, int last, float* sums) {
   }
 }
 
-template <class T>
-HWY_INLINE void norm_sums_of(const NormSumsArgs& args, const Range& range, const T* v, const T* g,
-                             float* sums) {
+template <class Tag, class T>
+HWY_INLINE void norm_sums_of(Tag tag, const NormSumsArgs& args, const Range& range, const T* v,
+                             const T* g, float* sums) {
   const std::size_t step = range.channels;
   v += range.begin * step;
   g += range.begin * step;
   std::size_t pixels = range.end - range.begin;
   // Straight through memory, four pixels at a time; the sums stay in the first cache.
   for (; pixels >= 4; pixels -= 4, v += 4 * step, g += 4 * step) {
-    each_vector(step, [&](auto tag, std::size_t c) HWY_ATTR {
+    for (std::size_t c = 0; c < step; c += hn::Lanes(tag)) {
       const auto mean = load(tag, args.mean + c);
       const auto g0 = load(tag, g + c);
       const auto g1 = load(tag, g + step + c);
@@ -254,7 +249,7 @@ HWY_INLINE void norm_sums_of(const NormSumsArgs& args, const Range& range, const
       dot1 = hn::MulAdd(g3, hn::Sub(load(tag, v + 3 * step + c), mean), dot1);
       store(hn::Add(load(tag, sums + c), sum), tag, sums + c);
       store(hn::Add(load(tag, sums + step + c), hn::Add(dot0, dot1)), tag, sums + step + c);
-    });
+    }
   }
   add_norm_sums(v, g, pixels, args.map.channels, args.mean, sums);
 }
@@ -262,7 +257,9 @@ HWY_INLINE void norm_sums_of(const NormSumsArgs& args, const Range& range, const
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
   typed(args.gradient, [&](auto* gradient) HWY_ATTR {
     using T = std::remove_pointer_t<decltype(gradient)>;
-    norm_sums_of<T>(args, Range(args.map, first, last), args.data.as<T>(), gradient, sums);
+    with_tag(args.map.channels, [&](auto tag) HWY_ATTR {
+      norm_sums_of(tag, args, Range(args.map, first, last), args.data.as<T>(), gradient, sums);
+    });
   });
 }
 
@@ -272,17 +269,17 @@ void fold_norm(const Output& out, const Cells& gradient, bool accumulate, int fi
     using T = std::remove_pointer_t<decltype(to)>;
     const T* normalised = out.gradient.as<T>();
     const T* data = out.data.as<T>();
-    for (std::size_t p = range.begin; p < range.end; ++p) {
-      const std::size_t pixel = p * range.channels;
-      each_vector(range.channels, [&](auto tag, std::size_t c) HWY_ATTR {
-        const std::size_t i = pixel + c;
-        const auto rest = hn::MulAdd(load(tag, out.by_value + c), load(tag, data + i),
-                                     load(tag, out.constant + c));
-        auto g = hn::MulAdd(load(tag, out.by_gradient + c), load(tag, normalised + i), rest);
-        if (accumulate) g = hn::Add(g, load(tag, to + i));
-        store(g, tag, to + i);
-      });
-    }
+    with_tag(out.map.channels, [&](auto tag) HWY_ATTR {
+      for (std::size_t i = range.begin * range.channels; i < range.end * range.channels;) {
+        for (std::size_t c = 0; c < range.channels; c += hn::Lanes(tag), i += hn::Lanes(tag)) {
+          const auto rest = hn::MulAdd(load(tag, out.by_value + c), load(tag, data + i),
+                                       load(tag, out.constant + c));
+          auto g = hn::MulAdd(load(tag, out.by_gradient + c), load(tag, normalised + i), rest);
+          if (accumulate) g = hn::Add(g, load(tag, to + i));
+          store(g, tag, to + i);
+        }
+      }
+    });
   });
 }
 

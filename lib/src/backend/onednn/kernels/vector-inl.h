@@ -39,9 +39,9 @@ HWY_INLINE void store(hn::Vec<Tag> v, Tag tag, float* p) {
 }
 #if HWY_TARGET <= HWY_AVX3
 /// Where the halves of 16 lanes come from; the even ones become zeros.
-alignas(64) inline constexpr uint16_t kUpperHalves[32] = {
-    0, 0, 0, 1, 0, 2,  0, 3,  0, 4,  0, 5,  0, 6,  0, 7,
-    0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
+alignas(64) inline constexpr uint16_t kUpperHalves[32] = {0, 0,  0, 1,  0, 2,  0, 3,  0, 4, 0,
+                                                          5, 0,  6, 0,  7, 0,  8, 0,  9, 0, 10,
+                                                          0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
 #endif
 
 template <class Tag>
@@ -78,13 +78,12 @@ HWY_INLINE void store(V v, T* p) {
 }
 HWY_INLINE V zero() { return hn::Zero(d); }
 
-/// Calls work(tag, offset) for `size` numbers, a multiple of kBlock: wide vectors, then a block.
+/// Calls work(tag) with the widest vectors that a pixel of `channels` consists of. Where there is
+/// half a vector more, wide ones would lie across two lines of the cache.
 template <class Work>
-HWY_INLINE void each_vector(std::size_t size, const Work& work) {
-  constexpr std::size_t kWide = hn::MaxLanes(wide);
-  std::size_t i = 0;
-  for (; i + kWide <= size; i += kWide) work(wide, i);
-  if (i < size) work(d, i);  // a whole block: kWide is at most one, or two
+HWY_INLINE void with_tag(int channels, const Work& work) {
+  if (channels % static_cast<int>(hn::MaxLanes(wide)) == 0) return work(wide);
+  work(d);
 }
 
 /// Calls work(pointer of the numbers' own type).
@@ -198,18 +197,56 @@ HWY_INLINE const float* output_gradients(const Output& o, std::size_t at, int pi
 
 /// Writes or adds `g` where `shown` (what the reader saw) lets it through; `to`: the source's
 /// gradient.
-template <class Tag, class T>
-HWY_INLINE void give(const Source& s, Tag tag, hn::Vec<Tag> g, hn::Vec<Tag> shown, T* to) {
-  if (s.relu) g = hn::IfThenElseZero(hn::Gt(shown, hn::Zero(tag)), g);
-  if (s.accumulate) g = hn::Add(g, load(tag, to));
-  store(g, tag, to);
-}
 template <class T>
 HWY_INLINE void give(const Source& s, V g, V shown, T* to) {
-  give(s, d, g, shown, to);
+  if (s.relu) g = hn::IfThenElseZero(hn::Gt(shown, zero()), g);
+  if (s.accumulate) g = hn::Add(g, load(to));
+  store(g, to);
 }
 HWY_INLINE void give(const Source& s, V g, V shown, std::size_t at) {
   typed(s.gradient, [&](auto* to) HWY_ATTR { give(s, g, shown, to + at); });
+}
+
+/// Some channels of pixels that follow each other.
+struct Pixels {
+  std::size_t at;  // offset of the first
+  std::size_t count;
+  std::size_t first;  // channel
+  std::size_t channels;
+};
+
+template <bool RELU, bool ACCUMULATE, class Tag, class G, class T>
+HWY_INLINE void give_pixels(Tag tag, const Source& s, const Pixels& pixels, const G* row,
+                            std::size_t row_step, T* gradient) {
+  const auto step = static_cast<std::size_t>(s.map.channels);
+  const Shown shown(s);
+  const T* data = s.data.as<T>() + pixels.at + pixels.first;
+  gradient += pixels.at + pixels.first;
+  for (std::size_t p = 0; p < pixels.count; ++p, data += step, gradient += step, row += row_step) {
+    for (std::size_t c = 0; c < pixels.channels; c += hn::Lanes(tag)) {
+      auto g = load(tag, row + c);
+      if constexpr (RELU) {
+        const auto seen = shown(tag, load(tag, data + c), pixels.first + c);
+        g = hn::IfThenElseZero(hn::Gt(seen, hn::Zero(tag)), g);
+      }
+      if constexpr (ACCUMULATE) g = hn::Add(g, load(tag, gradient + c));
+      store(g, tag, gradient + c);
+    }
+  }
+}
+
+/// Gives `pixels` of the source gradients; `row`: the first one's, `row_step` from each to the
+/// next. What is asked for every pixel is asked once: with masks instead, as compilers like to have
+/// it, gradients would be read, and waited for, that are only written.
+template <class Tag, class G>
+HWY_INLINE void give_pixels(Tag tag, const Source& s, const Pixels& pixels, const G* row,
+                            std::size_t row_step) {
+  typed(s.gradient, [&](auto* to) HWY_ATTR {
+    if (s.relu && s.accumulate) return give_pixels<true, true>(tag, s, pixels, row, row_step, to);
+    if (s.relu) return give_pixels<true, false>(tag, s, pixels, row, row_step, to);
+    if (s.accumulate) return give_pixels<false, true>(tag, s, pixels, row, row_step, to);
+    give_pixels<false, false>(tag, s, pixels, row, row_step, to);
+  });
 }
 
 /// Pixels that a sum takes at a time: enough sums that none waits for its own last addition.
