@@ -98,6 +98,15 @@ HWY_INLINE Runs input_runs(const PoolArgs& args, Run* room) {
       args.in.map.width, args.window.stride, 1, [&](int x) { return columns_over(args, x); }, room);
 }
 
+/// Calls work(tag) with the vectors that a pool goes by. Of floats whole lines are no gain: what is
+/// read soon after it was written would wait until it is in the cache, behind all that is written
+/// to memory.
+template <class Work>
+HWY_INLINE void with_pool_tag(const PoolArgs& args, const Work& work) {
+  if (!args.in.data.half() && !args.max) return work(d);
+  with_tag(args.in.map.channels, work);
+}
+
 /// Calls work(count) with the count as a constant where it is common, so that loops over it vanish;
 /// else with 0.
 template <class Work>

@@ -116,7 +116,7 @@ HWY_INLINE void pool_pictures(Tag tag, const PoolArgs& args, int first, int last
 }
 
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
-  with_tag(args.in.map.channels, [&](auto tag) HWY_ATTR {
+  with_pool_tag(args, [&](auto tag) HWY_ATTR {
     typed(args.out.data, [&](auto* to) HWY_ATTR {
       if (args.max) {
         pool_pictures<true>(tag, args, first, last, scratch, to);
@@ -179,7 +179,7 @@ HWY_INLINE void mean_backward(Tag tag, const PoolArgs& args, int first, int last
 
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch) {
   if (!args.in.gradient) return;
-  with_tag(args.in.map.channels, [&](auto tag) HWY_ATTR {
+  with_pool_tag(args, [&](auto tag) HWY_ATTR {
     typed(args.out.gradient, [&](auto* gradients) HWY_ATTR {
       if (args.max) {
         max_backward(tag, args, first, last, scratch, gradients);
