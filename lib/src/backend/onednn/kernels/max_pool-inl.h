@@ -13,6 +13,8 @@
 #define RENAS_MAX_POOL_INL_H_
 #endif
 
+#include <cstring>
+
 #include "backend/onednn/kernels/pool-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -73,11 +75,13 @@ HWY_INLINE void place_row(Tag tag, const PoolArgs& args, const PoolPlan& plan, i
   float* to = plan.places + plan.slot(y);
   with_count(rows.count(), [&](auto known) HWY_ATTR {
     const int count = known == 0 ? rows.count() : known;
+    std::size_t slots[known + 1] = {};
+    for (int r = 0; r < known; ++r) slots[r] = plan.slot(rows.at + r);
     for (std::size_t i = 0; i < size; i += hn::Lanes(tag)) {
       auto best = nothing_yet(tag);
 #pragma GCC unroll 4
       for (int r = 0; r < count; ++r) {
-        const std::size_t at = plan.slot(rows.at + r) + i;
+        const std::size_t at = (known == 0 ? plan.slot(rows.at + r) : slots[r]) + i;
         const auto row = hn::Set(tag, static_cast<float>((rows.first + r) * args.window.width));
         best.meet(load(tag, plan.ring + at), hn::Add(row, load(tag, plan.columns + at)));
       }
@@ -86,35 +90,31 @@ HWY_INLINE void place_row(Tag tag, const PoolArgs& args, const PoolPlan& plan, i
   });
 }
 
-/// The gradient of input row iy: of each pixel that of the outputs whose largest lies there.
-/// `gradient`: the picture's outputs'.
+/// Adds to input row iy what output row y has for it: to each pixel the gradients of the outputs
+/// whose largest lies there. `places` and `gradient`: of the output row.
 template <class Tag, class T>
-HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const PoolPlan& plan, const Runs& runs,
-                           int iy, const T* gradient, float* row) {
+HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const Runs& runs, int iy, int y,
+                           const float* places, const T* gradient, float* row) {
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(args.in.map.channels);
-  const std::size_t row_out = static_cast<std::size_t>(args.out.map.width) * step;
-  const Covering rows = rows_over(args, iy);
+  const std::size_t to_step = static_cast<std::size_t>(runs.to_step) * step;
+  const int first_place = (iy + w.top - y * w.stride) * w.width;
   for (const Run& run : runs) {
     const int last_column = run.to + w.left - run.from * w.stride;
     std::size_t from = static_cast<std::size_t>(run.from) * step;
     float* to = row + static_cast<std::size_t>(run.to) * step;
     with_count(run.count, [&](auto known) HWY_ATTR {
       const int count = known == 0 ? run.count : known;
-      for (int p = 0; p < run.pixels;
-           ++p, from += step, to += static_cast<std::size_t>(runs.to_step) * step) {
+      for (int p = 0; p < run.pixels; ++p, from += step, to += to_step) {
         for (std::size_t c = 0; c < step; c += hn::Lanes(tag)) {
-          auto sum = hn::Zero(tag);
-          for (int y = rows.at; y <= rows.last; ++y) {
-            const float* places = plan.places + plan.slot(y) + from + c;
-            const T* g = gradient + static_cast<std::size_t>(y) * row_out + from + c;
-            const int last_place = (iy + w.top - y * w.stride) * w.width + last_column;
+          auto sum = load(tag, to + c);
 #pragma GCC unroll 4
-            for (int k = 0; k < count; ++k, places += step, g += step) {
-              const auto here = hn::Eq(load(tag, places),
-                                       hn::Set(tag, static_cast<float>(last_place - k * w.stride)));
-              sum = hn::Add(sum, hn::IfThenElseZero(here, load(tag, g)));
-            }
+          for (int k = 0; k < count; ++k) {
+            const std::size_t at = from + static_cast<std::size_t>(k) * step + c;
+            const auto place =
+                hn::Set(tag, static_cast<float>(first_place + last_column - k * w.stride));
+            const auto here = hn::Eq(load(tag, places + at), place);
+            sum = hn::Add(sum, hn::IfThenElseZero(here, load(tag, gradient + at)));
           }
           store(sum, tag, to + c);
         }
@@ -131,6 +131,7 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row_in = static_cast<std::size_t>(in.width) * step;
+  const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
   const PoolPlan plan(args, scratch);
   const Runs outputs = output_runs(args, plan.output_runs);
   const Runs inputs = input_runs(args, plan.input_runs);
@@ -142,7 +143,7 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
     for (int y = 0; y < out.height; ++y) {
       const Span rows = rows_of(args, y);
       for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
-        show_row(tag, args.in, from + static_cast<std::size_t>(seen) * row_in, plan.across);
+        show_row(tag, args, from + static_cast<std::size_t>(seen) * row_in, plan.across);
         largest_in_row(tag, args, outputs, plan.across, plan.ring + plan.slot(seen),
                        plan.columns + plan.slot(seen));
       }
@@ -151,7 +152,12 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
       const int ready =
           y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride - w.top);
       for (; given < ready; ++given) {
-        gather_row(tag, args, plan, inputs, given, gradient, plan.across);
+        std::memset(plan.across, 0, row_in * sizeof(float));
+        const Covering covering = rows_over(args, given);
+        for (int over = covering.at; over <= covering.last; ++over) {
+          gather_row(tag, args, inputs, given, over, plan.places + plan.slot(over),
+                     gradient + static_cast<std::size_t>(over) * row_out, plan.across);
+        }
         const std::size_t at = from + static_cast<std::size_t>(given) * row_in;
         give_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step}, plan.across,
                     step);

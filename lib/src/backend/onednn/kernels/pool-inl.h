@@ -119,12 +119,20 @@ HWY_INLINE void with_count(int count, const Work& work) {
 
 /// A row of the map, which begins at offset `at`, as the pool sees it.
 template <class Tag>
-HWY_INLINE void show_row(Tag tag, const Source& s, std::size_t at, float* to) {
+HWY_INLINE void show_row(Tag tag, const PoolArgs& args, std::size_t at, float* to) {
+  const Source& s = args.in;
   const auto step = static_cast<std::size_t>(s.map.channels);
-  const float* const end = to + static_cast<std::size_t>(s.map.width) * step;
+  const std::size_t row = static_cast<std::size_t>(s.map.width) * step;
+  const float* const end = to + row;
   const Shown shown(s);
   typed(s.data, [&](auto* from) HWY_ATTR {
     for (from += at; to < end; from += step, to += step) {
+      // With a stride of 1 rows pass slowly enough for the processor to see what comes next.
+      if (args.window.stride > 1) {
+        for (std::size_t c = 0; c < step; c += 64 / sizeof(*from)) {
+          __builtin_prefetch(from + 2 * row + c, 0, 2);
+        }
+      }
       for (std::size_t c = 0; c < step; c += hn::Lanes(tag)) {
         store(shown(tag, load(tag, from + c), c), tag, to + c);
       }

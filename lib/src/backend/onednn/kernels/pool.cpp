@@ -104,7 +104,7 @@ HWY_INLINE void pool_pictures(Tag tag, const PoolArgs& args, int first, int last
     for (int y = 0; y < out.height; ++y, to += row_out) {
       const Span rows = rows_of(args, y);
       for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
-        show_row(tag, args.in,
+        show_row(tag, args,
                  static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(seen) * row,
                  plan.ring + plan.slot(seen));
       }
