@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "backend/contract.h"
@@ -79,13 +80,14 @@ void CpuProgram::bind() {
     bound.packed_backward = packed;
     packed += aligned(options_.training ? bound.weights.backward_size : 0);
     area_size_ = std::max(area_size_, aligned(bound.area_floats));
-    sums = std::max(sums, static_cast<std::size_t>(2 * bound.out.map.channels));
+    sums = std::max(sums, static_cast<std::size_t>(3 * bound.out.map.channels));
     scratch_size_ = std::max(
         {scratch_size_, aligned(conv_scratch(bound.conv)),
          aligned(bound.group.kind == Group::Kind::kSeparable ? separable_scratch(bound.separable)
                                                              : 0),
          aligned(bound.group.kind == Group::Kind::kPool ? pool_scratch(bound.pool) : 0)});
   }
+  find_partners();
   packed_ = Buffer(packed);
   for (Bound& bound : groups_) bind_weights(bound, bound.weights);
   const std::size_t areas = static_cast<std::size_t>(std::min(kAreas, options_.batch));
@@ -93,6 +95,23 @@ void CpuProgram::bind() {
   if (options_.training) areas_ = Buffer(area_size_ * (areas + 1));
   sums_ = Buffer(aligned(sums) * areas);
   scratch_ = Buffer(scratch_size_ * static_cast<std::size_t>(options_.threads));
+}
+
+/// Summands of one sum have its gradient, where nobody else reads them.
+void CpuProgram::find_partners() {
+  std::map<int, NormState*> alone;  // by whose gradient it is
+  for (NormState& norm : norms_) {
+    if (!norm.norm.has_gradient || norm.norm.summed) continue;
+    const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
+    NormState*& other = alone[plan_.root(stored.normalised)];
+    if (other == nullptr) {
+      other = &norm;
+      continue;
+    }
+    other->partner = static_cast<int>(&norm - norms_.data());
+    norm.partner = static_cast<int>(other - norms_.data());
+    other = nullptr;
+  }
 }
 
 Cells CpuProgram::cells(const Stored& stored, std::size_t offset) const {

@@ -32,6 +32,7 @@ void CpuProgram::prepare_norms(Mode mode) {
 }
 
 void CpuProgram::finish_statistics(NormState& norm, int areas) {
+  norm.has_sums = false;
   const Node& node = graph_.node(norm.norm.node);
   const Map& map = plan_.stored[static_cast<std::size_t>(norm.norm.stored)].map;
   const double count = static_cast<double>(map.pixels()) * staging_.count;
@@ -65,34 +66,46 @@ void CpuProgram::finish_statistics(NormState& norm, int areas) {
   }
 }
 
-/// Adds up the areas' sums.
-void CpuProgram::collect_sums(NormState& norm, const float* sums, std::size_t step, int areas) {
+void CpuProgram::collect_sums(NormState& norm, const float* sum, const float* dot, std::size_t step,
+                              int areas) {
   for (int c = 0; c < norm.channels; ++c) {
-    double sum = 0;
-    double dot = 0;
+    double sums = 0;
+    double dots = 0;
     for (int a = 0; a < areas; ++a) {
-      const float* area = sums + static_cast<std::size_t>(a) * step;
-      sum += area[c];
-      dot += area[norm.stride + c];
+      sums += sum[static_cast<std::size_t>(a) * step + static_cast<std::size_t>(c)];
+      dots += dot[static_cast<std::size_t>(a) * step + static_cast<std::size_t>(c)];
     }
-    norm.sum[static_cast<std::size_t>(c)] = sum;
-    norm.dot[static_cast<std::size_t>(c)] = dot;
+    norm.sum[static_cast<std::size_t>(c)] = sums;
+    norm.dot[static_cast<std::size_t>(c)] = dots;
   }
+  norm.has_sums = true;
 }
 
 /// The sums of the gradient, where its last writer could not take them.
-void CpuProgram::sum_gradients(NormState& norm, const Bound& bound) {
+void CpuProgram::sum_gradients(NormState& norm) {
   const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
   const Value& value = plan_.values[static_cast<std::size_t>(stored.normalised)];
-  const NormSumsArgs args{stored.map, bound.out.data, cells(stored, value.offset), norm.mean};
+  NormState* const both[] = {
+      &norm, norm.partner < 0 ? nullptr : &norms_[static_cast<std::size_t>(norm.partner)]};
+  NormSumsArgs args;
+  args.map = stored.map;
+  args.gradient = cells(stored, value.offset);
+  args.count = norm.partner < 0 ? 1 : 2;
+  for (int k = 0; k < args.count; ++k) {
+    const Stored& map = plan_.stored[static_cast<std::size_t>(both[k]->norm.stored)];
+    args.data[k] = cells(map, map.offset);
+    args.mean[k] = both[k]->mean;
+  }
   const std::size_t step =
       sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
   const int areas = over_pictures([&](int first, int last, int area, int) {
     float* sums = sums_.data() + static_cast<std::size_t>(area) * step;
-    std::fill_n(sums, 2 * norm.stride, 0.0F);
+    std::fill_n(sums, (1 + args.count) * norm.stride, 0.0F);
     norm_sums(args, first, last, sums);
   });
-  collect_sums(norm, sums_.data(), step, areas);
+  for (int k = 0; k < args.count; ++k) {
+    collect_sums(*both[k], sums_.data(), sums_.data() + (k + 1) * norm.stride, step, areas);
+  }
 }
 
 /// From the gradient behind the batch norm to the coefficients of the raw map's:
@@ -103,7 +116,7 @@ void CpuProgram::norm_backward(const Bound& bound) {
   const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
   const Value& value = plan_.values[static_cast<std::size_t>(stored.normalised)];
   const Value& raw = plan_.values[static_cast<std::size_t>(stored.raw)];
-  if (!norm.norm.summed) sum_gradients(norm, bound);
+  if (!norm.has_sums) sum_gradients(norm);
   const double count = static_cast<double>(stored.map.pixels()) * staging_.count;
   for (int c = 0; c < norm.channels; ++c) {
     const double sum = norm.sum[static_cast<std::size_t>(c)];

@@ -305,7 +305,7 @@ class Planner {
         Value& value = plan_.values[at(part.value)];
         if (!value.wanted) continue;
         if (group->kind == Group::Kind::kAdd && may_alias(part, value, *group)) {
-          value.alias = root(plan_.stored[at(group->out)].raw);
+          value.alias = plan_.root(plan_.stored[at(group->out)].raw);
           value.written = true;
           continue;
         }
@@ -371,11 +371,6 @@ class Planner {
     return value.norm >= 0 || stored.normalised < 0;
   }
 
-  int root(int value) const {
-    while (plan_.values[at(value)].alias >= 0) value = plan_.values[at(value)].alias;
-    return value;
-  }
-
   const Graph& graph_;
   bool training_;
   Precision precision_;
@@ -396,10 +391,6 @@ void lay_out(Plan& plan, int batch) {
   std::vector<int> last_read(plan.stored.size(), 0);
   std::vector<int> last_gradient(plan.values.size(), -1);
   const auto at = [](int i) { return static_cast<std::size_t>(i); };
-  const auto root = [&](int value) {
-    while (plan.values[at(value)].alias >= 0) value = plan.values[at(value)].alias;
-    return value;
-  };
   for (int i = 0; i < groups; ++i) {
     const Group& group = plan.groups[at(i)];
     const int back = end - 1 - i;
@@ -407,7 +398,7 @@ void lay_out(Plan& plan, int batch) {
       int& last = last_read[at(plan.values[at(part.value)].stored)];
       last = std::max(last, group.backward ? back : i);
       if (part.gradient) {
-        int& first = first_write[at(root(part.value))];
+        int& first = first_write[at(plan.root(part.value))];
         first = std::min(first, back);
       }
     }
@@ -417,11 +408,11 @@ void lay_out(Plan& plan, int batch) {
     const Stored& stored = plan.stored[at(group.out)];
     for (const int value : {stored.raw, stored.normalised}) {
       if (value < 0 || !plan.values[at(value)].written) continue;
-      int& last = last_gradient[at(root(value))];
+      int& last = last_gradient[at(plan.root(value))];
       last = std::max(last, back);
       last_read[at(group.out)] = std::max(last_read[at(group.out)], back);
       // A batch norm's share may be all that the raw gradient gets.
-      int& first = first_write[at(root(value))];
+      int& first = first_write[at(plan.root(value))];
       first = std::min(first, back);
     }
   }
@@ -444,11 +435,18 @@ void lay_out(Plan& plan, int batch) {
   const std::vector<std::size_t> places = pack_lives(lives, plan.arena);
   for (std::size_t i = 0; i < places.size(); ++i) *offsets[i] = places[i];
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
-    plan.values[v].offset = plan.values[at(root(static_cast<int>(v)))].offset;
+    plan.values[v].offset = plan.values[at(plan.root(static_cast<int>(v)))].offset;
   }
 }
 
 }  // namespace
+
+int Plan::root(int value) const {
+  while (values[static_cast<std::size_t>(value)].alias >= 0) {
+    value = values[static_cast<std::size_t>(value)].alias;
+  }
+  return value;
+}
 
 Plan make_plan(const Graph& graph, bool training, int batch, Precision precision) {
   Plan plan = Planner(graph, training, precision).take();

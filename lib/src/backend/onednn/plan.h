@@ -87,6 +87,9 @@ struct Plan {
   std::vector<Group> groups;
   int scores = -1;        // stored
   std::size_t arena = 0;  // floats
+
+  /// The value whose gradient is also this one's: itself, but for summands.
+  int root(int value) const;
 };
 
 /// Groups in execution order, with gradients planned if `training`, and the arena laid out for

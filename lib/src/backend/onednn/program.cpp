@@ -156,8 +156,9 @@ void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
   });
   if (!bound.weights.maps.empty()) collect_weight_gradients(bound, areas);
   for (const NormSums& sums : bound.sums) {
-    collect_sums(norms_[static_cast<std::size_t>(sums.norm)],
-                 areas_.data() + area_size_ + sums.offset, area_size_, areas);
+    NormState& norm = norms_[static_cast<std::size_t>(sums.norm)];
+    const float* sum = areas_.data() + area_size_ + sums.offset;
+    collect_sums(norm, sum, sum + norm.stride, area_size_, areas);
   }
   if (bound.bias >= 0) {
     const int channels = graph_.node(bound.group.node).shape.channels;

@@ -59,6 +59,8 @@ struct NormState {
   std::vector<double> inverse;  // 1 / standard deviation of the batch
   std::vector<double> sum;      // of the gradient behind the batch norm
   std::vector<double> dot;      // of it and value - mean
+  int partner = -1;             // another batch norm that has the same gradient: one pass for both
+  bool has_sums = false;        // of this step: the last writer or the partner took them
 };
 
 class CpuProgram final : public Program {
@@ -113,8 +115,11 @@ class CpuProgram final : public Program {
   // norm.cpp
   void prepare_norms(Mode mode);
   void finish_statistics(NormState& norm, int areas);
-  void sum_gradients(NormState& norm, const Bound& bound);
-  void collect_sums(NormState& norm, const float* sums, std::size_t step, int areas);
+  void sum_gradients(NormState& norm);
+  void find_partners();
+  /// `sum`, `dot`: of the first area, `step` from each to the next.
+  void collect_sums(NormState& norm, const float* sum, const float* dot, std::size_t step,
+                    int areas);
   void norm_backward(const Bound& bound);
   /// Calls task(first, last, area, thread) for ranges of pictures, each with an area of its own;
   /// the ranges depend on the batch alone. Returns their number. Every other call goes from the

@@ -188,12 +188,14 @@ struct JoinArgs {
   Output out;
 };
 
-/// Sums of a normalisation: with value v, mean m and gradient g, sum g and sum g (v - m).
+/// Sums of one or two normalisations behind which lies the same gradient g: with values v and
+/// means m, sum g and each one's sum g (v - m).
 struct NormSumsArgs {
   Map map;
-  Cells data;
   Cells gradient;
-  const float* mean = nullptr;
+  Cells data[2];
+  const float* mean[2] = {};
+  int count = 1;
 };
 
 // Scratch floats a thread needs.
@@ -221,6 +223,7 @@ void join_backward(const JoinArgs& args, int first, int last);
 void mean_forward(const JoinArgs& args, int first, int last);
 void mean_backward(const JoinArgs& args, int first, int last);
 void statistics(const Output& out, int first, int last, float* sums);
+/// `sums`: [1 + count][channels], sum g, then the others, added to.
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums);
 /// gradient[i] = or += by_gradient * out.gradient + by_value * out.data + constant.
 void fold_norm(const Output& out, const Cells& gradient, bool accumulate, int first, int last);

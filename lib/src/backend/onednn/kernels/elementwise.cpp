@@ -227,38 +227,49 @@ void statistics(const Output& out, int first, int last, float* sums) {
   }
 }
 
-template <class Tag, class T>
-HWY_INLINE void norm_sums_of(Tag tag, const NormSumsArgs& args, const Range& range, const T* v,
-                             const T* g, float* sums) {
+/// Sums of COUNT normalisations, straight through memory, some pixels at a time; the sums stay in
+/// the first cache.
+template <int COUNT, class Tag, class T>
+HWY_INLINE void norm_sums_of(Tag tag, const NormSumsArgs& args, const Range& range,
+                             const T* gradient, float* sums) {
   const std::size_t step = range.channels;
-  v += range.begin * step;
-  g += range.begin * step;
-  std::size_t pixels = range.end - range.begin;
-  // Straight through memory, four pixels at a time; the sums stay in the first cache.
-  for (; pixels >= 4; pixels -= 4, v += 4 * step, g += 4 * step) {
+  const auto take = [&](std::size_t pixel, auto pixels) HWY_ATTR {
+    const std::size_t at = pixel * step;
     for (std::size_t c = 0; c < step; c += hn::Lanes(tag)) {
-      const auto mean = load(tag, args.mean + c);
-      const auto g0 = load(tag, g + c);
-      const auto g1 = load(tag, g + step + c);
-      const auto g2 = load(tag, g + 2 * step + c);
-      const auto g3 = load(tag, g + 3 * step + c);
-      const auto sum = hn::Add(hn::Add(g0, g1), hn::Add(g2, g3));
-      auto dot0 = hn::Mul(g0, hn::Sub(load(tag, v + c), mean));
-      auto dot1 = hn::Mul(g1, hn::Sub(load(tag, v + step + c), mean));
-      dot0 = hn::MulAdd(g2, hn::Sub(load(tag, v + 2 * step + c), mean), dot0);
-      dot1 = hn::MulAdd(g3, hn::Sub(load(tag, v + 3 * step + c), mean), dot1);
+      hn::Vec<Tag> g[pixels];
+      auto sum = hn::Zero(tag);
+      for (int i = 0; i < pixels; ++i) {
+        g[i] = load(tag, gradient + at + static_cast<std::size_t>(i) * step + c);
+        sum = hn::Add(sum, g[i]);
+      }
       store(hn::Add(load(tag, sums + c), sum), tag, sums + c);
-      store(hn::Add(load(tag, sums + step + c), hn::Add(dot0, dot1)), tag, sums + step + c);
+#pragma GCC unroll 2
+      for (int k = 0; k < COUNT; ++k) {
+        const T* value = args.data[k].template as<T>() + at + c;
+        const auto mean = load(tag, args.mean[k] + c);
+        auto dot = hn::Zero(tag);
+        for (int i = 0; i < pixels; ++i, value += step) {
+          dot = hn::MulAdd(g[i], hn::Sub(load(tag, value), mean), dot);
+        }
+        float* to = sums + static_cast<std::size_t>(k + 1) * step + c;
+        store(hn::Add(load(tag, to), dot), tag, to);
+      }
     }
-  }
-  add_norm_sums(v, g, pixels, args.map.channels, args.mean, sums);
+  };
+  std::size_t pixel = range.begin;
+  for (; pixel + 4 <= range.end; pixel += 4) take(pixel, std::integral_constant<int, 4>());
+  for (; pixel < range.end; ++pixel) take(pixel, std::integral_constant<int, 1>());
 }
 
 void norm_sums(const NormSumsArgs& args, int first, int last, float* sums) {
+  const Range range(args.map, first, last);
   typed(args.gradient, [&](auto* gradient) HWY_ATTR {
-    using T = std::remove_pointer_t<decltype(gradient)>;
     with_tag(args.map.channels, [&](auto tag) HWY_ATTR {
-      norm_sums_of(tag, args, Range(args.map, first, last), args.data.as<T>(), gradient, sums);
+      if (args.count == 2) {
+        norm_sums_of<2>(tag, args, range, gradient, sums);
+      } else {
+        norm_sums_of<1>(tag, args, range, gradient, sums);
+      }
     });
   });
 }
