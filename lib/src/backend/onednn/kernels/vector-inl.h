@@ -37,36 +37,68 @@ template <class Tag>
 HWY_INLINE void store(hn::Vec<Tag> v, Tag tag, float* p) {
   hn::StoreU(v, tag, p);
 }
-#if HWY_TARGET <= HWY_AVX3
-/// Where the halves of 16 lanes come from; the even ones become zeros.
-alignas(64) inline constexpr uint16_t kUpperHalves[32] = {0, 0,  0, 1,  0, 2,  0, 3,  0, 4, 0,
-                                                          5, 0,  6, 0,  7, 0,  8, 0,  9, 0, 10,
-                                                          0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
-#endif
+
+#if HWY_TARGET == HWY_AVX3
+// Halves are moved in one step instead of two or three, which would all take the same two of the
+// processor's four units.
+
+/// Where the upper halves of each lane come from, and where they are.
+alignas(64) inline constexpr uint16_t kToUpperHalves[32] = {0, 0,  0, 1,  0, 2,  0, 3,  0, 4, 0,
+                                                            5, 0,  6, 0,  7, 0,  8, 0,  9, 0, 10,
+                                                            0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
+alignas(64) inline constexpr uint16_t kUpperHalves[32] = {1,  3,  5,  7,  9,  11, 13, 15,
+                                                          17, 19, 21, 23, 25, 27, 29, 31};
+
+HWY_INLINE hn::Vec<hn::CappedTag<float, 16>> from_halves(__m256i halves) {
+  const __m512i to = _mm512_load_si512(kToUpperHalves);
+  return hn::Vec<hn::CappedTag<float, 16>>{_mm512_castsi512_ps(
+      _mm512_maskz_permutexvar_epi16(0xaaaaaaaaU, to, _mm512_castsi256_si512(halves)))};
+}
+HWY_INLINE V from_halves(__m128i halves) {
+  const __m256i to = _mm256_load_si256(reinterpret_cast<const __m256i*>(kToUpperHalves));
+  return V{_mm256_castsi256_ps(
+      _mm256_maskz_permutexvar_epi16(0xaaaaU, to, _mm256_castsi128_si256(halves)))};
+}
+HWY_INLINE __m256i upper_halves(__m512i words) {
+  return _mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_load_si512(kUpperHalves), words));
+}
+HWY_INLINE __m128i upper_halves(__m256i words) {
+  const __m256i from = _mm256_load_si256(reinterpret_cast<const __m256i*>(kUpperHalves));
+  return _mm256_castsi256_si128(_mm256_permutexvar_epi16(from, words));
+}
 
 template <class Tag>
+HWY_INLINE hn::Vec<Tag> load(Tag /*tag*/, const Bfloat16* p) {
+  return from_halves(hn::LoadU(hn::Rebind<uint16_t, Tag>(), &p->bits).raw);
+}
+template <class Words>
+HWY_INLINE void store_upper(Words words, Bfloat16* p) {
+  const hn::Rebind<uint16_t, hn::DFromV<Words>> halves;
+  hn::StoreU(hn::Vec<decltype(halves)>{upper_halves(words.raw)}, halves, &p->bits);
+}
+#else
+template <class Tag>
 HWY_INLINE hn::Vec<Tag> load(Tag tag, const Bfloat16* p) {
-#if HWY_TARGET <= HWY_AVX3
-  // One step instead of two: both would take the same two of the processor's four units.
-  if constexpr (hn::MaxLanes(tag) == 16) {
-    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    return hn::Vec<Tag>{_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(
-        0xaaaaaaaaU, _mm512_load_si512(kUpperHalves), _mm512_castsi256_si512(halves)))};
-  }
-#endif
   const hn::Rebind<uint16_t, Tag> halves;
   const hn::RebindToUnsigned<Tag> words;
   return hn::BitCast(tag, hn::ShiftLeft<16>(hn::PromoteTo(words, hn::LoadU(halves, &p->bits))));
 }
+template <class Words>
+HWY_INLINE void store_upper(Words words, Bfloat16* p) {
+  const hn::DFromV<Words> d_words;
+  const hn::Rebind<uint16_t, decltype(d_words)> halves;
+  const auto upper =
+      hn::BitCast(hn::RebindToSigned<decltype(d_words)>(), hn::ShiftRight<16>(words));
+  hn::StoreU(hn::DemoteTo(halves, upper), halves, &p->bits);
+}
+#endif
 /// To the nearest, ties to even. The processor's own NaN stays one: its lower half is zero.
 template <class Tag>
 HWY_INLINE void store(hn::Vec<Tag> v, Tag /*tag*/, Bfloat16* p) {
-  const hn::Rebind<uint16_t, Tag> halves;
   const hn::RebindToUnsigned<Tag> words;
   const auto bits = hn::BitCast(words, v);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1));
-  const auto upper = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(words, 0x7fff))));
-  hn::StoreU(hn::DemoteTo(halves, hn::BitCast(hn::RebindToSigned<Tag>(), upper)), halves, &p->bits);
+  store_upper(hn::Add(bits, hn::Add(odd, hn::Set(words, 0x7fff))), p);
 }
 template <class T>
 HWY_INLINE V load(const T* p) {
