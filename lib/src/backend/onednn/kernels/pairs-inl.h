@@ -221,8 +221,15 @@ struct ToOutput : Sink {
   HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
     const hn::DFromV<V> d;
     Bfloat16* to = c + static_cast<std::size_t>(m) * row + column;
-#pragma GCC unroll 16
-    for (int r = 0; r < ROWS; ++r) pairs::put(v[r], to + static_cast<std::size_t>(r) * row);
+    // Rows go down by 16, 8, ... to 1.
+    if constexpr (ROWS == 1) {
+      pairs::put(v[0], to);
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; r += 2, to += 2 * row) {
+        put_each(pairs::round(v[r], v[r + 1]), to, to + row);
+      }
+    }
     if (sums == nullptr) return;
     const V k = hn::LoadU(d, pilot + column);
     V sum = hn::LoadU(d, sums + column);
