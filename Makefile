@@ -43,7 +43,8 @@ install: configure
 
 asan:
 	$(MAKE) test BUILD=$(BUILD)-asan \
-	  CMAKE_ARGS='-DRENAS_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo $(CMAKE_ARGS)'
+	  CMAKE_ARGS='-DRENAS_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g" $(CMAKE_ARGS)'
 
 tidy: configure
 	cmake --build $(BUILD) --target tidy

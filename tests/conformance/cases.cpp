@@ -281,6 +281,16 @@ std::vector<Case> small_cases() {
   add("global mean", 5, [](Graph& g, int in) { return g.global_mean("mean", in); });
   add("relu, global mean", 5,
       [](Graph& g, int in) { return g.global_mean("mean", g.relu("relu", in)); });
+  add("global mean of many channels", 147, [](Graph& g, int in) {
+    return g.global_mean("mean", g.relu("relu", g.batch_norm("bn", in)));
+  });
+  for (const int channels : {13, 21}) {
+    add("sum of two batch norms, " + std::to_string(channels) + " channels", 5,
+        [channels](Graph& g, int in) {
+          const int a = g.batch_norm("a/bn", g.conv("a", in, square(channels, 3)));
+          return g.add("add", {a, g.batch_norm("b/bn", g.conv("b", in, square(channels, 1)))});
+        });
+  }
   add("dropout", 5, [](Graph& g, int in) { return g.dropout("dropout", in, 0.4F); });
   add("drop path", 5, [](Graph& g, int in) { return g.drop_path("path", in, 0.6F); });
   add("drop path behind batch norm, added", 5, [](Graph& g, int in) {
