@@ -6,8 +6,8 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -115,8 +115,9 @@ struct Written {
 };
 
 void compare(const std::string& what, const Written& pairs, const Written& floats) {
-  const auto same = [](const auto& a, const auto& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof a[0]) == 0;
+  const auto same = [](const std::vector<Bfloat16>& a, const std::vector<Bfloat16>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](Bfloat16 x, Bfloat16 y) { return x.bits == y.bits; });
   };
   BOOST_TEST(same(pairs.out, floats.out), what << ": output");
   BOOST_TEST(pairs.sums == floats.sums, what << ": statistics");
