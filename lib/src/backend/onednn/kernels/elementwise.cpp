@@ -77,23 +77,19 @@ void give_gradient(const Source& to, const Cells& gradient, int first, int last)
 }
 
 /// The first `count` lanes, or all if there are more.
-template <class Tag>
-HWY_INLINE void store_some(hn::Vec<Tag> v, Tag tag, int count, const Cells& to, std::size_t first) {
-  if (count >= static_cast<int>(hn::Lanes(tag))) {
-    return typed(to, [&](auto* p) HWY_ATTR { store(v, tag, p + first); });
-  }
-  alignas(64) float lanes[2 * kBlock];
-  store(v, tag, lanes);
+HWY_INLINE void store_some(V v, int count, const Cells& to, std::size_t first) {
+  if (count >= kLanes) return store(v, to, first);
+  alignas(32) float lanes[kBlock];
+  store(v, lanes);
   for (int i = 0; i < count; ++i) to.set(first + at(i), lanes[i]);
 }
 
 /// The first `count` lanes, zeros beyond.
-template <class Tag>
-HWY_INLINE hn::Vec<Tag> load_some(Tag tag, const Cells& from, std::size_t first, int count) {
-  alignas(64) float lanes[2 * kBlock] = {};
-  const int some = std::min(count, static_cast<int>(hn::Lanes(tag)));
-  for (int i = 0; i < some; ++i) lanes[i] = from.get(first + at(i));
-  return load(tag, lanes);
+HWY_INLINE V load_some(const Cells& from, std::size_t first, int count) {
+  if (count >= kLanes) return load(from, first);
+  alignas(32) float lanes[kBlock] = {};
+  for (int i = 0; i < count; ++i) lanes[i] = from.get(first + at(i));
+  return load(lanes);
 }
 
 /// Offset of the source pixel that pixel p of the result reads; -1 beyond the edge of a shift.
@@ -116,7 +112,7 @@ void join_forward(const JoinArgs& args, int first, int last) {
       const Source& s = args.in[k];
       const std::size_t pixel = static_cast<std::size_t>(from) * at(s.map.channels);
       for (int c = 0; c < args.channels[k]; c += kLanes) {
-        store_some(show(s, load(s.data, pixel + at(c)), c), d, args.channels[k] - c, args.out.data,
+        store_some(show(s, load(s.data, pixel + at(c)), c), args.channels[k] - c, args.out.data,
                    to + at(c));
       }
     }
@@ -139,7 +135,7 @@ void join_backward(const JoinArgs& args, int first, int last) {
         if (from < 0) continue;
         const std::size_t g = p * range.channels + offset;
         for (int c = 0; c < s.map.channels; c += kLanes) {
-          const V part = load_some(d, args.out.gradient, g + at(c), args.channels[k] - c);
+          const V part = load_some(args.out.gradient, g + at(c), args.channels[k] - c);
           const std::size_t to = static_cast<std::size_t>(from) * step + at(c);
           give(s, part, show(s, load(s.data, to), c), to);
         }

@@ -98,9 +98,8 @@ HWY_INLINE Runs input_runs(const PoolArgs& args, Run* room) {
       args.in.map.width, args.window.stride, 1, [&](int x) { return columns_over(args, x); }, room);
 }
 
-/// Calls work(tag) with the vectors that a pool goes by. Of floats whole lines are no gain: what is
-/// read soon after it was written would wait until it is in the cache, behind all that is written
-/// to memory.
+/// Calls work(tag) with the vectors that a pool goes by: the widest, but for mean pools of floats,
+/// which were slower by whole lines of the cache than by halves (bin/BENCHMARKS.md).
 template <class Work>
 HWY_INLINE void with_pool_tag(const PoolArgs& args, const Work& work) {
   if (!args.in.data.half() && !args.max) return work(d);
@@ -127,7 +126,7 @@ HWY_INLINE void show_row(Tag tag, const PoolArgs& args, std::size_t at, float* t
   const Shown shown(s);
   typed(s.data, [&](auto* from) HWY_ATTR {
     for (from += at; to < end; from += step, to += step) {
-      // With a stride of 1 rows pass slowly enough for the processor to see what comes next.
+      // With a stride of 1 asking ahead took more time than it saved.
       if (args.window.stride > 1) {
         for (std::size_t c = 0; c < step; c += 64 / sizeof(*from)) {
           __builtin_prefetch(from + 2 * row + c, 0, 2);
