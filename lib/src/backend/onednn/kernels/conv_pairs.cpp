@@ -145,7 +145,8 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       }
     }
     multiply(rows_of(rows, s.depth), pixels, s.weights, map.channels, s.depth / 2,
-             ToOutput(args.out, p0 * channels, sums), ahead);
+             ToOutput(args.out, p0 * channels), ahead);
+    take_statistics(args.out, p0 * channels, pixels, sums);
   }
 }
 

@@ -48,6 +48,7 @@ struct Ring {
 /// an even or ODD number of columns to their left.
 template <int N, bool ODD>
 struct Neighbours {
+  static constexpr int kColumns = N;
   static constexpr int kStep = 1;  // pairs from one two outputs to the next
   /// Pairs of taps that a side has, the first pair of pixels that it meets, its first pair of taps.
   static constexpr int count(int side) { return ((side + (ODD ? 1 : 0)) % 2 + N + 1) / 2; }
@@ -59,6 +60,7 @@ struct Neighbours {
 /// Two neighbouring outputs of stride 2.
 template <int N>
 struct Strided {
+  static constexpr int kColumns = N;
   static constexpr int kStep = 2;
   static constexpr int count(int) { return (N + 1) / 2; }
   static constexpr int first(int side) { return side; }
@@ -208,12 +210,14 @@ struct Slots {
   int count = 0;
   int first = 0;  // none exists outside [first, last)
   int last = 0;
+  int exist = 0;
 
   HWY_INLINE void add(int slot) {
     at[count] = slot;
     if (slot >= 0) {
       if (last == 0) first = count;
       last = count + 1;
+      ++exist;
     }
     ++count;
   }
@@ -242,45 +246,71 @@ HWY_INLINE Slots rows_over(const SeparableArgs& args, const PairPlan& plan, int 
   return rows;
 }
 
-/// X times two outputs in registers, from the i-th on, for as many as there are, to
-/// sink.put(firsts, seconds, i).
-template <class Meeting, int X, class D, class To>
-HWY_INLINE void row_block(D d, const Slots& rows, const float* ring, std::size_t row,
-                          const float* w, int start, int& i, int count, const To& to) {
-  using V = hn::Vec<D>;
+/// Adds one kernel row's products to X times two outputs: `p`, the pairs of the first's window,
+/// `w`, the row's pairs of taps.
+template <class Meeting, int X, class D>
+HWY_INLINE void meet_row(D d, const float* p, const float* w, hn::Vec<D> (&sums)[2][X]) {
   constexpr int kLast = (X - 1) * Meeting::kStep + std::max(Meeting::first(0) + Meeting::count(0),
                                                             Meeting::first(1) + Meeting::count(1));
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  hn::Vec<hn::RebindToUnsigned<D>> taps[Meeting::kTaps];
+#pragma GCC unroll 8
+  for (int t = 0; t < Meeting::kTaps; ++t) taps[t] = load_pairs(d, w + t * kLanes);
+#pragma GCC unroll 32
+  for (int j = 0; j < kLast; ++j) {
+    const auto v = load_pairs(d, p + j * kLanes);
+#pragma GCC unroll 2
+    for (int side = 0; side < 2; ++side) {
+#pragma GCC unroll 4
+      for (int t = 0; t < Meeting::count(side); ++t) {
+        const int at = j - Meeting::first(side) - t;
+        if (at < 0 || at % Meeting::kStep != 0 || at / Meeting::kStep >= X) continue;
+        hn::Vec<D>& sum = sums[side][at / Meeting::kStep];
+        sum = dot(sum, v, taps[Meeting::taps(side) + t]);
+      }
+    }
+  }
+}
+
+/// X times two outputs in registers, from the i-th on, for as many as there are, to
+/// sink.put(firsts, seconds, i). THREE: of three rows, one by one in code: a loop so short costs a
+/// wrong guess of its end.
+template <class Meeting, int X, bool THREE, class D, class To>
+HWY_INLINE void row_block(D d, const Slots& rows, const float* ring, std::size_t row,
+                          const float* w, int start, int& i, int count, const To& to) {
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  constexpr int kTaps = Meeting::kTaps * kLanes;
   for (; i + X <= count; i += X) {
-    V sums[2][X];
+    hn::Vec<D> sums[2][X];
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o) sums[0][o] = sums[1][o] = hn::Zero(d);
     const float* from = ring + (start + i * Meeting::kStep) * kLanes;
-    for (int r = rows.first; r < rows.last; ++r) {
-      if (rows.at[r] < 0) continue;
-      const float* p = from + static_cast<std::size_t>(rows.at[r]) * row;
-      hn::Vec<hn::RebindToUnsigned<D>> taps[Meeting::kTaps];
-#pragma GCC unroll 8
-      for (int t = 0; t < Meeting::kTaps; ++t) {
-        taps[t] = load_pairs(d, w + (r * Meeting::kTaps + t) * kLanes);
-      }
-#pragma GCC unroll 32
-      for (int j = 0; j < kLast; ++j) {
-        const auto v = load_pairs(d, p + j * kLanes);
-#pragma GCC unroll 2
-        for (int side = 0; side < 2; ++side) {
-#pragma GCC unroll 4
-          for (int t = 0; t < Meeting::count(side); ++t) {
-            const int at = j - Meeting::first(side) - t;
-            if (at < 0 || at % Meeting::kStep != 0 || at / Meeting::kStep >= X) continue;
-            V& sum = sums[side][at / Meeting::kStep];
-            sum = dot(sum, v, taps[Meeting::taps(side) + t]);
-          }
-        }
+    const auto row_at = [&](int r) RENAS_PAIRS_ATTR {
+      return from + static_cast<std::size_t>(rows.at[r]) * row;
+    };
+    if constexpr (THREE) {
+      meet_row<Meeting, X>(d, row_at(0), w, sums);
+      meet_row<Meeting, X>(d, row_at(1), w + kTaps, sums);
+      meet_row<Meeting, X>(d, row_at(2), w + 2 * kTaps, sums);
+    } else {
+      for (int r = rows.first; r < rows.last; ++r) {
+        if (rows.at[r] >= 0) meet_row<Meeting, X>(d, row_at(r), w + r * kTaps, sums);
       }
     }
     to.put(sums[0], sums[1], i);
   }
+}
+
+template <class Meeting, bool THREE, class D, class To>
+HWY_INLINE void row_blocks(D d, const Slots& rows, const float* ring, std::size_t row,
+                           const float* w, int start, int count, const To& to) {
+  int i = 0;
+  // Rows of 7 and 14 pairs would leave rests that wait for their own sums.
+  if (count % 7 == 0) row_block<Meeting, 7, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Meeting, 8, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Meeting, 4, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Meeting, 2, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Meeting, 1, THREE>(d, rows, ring, row, w, start, i, count, to);
 }
 
 /// Outputs of one row, `count` times two. `ring` and `w`: of the vector's channels; `row`: floats
@@ -288,13 +318,12 @@ HWY_INLINE void row_block(D d, const Slots& rows, const float* ring, std::size_t
 template <class Meeting, class D, class To>
 HWY_NOINLINE void row_of(D d, const Slots& rows, const float* ring, std::size_t row, const float* w,
                          int start, int count, const To& to) {
-  int i = 0;
-  // Rows of 7 and 14 pairs would leave rests that wait for their own sums.
-  if (count % 7 == 0) row_block<Meeting, 7>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Meeting, 8>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Meeting, 4>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Meeting, 2>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Meeting, 1>(d, rows, ring, row, w, start, i, count, to);
+  if constexpr (Meeting::kColumns == 3) {
+    if (rows.count == 3 && rows.exist == 3) {
+      return row_blocks<Meeting, true>(d, rows, ring, row, w, start, count, to);
+    }
+  }
+  row_blocks<Meeting, false>(d, rows, ring, row, w, start, count, to);
 }
 
 /// The same of stride 1.

@@ -53,6 +53,13 @@ alignas(64) inline constexpr uint16_t kInterleave16[32] = {
 alignas(32) inline constexpr uint16_t kInterleave8[16] = {0, 8,  1, 9,  2, 10, 3, 11,
                                                           4, 12, 5, 13, 6, 14, 7, 15};
 
+/// Of the lower halves of two vectors.
+alignas(64) inline constexpr uint16_t kInterleaveTwo16[32] = {
+    0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+    8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+alignas(32) inline constexpr uint16_t kInterleaveTwo8[16] = {0, 16, 1, 17, 2, 18, 3, 19,
+                                                             4, 20, 5, 21, 6, 22, 7, 23};
+
 /// Two vectors of bfloat16, one behind the other, to pairs of one of each.
 HWY_INLINE P16 interleave(P16 both) {
   return P16{_mm512_permutexvar_epi16(_mm512_load_si512(kInterleave16), both.raw)};
@@ -60,6 +67,22 @@ HWY_INLINE P16 interleave(P16 both) {
 HWY_INLINE P8 interleave(P8 both) {
   return P8{_mm256_permutexvar_epi16(
       _mm256_load_si256(reinterpret_cast<const __m256i*>(kInterleave8)), both.raw)};
+}
+/// Lane i: (first[i], second[i]), of halves at two places.
+HWY_INLINE P16 pair_at(D16, const Bfloat16* first, const Bfloat16* second) {
+  const auto* a = reinterpret_cast<const __m256i*>(first);
+  const auto* b = reinterpret_cast<const __m256i*>(second);
+  return P16{_mm512_permutex2var_epi16(_mm512_castsi256_si512(_mm256_loadu_si256(a)),
+                                       _mm512_load_si512(kInterleaveTwo16),
+                                       _mm512_castsi256_si512(_mm256_loadu_si256(b)))};
+}
+HWY_INLINE P8 pair_at(D8, const Bfloat16* first, const Bfloat16* second) {
+  const auto* a = reinterpret_cast<const __m128i*>(first);
+  const auto* b = reinterpret_cast<const __m128i*>(second);
+  return P8{_mm256_permutex2var_epi16(
+      _mm256_castsi128_si256(_mm_loadu_si128(a)),
+      _mm256_load_si256(reinterpret_cast<const __m256i*>(kInterleaveTwo8)),
+      _mm256_castsi128_si256(_mm_loadu_si128(b)))};
 }
 /// Lane i: (first[i], second[i]).
 template <class V>
@@ -139,6 +162,12 @@ HWY_INLINE P8 seconds(P8 a, P8 b) {
   return P8{_mm256_blend_epi16(hn::ShiftRight<16>(a).raw, b.raw, 0xaa)};
 }
 
+/// (1, 1) in every lane: what a pair is multiplied by to be summed.
+template <class D>
+HWY_INLINE auto ones(D) {
+  return hn::Set(hn::RebindToUnsigned<D>(), 0x3f803f80U);
+}
+
 /// A pair in every lane.
 HWY_INLINE P16 everywhere(const float* pair) {
   uint32_t bits;
@@ -205,21 +234,15 @@ struct ToFloats : Sink {
   }
 };
 
-/// Dense rows of an output in bfloat16, and its statistics: of what is rounded, before it is.
+/// Dense rows of an output in bfloat16.
 struct ToOutput : Sink {
   Bfloat16* c;
   std::size_t row;
-  const float* pilot;
-  float* sums;  // nullptr: not wanted
 
-  HWY_INLINE ToOutput(const Output& out, std::size_t first, float* to_sums)
-      : c(out.data.as<Bfloat16>() + first),
-        row(static_cast<std::size_t>(out.map.channels)),
-        pilot(out.pilot),
-        sums(out.pilot == nullptr ? nullptr : to_sums) {}
+  HWY_INLINE ToOutput(const Output& out, std::size_t first)
+      : c(out.data.as<Bfloat16>() + first), row(static_cast<std::size_t>(out.map.channels)) {}
   template <int ROWS, class V>
   HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
-    const hn::DFromV<V> d;
     Bfloat16* to = c + static_cast<std::size_t>(m) * row + column;
     // Rows go down by 16, 8, ... to 1.
     if constexpr (ROWS == 1) {
@@ -230,25 +253,6 @@ struct ToOutput : Sink {
         put_each(pairs::round(v[r], v[r + 1]), to, to + row);
       }
     }
-    if (sums == nullptr) return;
-    const V k = hn::LoadU(d, pilot + column);
-    V sum = hn::LoadU(d, sums + column);
-    V square = hn::LoadU(d, sums + row + column);
-    // Two chains: one would wait for itself.
-    V more_sum = hn::Zero(d);
-    V more_square = hn::Zero(d);
-#pragma GCC unroll 16
-    for (int r = 0; r < ROWS; ++r) {
-      const V above = hn::Sub(v[r], k);
-      V& s = r % 2 == 0 ? sum : more_sum;
-      V& q = r % 2 == 0 ? square : more_square;
-      s = hn::Add(s, above);
-      q = hn::MulAdd(above, above, q);
-    }
-    sum = hn::Add(sum, more_sum);
-    square = hn::Add(square, more_square);
-    hn::StoreU(sum, d, sums + column);
-    hn::StoreU(square, d, sums + row + column);
   }
 };
 
@@ -404,38 +408,79 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
   });
 }
 
+/// Adds sums of `pixels` pixels, at most a tile's, [2][channels]: theirs, and of their products
+/// with themselves, around zero, of pairs of pixels; then each moved to the pilot.
+HWY_INLINE void take_statistics(const Output& o, std::size_t at, int pixels, float* sums) {
+  if (o.pilot == nullptr || sums == nullptr) return;
+  const auto channels = static_cast<std::size_t>(o.map.channels);
+  each_vector(o.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
+    const Bfloat16* v = o.data.as<Bfloat16>() + at + c;
+    const auto one = ones(d);
+    // Two chains: one would wait for itself.
+    auto sum0 = hn::Zero(d);
+    auto sum1 = hn::Zero(d);
+    auto square0 = hn::Zero(d);
+    auto square1 = hn::Zero(d);
+    int p = 0;
+    for (; p + 4 <= pixels; p += 4, v += 4 * channels) {
+      const auto v0 = pair_at(d, v, v + channels);
+      const auto v1 = pair_at(d, v + 2 * channels, v + 3 * channels);
+      sum0 = dot(sum0, v0, one);
+      sum1 = dot(sum1, v1, one);
+      square0 = dot(square0, v0, v0);
+      square1 = dot(square1, v1, v1);
+    }
+    for (; p < pixels; ++p, v += channels) {
+      const auto v0 = load(d, v);
+      sum0 = hn::Add(sum0, v0);
+      square0 = hn::MulAdd(v0, v0, square0);
+    }
+    const auto k = hn::LoadU(d, o.pilot + c);
+    const auto about_zero = hn::Add(sum0, sum1);
+    const auto sum = hn::NegMulAdd(hn::Set(d, static_cast<float>(pixels)), k, about_zero);
+    const auto square = hn::NegMulAdd(k, hn::Add(about_zero, sum), hn::Add(square0, square1));
+    float* to = sums + c;
+    hn::StoreU(hn::Add(hn::LoadU(d, to), sum), d, to);
+    to += channels;
+    hn::StoreU(hn::Add(hn::LoadU(d, to), square), d, to);
+  });
+}
+
 /// The source's batch-norm sums (see NormSumsArgs) of `pixels` pixels from offset `at` on, if it
-/// takes them.
+/// takes them: of pairs of pixels, and around zero. The mean comes off the sums of so few pixels,
+/// where a float has digits to spare for what bfloat16 tells apart.
 HWY_INLINE void take_norm_sums(const Source& s, std::size_t at, int pixels, float* area) {
   if (s.mean == nullptr) return;
   const auto channels = static_cast<std::size_t>(s.map.channels);
   each_vector(s.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
-    const Bfloat16* value = s.data.as<Bfloat16>() + at + c;
-    const Bfloat16* gradient = s.gradient.as<Bfloat16>() + at + c;
-    const auto mean = hn::LoadU(d, s.mean + c);
+    const Bfloat16* v = s.data.as<Bfloat16>() + at + c;
+    const Bfloat16* g = s.gradient.as<Bfloat16>() + at + c;
+    const auto one = ones(d);
     // Two chains: one would wait for itself.
     auto sum0 = hn::Zero(d);
     auto sum1 = hn::Zero(d);
     auto dot0 = hn::Zero(d);
     auto dot1 = hn::Zero(d);
     int p = 0;
-    for (; p + 2 <= pixels; p += 2, value += 2 * channels, gradient += 2 * channels) {
-      const auto g0 = load(d, gradient);
-      const auto g1 = load(d, gradient + channels);
-      sum0 = hn::Add(sum0, g0);
-      sum1 = hn::Add(sum1, g1);
-      dot0 = hn::MulAdd(g0, hn::Sub(load(d, value), mean), dot0);
-      dot1 = hn::MulAdd(g1, hn::Sub(load(d, value + channels), mean), dot1);
+    for (; p + 4 <= pixels; p += 4, v += 4 * channels, g += 4 * channels) {
+      const auto g0 = pair_at(d, g, g + channels);
+      const auto g1 = pair_at(d, g + 2 * channels, g + 3 * channels);
+      sum0 = dot(sum0, g0, one);
+      sum1 = dot(sum1, g1, one);
+      dot0 = dot(dot0, g0, pair_at(d, v, v + channels));
+      dot1 = dot(dot1, g1, pair_at(d, v + 2 * channels, v + 3 * channels));
     }
-    if (p < pixels) {
-      const auto g0 = load(d, gradient);
+    for (; p < pixels; ++p, v += channels, g += channels) {
+      const auto g0 = load(d, g);
       sum0 = hn::Add(sum0, g0);
-      dot0 = hn::MulAdd(g0, hn::Sub(load(d, value), mean), dot0);
+      dot0 = hn::MulAdd(g0, load(d, v), dot0);
     }
+    const auto sum = hn::Add(sum0, sum1);
+    const auto about_mean = hn::NegMulAdd(sum, hn::LoadU(d, s.mean + c), hn::Add(dot0, dot1));
     float* to = area + s.sums + c;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Add(sum0, sum1)), d, to);
+    hn::StoreU(hn::Add(hn::LoadU(d, to), sum), d, to);
     to += channels;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Add(dot0, dot1)), d, to);
+    hn::StoreU(hn::Add(hn::LoadU(d, to), about_mean), d, to);
   });
 }
 

@@ -99,11 +99,39 @@ struct ToMap {
 
   template <int X, class V>
   HWY_INLINE void put(const V (&even)[X], const V (&odd)[X], int i) const {
+    if (STRIDE == 1 && 2 * (i + X) <= width) {
+      if (relu && accumulate) return put_whole<true, true>(even, odd, i);
+      if (relu) return put_whole<true, false>(even, odd, i);
+      if (accumulate) return put_whole<false, true>(even, odd, i);
+      return put_whole<false, false>(even, odd, i);
+    }
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o) put_both(even[o], odd[o], i + o);
   }
 
  private:
+  /// Of stride 1, where all pixels exist: what is asked for each is asked once.
+  template <bool RELU, bool ACCUMULATE, int X, class V>
+  HWY_INLINE void put_whole(const V (&even)[X], const V (&odd)[X], int i) const {
+    const hn::DFromV<V> d;
+    const auto lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
+    const float* s = shown + i * lanes;
+    Bfloat16* p = to + static_cast<std::ptrdiff_t>(2 * i) * static_cast<std::ptrdiff_t>(step);
+#pragma GCC unroll 8
+    for (int o = 0; o < X; ++o, s += lanes, p += 2 * step) {
+      V a = even[o];
+      V b = odd[o];
+      if constexpr (RELU) {
+        a = where(s, kFirstOfPair, a);
+        b = where(s, kSecondOfPair, b);
+      }
+      if constexpr (ACCUMULATE) {
+        a = hn::Add(a, load(d, p));
+        b = hn::Add(b, load(d, p + step));
+      }
+      put_each(pairs::round(a, b), p, p + step);
+    }
+  }
   template <class V>
   HWY_INLINE void put_both(V a, V b, int i) const {
     const hn::DFromV<V> d;
@@ -189,7 +217,8 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       const std::size_t at =
           static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y0) * row_out;
       multiply(rows_of(plan.tile_halves, in.channels), pixels, plan.pointwise, out.channels,
-               in.channels / 2, ToOutput(args.out, at, sums), ahead);
+               in.channels / 2, ToOutput(args.out, at), ahead);
+      take_statistics(args.out, at, pixels, sums);
     }
   }
 }
