@@ -43,6 +43,41 @@ struct ToSource : Sink {
   }
 };
 
+/// The same where the tile's pixels follow each other.
+template <bool RELU, bool ACCUMULATE>
+struct ToPixels : Sink {
+  Bfloat16* gradient;     // the first pixel's
+  const Bfloat16* shown;  // rows of what the reader saw
+  std::size_t row;        // of both
+
+  HWY_INLINE ToPixels(Bfloat16* to, const Bfloat16* seen, std::size_t step)
+      : gradient(to), shown(seen), row(step) {}
+  template <int ROWS, class V>
+  HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
+    const hn::DFromV<V> d;
+    const std::size_t at = static_cast<std::size_t>(m) * row + static_cast<std::size_t>(column);
+    Bfloat16* to = gradient + at;
+    const Bfloat16* seen = shown + at;
+    const auto given = [&](int r) RENAS_PAIRS_ATTR {
+      const std::size_t on = static_cast<std::size_t>(r) * row;
+      V g = v[r];
+      if constexpr (RELU) g = where(seen + on, g);
+      if constexpr (ACCUMULATE) g = hn::Add(g, load(d, to + on));
+      return g;
+    };
+    // Rows go down by 16, 8, ... to 1.
+    if constexpr (ROWS == 1) {
+      pairs::put(given(0), to);
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; r += 2) {
+        Bfloat16* p = to + static_cast<std::size_t>(r) * row;
+        put_each(pairs::round(given(r), given(r + 1)), p, p + row);
+      }
+    }
+  }
+};
+
 /// What the reader of a term sees of the tile of `pixels` pixels from p0 on, as rows, `step` from
 /// one to the next, and, unless nullptr, columns. `room`: for a tile of floats.
 HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
@@ -73,6 +108,25 @@ HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixe
       return hn::Max(floor, hn::MulAdd(scale, load(d, data + at[pixel]), shift));
     };
   });
+}
+
+/// The term's data gradient of `pixels` pixels from p0 on; `rows`: what pack() made of them.
+HWY_INLINE void give_tile(const TermArgs& t, const Offsets& offsets, const Operand& gradients,
+                          int pixels, const float* weights, int steps, const Bfloat16* rows,
+                          bool accumulate, Ahead& ahead) {
+  auto* to = t.in.gradient.as<Bfloat16>();
+  const auto row = static_cast<std::size_t>(t.depth);
+  const auto give = [&](const auto& sink) RENAS_PAIRS_ATTR {
+    multiply(gradients, pixels, weights, t.depth, steps, sink, ahead);
+  };
+  if (!contiguous(t)) {
+    return give(ToSource(to, offsets, t.in.relu ? rows : nullptr, row, accumulate));
+  }
+  to += offsets.at[0];
+  if (t.in.relu && accumulate) return give(ToPixels<true, true>(to, rows, row));
+  if (t.in.relu) return give(ToPixels<true, false>(to, rows, row));
+  if (accumulate) return give(ToPixels<false, true>(to, rows, row));
+  give(ToPixels<false, false>(to, rows, row));
 }
 
 /// The map is the matrix.
@@ -190,11 +244,8 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       multiply({s.columns, 1, depth}, t.depth, s.gradient_columns, map.channels, (pixels + 1) / 2,
                ToFloats(area + t.weight_gradient, channels, true), ahead);
       if (t.in.gradient) {
-        const Bfloat16* shown = t.in.relu ? s.rows : nullptr;
-        multiply(
-            rows_of(s.gradient_rows, map.channels), pixels, weights, t.depth, map.channels / 2,
-            ToSource(t.in.gradient.as<Bfloat16>(), offsets, shown, depth, t.in.accumulate || fill),
-            ahead);
+        give_tile(t, offsets, rows_of(s.gradient_rows, map.channels), pixels, weights,
+                  map.channels / 2, s.rows, t.in.accumulate || fill, ahead);
         if (contiguous(t)) {
           take_norm_sums(t.in, p0 * depth, pixels, area);
         }
