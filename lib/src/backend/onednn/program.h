@@ -122,8 +122,8 @@ class CpuProgram final : public Program {
                     int areas);
   void norm_backward(const Bound& bound);
   /// Calls task(first, last, area, thread) for ranges of pictures, each with an area of its own;
-  /// the ranges depend on the batch alone. Returns their number. Every other call goes from the
-  /// last range to the first: what the call before touched last is still in cache.
+  /// the ranges depend on the batch alone, and each thread begins with the same in every call.
+  /// Returns their number.
   template <class Task>
   int over_pictures(const Task& task);
   /// Calls task(first, last) for pieces of [0, count), one a thread.
@@ -157,7 +157,6 @@ class CpuProgram final : public Program {
   StepMetrics metrics_;
   bool packed_is_current_ = false;
   bool profiling_ = false;
-  bool reversed_ = false;  // the next over_pictures
   Threads threads_;
 };
 

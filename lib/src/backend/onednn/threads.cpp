@@ -24,7 +24,7 @@ void await_change(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-Threads::Threads(int count) {
+Threads::Threads(int count) : parts_(static_cast<std::size_t>(count)) {
   for (int t = 1; t < count; ++t) workers_.emplace_back([this, t] { work(t); });
 }
 
@@ -41,8 +41,11 @@ void Threads::run(int tasks, const std::function<void(int, int)>& task) {
     return;
   }
   task_ = &task;
-  tasks_ = tasks;
-  next_.store(0, std::memory_order_relaxed);
+  for (int t = 0; t < count(); ++t) {
+    Part& part = parts_[static_cast<std::size_t>(t)];
+    part.next.store(t * tasks / count(), std::memory_order_relaxed);
+    part.end = (t + 1) * tasks / count();
+  }
   busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
@@ -54,7 +57,12 @@ void Threads::run(int tasks, const std::function<void(int, int)>& task) {
 }
 
 void Threads::take(int thread) {
-  for (int i = next_.fetch_add(1); i < tasks_; i = next_.fetch_add(1)) (*task_)(i, thread);
+  for (int other = 0; other < count(); ++other) {
+    Part& part = parts_[static_cast<std::size_t>((thread + other) % count())];
+    for (int i = part.next.fetch_add(1); i < part.end; i = part.next.fetch_add(1)) {
+      (*task_)(i, thread);
+    }
+  }
 }
 
 void Threads::work(int thread) {

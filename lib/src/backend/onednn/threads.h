@@ -21,18 +21,24 @@ class Threads {
 
   int count() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls task(i, thread) for i = 0 .. tasks - 1, each once, on whichever thread is free, and
-  /// returns when all are done. Tasks must not throw.
+  /// Calls task(i, thread) for i = 0 .. tasks - 1, each once, and returns when all are done. Every
+  /// thread begins with its own part of them, the same in every call, whose data its caches may
+  /// hold; when it is through it takes over what the others have not begun. Tasks must not throw.
   void run(int tasks, const std::function<void(int, int)>& task);
 
  private:
   void work(int thread);
   void take(int thread);
 
+  /// A thread's part: tasks [next, end).
+  struct alignas(64) Part {
+    std::atomic<int> next{0};
+    int end = 0;
+  };
+
   std::vector<std::thread> workers_;
+  std::vector<Part> parts_;  // of each thread
   const std::function<void(int, int)>* task_ = nullptr;
-  int tasks_ = 0;
-  std::atomic<int> next_{0};
   std::atomic<int> busy_{0};
   std::atomic<uint32_t> round_{0};
   std::atomic<bool> stop_{false};
