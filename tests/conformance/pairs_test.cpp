@@ -134,6 +134,18 @@ void on_both(const std::string& what, const std::function<Written()>& run) {
   compare(what, pairs, floats);
 }
 
+/// Lets kernels of pairs take the group if they do, its weights packed into what is returned.
+template <class Args>
+std::vector<float> choose_pairs(Args& args, const std::string& what) {
+  args.pairs = pairs::kernels_for(args);
+  if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
+  if (args.pairs == nullptr) return {};
+  std::vector<float> packed(args.pairs->packed(args));
+  args.pairs->pack(args, true, packed.data());
+  args.paired = packed.data();
+  return packed;
+}
+
 struct Window {
   int height;
   int width;
@@ -176,8 +188,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     args.pointwise_transposed = back.data();
     args.pointwise_gradient = kernel;
     args.out = result.output(norm);
-    args.pairs = pairs::kernels_for(args);
-    if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
+    const std::vector<float> packed = choose_pairs(args, what);
     // Whatever scratch held before must not matter.
     std::vector<float> scratch(separable_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
@@ -219,8 +230,7 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
       args.terms.push_back(term);
     }
     args.out = result.output(norm);
-    args.pairs = pairs::kernels_for(args);
-    if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
+    const std::vector<float> packed = choose_pairs(args, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
     conv_forward(args, 0, kPictures, scratch.data(), sums.data(), 0);
@@ -265,8 +275,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
     term.weight_transposed = back.data();
     args.terms.push_back(term);
     args.out = result.output(true);
-    args.pairs = pairs::kernels_for(args);
-    if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
+    const std::vector<float> packed = choose_pairs(args, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
     conv_forward(args, 0, kPictures, scratch.data(), sums.data(), 0);

@@ -79,6 +79,11 @@ void CpuProgram::bind() {
     packed += aligned(bound.weights.forward_size);
     bound.packed_backward = packed;
     packed += aligned(options_.training ? bound.weights.backward_size : 0);
+    bound.paired = packed;
+    if (bound.conv.pairs != nullptr) packed += aligned(bound.conv.pairs->packed(bound.conv));
+    if (bound.separable.pairs != nullptr) {
+      packed += aligned(bound.separable.pairs->packed(bound.separable));
+    }
     area_size_ = std::max(area_size_, aligned(bound.area_floats));
     sums = std::max(sums, static_cast<std::size_t>(3 * bound.out.map.channels));
     scratch_size_ = std::max(
@@ -235,6 +240,7 @@ void CpuProgram::bind_weights(Bound& bound, const GroupWeights& weights) {
   if (weights.maps.empty()) return;
   const float* forward = packed_.data() + bound.packed_forward;
   const float* backward = packed_.data() + bound.packed_backward;
+  bound.conv.paired = bound.separable.paired = packed_.data() + bound.paired;
   if (bound.group.kind == Group::Kind::kSeparable) {
     SeparableArgs& args = bound.separable;
     args.depthwise = forward;
@@ -268,8 +274,9 @@ int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
   const Plan plan = make_plan(graph, options.training, options.batch, options.precision);
   std::size_t floats = plan.arena;
   for (const Parameter& p : graph.parameters()) {
-    // Weights, gradients, momenta, and two packed copies.
+    // Weights, gradients, momenta, and two packed copies, perhaps two of pairs.
     floats += (options.training ? 5 : 2) * static_cast<std::size_t>(p.size());
+    if (options.precision == Precision::kBfloat16) floats += static_cast<std::size_t>(p.size());
   }
   for (const Node& node : graph.nodes()) {
     if (node.kind == NodeKind::kInput) {

@@ -9,6 +9,7 @@
 #include "backend/contract.h"
 #include "backend/mask.h"
 #include "backend/onednn/backend.h"
+#include "backend/onednn/kernels/pairs.h"
 #include "backend/onednn/over_pictures.h"
 #include "renas/error.h"
 
@@ -209,6 +210,13 @@ void CpuProgram::pack_weights() {
         forward[map.forward[i]] = weight[map.element[i]];
         if (options_.training) backward[map.backward[i]] = weight[map.element[i]];
       }
+    }
+    float* paired = packed_.data() + bound.paired;
+    if (bound.conv.pairs != nullptr) {
+      bound.conv.pairs->pack(bound.conv, options_.training, paired);
+    }
+    if (bound.separable.pairs != nullptr) {
+      bound.separable.pairs->pack(bound.separable, options_.training, paired);
     }
   });
   for (const Packed& p : products_) p.product->set_weights(p.weights);

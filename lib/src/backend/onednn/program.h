@@ -37,7 +37,8 @@ struct Bound {
   std::size_t area_floats = 0;     // that the backward pass adds to: weight gradients, then sums
   std::size_t packed_forward = 0;  // offsets into the packed weights
   std::size_t packed_backward = 0;
-  int bias = -1;  // parameter, of a linear layer
+  std::size_t paired = 0;  // and of those that kernels of pairs packed
+  int bias = -1;           // parameter, of a linear layer
   int raw_value = -1;
   int norm = -1;               // that reads the output
   double forward_seconds = 0;  // of the best step, where profiling

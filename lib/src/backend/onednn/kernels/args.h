@@ -143,6 +143,7 @@ struct SeparableArgs {
   std::size_t depthwise_gradient = 0;
   std::size_t pointwise_gradient = 0;
   const pairs::SeparableKernels* pairs = nullptr;  // that take it, if any do
+  const float* paired = nullptr;                   // the weights as they packed them
 };
 
 /// One summand of a dense convolution: its source, window, and weights as a matrix.
@@ -165,6 +166,7 @@ struct ConvArgs {
   std::vector<TermArgs> terms;
   Output out;
   const pairs::ConvKernels* pairs = nullptr;  // that take it, if any do
+  const float* paired = nullptr;              // the weights as they packed them
 };
 
 struct PoolArgs {

@@ -144,7 +144,6 @@ struct Scratch {
     }
     const auto tile = static_cast<std::size_t>(kTilePixels * depth);
     const auto out_tile = static_cast<std::size_t>(kTilePixels * args.out.map.channels);
-    weights = parts.take(static_cast<std::size_t>(depth * args.out.map.channels) / 2);
     room = parts.take(any_narrow ? tile + kBlock : 0);
     rows = parts.take_halves(tile);
     columns = parts.take(tile / 2);
@@ -152,15 +151,38 @@ struct Scratch {
     gradient_columns = parts.take(out_tile / 2);
   }
 
-  Parts parts;
+  Parts<float> parts;
   int depth = 0;  // of all terms
-  float* weights;
   float* room;
   Bfloat16* rows;
   float* columns;
   Bfloat16* gradient_rows;
   float* gradient_columns;
 };
+
+/// Floats of one pass's packed weights.
+HWY_INLINE std::size_t paired_floats(const ConvArgs& args) {
+  std::size_t floats = 0;
+  for (const TermArgs& t : args.terms) {
+    floats += static_cast<std::size_t>(t.depth * args.out.map.channels) / 2;
+  }
+  return floats;
+}
+
+std::size_t conv_packed(const ConvArgs& args) { return 2 * paired_floats(args); }
+
+void conv_pack(const ConvArgs& args, bool backward, float* to) {
+  const int channels = args.out.map.channels;
+  for (const TermArgs& t : args.terms) {
+    pack_weights(t.weight, t.depth, channels, to);
+    to += t.depth * channels / 2;
+  }
+  for (const TermArgs& t : args.terms) {
+    if (!backward) return;
+    pack_weights(t.weight_transposed, channels, t.depth, to);
+    to += t.depth * channels / 2;
+  }
+}
 
 std::size_t conv_scratch(const ConvArgs& args) { return Scratch(args, nullptr).parts.taken(); }
 
@@ -170,11 +192,6 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
   const auto channels = static_cast<std::size_t>(map.channels);
   const Scratch s(args, scratch);
-  float* weights = s.weights;
-  for (const TermArgs& t : args.terms) {
-    pack_weights(t.weight, t.depth, map.channels, weights);
-    weights += t.depth * map.channels / 2;
-  }
   Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
@@ -198,7 +215,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
         to += t.depth;
       }
     }
-    multiply(rows_of(rows, s.depth), pixels, s.weights, map.channels, s.depth / 2,
+    multiply(rows_of(rows, s.depth), pixels, args.paired, map.channels, s.depth / 2,
              ToOutput(args.out, p0 * channels), ahead);
     take_statistics(args.out, p0 * channels, pixels, sums);
   }
@@ -210,11 +227,6 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
   const auto channels = static_cast<std::size_t>(map.channels);
   const Scratch s(args, scratch);
-  float* weights = s.weights;
-  for (const TermArgs& t : args.terms) {
-    pack_weights(t.weight_transposed, map.channels, t.depth, weights);
-    weights += t.depth * map.channels / 2;
-  }
   const bool fill = fills(args);
   Ahead ahead;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
@@ -236,7 +248,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
     }
     if (fill) clear_gradients(args, begin, p0, pixels);
     fold(args.out, p0 * channels, pixels, s.gradient_rows, s.gradient_columns);
-    weights = s.weights;
+    const float* weights = args.paired + paired_floats(args);
     for (const TermArgs& t : args.terms) {
       const auto depth = static_cast<std::size_t>(t.depth);
       const Offsets offsets(t, map, p0, pixels);
@@ -267,7 +279,8 @@ namespace renas::onednn::pairs {
 #if HWY_TARGETS & HWY_AVX3
 
 const ConvKernels* kernels_for(const ConvArgs& args) {
-  static constexpr ConvKernels kKernels = {N_AVX3::pairs::conv_scratch, N_AVX3::pairs::conv_forward,
+  static constexpr ConvKernels kKernels = {N_AVX3::pairs::conv_packed, N_AVX3::pairs::conv_pack,
+                                           N_AVX3::pairs::conv_scratch, N_AVX3::pairs::conv_forward,
                                            N_AVX3::pairs::conv_backward};
   if (!args.out.data.half() || !available()) return nullptr;
   const bool all = std::all_of(args.terms.begin(), args.terms.end(), [](const TermArgs& t) {

@@ -68,9 +68,36 @@ struct Strided {
   static constexpr int kTaps = (N + 1) / 2;
 };
 
+/// How packed weights are divided.
+template <class T>
+struct PairedWeights {
+  PairedWeights(const SeparableArgs& args, T* packed) : parts(packed) {
+    const WindowArgs& w = args.window;
+    const auto in = static_cast<std::size_t>(args.in.map.channels);
+    const auto out = static_cast<std::size_t>(args.out.map.channels);
+    forward_taps = w.height * (w.stride == 1 ? w.width + 1 : (w.width + 1) / 2);
+    flipped_taps = w.height * (w.width + (w.stride == 1 ? 1 : 2));
+    depthwise = parts.take(static_cast<std::size_t>(forward_taps) * in);
+    pointwise = parts.take(in * out / 2);
+    depthwise_flipped = parts.take(static_cast<std::size_t>(flipped_taps) * in);
+    pointwise_transposed = parts.take(in * out / 2);
+  }
+
+  Parts<T> parts;
+  // Pairs of taps: [vector of channels][kernel row][pair][lane]; with a stride of 2 the flipped
+  // ones are [vector of channels][even or odd columns][kernel row][pair][lane].
+  int forward_taps;  // pairs of a kernel
+  int flipped_taps;
+  T* depthwise;
+  T* pointwise;
+  T* depthwise_flipped;
+  T* pointwise_transposed;
+};
+
 /// How scratch is divided; rows go as SeparablePlan has them.
 struct PairPlan : SeparablePlan {
-  PairPlan(const SeparableArgs& args, float* scratch) : SeparablePlan(args), parts(scratch) {
+  PairPlan(const SeparableArgs& args, float* scratch)
+      : SeparablePlan(args), weights(args, args.paired), parts(scratch) {
     const Map& in = args.in.map;
     const Map& out = args.out.map;
     const WindowArgs& w = args.window;
@@ -91,8 +118,6 @@ struct PairPlan : SeparablePlan {
       gradients.before = (w.width + 1) / 4;
       gradients.pairs = gradients.before + std::max(row_pairs, (w.left + in.width - 1) / 4 + 1);
     }
-    forward_taps = w.height * (stride == 1 ? w.width + 1 : (w.width + 1) / 2);
-    flipped_taps = w.height * (w.width + (stride == 1 ? 1 : 2));
     const auto pixels = static_cast<std::size_t>(tile_rows * out.width);
     const auto pixel_pairs = static_cast<std::size_t>(tile_rows * row_pairs);
     const auto in_channels = static_cast<std::size_t>(in.channels);
@@ -105,15 +130,13 @@ struct PairPlan : SeparablePlan {
     tile_columns = parts.take(pixel_pairs * in_channels);
     gradient_rows = parts.take_halves(pixels * out_channels);
     gradient_columns = parts.take(pixel_pairs * out_channels);
-    depthwise = parts.take(static_cast<std::size_t>(forward_taps) * in_channels);
-    depthwise_flipped = parts.take(static_cast<std::size_t>(flipped_taps) * in_channels);
-    pointwise = parts.take(in_channels * out_channels / 2);
   }
   void clear_nothing() const {
     std::fill_n(nothing, static_cast<std::size_t>(picture.pairs) * 16, 0.0F);
   }
 
-  Parts parts;
+  PairedWeights<const float> weights;
+  Parts<float> parts;
   int stride;
   int row_pairs;   // of an output row's pixels
   int vectors;     // of channels
@@ -124,13 +147,6 @@ struct PairPlan : SeparablePlan {
   float* tile_columns;
   Bfloat16* gradient_rows;
   float* gradient_columns;
-  // Pairs of taps: [vector of channels][kernel row][pair][lane]; with a stride of 2 the flipped
-  // ones are [vector of channels][even or odd columns][kernel row][pair][lane].
-  int forward_taps;  // pairs of a kernel
-  int flipped_taps;
-  float* depthwise;
-  float* depthwise_flipped;
-  float* pointwise;
 };
 
 /// One column of a vector's kernels.
@@ -166,12 +182,12 @@ HWY_INLINE float* pack_neighbours(D d, const WindowArgs& w, const float* blocks,
   return to;
 }
 
-HWY_INLINE void pack_forward(const SeparableArgs& args, const PairPlan& plan) {
+HWY_INLINE void pack_forward(const SeparableArgs& args, const PairedWeights<float>& weights) {
   const WindowArgs& w = args.window;
   each_vector(args.in.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
     const float* blocks = args.depthwise + c * w.height * w.width;
-    float* to = plan.depthwise + static_cast<std::size_t>(c * plan.forward_taps);
-    if (plan.stride == 1) {
+    float* to = weights.depthwise + static_cast<std::size_t>(c * weights.forward_taps);
+    if (w.stride == 1) {
       pack_neighbours(d, w, blocks, 0, 1, w.left % 2 != 0, to);
       return;
     }
@@ -179,12 +195,12 @@ HWY_INLINE void pack_forward(const SeparableArgs& args, const PairPlan& plan) {
   });
 }
 
-HWY_INLINE void pack_flipped(const SeparableArgs& args, const PairPlan& plan) {
+HWY_INLINE void pack_flipped(const SeparableArgs& args, const PairedWeights<float>& weights) {
   const WindowArgs& w = args.window;
   each_vector(args.in.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
     const float* blocks = args.depthwise_flipped + c * w.height * w.width;
-    float* to = plan.depthwise_flipped + static_cast<std::size_t>(c * plan.flipped_taps);
-    if (plan.stride == 1) {
+    float* to = weights.depthwise_flipped + static_cast<std::size_t>(c * weights.flipped_taps);
+    if (w.stride == 1) {
       pack_neighbours(d, w, blocks, 0, 1, (w.width - 1 - w.left) % 2 != 0, to);
       return;
     }

@@ -484,12 +484,14 @@ HWY_INLINE void take_norm_sums(const Source& s, std::size_t at, int pixels, floa
   });
 }
 
-/// Divides scratch into parts that begin at whole lines; of nullptr, only counts.
+/// Divides memory, of floats or const floats, into parts that begin at whole lines; of nullptr,
+/// only counts.
+template <class T>
 class Parts {
  public:
-  explicit Parts(float* scratch) : scratch_(scratch) {}
-  float* take(std::size_t floats) {
-    float* part = scratch_ == nullptr ? nullptr : scratch_ + taken_;
+  explicit Parts(T* memory) : memory_(memory) {}
+  T* take(std::size_t floats) {
+    T* part = memory_ == nullptr ? nullptr : memory_ + taken_;
     taken_ += (floats + 15) / 16 * 16;
     return part;
   }
@@ -499,7 +501,7 @@ class Parts {
   std::size_t taken() const { return taken_; }
 
  private:
-  float* scratch_;
+  T* memory_;
   std::size_t taken_ = 0;
 };
 

@@ -14,13 +14,18 @@ namespace renas::onednn::pairs {
 /// The processor has the instruction, and the instruction sets allowed at run time include it.
 bool available();
 
-// As their namesakes in args.h.
+// As their namesakes in args.h, but that they read weights only where pack() has put them, once a
+// step: at args.paired, packed() floats; those of the backward pass only if `backward`.
 struct SeparableKernels {
+  std::size_t (*packed)(const SeparableArgs& args);
+  void (*pack)(const SeparableArgs& args, bool backward, float* to);
   std::size_t (*scratch)(const SeparableArgs& args);
   void (*forward)(const SeparableArgs& args, int first, int last, float* scratch, float* sums);
   void (*backward)(const SeparableArgs& args, int first, int last, float* scratch, float* area);
 };
 struct ConvKernels {
+  std::size_t (*packed)(const ConvArgs& args);
+  void (*pack)(const ConvArgs& args, bool backward, float* to);
   std::size_t (*scratch)(const ConvArgs& args);
   void (*forward)(const ConvArgs& args, int first, int last, float* scratch, float* sums);
   void (*backward)(const ConvArgs& args, int first, int last, float* scratch, float* area);

@@ -14,6 +14,21 @@ namespace renas::onednn {
 namespace HWY_NAMESPACE {
 namespace pairs {
 
+std::size_t separable_packed(const SeparableArgs& args) {
+  return PairedWeights<float>(args, nullptr).parts.taken();
+}
+
+void separable_pack(const SeparableArgs& args, bool backward, float* to) {
+  const PairedWeights<float> weights(args, to);
+  const int in = args.in.map.channels;
+  const int out = args.out.map.channels;
+  pack_forward(args, weights);
+  pack_weights(args.pointwise, in, out, weights.pointwise);
+  if (!backward) return;
+  pack_flipped(args, weights);
+  pack_weights(args.pointwise_transposed, out, in, weights.pointwise_transposed);
+}
+
 std::size_t separable_scratch(const SeparableArgs& args) {
   return PairPlan(args, nullptr).parts.taken();
 }
@@ -161,7 +176,7 @@ struct ToMap {
 template <class D, class To>
 HWY_INLINE void forward_row(D d, const SeparableArgs& args, const PairPlan& plan, int c,
                             const Slots& rows, const To& to) {
-  const float* w = plan.depthwise + static_cast<std::size_t>(c) * plan.forward_taps;
+  const float* w = plan.weights.depthwise + c * plan.weights.forward_taps;
   const float* picture = plan.picture.channels(c);
   const auto row = plan.picture.row_floats(d);
   const int width = args.window.width;
@@ -192,8 +207,6 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   plan.picture.clear();
-  pack_forward(args, plan);
-  pack_weights(args.pointwise, in.channels, out.channels, plan.pointwise);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
   const auto row_out = static_cast<std::size_t>(out.width * out.channels);
   const auto channels = static_cast<std::size_t>(in.channels);
@@ -216,7 +229,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       });
       const std::size_t at =
           static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y0) * row_out;
-      multiply(rows_of(plan.tile_halves, in.channels), pixels, plan.pointwise, out.channels,
+      multiply(rows_of(plan.tile_halves, in.channels), pixels, plan.weights.pointwise, out.channels,
                in.channels / 2, ToOutput(args.out, at), ahead);
       take_statistics(args.out, at, pixels, sums);
     }
@@ -252,7 +265,7 @@ HWY_INLINE void give_row(D d, const SeparableArgs& args, const PairPlan& plan, i
   const WindowArgs& w = args.window;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const auto step = static_cast<std::size_t>(in.map.channels);
-  const float* taps = plan.depthwise_flipped + static_cast<std::size_t>(c) * plan.flipped_taps;
+  const float* taps = plan.weights.depthwise_flipped + c * plan.weights.flipped_taps;
   const float* gradients = plan.gradients.channels(c);
   const auto row = plan.gradients.row_floats(d);
   const float* shown = plan.picture.row(d, c, iy);
@@ -317,9 +330,6 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   plan.picture.clear();
   plan.gradients.clear();
   plan.clear_nothing();
-  pack_forward(args, plan);
-  pack_flipped(args, plan);
-  pack_weights(args.pointwise_transposed, out.channels, in.channels, plan.pointwise);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
   const std::size_t tile_in = static_cast<std::size_t>(plan.tile_rows * plan.stride) * row_in;
   const auto row_out = static_cast<std::size_t>(out.width * out.channels);
@@ -369,8 +379,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       for (int y = y0; y < y1; ++y) {
         const auto row = static_cast<std::size_t>(y - y0);
         multiply(rows_of(plan.gradient_rows + row * row_out, out.channels), out.width,
-                 plan.pointwise, in.channels, out.channels / 2, ToGradients(plan.gradients, y),
-                 ahead);
+                 plan.weights.pointwise_transposed, in.channels, out.channels / 2,
+                 ToGradients(plan.gradients, y), ahead);
       }
       each_vector(in.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
         depthwise_weights(d, args, plan, c, y0, y1, area + args.depthwise_gradient);
@@ -394,9 +404,10 @@ namespace renas::onednn::pairs {
 #if HWY_TARGETS & HWY_AVX3
 
 const SeparableKernels* kernels_for(const SeparableArgs& args) {
-  static constexpr SeparableKernels kKernels = {N_AVX3::pairs::separable_scratch,
-                                                N_AVX3::pairs::separable_forward,
-                                                N_AVX3::pairs::separable_backward};
+  static constexpr SeparableKernels kKernels = {
+      N_AVX3::pairs::separable_packed, N_AVX3::pairs::separable_pack,
+      N_AVX3::pairs::separable_scratch, N_AVX3::pairs::separable_forward,
+      N_AVX3::pairs::separable_backward};
   const WindowArgs& w = args.window;
   const bool taken = args.in.data.half() && args.out.data.half() &&
                      args.pointwise_gradient > 0 &&  // there is a 1x1 convolution
