@@ -408,79 +408,75 @@ HWY_INLINE void fold(const Output& o, std::size_t at, int count, Bfloat16* rows,
   });
 }
 
-/// Adds sums of `pixels` pixels, at most a tile's, [2][channels]: theirs, and of their products
-/// with themselves, around zero, of pairs of pixels; then each moved to the pilot.
+/// Sums over pixels, of one vector's channels.
+template <class D>
+struct Sums {
+  hn::Vec<D> of_a;
+  hn::Vec<D> of_products;
+};
+
+/// Of a and a b, `pixels` pixels of `channels`, two pixels a product.
+template <class D>
+HWY_INLINE Sums<D> sums_of(D d, const Bfloat16* a, const Bfloat16* b, int pixels,
+                           std::size_t channels) {
+  const auto one = ones(d);
+  // Two chains: one would wait for itself.
+  auto sum0 = hn::Zero(d);
+  auto sum1 = hn::Zero(d);
+  auto dot0 = hn::Zero(d);
+  auto dot1 = hn::Zero(d);
+  int p = 0;
+  for (; p + 4 <= pixels; p += 4, a += 4 * channels, b += 4 * channels) {
+    const auto a0 = pair_at(d, a, a + channels);
+    const auto a1 = pair_at(d, a + 2 * channels, a + 3 * channels);
+    sum0 = dot(sum0, a0, one);
+    sum1 = dot(sum1, a1, one);
+    dot0 = dot(dot0, a0, pair_at(d, b, b + channels));
+    dot1 = dot(dot1, a1, pair_at(d, b + 2 * channels, b + 3 * channels));
+  }
+  for (; p < pixels; ++p, a += channels, b += channels) {
+    const auto value = load(d, a);
+    sum0 = hn::Add(sum0, value);
+    dot0 = hn::MulAdd(value, load(d, b), dot0);
+  }
+  return {hn::Add(sum0, sum1), hn::Add(dot0, dot1)};
+}
+
+template <class D>
+HWY_INLINE void add_to(D d, hn::Vec<D> v, float* to) {
+  hn::StoreU(hn::Add(hn::LoadU(d, to), v), d, to);
+}
+
+// Both kinds of sums are taken around zero and moved to their centre tile by tile: of so few
+// pixels, a float has digits to spare for what bfloat16 tells apart.
+
+/// Adds the statistics (see Output) of `pixels` pixels from offset `at` on, as they are stored.
 HWY_INLINE void take_statistics(const Output& o, std::size_t at, int pixels, float* sums) {
   if (o.pilot == nullptr || sums == nullptr) return;
   const auto channels = static_cast<std::size_t>(o.map.channels);
   each_vector(o.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
     const Bfloat16* v = o.data.as<Bfloat16>() + at + c;
-    const auto one = ones(d);
-    // Two chains: one would wait for itself.
-    auto sum0 = hn::Zero(d);
-    auto sum1 = hn::Zero(d);
-    auto square0 = hn::Zero(d);
-    auto square1 = hn::Zero(d);
-    int p = 0;
-    for (; p + 4 <= pixels; p += 4, v += 4 * channels) {
-      const auto v0 = pair_at(d, v, v + channels);
-      const auto v1 = pair_at(d, v + 2 * channels, v + 3 * channels);
-      sum0 = dot(sum0, v0, one);
-      sum1 = dot(sum1, v1, one);
-      square0 = dot(square0, v0, v0);
-      square1 = dot(square1, v1, v1);
-    }
-    for (; p < pixels; ++p, v += channels) {
-      const auto v0 = load(d, v);
-      sum0 = hn::Add(sum0, v0);
-      square0 = hn::MulAdd(v0, v0, square0);
-    }
+    const auto [about_zero, squares] = sums_of(d, v, v, pixels, channels);
     const auto k = hn::LoadU(d, o.pilot + c);
-    const auto about_zero = hn::Add(sum0, sum1);
-    const auto sum = hn::NegMulAdd(hn::Set(d, static_cast<float>(pixels)), k, about_zero);
-    const auto square = hn::NegMulAdd(k, hn::Add(about_zero, sum), hn::Add(square0, square1));
-    float* to = sums + c;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), sum), d, to);
-    to += channels;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), square), d, to);
+    const auto count = hn::Set(d, static_cast<float>(pixels));
+    const auto sum = hn::NegMulAdd(count, k, about_zero);
+    add_to(d, sum, sums + c);
+    add_to(d, hn::NegMulAdd(k, hn::Add(about_zero, sum), squares), sums + channels + c);
   });
 }
 
 /// The source's batch-norm sums (see NormSumsArgs) of `pixels` pixels from offset `at` on, if it
-/// takes them: of pairs of pixels, and around zero. The mean comes off the sums of so few pixels,
-/// where a float has digits to spare for what bfloat16 tells apart.
+/// takes them.
 HWY_INLINE void take_norm_sums(const Source& s, std::size_t at, int pixels, float* area) {
   if (s.mean == nullptr) return;
   const auto channels = static_cast<std::size_t>(s.map.channels);
   each_vector(s.map.channels, [&](auto d, int c) RENAS_PAIRS_ATTR {
-    const Bfloat16* v = s.data.as<Bfloat16>() + at + c;
     const Bfloat16* g = s.gradient.as<Bfloat16>() + at + c;
-    const auto one = ones(d);
-    // Two chains: one would wait for itself.
-    auto sum0 = hn::Zero(d);
-    auto sum1 = hn::Zero(d);
-    auto dot0 = hn::Zero(d);
-    auto dot1 = hn::Zero(d);
-    int p = 0;
-    for (; p + 4 <= pixels; p += 4, v += 4 * channels, g += 4 * channels) {
-      const auto g0 = pair_at(d, g, g + channels);
-      const auto g1 = pair_at(d, g + 2 * channels, g + 3 * channels);
-      sum0 = dot(sum0, g0, one);
-      sum1 = dot(sum1, g1, one);
-      dot0 = dot(dot0, g0, pair_at(d, v, v + channels));
-      dot1 = dot(dot1, g1, pair_at(d, v + 2 * channels, v + 3 * channels));
-    }
-    for (; p < pixels; ++p, v += channels, g += channels) {
-      const auto g0 = load(d, g);
-      sum0 = hn::Add(sum0, g0);
-      dot0 = hn::MulAdd(g0, load(d, v), dot0);
-    }
-    const auto sum = hn::Add(sum0, sum1);
-    const auto about_mean = hn::NegMulAdd(sum, hn::LoadU(d, s.mean + c), hn::Add(dot0, dot1));
+    const Bfloat16* v = s.data.as<Bfloat16>() + at + c;
+    const auto [sum, products] = sums_of(d, g, v, pixels, channels);
     float* to = area + s.sums + c;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), sum), d, to);
-    to += channels;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), about_mean), d, to);
+    add_to(d, sum, to);
+    add_to(d, hn::NegMulAdd(sum, hn::LoadU(d, s.mean + c), products), to + channels);
   });
 }
 

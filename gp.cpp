@@ -1,1 +1,0 @@
-unsigned long long g_phase[16]; const char* g_name[16];
