@@ -114,11 +114,13 @@ struct ToMap {
 
   template <int X, class V>
   HWY_INLINE void put(const V (&even)[X], const V (&odd)[X], int i) const {
-    if (STRIDE == 1 && 2 * (i + X) <= width) {
-      if (relu && accumulate) return put_whole<true, true>(even, odd, i);
-      if (relu) return put_whole<true, false>(even, odd, i);
-      if (accumulate) return put_whole<false, true>(even, odd, i);
-      return put_whole<false, false>(even, odd, i);
+    if constexpr (STRIDE == 1) {
+      if (2 * (i + X) <= width) {
+        if (relu && accumulate) return put_whole<true, true>(even, odd, i);
+        if (relu) return put_whole<true, false>(even, odd, i);
+        if (accumulate) return put_whole<false, true>(even, odd, i);
+        return put_whole<false, false>(even, odd, i);
+      }
     }
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o) put_both(even[o], odd[o], i + o);
