@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#ifdef RENAS_WITH_HDF5
+#include <hdf5.h>
+#endif
 
 #include <csignal>
 #include <cstdio>
@@ -28,6 +31,11 @@ void request_stop(int signal) {
 }  // namespace
 
 void prepare(CLI::App& app) {
+#ifdef RENAS_WITH_HDF5
+  // All files are closed where they are written. HDF5's own end of the process has nothing left to do,
+  // but speaks up, in its own words, where it has met a damaged file.
+  H5dont_atexit();
+#endif
   app.set_version_flag("--version", std::string("renas " RENAS_VERSION));
   app.set_config("--config", "", "Read options from a TOML file: long names without the dashes")
       ->type_name("FILE");
@@ -51,6 +59,9 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
   } catch (const IoError& e) {
     complain(e.what());
     return kMistake;
+  } catch (const std::bad_alloc&) {
+    complain("this machine has no memory left for it");
+    return kFailed;
   } catch (const std::exception& e) {
     complain(e.what());
     return kFailed;

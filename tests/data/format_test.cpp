@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "core/hdf5.h"
-#include "pictures.h"
+#include "support/pictures.h"
 #include "renas/dataset.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace fs = std::filesystem;
 namespace h5 = renas::h5;

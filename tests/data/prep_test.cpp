@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "cifar.h"
-#include "encode.h"
+#include "support/encode.h"
 #include "idx.h"
-#include "pictures.h"
+#include "support/pictures.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
 #include "renas/image.h"
-#include "scratch.h"
+#include "support/scratch.h"
 #include "tree.h"
 
 namespace fs = std::filesystem;

@@ -2,10 +2,10 @@
 
 #include <string>
 
-#include "history.h"
-#include "process.h"
-#include "temporary_folder.h"
-#include "toy_file.h"
+#include "support/history.h"
+#include "support/process.h"
+#include "support/temporary_folder.h"
+#include "support/toy_file.h"
 
 namespace renas::test {
 

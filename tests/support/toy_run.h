@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "history.h"
+#include "support/history.h"
 #include "renas/search_run.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
 namespace renas::test {
 
