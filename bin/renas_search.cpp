@@ -20,7 +20,7 @@ constexpr const char* kDescription =
     "recurrent controller decides, children inheriting weights. Then retrains the final population\n"
     "from scratch and reads the winner's test accuracy.\n\n"
     "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run is\n"
-    "a folder; stopped by SIGINT, SIGTERM or SIGUSR1, or killed, it goes on by\n"
+    "a folder; stopped by SIGINT, SIGTERM, SIGHUP or SIGUSR1, or killed, it goes on by\n"
     "  renas-search --run DIR --resume";
 
 constexpr const char* kFooter =
@@ -60,7 +60,7 @@ void print_result(const SearchRunResult& result, const RunDirectory& run) {
 int search(const CLI::App& app, const program::SearchSettings& settings, const program::Ranks& ranks,
            Transport& transport) {
   SearchRunOptions o = program::run_options(settings);
-  o.stored_options = app.config_to_str(true, true);
+  if (!o.resume) o.stored_options = app.config_to_str(true, true);
   if (o.child.threads == 0) o.child.threads = ranks.threads();
   o.final.threads = o.child.threads;
 
@@ -123,6 +123,7 @@ int main(int argc, char** argv) {
   std::exception_ptr problem;
   try {
     app.parse(argc, argv);
+    program::check_numbers(app);
     if (settings.run.resume) {
       settings = program::settings_of_run(app, settings);
     } else if (settings.run.data.empty()) {

@@ -51,14 +51,6 @@ int ending(pid_t pid) {
   return 0;
 }
 
-int partial_files(const std::string& folder) {
-  int count = 0;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    count += entry.path().extension() == ".partial" ? 1 : 0;
-  }
-  return count;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(kills)
@@ -96,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
     std::this_thread::sleep_for(std::chrono::duration<double>(whole * share));
     kill(pid, SIGKILL);
     killed += ending(pid) == SIGKILL ? 1 : 0;
-    left_over += partial_files(scratch.folder()) > 0 ? 1 : 0;
+    left_over += renas::test::partial_files(scratch.folder()) > 0 ? 1 : 0;
     // Either no file, or, where the kill came too late to matter, the whole one.
     if (fs::exists(out)) {
       BOOST_TEST((renas::test::bytes_of(out) == finished));
@@ -109,7 +101,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
   // What is left over does not keep the next from working.
   BOOST_TEST(ending(start(command)) == 0);
   BOOST_TEST((renas::test::bytes_of(out) == finished));
-  BOOST_TEST(partial_files(scratch.folder()) == 0);
+  BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -28,6 +28,7 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   o.controls = 1;
   o.backend = "reference";
   o.snapshot_seconds = 0;
+  o.io_patience = 0.05;
   return o;
 }
 

@@ -19,7 +19,9 @@ struct SearchRunOptions {
   std::string data;    ///< HDF5 data set with groups `train` and `test`
   std::string folder;  ///< of the run
   bool resume = false;
-  std::string stored_options;  ///< text kept in the run's options.toml
+  /// Text kept in the run's options.toml. With `resume` and not empty it replaces what is there, which
+  /// is refused once a network was retrained: all are retrained in the same way.
+  std::string stored_options;
 
   int blocks = 5;                      ///< B
   std::vector<std::string> operators;  ///< empty: all of renas_operators()
@@ -45,6 +47,7 @@ struct SearchRunOptions {
   double worker_timeout = 600;
   /// A child whose process died that often while it was trained counts as lost, over all sessions.
   int max_attempts = 2;
+  double io_patience = 5;  ///< seconds over which a file operation that failed is tried again
 };
 
 /// Where a run stands; handed out about twice a second by the coordinator.

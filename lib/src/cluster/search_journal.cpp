@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cluster/retry.h"
+#include "core/files.h"
 #include "renas/error.h"
 
 namespace renas {
@@ -52,6 +53,12 @@ void SearchJournal::say(LogLevel level, const std::string& text) const {
   if (log_) log_(level, text);
 }
 
+void SearchJournal::patiently(const std::function<void()>& work) const {
+  retrying(work, options_.io_patience, [this](const IoError& e) {
+    say(LogLevel::kWarning, fmt::format("{}; trying again", e.what()));
+  });
+}
+
 /// A run goes on with the images it began with; their file may have moved.
 void SearchJournal::check_data() {
   const std::optional<std::string> then = run_.data();
@@ -63,8 +70,29 @@ void SearchJournal::check_data() {
       options_.data, run_.path(), *then, data_));
 }
 
+/// What is half-way in retraining begins again; what is done cannot be had under other options.
+void SearchJournal::replace_options() {
+  std::error_code failure;
+  std::vector<std::string> checkpoints;
+  const std::filesystem::path folder = run_.path() + "/retrain";
+  for (std::filesystem::directory_iterator at(folder, failure), end; !failure && at != end;
+       at.increment(failure)) {
+    const std::string path = at->path().string();
+    if (!path.ends_with(".checkpoint.h5")) {
+      throw InvalidInput(fmt::format(
+          "{}: networks were retrained with the options so far; move {} away to retrain all of them "
+          "with others",
+          run_.path(), folder.string()));
+    }
+    checkpoints.push_back(path);
+  }
+  for (const std::string& path : checkpoints) remove_file(path);
+  run_.replace_options(options_.stored_options);
+}
+
 void SearchJournal::resume() {
   run_.remove_partials();
+  if (!options_.stored_options.empty()) replace_options();
   History history = run_.read_history();
   for (const std::string& repair : history.repairs) {
     say(LogLevel::kWarning, fmt::format("{}/history.jsonl: {}", run_.path(), repair));
@@ -262,10 +290,9 @@ void SearchJournal::tell(const CandidateResult& result) {
   entry.seconds = report.seconds;
   entry.elapsed = elapsed();
   entry.rank = rank;
-  retrying([&] { run_.append(entry); }, [this](const IoError& e) {
-    say(LogLevel::kWarning, fmt::format("{}; trying again", e.what()));
-  });
+  patiently([&] { run_.append(entry); });
   ++told_;
+  if (report.status != Status::kOk) check_that_some_succeed(entry);
   if (report.status == Status::kOk) weights_.insert(candidate.id);
   remove_unneeded_weights();
   if (report.status == Status::kOk && !report.message.empty()) {
@@ -279,12 +306,22 @@ void SearchJournal::tell(const CandidateResult& result) {
                         to_string(entry.status), entry.message, entry.genome));
 }
 
+/// Ends a search that cannot succeed before its whole budget is spent. Throws InvalidInput.
+void SearchJournal::check_that_some_succeed(const HistoryEntry& last) const {
+  constexpr uint64_t kLeast = 20;
+  const uint64_t most = std::max(kLeast, static_cast<uint64_t>(options_.strategy.population));
+  const SearchCounts counts = strategy_->counts();
+  if (counts.succeeded > 0 || counts.failed < most) return;
+  throw InvalidInput(fmt::format(
+      "none of the first {} candidates could be trained; the last one: {} ({}). The learning rate, the "
+      "images or the size of the networks do not fit; start a new run with others",
+      counts.failed, to_string(last.status), last.message));
+}
+
 void SearchJournal::save_snapshot(bool now) {
   const double age = std::chrono::duration<double>(Clock::now() - last_snapshot_).count();
   if (snapshot_lines_ == told_ || (!now && age < options_.snapshot_seconds)) return;
-  retrying([&] { run_.save_snapshot({strategy_->save(), told_}); }, [this](const IoError& e) {
-    say(LogLevel::kWarning, fmt::format("{}; trying again", e.what()));
-  });
+  patiently([&] { run_.save_snapshot({strategy_->save(), told_}); });
   snapshot_lines_ = told_;
   last_snapshot_ = Clock::now();
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,7 +66,10 @@ class SearchJournal {
  private:
   using Clock = std::chrono::steady_clock;
   void say(LogLevel level, const std::string& text) const;
+  void patiently(const std::function<void()>& work) const;
   void check_data();
+  void replace_options();
+  void check_that_some_succeed(const HistoryEntry& last) const;
   void resume();
   uint64_t load_snapshot(const History& history);
   uint64_t usable_lines(const History& history, uint64_t snapshot_lines) const;

@@ -41,7 +41,11 @@ bool best_is_there(const RunDirectory& run, const SearchRunResult& result) {
 }
 
 /// Writes best.h5 and result.json, and reads the test set, once: for the winner and the controls.
-void judge_on_test_set(const SearchRunOptions& options, const Log& log, SearchRunResult& result) {
+/// Asked to stop it leaves `result` unfinished.
+void judge_on_test_set(const SearchRunOptions& options, const SearchRunHooks& hooks,
+                       SearchRunResult& result) {
+  const Log& log = hooks.log;
+  const auto stop = [&hooks] { return hooks.stop != nullptr && *hooks.stop; };
   const RunDirectory run = RunDirectory::open(options.folder);
   if (const auto known = known_result(run, log)) {
     const int silent = result.silent_ranks;
@@ -67,8 +71,13 @@ void judge_on_test_set(const SearchRunOptions& options, const Log& log, SearchRu
     if (!test) continue;
     network.test_accuracy =
         score_network(*backend, graph_of(model), model.weights, *test, all_indices(test->size()),
-                      options.child.batch, options.final.threads, options.final.precision)
+                      options.child.batch, options.final.threads, options.final.precision,
+                      Augmentation::none(), stop)
             .accuracy;
+    if (stop()) {
+      result.finished = false;
+      return;
+    }
   }
   run.save_result(to_json(result));
 }
@@ -144,7 +153,7 @@ SearchRunResult run_search(const SearchRunOptions& options, Transport& transport
     run_worker(*setup, transport, hooks);
   }
   if (failure) std::rethrow_exception(failure);
-  if (result.finished) judge_on_test_set(options, hooks.log, result);
+  if (result.finished) judge_on_test_set(options, hooks, result);
   return result;
 }
 

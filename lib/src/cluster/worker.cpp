@@ -199,7 +199,7 @@ class Worker {
 
   template <class Work>
   auto with_patience(const Work& work) {
-    return retrying(work, nullptr, [this] { return interrupted(); });
+    return retrying(work, setup_.options.io_patience, nullptr, [this] { return interrupted(); });
   }
 
   /// The member that a child inherits from; none, and why in `problem`, where its weights cannot be

@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kPartial = ".partial";
 
 [[noreturn]] void fail(const std::string& path, const std::string& what, int number) {
-  throw IoError(fmt::format("{}: cannot {}: {}", path, what, errno_text(number)));
+  throw IoError(fmt::format("{}: cannot {}: {}", final_name(path), what, errno_text(number)));
 }
 
 std::string folder_of(const std::string& path) {
@@ -183,10 +183,15 @@ void PendingFile::commit() {
   file_.sync();
   file_.close();
   if (sys::rename(partial_.c_str(), path_.c_str()) != 0) {
-    fail(partial_, fmt::format("rename to {}", path_), errno);
+    fail(path_, "rename its partial file to it", errno);
   }
   committed_ = true;
   sync_folder(folder_of(path_));
+}
+
+std::string final_name(const std::string& path) {
+  if (!path.ends_with(kPartial)) return path;
+  return path.substr(0, path.rfind(fmt::format(".{}.", host_name())));
 }
 
 void write_text(const std::string& path, std::string_view content) {

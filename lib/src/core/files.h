@@ -97,6 +97,9 @@ class PendingFile {
   bool committed_ = false;
 };
 
+/// The name that a partial file will take, for messages; other names as they are.
+std::string final_name(const std::string& path);
+
 /// Writes a whole file by PendingFile. Throws IoError.
 void write_text(const std::string& path, std::string_view content);
 

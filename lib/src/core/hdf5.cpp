@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/files.h"
 #include "core/hdf5_driver.h"
 #include "renas/error.h"
 
@@ -19,7 +20,7 @@ std::recursive_mutex& process_lock() {
 std::string file_of(hid_t location) {
   char name[4096] = "";
   if (H5Fget_name(location, name, sizeof name) < 0) return "HDF5 file";
-  return name;
+  return final_name(name);
 }
 
 herr_t keep_innermost(unsigned n, const H5E_error2_t* entry, void* data) {
@@ -163,12 +164,13 @@ File open_file(const std::string& path) {
   const std::string why = reason();
   if (why.find("truncated") != std::string::npos) {
     throw IoError(
-        fmt::format("{}: the file is truncated ({}); copy or make it again", path, why));
+        fmt::format("{}: the file is truncated ({}); copy or make it again", final_name(path),
+                    why));
   }
   if (why.find("signature") != std::string::npos) {
-    throw IoError(fmt::format("{}: not an HDF5 file", path));
+    throw IoError(fmt::format("{}: not an HDF5 file", final_name(path)));
   }
-  throw IoError(fmt::format("{}: cannot open: {}", path, why));
+  throw IoError(fmt::format("{}: cannot open: {}", final_name(path), why));
 }
 
 File create_file(const std::string& path) {
@@ -179,7 +181,8 @@ File create_file(const std::string& path) {
   const Properties created = creation(H5P_FILE_CREATE);
   Handle<H5Fclose> file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, created, properties));
   if (file < 0) {
-    throw IoError(fmt::format("{}: cannot create: {}", path, failure->empty() ? reason() : *failure));
+    throw IoError(fmt::format("{}: cannot create: {}", final_name(path),
+                              failure->empty() ? reason() : *failure));
   }
   return {std::move(file), std::move(failure)};
 }

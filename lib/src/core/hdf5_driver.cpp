@@ -196,7 +196,10 @@ std::string driver_failure(hid_t location) {
   if (file < 0) return "";
   std::string failure;
   void* handle = nullptr;
-  if (H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) >= 0 && handle != nullptr) {
+  const hid_t access = H5Fget_access_plist(file);
+  const bool is_ours = access >= 0 && H5Pget_driver_info(access) != nullptr;
+  H5Pclose(access);
+  if (is_ours && H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) >= 0 && handle != nullptr) {
     failure = *static_cast<DriverFile*>(handle)->failure;
   }
   H5Fclose(file);

@@ -158,6 +158,7 @@ void check_model(const std::string& path, const Model& model) {
 }  // namespace
 
 void save_model(const std::string& path, const Model& model) {
+  remove_stale_partials(path);
   write_file(path, kModel, [&](hid_t file) {
     const NetworkOptions& n = model.network;
     h5::write_attribute(file, "genome", model.genome);
@@ -236,6 +237,7 @@ MemberWeights load_member(const std::string& path, uint64_t id) {
 
 void save_checkpoint(const std::string& path, const std::string& purpose,
                      const FinalState& state) {
+  remove_stale_partials(path);
   write_file(path, kCheckpoint, [&](hid_t file) {
     h5::write_attribute(file, "purpose", purpose);
     h5::write_attribute<uint64_t>(file, "seed", state.training.seed);
