@@ -61,22 +61,24 @@ struct Stopped {
     whole = toy_options(folder, "whole");
     go(whole);
     cut = toy_options(folder, "cut");
-    std::atomic<bool> stop{false};
-    go(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
-    BOOST_REQUIRE(RunDirectory::open(cut.folder).history().size() >= 6);
+    go(cut, 6);
+    BOOST_REQUIRE(RunDirectory::open(cut.folder).history().size() == 6);
     cut.resume = true;
   }
 
-  SearchRunResult go(const SearchRunOptions& options, const std::atomic<bool>* stop = nullptr,
-                     std::function<void(const SearchProgress&)> on_progress = nullptr) {
+  /// Stops after `results` results of this session.
+  SearchRunResult go(const SearchRunOptions& options, int results = 1 << 30) {
     std::mutex mutex;
+    std::atomic<bool> stop{false};
     warnings.clear();
     const Log log = [&](LogLevel level, std::string_view text) {
       const std::lock_guard lock(mutex);
       if (level >= LogLevel::kWarning) warnings += std::string(text) + "\n";
+      const bool is_result = level == LogLevel::kDebug && text.starts_with("candidate ");
+      if (is_result && --results <= 0) stop = true;
     };
     const auto transport = make_local_transport();
-    return run_search(options, *transport, {stop, std::move(on_progress), log});
+    return run_search(options, *transport, {&stop, nullptr, log});
   }
 
   void refused(const std::string& part) {
@@ -134,11 +136,8 @@ BOOST_AUTO_TEST_CASE(a_lost_line_costs_nothing_where_the_snapshot_includes_it) {
 
 BOOST_AUTO_TEST_CASE(behind_the_snapshot_a_lost_line_costs_the_results_from_there_on) {
   const std::string snapshot = content_of(file("search.h5"));
-  std::atomic<bool> stop{false};
   const auto before = lines_of(file("history.jsonl")).size();
-  go(cut, &stop, [&](const SearchProgress& p) {
-    stop = stop || p.done >= static_cast<int64_t>(before) + 1;
-  });
+  go(cut, 1);
   write(file("search.h5"), snapshot);
   auto lines = lines_of(file("history.jsonl"));
   BOOST_REQUIRE(lines.size() > before);
@@ -204,8 +203,7 @@ BOOST_AUTO_TEST_CASE(a_history_of_other_options_is_refused) {
 BOOST_AUTO_TEST_CASE(weights_that_are_lost_cost_their_children_the_inheritance) {
   for (const bool remove : {false, true}) {
     cut = toy_options(folder, remove ? "removed" : "flipped");
-    std::atomic<bool> stop{false};
-    go(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 5; });
+    go(cut, 5);
     cut.resume = true;
     for (const auto& entry : fs::directory_iterator(cut.folder + "/weights")) {
       if (remove) {
