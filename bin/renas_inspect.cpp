@@ -86,7 +86,16 @@ std::string mutation_text(const std::string& parent, const std::string& child) {
 
 int inspect_run(const RunSettings& s) {
   const RunDirectory run = RunDirectory::open(s.folder);
-  const std::vector<HistoryEntry> history = run.history();
+  const History whole = run.read_history();
+  const std::vector<HistoryEntry>& history = whole.entries;
+  for (const std::string& repair : whole.repairs) {
+    program::say(fmt::format("warning: {}/history.jsonl: {}\n", s.folder, repair));
+  }
+  for (const uint64_t line : whole.missing) {
+    program::say(fmt::format("warning: {}/history.jsonl:{}: the line is lost or damaged; its result is "
+                             "not counted\n",
+                             s.folder, line + 1));
+  }
   std::map<uint64_t, const HistoryEntry*> by_id;
   std::map<std::string, int> statuses;
   const HistoryEntry* best = nullptr;

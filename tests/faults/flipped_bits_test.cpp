@@ -120,6 +120,55 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   });
 }
 
+/// Cuts, zeroes and scribbles, where single bits do not reach.
+BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
+  const TemporaryFolder folder;
+  const Model model = sample_model();
+  const std::string file = folder / "m.h5";
+  save_model(file, model);
+  const std::string bytes = content_of(file);
+  std::vector<std::string> damaged;
+  Random random(3);
+  const int rounds = all_faults() ? 3000 : 150;
+  for (int i = 0; i < rounds; ++i) {
+    const auto at = static_cast<std::size_t>(random.below(bytes.size()));
+    damaged.push_back(bytes.substr(0, at));
+    std::string text = bytes;
+    for (std::size_t b = at; b < std::min(at + 512, text.size()); ++b) text[b] = 0;
+    damaged.push_back(text);
+    text = bytes;
+    for (std::size_t b = at; b < std::min(at + 1 + random.below(64), text.size()); ++b) {
+      text[b] = static_cast<char>(random.below(256));
+    }
+    damaged.push_back(text);
+  }
+  int refused = 0;
+  for (const std::string& text : damaged) {
+    std::ofstream(file, std::ios::binary) << text;
+    try {
+      BOOST_TEST((load_model(file) == model));
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  BOOST_TEST(refused > static_cast<int>(damaged.size()) * 9 / 10);
+
+  // A history: whatever happens to its bytes, each entry that is read is one that was written.
+  std::string history;
+  for (uint64_t i = 0; i < 20; ++i) history += to_json(sample_entry(i)) + "\n";
+  for (int i = 0; i < rounds; ++i) {
+    std::string text = history;
+    for (int b = 0; b < 3; ++b) {
+      text[static_cast<std::size_t>(random.below(text.size()))] =
+          static_cast<char>(random.below(256));
+    }
+    text.resize(text.size() - static_cast<std::size_t>(random.below(300)));
+    const History read = parse_history(text);
+    for (const HistoryEntry& e : read.entries) BOOST_TEST(to_json(e) == to_json(sample_entry(e.line)));
+    BOOST_TEST(read.entries.size() + read.missing.size() == read.lines);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(of_a_checkpoint) {
   const TemporaryFolder folder;
   const FinalState state = sample_state();
