@@ -25,6 +25,7 @@ const std::map<std::string, std::set<std::string>> kMayKnow{
     {"data", {"core"}},
     {"train", {"backend", "graph", "data", "genome", "search", "core"}},
     {"store", {"train", "backend", "graph", "data", "genome", "search", "core"}},
+    {"c", {"store", "search", "genome", "core"}},
     {"cluster", {"store", "train", "backend", "graph", "data", "genome", "search", "core"}},
 };
 
@@ -34,7 +35,7 @@ const std::map<std::string, std::string> kFolderOfHeader{
     {"state", "core"},         {"tensor", "core"},        {"genome", "genome"},
     {"search_space", "genome"},{"graph", "graph"},        {"network", "graph"},
     {"strategy", "search"},    {"controller", "search"},  {"objective", "search"},
-    {"renas", "search"},       {"backend", "backend"},    {"dataset", "data"},
+    {"renas", "c"},            {"backend", "backend"},    {"dataset", "data"},
     {"dataset_writer", "data"},{"image", "data"},         {"loader", "data"},
     {"training", "train"},     {"evaluation", "train"},   {"model", "store"},
     {"run_directory", "store"},{"transport", "cluster"},  {"mpi_transport", "cluster"},

@@ -1,4 +1,4 @@
-#include "search/critic.h"
+#include "search/critic/critic.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -10,7 +10,7 @@
 #include "renas/error.h"
 #include "renas/objective.h"
 #include "renas/strategy.h"
-#include "search/quantile.h"
+#include "search/critic/quantile.h"
 
 using renas::Candidate;
 using renas::Genome;

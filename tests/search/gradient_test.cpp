@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "search/policy.h"
+#include "search/controller/policy.h"
 
 using renas::Genome;
 using renas::Mutation;

@@ -5,7 +5,7 @@
 
 #include "renas/random.h"
 #include "renas/strategy.h"
-#include "search/filter.h"
+#include "search/candidate_filter.h"
 #include "search/state_io.h"
 
 namespace renas::search {

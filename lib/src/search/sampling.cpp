@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "search/advantage.h"
-#include "search/policy.h"
+#include "search/controller/advantage.h"
+#include "search/controller/policy.h"
 
 namespace renas::search {
 

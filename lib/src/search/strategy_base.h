@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "renas/strategy.h"
-#include "search/filter.h"
+#include "search/candidate_filter.h"
 #include "search/state_io.h"
 
 namespace renas::search {

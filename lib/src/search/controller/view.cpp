@@ -4,7 +4,7 @@
 
 #include "renas/error.h"
 #include "renas/strategy.h"
-#include "search/controller.h"
+#include "search/controller/controller.h"
 
 namespace renas {
 

@@ -1,6 +1,6 @@
 #define RENAS_NETWORK_NAMESPACE baseline
-#include "search/gaussian_impl.h"
-#include "search/network_impl.h"
+#include "search/critic/gaussian_process_impl.h"
+#include "search/controller/lstm_impl.h"
 
 namespace renas::search {
 

@@ -1,9 +1,9 @@
-// The one implementation of Network, included by network_baseline.cpp and network_avx2.cpp, which
+// The one implementation of Network, included by lstm_baseline.cpp and lstm_avx2.cpp, which
 // are compiled for different processors. Everything here, Eigen included, must therefore live in
 // names of its own: a template emitted by both under one name would be merged by the linker, and an
 // old processor would meet instructions it lacks. So no standard containers in this file.
 #ifndef RENAS_NETWORK_NAMESPACE
-#error "include from network_baseline.cpp or network_avx2.cpp only"
+#error "include from lstm_baseline.cpp or lstm_avx2.cpp only"
 #endif
 
 #pragma once
@@ -12,7 +12,7 @@
 #define EIGEN_NO_DEBUG
 #include <Eigen/Core>
 
-#include "search/network.h"
+#include "search/controller/lstm.h"
 
 namespace renas::search::RENAS_NETWORK_NAMESPACE {
 

@@ -1,8 +1,8 @@
 // Compiled with -mavx2 -mfma; called only where the processor has both.
 #define Eigen EigenAvx2
 #define RENAS_NETWORK_NAMESPACE avx2
-#include "search/gaussian_impl.h"
-#include "search/network_impl.h"
+#include "search/critic/gaussian_process_impl.h"
+#include "search/controller/lstm_impl.h"
 
 namespace renas::search {
 

@@ -1,4 +1,4 @@
-#include "search/advantage.h"
+#include "search/controller/advantage.h"
 
 #include <algorithm>
 #include <cmath>

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "renas/controller.h"
-#include "search/advantage.h"
-#include "search/critic.h"
+#include "search/controller/advantage.h"
+#include "search/critic/critic.h"
 #include "search/mutator.h"
-#include "search/policy.h"
+#include "search/controller/policy.h"
 
 namespace renas::search {
 

@@ -1,4 +1,4 @@
-#include "search/filter.h"
+#include "search/candidate_filter.h"
 
 #include <fmt/format.h>
 

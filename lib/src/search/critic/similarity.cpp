@@ -1,4 +1,4 @@
-#include "search/similarity.h"
+#include "search/critic/similarity.h"
 
 #include <cmath>
 #include <map>

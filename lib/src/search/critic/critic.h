@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "renas/controller.h"
-#include "search/gaussian.h"
-#include "search/similarity.h"
+#include "search/critic/gaussian_process.h"
+#include "search/critic/similarity.h"
 #include "search/state_io.h"
 
 namespace renas::search {

@@ -1,4 +1,4 @@
-#include "search/tokens.h"
+#include "search/controller/token_layout.h"
 
 #include <algorithm>
 #include <map>

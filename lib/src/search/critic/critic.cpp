@@ -1,4 +1,4 @@
-#include "search/critic.h"
+#include "search/critic/critic.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "renas/error.h"
-#include "search/quantile.h"
+#include "search/critic/quantile.h"
 
 namespace renas::search {
 

@@ -1,6 +1,6 @@
-#include "search/network.h"
+#include "search/controller/lstm.h"
 
-#include "search/gaussian.h"
+#include "search/critic/gaussian_process.h"
 
 namespace renas::search {
 

@@ -1,6 +1,6 @@
-// Included by network_baseline.cpp and network_avx2.cpp; see network_impl.h for what that asks for.
-#include "search/gaussian.h"
-#include "search/network_impl.h"
+// Included by lstm_baseline.cpp and lstm_avx2.cpp; see lstm_impl.h for what that asks for.
+#include "search/critic/gaussian_process.h"
+#include "search/controller/lstm_impl.h"
 
 namespace renas::search::RENAS_NETWORK_NAMESPACE {
 

@@ -1,4 +1,4 @@
-#include "search/controller.h"
+#include "search/controller/controller.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "search/policy.h"
+#include "search/controller/policy.h"
 
 #include <algorithm>
 
