@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
     BOOST_TEST_CONTEXT(c) {
       Random random(11);
       MutationPolicy<double> policy(c.space, 3, 4, c.bidirectional);
-      renas::search::initialize(policy.network(), 0.7, random);
+      renas::search::initialize(policy.lstm(), 0.7, random);
       std::vector<Genome> parents;
       std::vector<std::vector<Mutation>> actions;
       for (int i = 0; i < 3; ++i) {
@@ -92,10 +92,10 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
 
       policy.encode(pointers);
       policy.gradient(terms, entropy_weight);
-      const std::vector<double> gradient(policy.network().gradient().begin(),
-                                         policy.network().gradient().end());
-      auto theta = policy.network().parameters();
-      const std::size_t outputs = static_cast<std::size_t>(policy.network().shape().outputs);
+      const std::vector<double> gradient(policy.lstm().gradient().begin(),
+                                         policy.lstm().gradient().end());
+      auto theta = policy.lstm().parameters();
+      const std::size_t outputs = static_cast<std::size_t>(policy.lstm().shape().outputs);
       const std::size_t fixed_bias = theta.size() - outputs + 1;
       double largest = 0;
       std::size_t moving = 0;
@@ -107,14 +107,14 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
         const double before = theta[i];
         const double h = 1e-5;
         theta[i] = before + h;
-        policy.network().changed();
+        policy.lstm().changed();
         const double up = objective();
         theta[i] = before - h;
-        policy.network().changed();
+        policy.lstm().changed();
         const double down = objective();
         theta[i] = before;
-        policy.network().changed();
-        const double numeric = -(up - down) / (2 * h);  // the network descends
+        policy.lstm().changed();
+        const double numeric = -(up - down) / (2 * h);  // Adam descends
         const double error = std::abs(numeric - gradient[i]) / (1 + std::abs(numeric));
         largest = std::max(largest, error);
         if (std::abs(numeric) > 1e-6) ++moving;
@@ -130,10 +130,10 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
   MutationPolicy<float> fast(space, 20, 24, true);
   MutationPolicy<double> exact(space, 20, 24, true);
   Random random(5);
-  renas::search::initialize(fast.network(), 0.3, random);
-  for (std::size_t i = 0; i < fast.network().parameters().size(); ++i)
-    exact.network().parameters()[i] = static_cast<double>(fast.network().parameters()[i]);
-  exact.network().changed();
+  renas::search::initialize(fast.lstm(), 0.3, random);
+  for (std::size_t i = 0; i < fast.lstm().parameters().size(); ++i)
+    exact.lstm().parameters()[i] = static_cast<double>(fast.lstm().parameters()[i]);
+  exact.lstm().changed();
   for (const std::size_t batch : {1, 2, 8}) {
     std::vector<Genome> parents;
     std::vector<std::vector<Mutation>> actions;
@@ -156,16 +156,16 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
     fast.gradient(terms, 0.1);
     exact.gradient(terms, 0.1);
     double largest = 0;
-    for (std::size_t i = 0; i < fast.network().gradient().size(); ++i)
-      largest = std::max(largest, std::abs(static_cast<double>(fast.network().gradient()[i]) -
-                                           exact.network().gradient()[i]));
+    for (std::size_t i = 0; i < fast.lstm().gradient().size(); ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(fast.lstm().gradient()[i]) -
+                                           exact.lstm().gradient()[i]));
     BOOST_TEST(largest < 1e-4);
-    fast.network().adam({}, 1);
-    exact.network().adam({}, 1);
-    for (double& value : exact.network().gradient()) BOOST_REQUIRE(value == 0);
-    std::copy(fast.network().parameters().begin(), fast.network().parameters().end(),
-              exact.network().parameters().begin());
-    exact.network().changed();
+    fast.lstm().adam({}, 1);
+    exact.lstm().adam({}, 1);
+    for (double& value : exact.lstm().gradient()) BOOST_REQUIRE(value == 0);
+    std::copy(fast.lstm().parameters().begin(), fast.lstm().parameters().end(),
+              exact.lstm().parameters().begin());
+    exact.lstm().changed();
   }
 }
 
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(probabilities_of_a_mutation_sum_to_one) {
   const SearchSpace space = SearchSpace::renas(2, {"sep3x3", "identity"});
   MutationPolicy<double> policy(space, 5, 6, true);
   Random random(3);
-  renas::search::initialize(policy.network(), 1.0, random);
+  renas::search::initialize(policy.lstm(), 1.0, random);
   const Genome parent = renas::random_genome(space, random);
   const Genome* parents[] = {&parent};
   policy.encode(parents);

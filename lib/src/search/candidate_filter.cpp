@@ -10,7 +10,7 @@
 
 namespace renas::search {
 
-uint64_t Filter::hash(const Genome& genome) const {
+uint64_t CandidateFilter::hash(const Genome& genome) const {
   uint64_t h = 0;
   for (const int token : canonical(space_, genome)) {
     // The finaliser of splitmix64 (Steele, Lea, Flood 2014).
@@ -22,17 +22,17 @@ uint64_t Filter::hash(const Genome& genome) const {
   return h;
 }
 
-void Filter::give_up() const {
+void CandidateFilter::give_up() const {
   throw InvalidInput(
       fmt::format("search space '{}': the limits refused {} candidates on end; raise them",
                   space_.name(), kMaxDraws));
 }
 
-void Filter::asked(const Genome& genome) {
+void CandidateFilter::asked(const Genome& genome) {
   if (!asked_.try_emplace(hash(genome), -1.0).second) ++repeats_asked;
 }
 
-void Filter::told(const Genome& genome, double fitness) {
+void CandidateFilter::told(const Genome& genome, double fitness) {
   double& first = asked_.at(hash(genome));
   if (first < 0)
     first = fitness;
@@ -40,7 +40,7 @@ void Filter::told(const Genome& genome, double fitness) {
     ++(first == fitness ? equal_ : different_);
 }
 
-void Filter::save(StateWriter& writer) const {
+void CandidateFilter::save(StateWriter& writer) const {
   std::vector<std::pair<uint64_t, double>> sorted(asked_.begin(), asked_.end());
   std::sort(sorted.begin(), sorted.end());
   std::vector<uint64_t> hashes;
@@ -55,7 +55,7 @@ void Filter::save(StateWriter& writer) const {
                                                    equal_, different_});
 }
 
-void Filter::load(const StateReader& reader) {
+void CandidateFilter::load(const StateReader& reader) {
   const auto& counts = reader.words("asked/counts", 5);
   const auto& hashes = reader.words("asked/hash");
   const auto& fitness = reader.doubles("asked/fitness", hashes.size());

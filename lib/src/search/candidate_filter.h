@@ -11,9 +11,9 @@ namespace renas::search {
 
 /// Which candidates may be proposed: refuses those beyond the user's limits, and, so many times a
 /// candidate, those that were asked before. Counts what it refuses.
-class Filter {
+class CandidateFilter {
  public:
-  Filter(const SearchSpace& space, const StrategyOptions& options)
+  CandidateFilter(const SearchSpace& space, const StrategyOptions& options)
       : space_(space), admits_(options.admits), redraws_(options.redraw_repeats) {}
 
   /// Calls `draw` until its genome may be proposed; `genome_of(draw())` must be a Genome.

@@ -31,7 +31,7 @@ struct Sample {
 class Mutator {
  public:
   virtual ~Mutator() = default;
-  virtual Proposal mutate(const Genome& parent, Filter& filter) = 0;
+  virtual Proposal mutate(const Genome& parent, CandidateFilter& filter) = 0;
   /// A genome was trained that has no parent.
   virtual void saw(const Genome& /*genome*/, double /*fitness*/) {}
   /// A child was trained.

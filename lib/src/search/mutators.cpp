@@ -19,7 +19,7 @@ class RandomMutator : public Mutator {
   RandomMutator(const SearchSpace& space, const StrategyOptions& options)
       : space_(space), random_(options.seed, Purpose::kController) {}
 
-  Proposal mutate(const Genome& parent, Filter& filter) final {
+  Proposal mutate(const Genome& parent, CandidateFilter& filter) final {
     return filter.draw(
         [&] {
           Proposal proposal;

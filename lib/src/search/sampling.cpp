@@ -69,10 +69,10 @@ class Reinforce final : public Sampling {
     }
     first_output_.push_back(outputs);
     outputs += layout_.sources();
-    network_ = make_network<float>({space.slot_count(), layout_.vocabulary(), options_.embedding,
+    lstm_ = make_lstm<float>({space.slot_count(), layout_.vocabulary(), options_.embedding,
                                     options_.hidden, outputs, false});
     Random initial(options.seed, Purpose::kController);
-    initialize(*network_, options_.initial_sd, initial);
+    initialize(*lstm_, options_.initial_sd, initial);
     logits_.resize(static_cast<std::size_t>(outputs));
   }
 
@@ -93,7 +93,7 @@ class Reinforce final : public Sampling {
     Genome genome;
     int token = layout_.begin_token(0);
     for (int slot = 0; slot < space().slot_count(); ++slot) {
-      network_->step(slot, token, logits_.data());
+      lstm_->step(slot, token, logits_.data());
       decide(slot, logits_.data());
       genome.push_back(decision_.sample(random_));
       token = layout_.token(slot, genome.back());
@@ -104,13 +104,13 @@ class Reinforce final : public Sampling {
   void learn(const Genome& genome, double fitness) override {
     advantage_.add(fitness);
     const int slots = space().slot_count();
-    const int outputs = network_->shape().outputs;
+    const int outputs = lstm_->shape().outputs;
     std::vector<int> tokens{layout_.begin_token(0)};
     for (int slot = 0; slot + 1 < slots; ++slot)
       tokens.push_back(layout_.token(slot, genome[static_cast<std::size_t>(slot)]));
     std::vector<float> y(static_cast<std::size_t>(slots * outputs));
     std::vector<float> dy(y.size());
-    network_->forward(tokens.data(), 1, y.data());
+    lstm_->forward(tokens.data(), 1, y.data());
     const float weight = static_cast<float>(-advantage_.of(fitness));
     const float entropy = static_cast<float>(-options_.entropy);
     for (int slot = 0; slot < slots; ++slot) {
@@ -119,39 +119,39 @@ class Reinforce final : public Sampling {
         dy[static_cast<std::size_t>(slot * outputs + output(slot, c))] =
             decision_.gradient(c, genome[static_cast<std::size_t>(slot)], weight, entropy);
     }
-    network_->backward(dy.data());
-    network_->adam({.learning_rate = options_.learning_rate}, ++steps_);
+    lstm_->backward(dy.data());
+    lstm_->adam({.learning_rate = options_.learning_rate}, ++steps_);
   }
 
   void save_more(StateWriter& writer) const override {
     Sampling::save_more(writer);
     advantage_.save(writer);
     writer.put("controller/steps", std::vector<int64_t>{steps_});
-    writer.floats("controller/parameters", network_->parameters());
-    writer.floats("controller/first_moment", network_->first_moment());
-    writer.floats("controller/second_moment", network_->second_moment());
+    writer.floats("controller/parameters", lstm_->parameters());
+    writer.floats("controller/first_moment", lstm_->first_moment());
+    writer.floats("controller/second_moment", lstm_->second_moment());
   }
 
   void load_more(const StateReader& reader) override {
-    const std::size_t size = network_->parameters().size();
+    const std::size_t size = lstm_->parameters().size();
     const auto& parameters = reader.floats("controller/parameters", size);
     const auto& first = reader.floats("controller/first_moment", size);
     const auto& second = reader.floats("controller/second_moment", size);
     steps_ = static_cast<long>(reader.ints("controller/steps", 1)[0]);
     advantage_.load(reader);
     Sampling::load_more(reader);
-    std::copy(parameters.begin(), parameters.end(), network_->parameters().begin());
-    std::copy(first.begin(), first.end(), network_->first_moment().begin());
-    std::copy(second.begin(), second.end(), network_->second_moment().begin());
-    network_->changed();
+    std::copy(parameters.begin(), parameters.end(), lstm_->parameters().begin());
+    std::copy(first.begin(), first.end(), lstm_->first_moment().begin());
+    std::copy(second.begin(), second.end(), lstm_->second_moment().begin());
+    lstm_->changed();
   }
 
   ControllerOptions options_;
   TokenLayout layout_;
   AdvantageRule advantage_;
   std::vector<int> first_output_;
-  std::unique_ptr<Network<float>> network_;
-  Decision<float> decision_;
+  std::unique_ptr<Lstm<float>> lstm_;
+  SoftmaxDecision<float> decision_;
   std::vector<float> logits_;
   long steps_ = 0;
 };

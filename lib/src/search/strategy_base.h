@@ -51,7 +51,7 @@ class StrategyBase : public Strategy {
 
   std::vector<Member> members_;  ///< oldest first
   std::map<uint64_t, Flight> flights_;
-  Filter filter_;
+  CandidateFilter filter_;
 
  private:
   void load_all(const State& state);

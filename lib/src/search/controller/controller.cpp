@@ -23,7 +23,7 @@ Controller::Controller(const SearchSpace& space, const ControllerOptions& option
       replay_random_(seed, Purpose::kController, 2) {
   policy_ = std::make_unique<MutationPolicy<float>>(space, options.embedding, options.hidden,
                                                     options.bidirectional);
-  initialize(policy_->network(), options.initial_sd, random_);
+  initialize(policy_->lstm(), options.initial_sd, random_);
   if (options.critic > 0) critic_ = std::make_unique<Critic>(space, options);
 }
 
@@ -63,7 +63,7 @@ Proposal Controller::explore(const Genome& parent) {
   return proposal;
 }
 
-Proposal Controller::sample(const Genome& parent, Filter& filter) {
+Proposal Controller::sample(const Genome& parent, CandidateFilter& filter) {
   int draws = 0;
   return filter.draw(
       [&] {
@@ -75,7 +75,7 @@ Proposal Controller::sample(const Genome& parent, Filter& filter) {
       options_.redraw_exact);
 }
 
-Proposal Controller::mutate(const Genome& parent, Filter& filter) {
+Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
   const Genome* parents[] = {&parent};
   policy_->encode(parents);
   if (!critic_ || random_.uniform() >= options_.critic_share) return sample(parent, filter);
@@ -124,17 +124,17 @@ void Controller::update(const Sample& sample) {
                      share * ratio * advantage_.of(batch[i]->fitness)});
   }
   policy_->gradient(terms, share * options_.entropy);
-  policy_->network().adam({.learning_rate = options_.learning_rate}, ++steps_);
+  policy_->lstm().adam({.learning_rate = options_.learning_rate}, ++steps_);
 }
 
 void Controller::save(StateWriter& writer) const {
-  Network<float>& network = policy_->network();
+  Lstm<float>& lstm = policy_->lstm();
   writer.random("controller/random", random_);
   writer.random("controller/replay_random", replay_random_);
   writer.put("controller/steps", std::vector<int64_t>{steps_});
-  writer.floats("controller/parameters", network.parameters());
-  writer.floats("controller/first_moment", network.first_moment());
-  writer.floats("controller/second_moment", network.second_moment());
+  writer.floats("controller/parameters", lstm.parameters());
+  writer.floats("controller/first_moment", lstm.first_moment());
+  writer.floats("controller/second_moment", lstm.second_moment());
   writer.put("controller/children", std::vector<uint64_t>{entropy_.size()});
   writer.put("controller/entropy", entropy_);
   advantage_.save(writer);
@@ -153,8 +153,8 @@ void Controller::save(StateWriter& writer) const {
 }
 
 void Controller::load(const StateReader& reader) {
-  Network<float>& network = policy_->network();
-  const std::size_t size = network.parameters().size();
+  Lstm<float>& lstm = policy_->lstm();
+  const std::size_t size = lstm.parameters().size();
   const auto& parameters = reader.floats("controller/parameters", size);
   const auto& first = reader.floats("controller/first_moment", size);
   const auto& second = reader.floats("controller/second_moment", size);
@@ -174,10 +174,10 @@ void Controller::load(const StateReader& reader) {
   for (std::size_t i = 0; i < count; ++i)
     recent_.push_back(
         {parents[i], mutations[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
-  std::copy(parameters.begin(), parameters.end(), network.parameters().begin());
-  std::copy(first.begin(), first.end(), network.first_moment().begin());
-  std::copy(second.begin(), second.end(), network.second_moment().begin());
-  network.changed();
+  std::copy(parameters.begin(), parameters.end(), lstm.parameters().begin());
+  std::copy(first.begin(), first.end(), lstm.first_moment().begin());
+  std::copy(second.begin(), second.end(), lstm.second_moment().begin());
+  lstm.changed();
 }
 
 std::unique_ptr<Mutator> make_controller_mutator(const SearchSpace& space,

@@ -23,7 +23,7 @@ class Controller final : public Mutator {
  public:
   Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed);
 
-  Proposal mutate(const Genome& parent, Filter& filter) override;
+  Proposal mutate(const Genome& parent, CandidateFilter& filter) override;
   void saw(const Genome& genome, double fitness) override;
   void learn(const Sample& sample) override;
   void save(StateWriter& writer) const override;
@@ -38,7 +38,7 @@ class Controller final : public Mutator {
   Proposal draw(const Genome& parent);
   Proposal explore(const Genome& parent);
   /// Draws until the filter lets one through.
-  Proposal sample(const Genome& parent, Filter& filter);
+  Proposal sample(const Genome& parent, CandidateFilter& filter);
   void update(const Sample& sample);
 
   SearchSpace space_;

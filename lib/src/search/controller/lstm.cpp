@@ -1,46 +1,29 @@
 #include "search/controller/lstm.h"
 
-#include "search/critic/gaussian_process.h"
+#include "search/has_avx2.h"
 
 namespace renas::search {
 
-Network<float>* new_network_baseline_float(const NetworkShape& shape);
-Network<double>* new_network_baseline_double(const NetworkShape& shape);
-GaussianFactor* new_gaussian_factor_baseline();
-#ifdef RENAS_NETWORK_AVX2
-Network<float>* new_network_avx2_float(const NetworkShape& shape);
-GaussianFactor* new_gaussian_factor_avx2();
+Lstm<float>* new_lstm_baseline_float(const LstmShape& shape);
+Lstm<double>* new_lstm_baseline_double(const LstmShape& shape);
+#ifdef RENAS_SEARCH_AVX2
+Lstm<float>* new_lstm_avx2_float(const LstmShape& shape);
 #endif
-
-namespace {
-
-#ifdef RENAS_NETWORK_AVX2
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#endif
-
-}  // namespace
 
 template <>
-std::unique_ptr<Network<float>> make_network(const NetworkShape& shape) {
-#ifdef RENAS_NETWORK_AVX2
-  if (has_avx2()) return std::unique_ptr<Network<float>>(new_network_avx2_float(shape));
+std::unique_ptr<Lstm<float>> make_lstm(const LstmShape& shape) {
+#ifdef RENAS_SEARCH_AVX2
+  if (has_avx2()) return std::unique_ptr<Lstm<float>>(new_lstm_avx2_float(shape));
 #endif
-  return std::unique_ptr<Network<float>>(new_network_baseline_float(shape));
+  return std::unique_ptr<Lstm<float>>(new_lstm_baseline_float(shape));
 }
 
 template <>
-std::unique_ptr<Network<double>> make_network(const NetworkShape& shape) {
-  return std::unique_ptr<Network<double>>(new_network_baseline_double(shape));
+std::unique_ptr<Lstm<double>> make_lstm(const LstmShape& shape) {
+  return std::unique_ptr<Lstm<double>>(new_lstm_baseline_double(shape));
 }
 
-std::unique_ptr<GaussianFactor> make_gaussian_factor() {
-#ifdef RENAS_NETWORK_AVX2
-  if (has_avx2()) return std::unique_ptr<GaussianFactor>(new_gaussian_factor_avx2());
-#endif
-  return std::unique_ptr<GaussianFactor>(new_gaussian_factor_baseline());
-}
-
-std::size_t parameter_count(const NetworkShape& shape) {
+std::size_t parameter_count(const LstmShape& shape) {
   const std::size_t directions = shape.bidirectional ? 2 : 1;
   const std::size_t hidden = static_cast<std::size_t>(shape.hidden);
   const std::size_t embedding = static_cast<std::size_t>(shape.embedding);

@@ -6,8 +6,8 @@
 
 namespace renas::search {
 
-/// What a Network is made of.
-struct NetworkShape {
+/// What an Lstm is made of.
+struct LstmShape {
   int steps = 0;       ///< T, length of every sequence
   int vocabulary = 0;  ///< V, number of distinct tokens
   int embedding = 0;
@@ -33,10 +33,10 @@ struct AdamOptions {
 /// not once a step, because sequences are much longer in sum than the vocabulary. Reference:
 /// Hochreiter & Schmidhuber 1997 with Gers' forget gate; Kingma & Ba 2015.
 template <class T>
-class Network {
+class Lstm {
  public:
-  virtual ~Network() = default;
-  virtual const NetworkShape& shape() const = 0;
+  virtual ~Lstm() = default;
+  virtual const LstmShape& shape() const = 0;
 
   virtual std::span<T> parameters() = 0;  ///< call changed() after writing
   virtual std::span<const T> parameters() const = 0;
@@ -59,8 +59,8 @@ class Network {
 
 /// Picks the instructions this processor has: equal inputs give equal bits on one machine.
 template <class T>
-std::unique_ptr<Network<T>> make_network(const NetworkShape& shape);
+std::unique_ptr<Lstm<T>> make_lstm(const LstmShape& shape);
 
-std::size_t parameter_count(const NetworkShape& shape);
+std::size_t parameter_count(const LstmShape& shape);
 
 }  // namespace renas::search

@@ -1,17 +1,14 @@
-#define RENAS_NETWORK_NAMESPACE baseline
-#include "search/critic/gaussian_process_impl.h"
+#define RENAS_CPU_NAMESPACE baseline
 #include "search/controller/lstm_impl.h"
 
 namespace renas::search {
 
-Network<float>* new_network_baseline_float(const NetworkShape& shape) {
-  return new baseline::EigenNetwork<float>(shape);
+Lstm<float>* new_lstm_baseline_float(const LstmShape& shape) {
+  return new baseline::EigenLstm<float>(shape);
 }
 
-Network<double>* new_network_baseline_double(const NetworkShape& shape) {
-  return new baseline::EigenNetwork<double>(shape);
+Lstm<double>* new_lstm_baseline_double(const LstmShape& shape) {
+  return new baseline::EigenLstm<double>(shape);
 }
-
-GaussianFactor* new_gaussian_factor_baseline() { return new baseline::EigenGaussianFactor(); }
 
 }  // namespace renas::search

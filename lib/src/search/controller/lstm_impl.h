@@ -1,30 +1,20 @@
-// The one implementation of Network, included by lstm_baseline.cpp and lstm_avx2.cpp, which
-// are compiled for different processors. Everything here, Eigen included, must therefore live in
-// names of its own: a template emitted by both under one name would be merged by the linker, and an
-// old processor would meet instructions it lacks. So no standard containers in this file.
-#ifndef RENAS_NETWORK_NAMESPACE
-#error "include from lstm_baseline.cpp or lstm_avx2.cpp only"
-#endif
-
+// The one implementation of Lstm; see eigen_per_cpu.h for who includes it and what may stand here.
 #pragma once
 
-#define EIGEN_DONT_PARALLELIZE
-#define EIGEN_NO_DEBUG
-#include <Eigen/Core>
-
 #include "search/controller/lstm.h"
+#include "search/eigen_per_cpu.h"
 
-namespace renas::search::RENAS_NETWORK_NAMESPACE {
+namespace renas::search::RENAS_CPU_NAMESPACE {
 
 template <class T>
-class EigenNetwork final : public Network<T> {
+class EigenLstm final : public Lstm<T> {
   using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
   using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
   using MatrixMap = Eigen::Map<Matrix>;
   using VectorMap = Eigen::Map<Vector>;
 
  public:
-  explicit EigenNetwork(const NetworkShape& shape)
+  explicit EigenLstm(const LstmShape& shape)
       : shape_(shape), h_(shape.hidden), directions_(shape.bidirectional ? 2 : 1) {
     const auto n = static_cast<Eigen::Index>(parameter_count(shape));
     theta_ = Vector::Zero(n);
@@ -39,7 +29,7 @@ class EigenNetwork final : public Network<T> {
     step_c_ = Vector::Zero(h_);
   }
 
-  const NetworkShape& shape() const override { return shape_; }
+  const LstmShape& shape() const override { return shape_; }
   std::span<T> parameters() override { return as_span(theta_); }
   std::span<const T> parameters() const override {
     return {theta_.data(), static_cast<std::size_t>(theta_.size())};
@@ -270,7 +260,7 @@ class EigenNetwork final : public Network<T> {
     }
   }
 
-  NetworkShape shape_;
+  LstmShape shape_;
   int h_;
   int directions_;
   int batch_ = 0;
@@ -285,4 +275,4 @@ class EigenNetwork final : public Network<T> {
   Vector step_h_, step_c_, gates_step_;
 };
 
-}  // namespace renas::search::RENAS_NETWORK_NAMESPACE
+}  // namespace renas::search::RENAS_CPU_NAMESPACE

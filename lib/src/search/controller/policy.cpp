@@ -22,7 +22,7 @@ MutationPolicy<T>::MutationPolicy(const SearchSpace& space, int embedding, int h
     first_output_.push_back(outputs);
     outputs += layout_.kind_size(kind);
   }
-  network_ = make_network<T>(
+  lstm_ = make_lstm<T>(
       {layout_.steps(), layout_.vocabulary(), embedding, hidden, outputs, bidirectional});
 }
 
@@ -30,15 +30,15 @@ template <class T>
 void MutationPolicy<T>::encode(std::span<const Genome* const> parents) {
   const std::size_t steps = static_cast<std::size_t>(layout_.steps());
   tokens_.resize(parents.size() * steps);
-  outputs_.resize(tokens_.size() * static_cast<std::size_t>(network_->shape().outputs));
+  outputs_.resize(tokens_.size() * static_cast<std::size_t>(lstm_->shape().outputs));
   for (std::size_t i = 0; i < parents.size(); ++i)
     layout_.encode(*parents[i], tokens_.data() + i * steps);
-  network_->forward(tokens_.data(), static_cast<int>(parents.size()), outputs_.data());
+  lstm_->forward(tokens_.data(), static_cast<int>(parents.size()), outputs_.data());
 }
 
 template <class T>
 const T* MutationPolicy<T>::row(int index, int step) const {
-  return outputs_.data() + (index * layout_.steps() + step) * network_->shape().outputs;
+  return outputs_.data() + (index * layout_.steps() + step) * lstm_->shape().outputs;
 }
 
 template <class T>
@@ -100,8 +100,8 @@ LogProbability MutationPolicy<T>::score(int index, const std::vector<Mutation>& 
 template <class T>
 void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entropy_weight) {
   d_outputs_.assign(outputs_.size(), T(0));
-  const int outputs = network_->shape().outputs;
-  const T entropy = static_cast<T>(-entropy_weight);  // the network descends
+  const int outputs = lstm_->shape().outputs;
+  const T entropy = static_cast<T>(-entropy_weight);  // Adam descends
   for (int i = 0; i < static_cast<int>(terms.size()); ++i) {
     const PolicyTerm& term = terms[static_cast<std::size_t>(i)];
     const T weight = static_cast<T>(-term.weight);
@@ -128,9 +128,9 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
       }
     }
   }
-  network_->backward(d_outputs_.data());
+  lstm_->backward(d_outputs_.data());
   // One linear unit has one bias: the source's part keeps its initial one, folded into kChosen's.
-  std::span<T> gradient = network_->gradient();
+  std::span<T> gradient = lstm_->gradient();
   gradient[gradient.size() - static_cast<std::size_t>(outputs) + kSource] = 0;
 }
 

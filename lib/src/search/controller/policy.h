@@ -32,7 +32,7 @@ struct LogProbability {
 ///   input mutator    for an input slot: softmax over its sources k of w_i . [H(k) ; H(slot)] + b_i
 ///   operator mutator for an operator slot: softmax over its operators of W_o H(slot) + b_o
 ///
-/// All are linear in hidden states, so they are outputs of one Network: output 0 the router, 1 the
+/// All are linear in hidden states, so they are outputs of one Lstm: output 0 the router, 1 the
 /// source's part and 2 the slot's part of the input mutator, then the operators of every kind.
 /// A block without a choice (one slot, one choice) takes part as a decision of probability 1.
 template <class T>
@@ -40,8 +40,8 @@ class MutationPolicy {
  public:
   MutationPolicy(const SearchSpace& space, int embedding, int hidden, bool bidirectional);
 
-  Network<T>& network() { return *network_; }
-  const Network<T>& network() const { return *network_; }
+  Lstm<T>& lstm() { return *lstm_; }
+  const Lstm<T>& lstm() const { return *lstm_; }
 
   /// Encodes parents [count] with the present weights; `sample` and `score` then refer to them.
   void encode(std::span<const Genome* const> parents);
@@ -50,7 +50,7 @@ class MutationPolicy {
                                LogProbability* result);
   /// The log-probability of past actions on parent number `index` of the last encode.
   LogProbability score(int index, const std::vector<Mutation>& actions);
-  /// Adds to the network's gradient that of -(weight log p + entropy_weight entropy), for the terms
+  /// Adds to the gradient that of -(weight log p + entropy_weight entropy), for the terms
   /// whose parents were last encoded, in that order.
   void gradient(std::span<const PolicyTerm> terms, double entropy_weight);
 
@@ -67,17 +67,17 @@ class MutationPolicy {
   SearchSpace space_;
   TokenLayout layout_;
   std::vector<int> first_output_;  // of each kind of operator slot
-  std::unique_ptr<Network<T>> network_;
-  Decision<T> decision_;
+  std::unique_ptr<Lstm<T>> lstm_;
+  SoftmaxDecision<T> decision_;
   std::vector<int> tokens_;
   std::vector<T> outputs_, d_outputs_;  // [batch, T, K]
 };
 
 /// Fills parameters with normal numbers of the given standard deviation.
 template <class T>
-void initialize(Network<T>& network, double sd, Random& random) {
-  for (T& value : network.parameters()) value = static_cast<T>(sd * random.normal());
-  network.changed();
+void initialize(Lstm<T>& lstm, double sd, Random& random) {
+  for (T& value : lstm.parameters()) value = static_cast<T>(sd * random.normal());
+  lstm.changed();
 }
 
 extern template class MutationPolicy<float>;

@@ -11,7 +11,7 @@ namespace renas::search {
 /// One softmax over squashed logits, z = 2.5 tanh(y / 5) (paper, section 5.1.3), with what is
 /// needed to push gradients back through it.
 template <class T>
-class Decision {
+class SoftmaxDecision {
  public:
   static constexpr T kRange = T(2.5);
   static constexpr T kTemperature = T(5);

@@ -9,14 +9,14 @@ namespace renas::search {
 
 TokenLayout::TokenLayout(const SearchSpace& space) {
   const int inputs = static_cast<int>(space.cell_inputs().size());
-  begin_steps_ = std::max(2, inputs);
+  const int begin_steps = std::max(2, inputs);
   std::map<std::string, int> sources;
   for (int i = 0; i < inputs; ++i) sources[space.cell_inputs()[static_cast<std::size_t>(i)]] = i;
   for (int b = 0; b < space.block_count(); ++b) sources[std::to_string(b + 1)] = inputs + b;
   source_step_.resize(sources.size());
   for (int i = 0; i < inputs; ++i) source_step_[static_cast<std::size_t>(i)] = i;
 
-  for (int t = 0; t < begin_steps_; ++t) first_token_.push_back(vocabulary_++);
+  for (int t = 0; t < begin_steps; ++t) first_token_.push_back(vocabulary_++);
   const int output_token = vocabulary_++;
   std::vector<std::vector<std::string>> kinds;
   std::map<std::pair<int, int>, int> tables;  // (position in the block, kind) -> first token

@@ -20,7 +20,6 @@ class TokenLayout {
 
   int steps() const { return static_cast<int>(first_token_.size()); }
   int vocabulary() const { return vocabulary_; }
-  int begin_steps() const { return begin_steps_; }
   int slot_step(int slot) const { return slot_step_[static_cast<std::size_t>(slot)]; }
 
   /// The kinds of operator slots, numbered; each offers `kind_size` choices.
@@ -50,7 +49,6 @@ class TokenLayout {
 
  private:
   int vocabulary_ = 0;
-  int begin_steps_ = 0;
   std::vector<int> first_token_;  // of each step
   std::vector<int> slot_step_;
   std::vector<int> kind_;

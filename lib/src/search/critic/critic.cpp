@@ -39,19 +39,19 @@ Critic::Critic(const SearchSpace& space, const ControllerOptions& options)
     : space_(space),
       optimism_(options.critic_optimism),
       similarity_(space),
-      factor_(make_gaussian_factor()) {}
+      process_(make_gaussian_process()) {}
 
 void Critic::append(std::size_t i) {
   row_.resize(i - first_);
   for (std::size_t j = first_; j < i; ++j) row_[j - first_] = similarity_(genomes_[i], genomes_[j]);
-  factor_->append(row_.data(), 1 + form_.noise);
+  process_->append(row_.data(), 1 + form_.noise);
 }
 
 void Critic::rebuild(const Form& form, std::size_t first) {
   form_ = form;
   first_ = first;
   similarity_.set(form.rho, form.kappa);
-  factor_->clear();
+  process_->clear();
   for (std::size_t i = first; i < genomes_.size(); ++i) append(i);
 }
 
@@ -63,7 +63,7 @@ void Critic::choose() {
     for (const double kappa : kKappas) {
       for (const double noise : kNoises) {
         rebuild({rho, kappa, noise}, first);
-        const double likelihood = factor_->solve(targets_.data() + first, weights_.data());
+        const double likelihood = process_->solve(targets_.data() + first, weights_.data());
         if (likelihood > best) {
           best = likelihood;
           chosen = form_;
@@ -104,8 +104,8 @@ void Critic::learn(const Genome& genome, double fitness) {
     genomes_.erase(genomes_.begin(), genomes_.begin() + kForget);
     fitness_.erase(fitness_.begin(), fitness_.begin() + kForget);
     next_choice_ = genomes_.size();
-    factor_->clear();
-  } else if (factor_->size() + 1 == genomes_.size()) {
+    process_->clear();
+  } else if (process_->size() + 1 == genomes_.size()) {
     append(genomes_.size() - 1);
   }
   fresh_ = false;
@@ -120,8 +120,8 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
       choose();
       next_choice_ = n + std::max<uint64_t>(10, 3 * n / 10);
     }
-    if (factor_->size() != n) rebuild(form_);
-    factor_->solve(targets_.data(), weights_.data());
+    if (process_->size() != n) rebuild(form_);
+    process_->solve(targets_.data(), weights_.data());
     fresh_ = true;
   }
   const std::size_t columns = genomes.size();
@@ -135,7 +135,7 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
       reduced_[i * columns + c] = k;
     }
   }
-  factor_->reduce(reduced_.data(), columns);
+  process_->reduce(reduced_.data(), columns);
   std::vector<double> worth;
   for (std::size_t c = 0; c < columns; ++c) {
     double variance = 1;

@@ -55,7 +55,7 @@ class Critic {
   SearchSpace space_;
   double optimism_;
   Similarity similarity_;
-  std::unique_ptr<GaussianFactor> factor_;
+  std::unique_ptr<GaussianProcess> process_;
   Form form_;
   std::size_t first_ = 0;        // result that is the factor's first
   uint64_t next_choice_ = 10;    // results at which the form is chosen anew

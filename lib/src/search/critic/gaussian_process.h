@@ -7,9 +7,9 @@ namespace renas::search {
 
 /// The linear algebra of a Gaussian process that grows point by point: the Cholesky factor L of its
 /// covariance, one row a point (Rasmussen and Williams 2006, algorithm 2.1).
-class GaussianFactor {
+class GaussianProcess {
  public:
-  virtual ~GaussianFactor() = default;
+  virtual ~GaussianProcess() = default;
   virtual std::size_t size() const = 0;
   virtual void clear() = 0;
   /// Adds a point. covariance [size() before]: with the earlier points; variance: its own, noise
@@ -22,6 +22,6 @@ class GaussianFactor {
 };
 
 /// Picks the instructions this processor has.
-std::unique_ptr<GaussianFactor> make_gaussian_factor();
+std::unique_ptr<GaussianProcess> make_gaussian_process();
 
 }  // namespace renas::search

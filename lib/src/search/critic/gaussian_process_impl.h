@@ -1,10 +1,13 @@
-// Included by lstm_baseline.cpp and lstm_avx2.cpp; see lstm_impl.h for what that asks for.
+// The one implementation of GaussianProcess; see eigen_per_cpu.h for who includes it and what may
+// stand here.
+#pragma once
+
 #include "search/critic/gaussian_process.h"
-#include "search/controller/lstm_impl.h"
+#include "search/eigen_per_cpu.h"
 
-namespace renas::search::RENAS_NETWORK_NAMESPACE {
+namespace renas::search::RENAS_CPU_NAMESPACE {
 
-class EigenGaussianFactor final : public GaussianFactor {
+class EigenGaussianProcess final : public GaussianProcess {
   using Vector = Eigen::VectorXd;
   using Map = Eigen::Map<Vector>;
   using ConstMap = Eigen::Map<const Vector>;
@@ -57,4 +60,4 @@ class EigenGaussianFactor final : public GaussianFactor {
   Vector rows_;  // packed
 };
 
-}  // namespace renas::search::RENAS_NETWORK_NAMESPACE
+}  // namespace renas::search::RENAS_CPU_NAMESPACE
