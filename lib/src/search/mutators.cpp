@@ -1,7 +1,8 @@
+#include "search/mutators.h"
+
 #include <algorithm>
 #include <utility>
-
-#include "search/mutator.h"
+#include <vector>
 
 namespace renas::search {
 

@@ -180,9 +180,4 @@ void Controller::load(const StateReader& reader) {
   lstm.changed();
 }
 
-std::unique_ptr<Mutator> make_controller_mutator(const SearchSpace& space,
-                                                 const StrategyOptions& options) {
-  return std::make_unique<Controller>(space, controller_options(options), options.seed);
-}
-
 }  // namespace renas::search

@@ -1,5 +1,6 @@
 #include "search/controller/lstm.h"
 
+#include "renas/random.h"
 #include "search/has_avx2.h"
 
 namespace renas::search {
@@ -31,5 +32,14 @@ std::size_t parameter_count(const LstmShape& shape) {
   return embedding * static_cast<std::size_t>(shape.vocabulary) +
          directions * 4 * hidden * (embedding + hidden + 1) + outputs * (directions * hidden + 1);
 }
+
+template <class T>
+void initialize(Lstm<T>& lstm, double sd, Random& random) {
+  for (T& value : lstm.parameters()) value = static_cast<T>(sd * random.normal());
+  lstm.changed();
+}
+
+template void initialize(Lstm<float>& lstm, double sd, Random& random);
+template void initialize(Lstm<double>& lstm, double sd, Random& random);
 
 }  // namespace renas::search

@@ -4,6 +4,10 @@
 #include <memory>
 #include <span>
 
+namespace renas {
+class Random;
+}
+
 namespace renas::search {
 
 /// What an Lstm is made of.
@@ -62,5 +66,9 @@ template <class T>
 std::unique_ptr<Lstm<T>> make_lstm(const LstmShape& shape);
 
 std::size_t parameter_count(const LstmShape& shape);
+
+/// Fills parameters with normal numbers of the given standard deviation.
+template <class T>
+void initialize(Lstm<T>& lstm, double sd, Random& random);
 
 }  // namespace renas::search

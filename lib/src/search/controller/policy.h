@@ -73,13 +73,6 @@ class MutationPolicy {
   std::vector<T> outputs_, d_outputs_;  // [batch, T, K]
 };
 
-/// Fills parameters with normal numbers of the given standard deviation.
-template <class T>
-void initialize(Lstm<T>& lstm, double sd, Random& random) {
-  for (T& value : lstm.parameters()) value = static_cast<T>(sd * random.normal());
-  lstm.changed();
-}
-
 extern template class MutationPolicy<float>;
 extern template class MutationPolicy<double>;
 

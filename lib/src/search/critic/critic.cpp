@@ -126,21 +126,21 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
   }
   const std::size_t columns = genomes.size();
   std::vector<double> means(columns);
-  reduced_.resize(n * columns);
+  solved_.resize(n * columns);
   for (std::size_t c = 0; c < columns; ++c) {
     const Genome genome = canonical(space_, *genomes[c]);
     for (std::size_t i = 0; i < n; ++i) {
       const double k = similarity_(genome, genomes_[i]);
       means[c] += k * weights_[i];
-      reduced_[i * columns + c] = k;
+      solved_[i * columns + c] = k;
     }
   }
-  process_->reduce(reduced_.data(), columns);
+  process_->solve_lower(solved_.data(), columns);
   std::vector<double> worth;
   for (std::size_t c = 0; c < columns; ++c) {
     double variance = 1;
     for (std::size_t i = 0; i < n; ++i)
-      variance -= reduced_[i * columns + c] * reduced_[i * columns + c];
+      variance -= solved_[i * columns + c] * solved_[i * columns + c];
     worth.push_back(means[c] + optimism_ * std::sqrt(std::max(0.0, variance)));
   }
   return worth;

@@ -63,7 +63,7 @@ class Critic {
   std::vector<double> fitness_;
   bool fresh_ = false;  // of what follows
   std::vector<double> targets_, weights_;
-  std::vector<double> row_, reduced_;
+  std::vector<double> row_, solved_;
 };
 
 }  // namespace renas::search

@@ -18,7 +18,7 @@ class GaussianProcess {
   /// weights = (L L^T)^-1 y, both [size()]. Returns the log-likelihood of y, less its constant.
   virtual double solve(const double* y, double* weights) = 0;
   /// v = L^-1 v in place, v [size(), columns].
-  virtual void reduce(double* v, std::size_t columns) const = 0;
+  virtual void solve_lower(double* v, std::size_t columns) const = 0;
 };
 
 /// Picks the instructions this processor has.

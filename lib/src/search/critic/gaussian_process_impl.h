@@ -42,7 +42,7 @@ class EigenGaussianProcess final : public GaussianProcess {
     return likelihood;
   }
 
-  void reduce(double* v, std::size_t columns) const override {
+  void solve_lower(double* v, std::size_t columns) const override {
     const Index k = static_cast<Index>(columns);
     for (Index i = 0; i < n_; ++i) {
       Map row(v + i * k, k);
