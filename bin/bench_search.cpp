@@ -47,7 +47,9 @@ constexpr int kShown[] = {50, 100, 200, 300, 500};
 
 std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw renas::InvalidInput(fmt::format("table: cannot open '{}'", path));
+  if (!file) {
+    throw renas::InvalidInput(fmt::format("table: cannot open '{}'", path));
+  }
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
@@ -56,16 +58,20 @@ std::string read_text(const std::string& path) {
 std::vector<std::unique_ptr<renas::Objective>> make_objectives(const Settings& s) {
   std::vector<std::unique_ptr<renas::Objective>> objectives;
   if (s.objective == "table") {
-    if (s.table.empty())
+    if (s.table.empty()) {
       throw renas::InvalidInput("--table: expected a file; --objective synthetic needs none");
+    }
     const renas::SearchSpace space = s.space == "renas" ? renas::SearchSpace::renas(s.blocks)
                                                         : renas::SearchSpace::nas_bench_201();
     objectives.push_back(renas::table_objective(space, read_text(s.table), s.reward, s.truth));
   } else {
-    if (s.space != "renas") throw renas::InvalidInput("--objective synthetic: needs --space renas");
-    for (int i = 0; i < s.objectives; ++i)
+    if (s.space != "renas") {
+      throw renas::InvalidInput("--objective synthetic: needs --space renas");
+    }
+    for (int i = 0; i < s.objectives; ++i) {
       objectives.push_back(renas::synthetic_objective(renas::SearchSpace::renas(s.blocks),
                                                       s.objective_seed + static_cast<uint64_t>(i)));
+    }
   }
   return objectives;
 }
@@ -81,16 +87,24 @@ void parallel(int count, int threads, const std::function<void(int)>& work) {
         work(i);
       } catch (...) {
         const std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
+        if (!failure) {
+          failure = std::current_exception();
+        }
         next = count;
       }
     }
   };
   std::vector<std::thread> pool;
-  for (int t = 1; t < threads; ++t) pool.emplace_back(loop);
+  for (int t = 1; t < threads; ++t) {
+    pool.emplace_back(loop);
+  }
   loop();
-  for (std::thread& thread : pool) thread.join();
-  if (failure) std::rethrow_exception(failure);
+  for (std::thread& thread : pool) {
+    thread.join();
+  }
+  if (failure) {
+    std::rethrow_exception(failure);
+  }
 }
 
 /// Several strategies' runs at once, seed by seed. With several objectives, seed s runs on number
@@ -115,12 +129,16 @@ std::vector<StrategyCurves> run_all(
 }
 
 nlohmann::json to_json(const std::optional<Interval>& interval) {
-  if (!interval) return nullptr;
+  if (!interval) {
+    return nullptr;
+  }
   return {{"mean", interval->mean}, {"low", interval->low}, {"high", interval->high}};
 }
 
 std::string cell(const std::optional<Interval>& interval) {
-  if (!interval) return "-";
+  if (!interval) {
+    return "-";
+  }
   return fmt::format("{:.2f} [{:.2f}, {:.2f}]", interval->mean, interval->low, interval->high);
 }
 
@@ -128,17 +146,23 @@ void print_block(const char* title, const std::vector<StrategyCurves>& all,
                  const std::vector<int>& shown,
                  const std::function<std::optional<Interval>(const StrategyCurves&, int)>& value) {
   fmt::print("\n{}\n{:<28}", title, "evaluations");
-  for (const int n : shown) fmt::print("{:>22}", n);
+  for (const int n : shown) {
+    fmt::print("{:>22}", n);
+  }
   for (const StrategyCurves& curves : all) {
     fmt::print("\n{:<28}", curves.name);
-    for (const int n : shown) fmt::print("{:>22}", cell(value(curves, n)));
+    for (const int n : shown) {
+      fmt::print("{:>22}", cell(value(curves, n)));
+    }
   }
   fmt::print("\n");
 }
 
 void draw(const std::string& path, const Settings& s, const std::vector<StrategyCurves>& all) {
   FILE* pipe = popen("gnuplot", "w");
-  if (!pipe) throw renas::Error("--picture: cannot start gnuplot");
+  if (!pipe) {
+    throw renas::Error("--picture: cannot start gnuplot");
+  }
   fmt::print(pipe, "set terminal svg size 900,560 dynamic background rgb 'white'\n");
   fmt::print(pipe, "set output \"{}\"\n", path);
   fmt::print(pipe,
@@ -148,30 +172,36 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
   for (std::size_t k = 0; k < all.size(); ++k) {
     fmt::print(pipe, "$d{} << EOD\n", k);
     const std::vector<double> mean = all[k].mean_truth();
-    for (std::size_t i = 19; i < mean.size(); ++i) fmt::print(pipe, "{} {:.4f}\n", i + 1, mean[i]);
+    for (std::size_t i = 19; i < mean.size(); ++i) {
+      fmt::print(pipe, "{} {:.4f}\n", i + 1, mean[i]);
+    }
     fmt::print(pipe, "EOD\n");
   }
   fmt::print(pipe, "plot");
-  for (std::size_t k = 0; k < all.size(); ++k)
+  for (std::size_t k = 0; k < all.size(); ++k) {
     fmt::print(pipe, "{} $d{} with lines linewidth 2 title \"{}\"", k == 0 ? "" : ",", k,
                all[k].name);
+  }
   fmt::print(pipe, "\n");
-  if (const int status = pclose(pipe); status != 0)
+  if (const int status = pclose(pipe); status != 0) {
     throw renas::Error(fmt::format(
         "--picture: gnuplot ended with status {} (is it installed? Debian: gnuplot-nox)", status));
+  }
 }
 
 void run(Settings s) {
-  if (s.threads == 0)
+  if (s.threads == 0) {
     s.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  }
   const auto objectives = make_objectives(s);
   if (!s.controller_set.empty()) {
     renas::ControllerOptions form = renas::controller_options(s.strategy);
     for (const std::string& setting : s.controller_set) {
       const std::size_t equals = setting.find('=');
-      if (equals == std::string::npos)
+      if (equals == std::string::npos) {
         throw renas::InvalidInput(
             fmt::format("--controller-set: expected NAME=VALUE, got '{}'", setting));
+      }
       renas::set_controller_option(form, setting.substr(0, equals), setting.substr(equals + 1));
     }
     s.strategy.controller_form = form;
@@ -179,10 +209,11 @@ void run(Settings s) {
   std::vector<std::string> names;
   for (const std::string& name : s.strategies) {
     const auto known = renas::strategy_names();
-    if (name == "all")
+    if (name == "all") {
       names.insert(names.end(), known.begin(), known.end());
-    else
+    } else {
       names.push_back(name);
+    }
   }
   std::vector<std::pair<std::string, renas::StrategyOptions>> strategies;
   for (const std::string& name : names) {
@@ -196,15 +227,17 @@ void run(Settings s) {
   std::vector<StrategyCurves> all = run_all(s, objectives, strategies);
   if (!s.changes_like.empty()) {
     const auto like = named(all, s.changes_like);
-    if (like == all.end())
+    if (like == all.end()) {
       throw renas::InvalidInput(
           fmt::format("--changes-like: '{}' is not among the strategies that run", s.changes_like));
+    }
     renas::StrategyOptions options = s.strategy;
     options.name = "evolution";
     options.changes_per_child = like->mean_changes();
-    if (options.changes_per_child.empty())
+    if (options.changes_per_child.empty()) {
       throw renas::InvalidInput(
           fmt::format("--changes-like: '{}' has no parents and children", s.changes_like));
+    }
     all.push_back(run_all(s, objectives, {{"evolution-like-" + s.changes_like, options}})[0]);
   }
   // The yardstick is run whether or not it was asked for.
@@ -218,8 +251,11 @@ void run(Settings s) {
   }
 
   std::vector<int> shown;
-  for (const int n : kShown)
-    if (n < s.evaluations) shown.push_back(n);
+  for (const int n : kShown) {
+    if (n < s.evaluations) {
+      shown.push_back(n);
+    }
+  }
   shown.push_back(s.evaluations);
 
   using Value = std::function<std::optional<Interval>(const StrategyCurves&, int)>;
@@ -238,8 +274,11 @@ void run(Settings s) {
   result["best_truth"] = std::isnan(best) ? nlohmann::json(nullptr) : nlohmann::json(best);
   for (const StrategyCurves& curves : all) {
     nlohmann::json& entry = result["strategies"][curves.name];
-    for (const auto& [name, value] : values)
-      for (const int n : shown) entry[name][std::to_string(n)] = to_json(value(curves, n));
+    for (const auto& [name, value] : values) {
+      for (const int n : shown) {
+        entry[name][std::to_string(n)] = to_json(value(curves, n));
+      }
+    }
     const auto reached = first_reaching(curves.mean_truth(), goal);
     entry["truth_curve"] = curves.mean_truth();
     entry["evaluations_to_reach_evolution"] =
@@ -259,7 +298,9 @@ void run(Settings s) {
         static_cast<double>(counts.redrawn_repeats) / static_cast<double>(s.seeds);
   }
 
-  if (!s.picture.empty()) draw(s.picture, s, all);
+  if (!s.picture.empty()) {
+    draw(s.picture, s, all);
+  }
   if (s.json == "-") {
     fmt::print("{}\n", result.dump(1));
     return;
@@ -267,7 +308,9 @@ void run(Settings s) {
   if (!s.json.empty()) {
     std::ofstream file(s.json);
     file << result.dump(1) << "\n";
-    if (!file) throw renas::Error(fmt::format("--json: cannot write '{}'", s.json));
+    if (!file) {
+      throw renas::Error(fmt::format("--json: cannot write '{}'", s.json));
+    }
   }
   fmt::print("{} seeds, {} evaluations, noise {} points; mean [95 % interval over seeds]\n",
              s.seeds, s.evaluations, s.noise);
@@ -346,7 +389,9 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--picture", s->picture, "curves as SVG to this file (needs gnuplot)")
       ->type_name("FILE");
   sub->callback([s, sub] {
-    if (sub->count("--json") > 0 && s->json.empty()) s->json = "-";
+    if (sub->count("--json") > 0 && s->json.empty()) {
+      s->json = "-";
+    }
     run(*s);
   });
 }

@@ -53,9 +53,13 @@ BOOST_AUTO_TEST_CASE(the_auxiliary_head_is_trained_but_not_counted) {
   const Graph graph = build_network(space, parse_genome(space, "renasnet"), options);
   const Graph inference = graph.pruned(false);
   int auxiliary = 0;
-  for (const Parameter& p : graph.parameters()) auxiliary += p.auxiliary;
+  for (const Parameter& p : graph.parameters()) {
+    auxiliary += p.auxiliary;
+  }
   BOOST_TEST(auxiliary > 0);
-  for (const Parameter& p : inference.parameters()) BOOST_TEST(!p.auxiliary);
+  for (const Parameter& p : inference.parameters()) {
+    BOOST_TEST(!p.auxiliary);
+  }
   BOOST_TEST((count(inference) == Counts{827314, 130957056}));
 }
 

@@ -24,7 +24,9 @@ const char* const kSpace = R"(
 
 double evaluate(const renas::Genome& genome, const renas::Genome& hidden) {
   double score = 0;
-  for (std::size_t i = 0; i < genome.size(); ++i) score += genome[i] == hidden[i] ? 1.0 : 0.0;
+  for (std::size_t i = 0; i < genome.size(); ++i) {
+    score += genome[i] == hidden[i] ? 1.0 : 0.0;
+  }
   return score / static_cast<double>(genome.size());
 }
 
@@ -37,7 +39,9 @@ int main() {
   while (!strategy->best() || strategy->best()->fitness < 1) {
     const renas::Candidate candidate = strategy->ask();
     strategy->tell(candidate.id, {.fitness = evaluate(candidate.genome, hidden)});
-    if (candidate.id > 2000) return 1;  // of 864 genomes
+    if (candidate.id > 2000) {
+      return 1;  // of 864 genomes
+    }
   }
   std::printf("found %s after %llu candidates\n",
               renas::to_string(space, strategy->best()->genome).c_str(),

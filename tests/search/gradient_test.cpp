@@ -46,7 +46,9 @@ std::vector<Mutation> draw_actions(const Case& c, const Genome& parent, Random& 
     std::vector<int> slots;
     for (int s = c.space.first_slot(b); s < c.space.first_slot(b + 1); ++s) {
       const bool input = c.space.slot(s).kind == renas::Slot::Kind::kInput;
-      if (input ? c.inputs : c.operators) slots.push_back(s);
+      if (input ? c.inputs : c.operators) {
+        slots.push_back(s);
+      }
     }
     const int slot = slots[random.below(slots.size())];
     actions.push_back({b, slot, parent[static_cast<std::size_t>(slot)],
@@ -117,7 +119,9 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
         const double numeric = -(up - down) / (2 * h);  // Adam descends
         const double error = std::abs(numeric - gradient[i]) / (1 + std::abs(numeric));
         largest = std::max(largest, error);
-        if (std::abs(numeric) > 1e-6) ++moving;
+        if (std::abs(numeric) > 1e-6) {
+          ++moving;
+        }
       }
       BOOST_TEST(largest < 1e-7);
       BOOST_TEST(moving > theta.size() / 4);
@@ -131,8 +135,9 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
   MutationPolicy<double> exact(space, 20, 24, true);
   Random random(5);
   renas::search::initialize(fast.lstm(), 0.3, random);
-  for (std::size_t i = 0; i < fast.lstm().parameters().size(); ++i)
+  for (std::size_t i = 0; i < fast.lstm().parameters().size(); ++i) {
     exact.lstm().parameters()[i] = static_cast<double>(fast.lstm().parameters()[i]);
+  }
   exact.lstm().changed();
   for (const std::size_t batch : {1, 2, 8}) {
     std::vector<Genome> parents;
@@ -156,13 +161,16 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
     fast.gradient(terms, 0.1);
     exact.gradient(terms, 0.1);
     double largest = 0;
-    for (std::size_t i = 0; i < fast.lstm().gradient().size(); ++i)
+    for (std::size_t i = 0; i < fast.lstm().gradient().size(); ++i) {
       largest = std::max(largest, std::abs(static_cast<double>(fast.lstm().gradient()[i]) -
                                            exact.lstm().gradient()[i]));
+    }
     BOOST_TEST(largest < 1e-4);
     fast.lstm().adam({}, 1);
     exact.lstm().adam({}, 1);
-    for (double& value : exact.lstm().gradient()) BOOST_REQUIRE(value == 0);
+    for (double& value : exact.lstm().gradient()) {
+      BOOST_REQUIRE(value == 0);
+    }
     std::copy(fast.lstm().parameters().begin(), fast.lstm().parameters().end(),
               exact.lstm().parameters().begin());
     exact.lstm().changed();
@@ -179,13 +187,17 @@ BOOST_AUTO_TEST_CASE(probabilities_of_a_mutation_sum_to_one) {
   const Genome* parents[] = {&parent};
   policy.encode(parents);
   double sum = 0;
-  for (int s = 0; s < 4; ++s)
-    for (std::size_t a = 0; a < space.slot(s).choices.size(); ++a)
-      for (int r = 4; r < 8; ++r)
-        for (std::size_t b = 0; b < space.slot(r).choices.size(); ++b)
+  for (int s = 0; s < 4; ++s) {
+    for (std::size_t a = 0; a < space.slot(s).choices.size(); ++a) {
+      for (int r = 4; r < 8; ++r) {
+        for (std::size_t b = 0; b < space.slot(r).choices.size(); ++b) {
           sum += std::exp(
               policy.score(0, {{0, s, 0, static_cast<int>(a)}, {1, r, 0, static_cast<int>(b)}})
                   .value);
+        }
+      }
+    }
+  }
   BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-12));
 }
 

@@ -128,7 +128,9 @@ BOOST_AUTO_TEST_CASE(a_space_is_read_from_text) {
     renas::StrategyOptions options;
     options.name = name;
     const auto strategy = renas::make_strategy(space, options);
-    for (int i = 0; i < 40; ++i) strategy->tell(strategy->ask().id, {renas::Status::kOk, 0.5});
+    for (int i = 0; i < 40; ++i) {
+      strategy->tell(strategy->ask().id, {renas::Status::kOk, 0.5});
+    }
   }
 }
 

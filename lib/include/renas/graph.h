@@ -11,30 +11,30 @@ namespace renas {
 
 /// What a node of a network computes. Every backend gives the same meaning to each.
 enum class NodeKind {
-  kInput,         ///< the pictures, [N, C, H, W]
-  kConv,          ///< cross-correlation, no bias; parameters: weight [out, in / groups, kh, kw]
-  kBatchNorm,     ///< parameters: scale, shift, mean, variance, each [C]. Training normalises by the
-                  ///< biased batch variance; running = 0.9 running + 0.1 batch, with the unbiased
-                  ///< variance; inference uses the running ones; epsilon 1e-5
-  kRelu,          ///<
-  kMaxPool,       ///< padding never wins
-  kMeanPool,      ///< padding is not counted in the mean
-  kAdd,           ///< sum of two or more inputs of one shape
-  kConcat,        ///< along channels, in the order of the inputs
-  kShift,         ///< out(y, x) = in(y + 1, x + 1), zero beyond the edge
-  kGlobalMean,    ///< mean over the map, [C, 1, 1]
-  kLinear,        ///< parameters: weight [out, in], bias [out]; the input is flattened (C, H, W)
-  kDropout,       ///< training: zero with `probability`, else times 1 / (1 - probability)
-  kDropPath,      ///< training: as dropout, one decision a picture, with `probability` times
-                  ///< StepScalars::drop_path
+  kInput,       ///< the pictures, [N, C, H, W]
+  kConv,        ///< cross-correlation, no bias; parameters: weight [out, in / groups, kh, kw]
+  kBatchNorm,   ///< parameters: scale, shift, mean, variance, each [C]. Training normalises by the
+                ///< biased batch variance; running = 0.9 running + 0.1 batch, with the unbiased
+                ///< variance; inference uses the running ones; epsilon 1e-5
+  kRelu,        ///<
+  kMaxPool,     ///< padding never wins
+  kMeanPool,    ///< padding is not counted in the mean
+  kAdd,         ///< sum of two or more inputs of one shape
+  kConcat,      ///< along channels, in the order of the inputs
+  kShift,       ///< out(y, x) = in(y + 1, x + 1), zero beyond the edge
+  kGlobalMean,  ///< mean over the map, [C, 1, 1]
+  kLinear,      ///< parameters: weight [out, in], bias [out]; the input is flattened (C, H, W)
+  kDropout,     ///< training: zero with `probability`, else times 1 / (1 - probability)
+  kDropPath,    ///< training: as dropout, one decision a picture, with `probability` times
+                ///< StepScalars::drop_path
   kCrossEntropy,  ///< mean over the batch of softmax cross-entropy of its input [classes, 1, 1]
 };
 
 /// What kind of number a parameter is: how it starts, whether it decays, whether it counts.
 enum class ParameterRole { kConvWeight, kScale, kShift, kMean, kVariance, kLinearWeight, kBias };
 
-/// A run of input channels of a weight, and where they come from. A layer that reads a concatenation
-/// has one for each part; inheritance compares their labels.
+/// A run of input channels of a weight, and where they come from. A layer that reads a
+/// concatenation has one for each part; inheritance compares their labels.
 struct ColumnGroup {
   std::string label;
   int channels = 0;
@@ -131,8 +131,8 @@ class Graph {
   const Parameter& parameter(int i) const { return parameters_[static_cast<std::size_t>(i)]; }
 
   /// The graph without nodes that neither the scores nor, with `training`, a loss depend on, and
-  /// without the parameters that leave with them. Without `training`, the auxiliary head, losses and
-  /// dropping go too.
+  /// without the parameters that leave with them. Without `training`, the auxiliary head, losses
+  /// and dropping go too.
   Graph pruned(bool training) const;
 
  private:

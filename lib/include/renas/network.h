@@ -24,7 +24,8 @@ struct NetworkOptions {
   int stem = 0;               ///< filters of the stem; 0: 3 F (CIFAR), 32 (ImageNet)
   Shape image = {3, 32, 32};  ///< pictures
   int classes = 10;
-  bool concat_c2 = false;  ///< stride-1 cells also append the adapted c-2, as the released graph does
+  bool concat_c2 =
+      false;  ///< stride-1 cells also append the adapted c-2, as the released graph does
 
   // In training only.
   bool auxiliary = false;       ///< auxiliary classifier at 2/3 of the depth, weight 0.4
@@ -50,9 +51,9 @@ struct Inheritance {
   double share = 0;             ///< inherited numbers of all trainable numbers
 };
 
-/// Parameters whose place and shape exist in the parent are its own, BN statistics included. A layer
-/// that reads a concatenation takes the columns of those blocks the parent concatenated too; taken in
-/// part, it counts as new. Everything else is as from initialize().
+/// Parameters whose place and shape exist in the parent are its own, BN statistics included. A
+/// layer that reads a concatenation takes the columns of those blocks the parent concatenated too;
+/// taken in part, it counts as new. Everything else is as from initialize().
 Inheritance inherit(const Graph& child, const Graph& parent, const Weights& parent_weights,
                     Random& random);
 

@@ -13,8 +13,19 @@ namespace renas {
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 /// What a stream of random numbers is for. Streams of different purposes never overlap.
-enum class Purpose : uint8_t { kUser, kSearch, kController, kChild, kSplit, kShuffle, kAugment,
-                               kInitialize, kMask, kNoise, kRetrain };
+enum class Purpose : uint8_t {
+  kUser,
+  kSearch,
+  kController,
+  kChild,
+  kSplit,
+  kShuffle,
+  kAugment,
+  kInitialize,
+  kMask,
+  kNoise,
+  kRetrain
+};
 
 /// A stream of random numbers: a pure function of (seed, purpose, id) and of how many numbers
 /// were drawn. Equal on every platform and compiler, so equal seeds give equal runs.
@@ -34,17 +45,19 @@ class Random {
 
   State state() const { return state_; }
 
-  uint32_t bits();                 ///< 32 uniform bits
-  uint64_t bits64();               ///< 64 uniform bits
-  double uniform();                ///< [0, 1), 53 bits
+  uint32_t bits();    ///< 32 uniform bits
+  uint64_t bits64();  ///< 64 uniform bits
+  double uniform();   ///< [0, 1), 53 bits
   double uniform(double low, double high);
-  uint64_t below(uint64_t n);      ///< 0 .. n-1, unbiased; n >= 1
-  double normal();                 ///< mean 0, standard deviation 1 (Box-Muller)
+  uint64_t below(uint64_t n);  ///< 0 .. n-1, unbiased; n >= 1
+  double normal();             ///< mean 0, standard deviation 1 (Box-Muller)
 
   /// Fisher-Yates.
   template <class T>
   void shuffle(std::vector<T>& values) {
-    for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[below(i)]);
+    for (std::size_t i = values.size(); i > 1; --i) {
+      std::swap(values[i - 1], values[below(i)]);
+    }
   }
 
  private:

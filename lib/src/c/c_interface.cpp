@@ -24,7 +24,9 @@ static_assert(RENAS_DIVERGED == static_cast<int>(renas::Status::kDiverged) &&
 /// Runs `work` on a search, turns what it throws into an error.
 template <class Work>
 int guarded(renas_search* search, Work&& work) noexcept {
-  if (!search) return kFailed;
+  if (!search) {
+    return kFailed;
+  }
   try {
     search->error.clear();
     work();
@@ -32,7 +34,9 @@ int guarded(renas_search* search, Work&& work) noexcept {
   } catch (const std::exception& error) {
     try {
       search->error = error.what();
-      if (search->error.empty()) search->error = "unknown error";
+      if (search->error.empty()) {
+        search->error = "unknown error";
+      }
     } catch (...) {
       search->error.clear();  // no memory for the message: the return value must do
     }
@@ -43,13 +47,19 @@ int guarded(renas_search* search, Work&& work) noexcept {
 }
 
 renas::SearchSpace space_of(const std::string& text) {
-  if (text == "renas") return renas::SearchSpace::renas(5);
-  if (text == "nas-bench-201") return renas::SearchSpace::nas_bench_201();
+  if (text == "renas") {
+    return renas::SearchSpace::renas(5);
+  }
+  if (text == "nas-bench-201") {
+    return renas::SearchSpace::nas_bench_201();
+  }
   return renas::SearchSpace::parse(text);
 }
 
 void require(const void* pointer, const char* what) {
-  if (!pointer) throw renas::InvalidInput(std::string(what) + " is NULL");
+  if (!pointer) {
+    throw renas::InvalidInput(std::string(what) + " is NULL");
+  }
 }
 
 }  // namespace
@@ -59,18 +69,27 @@ extern "C" {
 renas_search* renas_create(const char* space, const renas_options* options, char* error,
                            int error_size) {
   const auto complain = [&](const char* message) {
-    if (error && error_size > 0)
+    if (error && error_size > 0) {
       std::snprintf(error, static_cast<std::size_t>(error_size), "%s", message);
+    }
     return nullptr;
   };
   try {
     require(space, "renas_create: space");
     renas::StrategyOptions chosen;
     if (options) {
-      if (options->strategy) chosen.name = options->strategy;
-      if (options->controller) chosen.controller = options->controller;
-      if (options->population != 0) chosen.population = options->population;
-      if (options->sample != 0) chosen.sample = options->sample;
+      if (options->strategy) {
+        chosen.name = options->strategy;
+      }
+      if (options->controller) {
+        chosen.controller = options->controller;
+      }
+      if (options->population != 0) {
+        chosen.population = options->population;
+      }
+      if (options->sample != 0) {
+        chosen.sample = options->sample;
+      }
       chosen.seed = options->seed;
     }
     auto search = std::make_unique<renas_search>();
@@ -93,15 +112,18 @@ int renas_ask(renas_search* search, uint64_t* id, const char** genome, int64_t* 
     search->text = renas::to_string(search->strategy->space(), candidate.genome);
     *id = candidate.id;
     *genome = search->text.c_str();
-    if (parent) *parent = candidate.parent ? static_cast<int64_t>(*candidate.parent) : -1;
+    if (parent) {
+      *parent = candidate.parent ? static_cast<int64_t>(*candidate.parent) : -1;
+    }
   });
 }
 
 int renas_tell(renas_search* search, uint64_t id, int status, double fitness) {
   return guarded(search, [&] {
-    if (status < RENAS_OK || status > RENAS_LOST)
+    if (status < RENAS_OK || status > RENAS_LOST) {
       throw renas::InvalidInput("renas_tell: status " + std::to_string(status) +
                                 " is none of RENAS_OK to RENAS_LOST (0 to 3)");
+    }
     search->strategy->tell(id, {static_cast<renas::Status>(status), fitness});
   });
 }
@@ -109,11 +131,19 @@ int renas_tell(renas_search* search, uint64_t id, int status, double fitness) {
 int renas_best(renas_search* search, uint64_t* id, const char** genome, double* fitness) {
   return guarded(search, [&] {
     const auto best = search->strategy->best();
-    if (!best) throw renas::InvalidInput("renas_best: no candidate has succeeded yet");
+    if (!best) {
+      throw renas::InvalidInput("renas_best: no candidate has succeeded yet");
+    }
     search->text = renas::to_string(search->strategy->space(), best->genome);
-    if (id) *id = best->id;
-    if (genome) *genome = search->text.c_str();
-    if (fitness) *fitness = best->fitness;
+    if (id) {
+      *id = best->id;
+    }
+    if (genome) {
+      *genome = search->text.c_str();
+    }
+    if (fitness) {
+      *fitness = best->fitness;
+    }
   });
 }
 

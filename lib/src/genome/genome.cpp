@@ -16,7 +16,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   std::size_t from = 0;
   for (std::size_t i = 0; i <= text.size(); ++i) {
-    if (i < text.size() && text[i] != separator) continue;
+    if (i < text.size() && text[i] != separator) {
+      continue;
+    }
     parts.push_back(text.substr(from, i - from));
     from = i + 1;
   }
@@ -28,10 +30,9 @@ int choice_of(const SearchSpace& space, int i, std::string_view token, const std
   const Slot& slot = space.slot(i);
   const auto found = std::find(slot.choices.begin(), slot.choices.end(), token);
   if (found == slot.choices.end()) {
-    throw InvalidInput(fmt::format(
-        "{}: {} '{}' is not possible here; expected one of {}", where,
-        slot.kind == Slot::Kind::kInput ? "input" : "operator", token,
-        fmt::join(slot.choices, ", ")));
+    throw InvalidInput(fmt::format("{}: {} '{}' is not possible here; expected one of {}", where,
+                                   slot.kind == Slot::Kind::kInput ? "input" : "operator", token,
+                                   fmt::join(slot.choices, ", ")));
   }
   return static_cast<int>(found - slot.choices.begin());
 }
@@ -42,8 +43,8 @@ std::string block_name(std::string_view text, int block) {
 
 void expect_blocks(const SearchSpace& space, std::string_view text, std::size_t found) {
   if (found != static_cast<std::size_t>(space.block_count())) {
-    throw InvalidInput(fmt::format("genome '{}': expected {} blocks, found {}", text,
-                                   space.block_count(), found));
+    throw InvalidInput(
+        fmt::format("genome '{}': expected {} blocks, found {}", text, space.block_count(), found));
   }
 }
 
@@ -85,9 +86,10 @@ Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
     const int expected = space.first_slot(n + 1) - space.first_slot(n);
     if (edges.size() != static_cast<std::size_t>(expected) + 2 || !edges.front().empty() ||
         !edges.back().empty()) {
-      throw InvalidInput(fmt::format("{}: expected {} edge{} between bars, such as |operator~0|; "
-                                     "found '{}'",
-                                     where, expected, expected == 1 ? "" : "s", node));
+      throw InvalidInput(
+          fmt::format("{}: expected {} edge{} between bars, such as |operator~0|; "
+                      "found '{}'",
+                      where, expected, expected == 1 ? "" : "s", node));
     }
     for (int e = 0; e < expected; ++e) {
       const auto tokens = split(edges[static_cast<std::size_t>(e) + 1], '~');
@@ -114,8 +116,8 @@ Genome parse_list(const SearchSpace& space, std::string_view text) {
                                      expected, blocks[static_cast<std::size_t>(b)]));
     }
     for (int s = 0; s < expected; ++s) {
-      genome.push_back(choice_of(space, space.first_slot(b) + s,
-                                 tokens[static_cast<std::size_t>(s)], where));
+      genome.push_back(
+          choice_of(space, space.first_slot(b) + s, tokens[static_cast<std::size_t>(s)], where));
     }
   }
   return genome;
@@ -141,7 +143,8 @@ void check_genome(const SearchSpace& space, const Genome& genome) {
 std::string to_string(const SearchSpace& space, const Genome& genome) {
   check_genome(space, genome);
   const auto choice = [&](int slot) -> const std::string& {
-    return space.slot(slot).choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(slot)])];
+    return space.slot(slot)
+        .choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(slot)])];
   };
   std::string text;
   for (int b = 0; b < space.block_count(); ++b) {
@@ -154,11 +157,17 @@ std::string to_string(const SearchSpace& space, const Genome& genome) {
         break;
       case Notation::kNasBench201:
         text += b == 0 ? "|" : "+|";
-        for (int s = first; s < end; ++s) text += fmt::format("{}~{}|", choice(s), s - first);
+        for (int s = first; s < end; ++s) {
+          text += fmt::format("{}~{}|", choice(s), s - first);
+        }
         break;
       case Notation::kList:
-        if (b > 0) text += ',';
-        for (int s = first; s < end; ++s) text += (s == first ? "" : "+") + choice(s);
+        if (b > 0) {
+          text += ',';
+        }
+        for (int s = first; s < end; ++s) {
+          text += (s == first ? "" : "+") + choice(s);
+        }
         break;
     }
   }
@@ -180,7 +189,9 @@ Genome parse_genome(const SearchSpace& space, std::string_view text) {
 Genome canonical(const SearchSpace& space, const Genome& genome) {
   check_genome(space, genome);
   Genome result = genome;
-  if (space.notation() != Notation::kCell) return result;
+  if (space.notation() != Notation::kCell) {
+    return result;
+  }
   for (int b = 0; b < space.block_count(); ++b) {
     const auto at = result.begin() + space.first_slot(b);
     if (std::pair(at[1], at[3]) < std::pair(at[0], at[2])) {
@@ -202,7 +213,9 @@ Genome random_genome(const SearchSpace& space, Random& random) {
 
 Genome apply(const Genome& genome, const std::vector<Mutation>& mutations) {
   Genome child = genome;
-  for (const Mutation& m : mutations) child.at(static_cast<std::size_t>(m.slot)) = m.to;
+  for (const Mutation& m : mutations) {
+    child.at(static_cast<std::size_t>(m.slot)) = m.to;
+  }
   return child;
 }
 

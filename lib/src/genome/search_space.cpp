@@ -31,11 +31,17 @@ void check_slot(const SearchSpace& space, int block, const Slot& slot) {
     if (!seen.insert(choice).second) {
       throw InvalidInput(fmt::format("{}: choice '{}' stands there twice", where, choice));
     }
-    if (slot.kind == Slot::Kind::kOperator) continue;
+    if (slot.kind == Slot::Kind::kOperator) {
+      continue;
+    }
     const auto& inputs = space.cell_inputs();
-    if (std::find(inputs.begin(), inputs.end(), choice) != inputs.end()) continue;
+    if (std::find(inputs.begin(), inputs.end(), choice) != inputs.end()) {
+      continue;
+    }
     bool earlier = false;
-    for (int b = 0; b < block; ++b) earlier = earlier || choice == std::to_string(b + 1);
+    for (int b = 0; b < block; ++b) {
+      earlier = earlier || choice == std::to_string(b + 1);
+    }
     if (!earlier) {
       throw InvalidInput(fmt::format(
           "{}: input '{}' is neither an input of the cell ({}) nor an earlier block (1 to {}); a "
@@ -60,21 +66,22 @@ SearchSpace::SearchSpace(std::string name, Notation notation, std::vector<std::s
       cell_inputs_(std::move(cell_inputs)),
       blocks_(std::move(blocks)) {
   if (blocks_.empty()) {
-    throw InvalidInput(fmt::format("search space '{}': has no block; it needs at least one", name_));
+    throw InvalidInput(
+        fmt::format("search space '{}': has no block; it needs at least one", name_));
   }
   for (const std::string& input : cell_inputs_) {
-    if (!input.empty() && input.find_first_not_of("0123456789") == std::string::npos)
-      throw InvalidInput(fmt::format(
-          "search space '{}': input '{}' would be taken for a block; name it otherwise", name_,
-          input));
+    if (!input.empty() && input.find_first_not_of("0123456789") == std::string::npos) {
+      throw InvalidInput(
+          fmt::format("search space '{}': input '{}' would be taken for a block; name it otherwise",
+                      name_, input));
+    }
   }
   first_slot_.push_back(0);
   for (int b = 0; b < block_count(); ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
     if (block.slots.empty()) {
-      throw InvalidInput(
-          fmt::format("search space '{}', block {}: has no slot; a block needs at least one", name_,
-                      b + 1));
+      throw InvalidInput(fmt::format(
+          "search space '{}', block {}: has no slot; a block needs at least one", name_, b + 1));
     }
     for (const Slot& s : block.slots) {
       check_slot(*this, b, s);
@@ -100,7 +107,9 @@ SearchSpace SearchSpace::renas(int blocks, const std::vector<std::string>& opera
   std::vector<std::string> inputs{"c-2", "c-1"};
   std::vector<Block> all;
   for (int b = 0; b < blocks; ++b) {
-    if (b > 0) inputs.push_back(std::to_string(b));
+    if (b > 0) {
+      inputs.push_back(std::to_string(b));
+    }
     all.push_back({{{Slot::Kind::kInput, "i1", inputs},
                     {Slot::Kind::kInput, "i2", inputs},
                     {Slot::Kind::kOperator, "o1", operators},
@@ -125,7 +134,9 @@ SearchSpace SearchSpace::nas_bench_201() {
 
 double SearchSpace::size() const {
   double product = 1;
-  for (const Slot& s : slots_) product *= static_cast<double>(s.choices.size());
+  for (const Slot& s : slots_) {
+    product *= static_cast<double>(s.choices.size());
+  }
   return product;
 }
 

@@ -34,7 +34,9 @@ int output_size(const std::string& name, int size, int kernel, int stride, int p
 
 int64_t Parameter::size() const {
   int64_t product = 1;
-  for (const int64_t n : shape) product *= n;
+  for (const int64_t n : shape) {
+    product *= n;
+  }
   return product;
 }
 
@@ -81,16 +83,17 @@ int Graph::conv(const std::string& name, int in, const ConvOptions& o) {
   const Shape from = input_shape(name, in);
   if (o.out_channels < 1 || o.groups < 1 || from.channels % o.groups != 0 ||
       o.out_channels % o.groups != 0) {
-    throw InvalidShape(fmt::format("{}: {} input and {} output channels cannot form {} groups", name,
-                                   from.channels, o.out_channels, o.groups));
+    throw InvalidShape(fmt::format("{}: {} input and {} output channels cannot form {} groups",
+                                   name, from.channels, o.out_channels, o.groups));
   }
   Node n;
   n.kind = NodeKind::kConv;
   n.name = name;
   n.inputs = {in};
-  n.shape = {o.out_channels,
-             output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, o.dilation),
-             output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, o.dilation)};
+  n.shape = {
+      o.out_channels,
+      output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, o.dilation),
+      output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, o.dilation)};
   n.kernel_height = o.kernel_height;
   n.kernel_width = o.kernel_width;
   n.stride = o.stride;
@@ -171,7 +174,9 @@ int Graph::mean_pool(const std::string& name, int in, const PoolOptions& options
 }
 
 int Graph::add(const std::string& name, const std::vector<int>& in) {
-  if (in.size() < 2) throw InvalidShape(fmt::format("{}: a sum needs two inputs or more", name));
+  if (in.size() < 2) {
+    throw InvalidShape(fmt::format("{}: a sum needs two inputs or more", name));
+  }
   Node n;
   n.kind = NodeKind::kAdd;
   n.name = name;
@@ -179,16 +184,18 @@ int Graph::add(const std::string& name, const std::vector<int>& in) {
   n.shape = input_shape(name, in.front());
   for (const int i : in) {
     if (input_shape(name, i) != n.shape) {
-      throw InvalidShape(fmt::format("{}: cannot add {} ({}) and {} ({})", name,
-                                     to_string(n.shape), node(in.front()).name,
-                                     to_string(node(i).shape), node(i).name));
+      throw InvalidShape(fmt::format("{}: cannot add {} ({}) and {} ({})", name, to_string(n.shape),
+                                     node(in.front()).name, to_string(node(i).shape),
+                                     node(i).name));
     }
   }
   return add_node(std::move(n));
 }
 
 int Graph::concat(const std::string& name, const std::vector<int>& in) {
-  if (in.empty()) throw InvalidShape(fmt::format("{}: nothing to concatenate", name));
+  if (in.empty()) {
+    throw InvalidShape(fmt::format("{}: nothing to concatenate", name));
+  }
   Node n;
   n.kind = NodeKind::kConcat;
   n.name = name;
@@ -227,7 +234,9 @@ int Graph::global_mean(const std::string& name, int in) {
 
 int Graph::linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns) {
   const int64_t width = input_shape(name, in).size();
-  if (out < 1) throw InvalidShape(fmt::format("{}: needs an output, got {}", name, out));
+  if (out < 1) {
+    throw InvalidShape(fmt::format("{}: needs an output, got {}", name, out));
+  }
   Node n;
   n.kind = NodeKind::kLinear;
   n.name = name;
@@ -286,21 +295,29 @@ Graph Graph::pruned(bool training) const {
     const Node& n = nodes_[i];
     live[i] = live[i] || static_cast<int>(i) == scores_ || n.kind == NodeKind::kInput ||
               (training && n.kind == NodeKind::kCrossEntropy);
-    if (!live[i]) continue;
-    for (const int in : n.inputs) live[static_cast<std::size_t>(in)] = true;
+    if (!live[i]) {
+      continue;
+    }
+    for (const int in : n.inputs) {
+      live[static_cast<std::size_t>(in)] = true;
+    }
   }
 
   Graph result;
   std::vector<int> new_node(nodes_.size(), -1);
   std::vector<int> new_parameter(parameters_.size(), -1);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (!live[i]) continue;
+    if (!live[i]) {
+      continue;
+    }
     Node n = nodes_[i];
     if (!training && only_in_training(n.kind)) {
       new_node[i] = new_node[static_cast<std::size_t>(n.inputs.front())];
       continue;
     }
-    for (int& in : n.inputs) in = new_node[static_cast<std::size_t>(in)];
+    for (int& in : n.inputs) {
+      in = new_node[static_cast<std::size_t>(in)];
+    }
     for (int& p : n.parameters) {
       int& target = new_parameter[static_cast<std::size_t>(p)];
       if (target < 0) {
@@ -319,11 +336,16 @@ Graph Graph::pruned(bool training) const {
 Counts count(const Graph& graph) {
   Counts counts;
   for (const Parameter& p : graph.parameters()) {
-    if (!p.auxiliary && p.trainable()) counts.parameters += p.size();
+    if (!p.auxiliary && p.trainable()) {
+      counts.parameters += p.size();
+    }
   }
   for (const Node& n : graph.nodes()) {
-    if (n.auxiliary || (n.kind != NodeKind::kConv && n.kind != NodeKind::kLinear)) continue;
-    counts.mult_adds += graph.parameter(n.parameters.front()).size() * n.shape.height * n.shape.width;
+    if (n.auxiliary || (n.kind != NodeKind::kConv && n.kind != NodeKind::kLinear)) {
+      continue;
+    }
+    counts.mult_adds +=
+        graph.parameter(n.parameters.front()).size() * n.shape.height * n.shape.width;
   }
   return counts;
 }

@@ -19,7 +19,9 @@ Tensor new_tensor(const Parameter& p, Random& random) {
       const double deviation = p.role == ParameterRole::kConvWeight
                                    ? std::sqrt(2.0 / static_cast<double>(p.fan_in))
                                    : kLinearDeviation;
-      for (float& value : tensor.values) value = static_cast<float>(deviation * random.normal());
+      for (float& value : tensor.values) {
+        value = static_cast<float>(deviation * random.normal());
+      }
       break;
     }
     case ParameterRole::kScale:
@@ -37,10 +39,14 @@ Tensor new_tensor(const Parameter& p, Random& random) {
 /// Copies the input channels of `from` whose group `to` has too. Returns how many numbers.
 int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent,
                      const Tensor& from) {
-  if (child.shape[0] != parent.shape[0]) return 0;
+  if (child.shape[0] != parent.shape[0]) {
+    return 0;
+  }
   int64_t kernel = 1;  // numbers an (output, input) pair of channels
   for (std::size_t d = 2; d < child.shape.size(); ++d) {
-    if (child.shape[d] != parent.shape[d]) return 0;
+    if (child.shape[d] != parent.shape[d]) {
+      return 0;
+    }
     kernel *= child.shape[d];
   }
   int64_t copied = 0;
@@ -50,8 +56,7 @@ int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent
     for (const ColumnGroup& source : parent.columns) {
       if (source == group) {
         for (int64_t out = 0; out < child.shape[0]; ++out) {
-          const auto* begin =
-              from.values.data() + (out * parent.shape[1] + parent_at) * kernel;
+          const auto* begin = from.values.data() + (out * parent.shape[1] + parent_at) * kernel;
           std::copy_n(begin, group.channels * kernel,
                       to.values.data() + (out * child.shape[1] + child_at) * kernel);
         }
@@ -69,14 +74,18 @@ int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent
 
 Weights initialize(const Graph& graph, Random& random) {
   Weights weights;
-  for (const Parameter& p : graph.parameters()) weights[p.name] = new_tensor(p, random);
+  for (const Parameter& p : graph.parameters()) {
+    weights[p.name] = new_tensor(p, random);
+  }
   return weights;
 }
 
 Inheritance inherit(const Graph& child, const Graph& parent, const Weights& parent_weights,
                     Random& random) {
   std::map<std::string, const Parameter*> in_parent;
-  for (const Parameter& p : parent.parameters()) in_parent[p.name] = &p;
+  for (const Parameter& p : parent.parameters()) {
+    in_parent[p.name] = &p;
+  }
 
   Inheritance result;
   int64_t inherited = 0;

@@ -82,7 +82,9 @@ class Builder {
 };
 
 bool Builder::cell_reads(const std::string& input, const CellPlan& cell) const {
-  if (input == "c-2" && options_.concat_c2 && cell.stride == 1) return true;
+  if (input == "c-2" && options_.concat_c2 && cell.stride == 1) {
+    return true;
+  }
   return std::any_of(blocks_.begin(), blocks_.end(), [&](const BlockPlan& b) {
     return b.inputs[0] == input || b.inputs[1] == input;
   });
@@ -96,15 +98,27 @@ void Builder::plan() {
     cells_.push_back({f / 2, 2});
   }
   for (int stage = 0; stage < 3; ++stage) {
-    if (stage > 0) cells_.push_back({f << stage, 2});
-    for (int i = 0; i < options_.cells; ++i) cells_.push_back({f << stage, 1});
-    if (stage == 1) auxiliary_cell_ = static_cast<int>(cells_.size()) - 1;
+    if (stage > 0) {
+      cells_.push_back({f << stage, 2});
+    }
+    for (int i = 0; i < options_.cells; ++i) {
+      cells_.push_back({f << stage, 1});
+    }
+    if (stage == 1) {
+      auxiliary_cell_ = static_cast<int>(cells_.size()) - 1;
+    }
   }
   cells_.back().live = true;
   for (std::size_t i = cells_.size(); i-- > 0;) {
-    if (!cells_[i].live) continue;
-    if (i >= 1 && cell_reads("c-1", cells_[i])) cells_[i - 1].live = true;
-    if (i >= 2 && cell_reads("c-2", cells_[i])) cells_[i - 2].live = true;
+    if (!cells_[i].live) {
+      continue;
+    }
+    if (i >= 1 && cell_reads("c-1", cells_[i])) {
+      cells_[i - 1].live = true;
+    }
+    if (i >= 2 && cell_reads("c-2", cells_[i])) {
+      cells_[i - 2].live = true;
+    }
   }
   while (auxiliary_cell_ >= 0 && !cells_[static_cast<std::size_t>(auxiliary_cell_)].live) {
     --auxiliary_cell_;
@@ -138,13 +152,12 @@ Map Builder::adapt(const std::string& name, const Map& in, int filters) {
 /// Factorized reduction: half of the filters sees pixels (2i, 2j), the other half (2i+1, 2j+1).
 Map Builder::reduce(const std::string& name, const Map& in, int filters) {
   const int relu = graph_.relu(name + "/relu", in.node);
-  const int even = graph_.conv(
-      name + "/even", relu,
-      {.out_channels = filters / 2, .stride = 2, .columns = in.columns});
+  const int even = graph_.conv(name + "/even", relu,
+                               {.out_channels = filters / 2, .stride = 2, .columns = in.columns});
   const int shifted = graph_.shift(name + "/shift", relu);
-  const int odd = graph_.conv(
-      name + "/odd", shifted,
-      {.out_channels = filters - filters / 2, .stride = 2, .columns = in.columns});
+  const int odd =
+      graph_.conv(name + "/odd", shifted,
+                  {.out_channels = filters - filters / 2, .stride = 2, .columns = in.columns});
   const int both = graph_.concat(name + "/concat", {even, odd});
   return {graph_.batch_norm(name + "/norm", both), {}};
 }
@@ -179,7 +192,9 @@ int Builder::path(const std::string& name, const std::string& op, int in, int st
   } else if (op == "max3x3" || stride == 2) {
     out = graph_.max_pool(name + "/pool", in, {.stride = stride});
   }
-  if (drop > 0 && out != in) out = graph_.drop_path(name + "/drop", out, drop);
+  if (drop > 0 && out != in) {
+    out = graph_.drop_path(name + "/drop", out, drop);
+  }
   return out;
 }
 
@@ -198,7 +213,9 @@ Map Builder::cell(int index, const Map& c2, const Map& c1, bool c2_is_larger) {
                  : c2_is_larger ? reduce(prefix + "c-2", c2, f).node
                                 : adapt(prefix + "c-2", c2, f).node;
   }
-  if (cell_reads("c-1", plan)) adapted_c1 = adapt(prefix + "c-1", c1, f).node;
+  if (cell_reads("c-1", plan)) {
+    adapted_c1 = adapt(prefix + "c-1", c1, f).node;
+  }
 
   std::vector<int> outputs;
   std::vector<bool> used(blocks_.size(), false);
@@ -227,7 +244,9 @@ Map Builder::cell(int index, const Map& c2, const Map& c1, bool c2_is_larger) {
   Map result;
   std::vector<int> parts;
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
-    if (used[b]) continue;
+    if (used[b]) {
+      continue;
+    }
     parts.push_back(outputs[b]);
     result.columns.push_back({fmt::format("block{}", b + 1), f});
   }
@@ -253,10 +272,9 @@ void Builder::auxiliary_head(const Map& in) {
   at = conv_norm("auxiliary/1", {at, in.columns}, 128).node;
   at = graph_.relu("auxiliary/relu1", at);
   const Shape pooled = graph_.node(at).shape;
-  at = graph_.conv("auxiliary/2/conv", at,
-                   {.out_channels = 768,
-                    .kernel_height = pooled.height,
-                    .kernel_width = pooled.width});
+  at = graph_.conv(
+      "auxiliary/2/conv", at,
+      {.out_channels = 768, .kernel_height = pooled.height, .kernel_width = pooled.width});
   at = graph_.batch_norm("auxiliary/2/norm", at);
   at = graph_.relu("auxiliary/relu2", at);
   at = graph_.linear("auxiliary/linear", at, options_.classes);
@@ -283,9 +301,10 @@ Graph Builder::build() {
     current.height = plan.stride == 2 ? (c1.height + 1) / 2 : c1.height;
     current.width = plan.stride == 2 ? (c1.width + 1) / 2 : c1.width;
     if (plan.live) {
-      current.map = cell(i, c2.map, c1.map,
-                         c2.height != c1.height || c2.width != c1.width);
-      if (options_.auxiliary && i == auxiliary_cell_) auxiliary_head(current.map);
+      current.map = cell(i, c2.map, c1.map, c2.height != c1.height || c2.width != c1.width);
+      if (options_.auxiliary && i == auxiliary_cell_) {
+        auxiliary_head(current.map);
+      }
     }
     c2 = std::move(c1);
     c1 = std::move(current);
@@ -293,7 +312,9 @@ Graph Builder::build() {
 
   int at = graph_.relu("head/relu", c1.map.node);
   at = graph_.global_mean("head/mean", at);
-  if (options_.dropout > 0) at = graph_.dropout("head/dropout", at, options_.dropout);
+  if (options_.dropout > 0) {
+    at = graph_.dropout("head/dropout", at, options_.dropout);
+  }
   at = graph_.linear("head/linear", at, options_.classes, c1.map.columns);
   graph_.set_scores(at);
   graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing);
@@ -326,13 +347,16 @@ const char* to_string(NetworkKind kind) {
 }
 
 NetworkKind parse_network_kind(const std::string& text) {
-  if (text == "cifar") return NetworkKind::kCifar;
-  if (text == "imagenet") return NetworkKind::kImageNet;
+  if (text == "cifar") {
+    return NetworkKind::kCifar;
+  }
+  if (text == "imagenet") {
+    return NetworkKind::kImageNet;
+  }
   throw InvalidInput(fmt::format("network: expected cifar or imagenet, got '{}'", text));
 }
 
-Graph build_network(const SearchSpace& space, const Genome& genome,
-                    const NetworkOptions& options) {
+Graph build_network(const SearchSpace& space, const Genome& genome, const NetworkOptions& options) {
   check_options(options);
   return Builder(read_blocks(space, genome), options).build();
 }

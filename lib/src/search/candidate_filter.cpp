@@ -29,15 +29,18 @@ void CandidateFilter::give_up() const {
 }
 
 void CandidateFilter::asked(const Genome& genome) {
-  if (!asked_.try_emplace(hash(genome), -1.0).second) ++repeats_asked;
+  if (!asked_.try_emplace(hash(genome), -1.0).second) {
+    ++repeats_asked;
+  }
 }
 
 void CandidateFilter::told(const Genome& genome, double fitness) {
   double& first = asked_.at(hash(genome));
-  if (first < 0)
+  if (first < 0) {
     first = fitness;
-  else
+  } else {
     ++(first == fitness ? equal_ : different_);
+  }
 }
 
 void CandidateFilter::save(StateWriter& writer) const {
@@ -60,7 +63,9 @@ void CandidateFilter::load(const StateReader& reader) {
   const auto& hashes = reader.words("asked/hash");
   const auto& fitness = reader.doubles("asked/fitness", hashes.size());
   asked_.clear();
-  for (std::size_t i = 0; i < hashes.size(); ++i) asked_[hashes[i]] = fitness[i];
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    asked_[hashes[i]] = fitness[i];
+  }
   repeats_asked = counts[0];
   redrawn_limits = counts[1];
   redrawn_repeats = counts[2];

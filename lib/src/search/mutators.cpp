@@ -80,10 +80,11 @@ class UniformMutator final : public RandomMutator {
       const int slot =
           first +
           static_cast<int>(random_.below(static_cast<uint64_t>(space_.first_slot(b + 1) - first)));
-      if (changes_.empty())
+      if (changes_.empty()) {
         mutations.push_back(uniform(b, slot, parent));
-      else if (random_.uniform() < chance && choice_count(space_, slot) > 1)
+      } else if (random_.uniform() < chance && choice_count(space_, slot) > 1) {
         mutations.push_back(different(b, slot, parent));
+      }
     }
     return mutations;
   }
@@ -96,14 +97,20 @@ class OneChangeMutator final : public RandomMutator {
  public:
   OneChangeMutator(const SearchSpace& space, const StrategyOptions& options)
       : RandomMutator(space, options) {
-    for (int b = 0; b < space.block_count(); ++b)
-      for (int slot = space.first_slot(b); slot < space.first_slot(b + 1); ++slot)
-        if (choice_count(space, slot) > 1) slots_.emplace_back(b, slot);
+    for (int b = 0; b < space.block_count(); ++b) {
+      for (int slot = space.first_slot(b); slot < space.first_slot(b + 1); ++slot) {
+        if (choice_count(space, slot) > 1) {
+          slots_.emplace_back(b, slot);
+        }
+      }
+    }
   }
 
  private:
   std::vector<Mutation> draw(const Genome& parent) override {
-    if (slots_.empty()) return {};
+    if (slots_.empty()) {
+      return {};
+    }
     const auto [block, slot] = slots_[random_.below(slots_.size())];
     return {different(block, slot, parent)};
   }

@@ -32,7 +32,9 @@ int Reinforce::output(int slot, int choice) const {
 void Reinforce::decide(int slot, const float* logits) {
   const int count = static_cast<int>(space().slot(slot).choices.size());
   decision_.clear();
-  for (int c = 0; c < count; ++c) decision_.add(logits[output(slot, c)]);
+  for (int c = 0; c < count; ++c) {
+    decision_.add(logits[output(slot, c)]);
+  }
   decision_.finish();
 }
 
@@ -53,8 +55,9 @@ void Reinforce::learn(const Genome& genome, double fitness) {
   const int slots = space().slot_count();
   const int outputs = lstm_->shape().outputs;
   std::vector<int> tokens{layout_.begin_token(0)};
-  for (int slot = 0; slot + 1 < slots; ++slot)
+  for (int slot = 0; slot + 1 < slots; ++slot) {
     tokens.push_back(layout_.token(slot, genome[static_cast<std::size_t>(slot)]));
+  }
   std::vector<float> y(static_cast<std::size_t>(slots * outputs));
   std::vector<float> dy(y.size());
   lstm_->forward(tokens.data(), 1, y.data());
@@ -62,9 +65,10 @@ void Reinforce::learn(const Genome& genome, double fitness) {
   const float entropy = static_cast<float>(-options_.entropy);
   for (int slot = 0; slot < slots; ++slot) {
     decide(slot, y.data() + slot * outputs);
-    for (int c = 0; c < decision_.size(); ++c)
+    for (int c = 0; c < decision_.size(); ++c) {
       dy[static_cast<std::size_t>(slot * outputs + output(slot, c))] =
           decision_.gradient(c, genome[static_cast<std::size_t>(slot)], weight, entropy);
+    }
   }
   lstm_->backward(dy.data());
   lstm_->adam({.learning_rate = options_.learning_rate}, ++steps_);

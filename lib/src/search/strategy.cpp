@@ -18,7 +18,9 @@ namespace {
 
 template <class T>
 void expect(const char* what, T value, bool right, const char* expected) {
-  if (!right) throw InvalidInput(fmt::format("{}: expected {}, got {}", what, expected, value));
+  if (!right) {
+    throw InvalidInput(fmt::format("{}: expected {}, got {}", what, expected, value));
+  }
 }
 
 using search::Evolution;
@@ -75,15 +77,18 @@ std::vector<std::string> strategy_names() {
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options) {
   expect("population", options.population, options.population >= 2, "at least 2");
   expect("sample", options.sample, options.sample >= 1, "at least 1");
-  if (options.sample > options.population)
+  if (options.sample > options.population) {
     throw InvalidInput(fmt::format("sample: {} members cannot be drawn from a population of {}",
                                    options.sample, options.population));
+  }
   expect("redraw-repeats", options.redraw_repeats, options.redraw_repeats >= 0, "0 or more");
-  for (const double changes : options.changes_per_child)
+  for (const double changes : options.changes_per_child) {
     expect("changes per child", changes, changes >= 0 && std::isfinite(changes), "0 or more");
-  if (!options.changes_per_child.empty() && options.name != "evolution")
+  }
+  if (!options.changes_per_child.empty() && options.name != "evolution") {
     throw InvalidInput(fmt::format(
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
+  }
   controller_options(options);  // a wrong option is an error whatever the strategy
 
   for (const auto& strategy : kStrategies) {

@@ -17,22 +17,31 @@ void AdvantageRule::add(double fitness) {
   average_ = started_ ? next_ : r;
   next_ = started_ ? options_.decay * next_ + (1 - options_.decay) * r : r;
   started_ = true;
-  if (options_.advantage != ControllerOptions::Advantage::kStandardised) return;
-  if (window_.size() < static_cast<std::size_t>(options_.window))
+  if (options_.advantage != ControllerOptions::Advantage::kStandardised) {
+    return;
+  }
+  if (window_.size() < static_cast<std::size_t>(options_.window)) {
     window_.push_back(r);
-  else
+  } else {
     window_[position_ % window_.size()] = r;
+  }
   ++position_;
   measure();
 }
 
 void AdvantageRule::measure() {
-  if (window_.empty()) return;
+  if (window_.empty()) {
+    return;
+  }
   double sum = 0;
-  for (const double r : window_) sum += r;
+  for (const double r : window_) {
+    sum += r;
+  }
   mean_ = sum / static_cast<double>(window_.size());
   double squares = 0;
-  for (const double r : window_) squares += (r - mean_) * (r - mean_);
+  for (const double r : window_) {
+    squares += (r - mean_) * (r - mean_);
+  }
   deviation_ = std::sqrt(squares / static_cast<double>(window_.size()));
 }
 
@@ -46,7 +55,9 @@ double AdvantageRule::of(double fitness) const {
     case ControllerOptions::Advantage::kStandardised:
       break;
   }
-  if (!(deviation_ > 0)) return 0;
+  if (!(deviation_ > 0)) {
+    return 0;
+  }
   return std::clamp((r - mean_) / deviation_, -options_.clip, options_.clip);
 }
 
@@ -59,8 +70,9 @@ void AdvantageRule::save(StateWriter& writer) const {
 void AdvantageRule::load(const StateReader& reader) {
   const auto& average = reader.doubles("advantage/average", 3);
   const auto& window = reader.doubles("advantage/window");
-  if (window.size() > static_cast<std::size_t>(options_.window))
+  if (window.size() > static_cast<std::size_t>(options_.window)) {
     throw InvalidInput("search state: array 'advantage/window' is longer than the window");
+  }
   position_ = reader.words("advantage/position", 1)[0];
   average_ = average[0];
   next_ = average[1];

@@ -24,11 +24,15 @@ Controller::Controller(const SearchSpace& space, const ControllerOptions& option
   policy_ = std::make_unique<MutationPolicy<float>>(space, options.embedding, options.hidden,
                                                     options.bidirectional);
   initialize(policy_->lstm(), options.initial_sd, random_);
-  if (options.critic > 0) critic_ = std::make_unique<Critic>(space, options);
+  if (options.critic > 0) {
+    critic_ = std::make_unique<Critic>(space, options);
+  }
 }
 
 Proposal Controller::draw(const Genome& parent) {
-  if (options_.exploration > 0 && random_.uniform() < options_.exploration) return explore(parent);
+  if (options_.exploration > 0 && random_.uniform() < options_.exploration) {
+    return explore(parent);
+  }
   Proposal proposal;
   LogProbability log_probability;
   proposal.mutations = policy_->sample(0, parent, random_, &log_probability);
@@ -78,39 +82,59 @@ Proposal Controller::sample(const Genome& parent, CandidateFilter& filter) {
 Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
   const Genome* parents[] = {&parent};
   policy_->encode(parents);
-  if (!critic_ || random_.uniform() >= options_.critic_share) return sample(parent, filter);
+  if (!critic_ || random_.uniform() >= options_.critic_share) {
+    return sample(parent, filter);
+  }
   std::vector<Proposal> proposals;
-  for (int i = 0; i < options_.critic; ++i) proposals.push_back(sample(parent, filter));
+  for (int i = 0; i < options_.critic; ++i) {
+    proposals.push_back(sample(parent, filter));
+  }
   std::vector<const Genome*> children;
-  for (const Proposal& proposal : proposals) children.push_back(&proposal.child);
+  for (const Proposal& proposal : proposals) {
+    children.push_back(&proposal.child);
+  }
   const std::vector<double> worth = critic_->rank(children);
   const auto best = std::max_element(worth.begin(), worth.end()) - worth.begin();
   return std::move(proposals[static_cast<std::size_t>(best)]);
 }
 
 void Controller::saw(const Genome& genome, double fitness) {
-  if (critic_ && options_.learn) critic_->learn(genome, fitness);
+  if (critic_ && options_.learn) {
+    critic_->learn(genome, fitness);
+  }
 }
 
 void Controller::learn(const Sample& sample) {
   entropy_.push_back(static_cast<float>(sample.entropy));
-  if (!options_.learn) return;
-  if (critic_) critic_->learn(renas::apply(sample.parent, sample.mutations), sample.fitness);
+  if (!options_.learn) {
+    return;
+  }
+  if (critic_) {
+    critic_->learn(renas::apply(sample.parent, sample.mutations), sample.fitness);
+  }
   advantage_.add(sample.fitness);
-  for (int i = 0; i < options_.updates; ++i) update(sample);
+  for (int i = 0; i < options_.updates; ++i) {
+    update(sample);
+  }
   if (options_.replay > 0) {
     recent_.push_back(sample);
-    if (recent_.size() > static_cast<std::size_t>(options_.replay)) recent_.pop_front();
+    if (recent_.size() > static_cast<std::size_t>(options_.replay)) {
+      recent_.pop_front();
+    }
   }
 }
 
 void Controller::update(const Sample& sample) {
   std::vector<const Sample*> batch{&sample};
-  if (!recent_.empty())
-    for (int i = 1; i < options_.batch; ++i)
+  if (!recent_.empty()) {
+    for (int i = 1; i < options_.batch; ++i) {
       batch.push_back(&recent_[replay_random_.below(recent_.size())]);
+    }
+  }
   std::vector<const Genome*> parents;
-  for (const Sample* s : batch) parents.push_back(&s->parent);
+  for (const Sample* s : batch) {
+    parents.push_back(&s->parent);
+  }
   policy_->encode(parents);
   const double share = 1.0 / static_cast<double>(batch.size());
   std::vector<PolicyTerm> terms;
@@ -149,7 +173,9 @@ void Controller::save(StateWriter& writer) const {
   writer.genomes("replay/parent", parents);
   writer.mutations("replay", mutations);
   writer.put("replay/numbers", numbers);
-  if (critic_) critic_->save(writer);
+  if (critic_) {
+    critic_->save(writer);
+  }
 }
 
 void Controller::load(const StateReader& reader) {
@@ -168,12 +194,15 @@ void Controller::load(const StateReader& reader) {
   replay_random_ = reader.random("controller/replay_random");
   steps_ = static_cast<long>(reader.ints("controller/steps", 1)[0]);
   advantage_.load(reader);
-  if (critic_) critic_->load(reader);
+  if (critic_) {
+    critic_->load(reader);
+  }
   entropy_ = entropy;
   recent_.clear();
-  for (std::size_t i = 0; i < count; ++i)
+  for (std::size_t i = 0; i < count; ++i) {
     recent_.push_back(
         {parents[i], mutations[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
+  }
   std::copy(parameters.begin(), parameters.end(), lstm.parameters().begin());
   std::copy(first.begin(), first.end(), lstm.first_moment().begin());
   std::copy(second.begin(), second.end(), lstm.second_moment().begin());

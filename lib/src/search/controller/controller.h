@@ -7,9 +7,9 @@
 
 #include "renas/controller.h"
 #include "search/controller/advantage.h"
+#include "search/controller/policy.h"
 #include "search/critic/critic.h"
 #include "search/mutator.h"
-#include "search/controller/policy.h"
 
 namespace renas::search {
 

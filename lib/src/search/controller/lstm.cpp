@@ -14,7 +14,9 @@ Lstm<float>* new_lstm_avx2_float(const LstmShape& shape);
 template <>
 std::unique_ptr<Lstm<float>> make_lstm(const LstmShape& shape) {
 #ifdef RENAS_SEARCH_AVX2
-  if (has_avx2()) return std::unique_ptr<Lstm<float>>(new_lstm_avx2_float(shape));
+  if (has_avx2()) {
+    return std::unique_ptr<Lstm<float>>(new_lstm_avx2_float(shape));
+  }
 #endif
   return std::unique_ptr<Lstm<float>>(new_lstm_baseline_float(shape));
 }
@@ -35,7 +37,9 @@ std::size_t parameter_count(const LstmShape& shape) {
 
 template <class T>
 void initialize(Lstm<T>& lstm, double sd, Random& random) {
-  for (T& value : lstm.parameters()) value = static_cast<T>(sd * random.normal());
+  for (T& value : lstm.parameters()) {
+    value = static_cast<T>(sd * random.normal());
+  }
   lstm.changed();
 }
 

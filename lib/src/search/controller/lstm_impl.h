@@ -44,8 +44,11 @@ class EigenLstm final : public Lstm<T> {
     reserve(batch);
     batch_ = batch;
     const int steps = shape_.steps;
-    for (int b = 0; b < batch; ++b)
-      for (int t = 0; t < steps; ++t) tokens_[t * batch + b] = tokens[b * steps + t];
+    for (int b = 0; b < batch; ++b) {
+      for (int t = 0; t < steps; ++t) {
+        tokens_[t * batch + b] = tokens[b * steps + t];
+      }
+    }
 
     const Eigen::Index columns = Eigen::Index{steps} * batch;
     auto y = y_.leftCols(columns);
@@ -55,10 +58,12 @@ class EigenLstm final : public Lstm<T> {
       y.noalias() += readout(theta_, d) * hidden_[d].leftCols(columns);
     }
     // From [T, batch, K] to [batch, T, K].
-    for (int b = 0; b < batch; ++b)
-      for (int t = 0; t < steps; ++t)
+    for (int b = 0; b < batch; ++b) {
+      for (int t = 0; t < steps; ++t) {
         VectorMap(outputs + (b * steps + t) * shape_.outputs, shape_.outputs) =
             y.col(Eigen::Index{t} * batch + b);
+      }
+    }
   }
 
   void backward(const T* d_outputs) override {
@@ -66,10 +71,12 @@ class EigenLstm final : public Lstm<T> {
     const int batch = batch_;
     const Eigen::Index columns = Eigen::Index{steps} * batch;
     auto dy = y_.leftCols(columns);  // y is no longer needed
-    for (int b = 0; b < batch; ++b)
-      for (int t = 0; t < steps; ++t)
+    for (int b = 0; b < batch; ++b) {
+      for (int t = 0; t < steps; ++t) {
         dy.col(Eigen::Index{t} * batch + b) =
             Eigen::Map<const Vector>(d_outputs + (b * steps + t) * shape_.outputs, shape_.outputs);
+      }
+    }
 
     bias_out(gradient_) += dy.rowwise().sum();
     MatrixMap embedding = embeddings(theta_);
@@ -82,15 +89,18 @@ class EigenLstm final : public Lstm<T> {
       const auto hidden = hidden_[d].leftCols(columns);
       const Eigen::Index inner = columns - batch;
       // The state before step t is that of t-1 forward, of t+1 backward.
-      if (d == 0)
+      if (d == 0) {
         recurrent(gradient_, d).noalias() +=
             d_gates.rightCols(inner) * hidden.leftCols(inner).transpose();
-      else
+      } else {
         recurrent(gradient_, d).noalias() +=
             d_gates.leftCols(inner) * hidden.rightCols(inner).transpose();
+      }
       Matrix& d_table = d_table_[d];
       d_table.setZero();
-      for (Eigen::Index i = 0; i < columns; ++i) d_table.col(tokens_[i]) += d_gates.col(i);
+      for (Eigen::Index i = 0; i < columns; ++i) {
+        d_table.col(tokens_[i]) += d_gates.col(i);
+      }
       bias(gradient_, d) += d_table.rowwise().sum();
       input(gradient_, d).noalias() += d_table * embedding.transpose();
       d_embedding.noalias() += input(theta_, d).transpose() * d_table;
@@ -100,10 +110,11 @@ class EigenLstm final : public Lstm<T> {
   void step(int t, int token, T* outputs) override {
     refresh_table();
     gates_step_ = table_[0].col(token);
-    if (t > 0)
+    if (t > 0) {
       gates_step_.noalias() += recurrent(theta_, 0) * step_h_;
-    else
+    } else {
       step_c_.setZero();
+    }
     activate(gates_step_);
     auto i = gates_step_.segment(0, h_).array();
     auto f = gates_step_.segment(h_, h_).array();
@@ -165,7 +176,9 @@ class EigenLstm final : public Lstm<T> {
   }
 
   void reserve(int batch) {
-    if (batch <= capacity_) return;
+    if (batch <= capacity_) {
+      return;
+    }
     capacity_ = batch;
     const Eigen::Index columns = Eigen::Index{shape_.steps} * batch;
     tokens_.resize(columns);
@@ -182,7 +195,9 @@ class EigenLstm final : public Lstm<T> {
   }
 
   void refresh_table() {
-    if (table_fresh_) return;
+    if (table_fresh_) {
+      return;
+    }
     for (int d = 0; d < directions_; ++d) {
       table_[d].noalias() = input(theta_, d) * embeddings(theta_);
       table_[d].colwise() += bias(theta_, d);
@@ -205,20 +220,24 @@ class EigenLstm final : public Lstm<T> {
     for (int k = 0; k < shape_.steps; ++k) {
       const Eigen::Index at = Eigen::Index{time(d, k)} * batch;
       auto gates = gates_[d].middleCols(at, batch);
-      for (int b = 0; b < batch; ++b) gates.col(b) = table_[d].col(tokens_[at + b]);
+      for (int b = 0; b < batch; ++b) {
+        gates.col(b) = table_[d].col(tokens_[at + b]);
+      }
       if (k > 0) {
         const Eigen::Index before = Eigen::Index{time(d, k - 1)} * batch;
-        if (batch == 1)
+        if (batch == 1) {
           gates.col(0).noalias() += wh * hidden_[d].col(before);
-        else
+        } else {
           gates.noalias() += wh * hidden_[d].middleCols(before, batch);
+        }
       }
       activate(gates);
       auto cell = cell_[d].middleCols(at, batch).array();
       cell = gates.topRows(h_).array() * gates.bottomRows(h_).array();
-      if (k > 0)
+      if (k > 0) {
         cell += gates.middleRows(h_, h_).array() *
                 cell_[d].middleCols(Eigen::Index{time(d, k - 1)} * batch, batch).array();
+      }
       auto cell_tanh = cell_tanh_[d].middleCols(at, batch).array();
       cell_tanh = cell.tanh();
       hidden_[d].middleCols(at, batch) = gates.middleRows(2 * h_, h_).array() * cell_tanh;
@@ -252,11 +271,12 @@ class EigenLstm final : public Lstm<T> {
       const Eigen::Index before = Eigen::Index{time(d, k - 1)} * batch;
       dg.middleRows(h_, h_) = d_cell * cell_[d].middleCols(before, batch).array() * f * (1 - f);
       d_cell *= f;
-      if (batch == 1)
+      if (batch == 1) {
         d_hidden_.col(before).noalias() += wh.transpose() * d_gates_.col(at);
-      else
+      } else {
         d_hidden_.middleCols(before, batch).noalias() +=
             wh.transpose() * d_gates_.middleCols(at, batch);
+      }
     }
   }
 

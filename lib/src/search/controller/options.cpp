@@ -69,7 +69,9 @@ std::vector<std::string> controller_names() { return {"paper", "default"}; }
 
 ControllerOptions controller_options(const std::string& name) {
   ControllerOptions options;
-  if (name == "paper") return options;
+  if (name == "paper") {
+    return options;
+  }
   if (name == "default") {
     options.embedding = 48;
     options.hidden = 64;
@@ -89,7 +91,9 @@ void set_controller_option(ControllerOptions& options, const std::string& name,
                            const std::string& value) {
   if (name == "baseline") {
     for (const auto& [text, advantage] : kAdvantages) {
-      if (value != text) continue;
+      if (value != text) {
+        continue;
+      }
       options.advantage = advantage;
       return;
     }
@@ -101,41 +105,60 @@ void set_controller_option(ControllerOptions& options, const std::string& name,
       std::find_if(all.begin(), all.end(), [&](const Field& f) { return name == f.name; });
   if (found == all.end()) {
     std::vector<std::string> names{"baseline"};
-    for (const Field& f : all) names.push_back(f.name);
+    for (const Field& f : all) {
+      names.push_back(f.name);
+    }
     throw InvalidInput(fmt::format("controller option: expected one of {}; got '{}'",
                                    fmt::join(names, ", "), name));
   }
   double number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   if (error != std::errc() || end != value.data() + value.size() || !(number >= found->low) ||
-      !(number <= found->high) || (found->whole && number != std::floor(number)))
+      !(number <= found->high) || (found->whole && number != std::floor(number))) {
     throw InvalidInput(fmt::format("controller {}: expected a{} number from {} to {}, got '{}'",
                                    name, found->whole ? " whole" : "", found->low, found->high,
                                    value));
+  }
   found->set(options, number);
 }
 
 std::vector<std::pair<std::string, std::string>> describe(const ControllerOptions& options) {
   std::vector<std::pair<std::string, std::string>> text;
-  for (const auto& [name, advantage] : kAdvantages)
-    if (options.advantage == advantage) text.emplace_back("baseline", name);
-  for (const Field& f : fields()) text.emplace_back(f.name, fmt::format("{}", f.get(options)));
+  for (const auto& [name, advantage] : kAdvantages) {
+    if (options.advantage == advantage) {
+      text.emplace_back("baseline", name);
+    }
+  }
+  for (const Field& f : fields()) {
+    text.emplace_back(f.name, fmt::format("{}", f.get(options)));
+  }
   return text;
 }
 
 ControllerOptions controller_options(const StrategyOptions& options) {
   ControllerOptions form = controller_options(options.controller);
-  if (!options.baseline.empty()) set_controller_option(form, "baseline", options.baseline);
-  if (options.critic < -1)
+  if (!options.baseline.empty()) {
+    set_controller_option(form, "baseline", options.baseline);
+  }
+  if (options.critic < -1) {
     throw InvalidInput(fmt::format("critic: expected 0 or more, got {}", options.critic));
-  if (options.critic >= 0) form.critic = options.critic;
-  if (options.controller_form) form = *options.controller_form;
+  }
+  if (options.critic >= 0) {
+    form.critic = options.critic;
+  }
+  if (options.controller_form) {
+    form = *options.controller_form;
+  }
   if (options.name == "renas-frozen") {
     form.learn = false;
     form.critic = 0;
   }
-  if (options.name == "renas-unidirectional") form.bidirectional = false;
-  for (const auto& [name, value] : describe(form)) set_controller_option(form, name, value);
+  if (options.name == "renas-unidirectional") {
+    form.bidirectional = false;
+  }
+  for (const auto& [name, value] : describe(form)) {
+    set_controller_option(form, name, value);
+  }
   return form;
 }
 

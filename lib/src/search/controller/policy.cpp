@@ -31,8 +31,9 @@ void MutationPolicy<T>::encode(std::span<const Genome* const> parents) {
   const std::size_t steps = static_cast<std::size_t>(layout_.steps());
   tokens_.resize(parents.size() * steps);
   outputs_.resize(tokens_.size() * static_cast<std::size_t>(lstm_->shape().outputs));
-  for (std::size_t i = 0; i < parents.size(); ++i)
+  for (std::size_t i = 0; i < parents.size(); ++i) {
     layout_.encode(*parents[i], tokens_.data() + i * steps);
+  }
   lstm_->forward(tokens_.data(), static_cast<int>(parents.size()), outputs_.data());
 }
 
@@ -44,8 +45,9 @@ const T* MutationPolicy<T>::row(int index, int step) const {
 template <class T>
 void MutationPolicy<T>::decide_router(int index, int block) {
   decision_.clear();
-  for (int slot = space_.first_slot(block); slot < space_.first_slot(block + 1); ++slot)
+  for (int slot = space_.first_slot(block); slot < space_.first_slot(block + 1); ++slot) {
     decision_.add(row(index, layout_.slot_step(slot))[kRouter]);
+  }
   decision_.finish();
 }
 
@@ -55,9 +57,10 @@ void MutationPolicy<T>::decide_choice(int index, int slot) {
   const int count = static_cast<int>(space_.slot(slot).choices.size());
   const int kind = layout_.kind(slot);
   decision_.clear();
-  for (int c = 0; c < count; ++c)
+  for (int c = 0; c < count; ++c) {
     decision_.add(kind < 0 ? row(index, layout_.source_step(slot, c))[kSource] + chosen[kChosen]
                            : chosen[first_output_[static_cast<std::size_t>(kind)] + c]);
+  }
   decision_.finish();
 }
 
@@ -78,7 +81,9 @@ std::vector<Mutation> MutationPolicy<T>::sample(int index, const Genome& parent,
     sum.entropy += static_cast<double>(decision_.entropy());
     mutations.push_back({b, slot, parent[static_cast<std::size_t>(slot)], to});
   }
-  if (result) *result = sum;
+  if (result) {
+    *result = sum;
+  }
   return mutations;
 }
 
@@ -111,9 +116,10 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
     for (const Mutation& action : *term.actions) {
       const int first = space_.first_slot(action.block);
       decide_router(i, action.block);
-      for (int s = 0; s < decision_.size(); ++s)
+      for (int s = 0; s < decision_.size(); ++s) {
         d_row(layout_.slot_step(first + s))[kRouter] +=
             decision_.gradient(s, action.slot - first, weight, entropy);
+      }
       decide_choice(i, action.slot);
       T* chosen = d_row(layout_.slot_step(action.slot));
       const int kind = layout_.kind(action.slot);
@@ -138,8 +144,9 @@ template <class T>
 std::vector<double> MutationPolicy<T>::router(int index, int block) {
   decide_router(index, block);
   std::vector<double> probabilities;
-  for (int i = 0; i < decision_.size(); ++i)
+  for (int i = 0; i < decision_.size(); ++i) {
     probabilities.push_back(static_cast<double>(decision_.probability(i)));
+  }
   return probabilities;
 }
 
@@ -147,8 +154,9 @@ template <class T>
 std::vector<double> MutationPolicy<T>::choices(int index, int slot) {
   decide_choice(index, slot);
   std::vector<double> probabilities;
-  for (int i = 0; i < decision_.size(); ++i)
+  for (int i = 0; i < decision_.size(); ++i) {
     probabilities.push_back(static_cast<double>(decision_.probability(i)));
+  }
   return probabilities;
 }
 

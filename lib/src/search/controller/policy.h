@@ -7,8 +7,8 @@
 #include "renas/genome.h"
 #include "renas/random.h"
 #include "renas/search_space.h"
-#include "search/controller/softmax_decision.h"
 #include "search/controller/lstm.h"
+#include "search/controller/softmax_decision.h"
 #include "search/controller/token_layout.h"
 
 namespace renas::search {

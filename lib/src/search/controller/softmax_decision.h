@@ -29,10 +29,14 @@ class SoftmaxDecision {
     for (std::size_t i = 0; i < n; ++i) {
       squash_[i] = std::tanh(y_[i] / kTemperature);
       p_[i] = kRange * squash_[i];
-      if (p_[i] > highest) highest = p_[i];
+      if (p_[i] > highest) {
+        highest = p_[i];
+      }
     }
     T sum = 0;
-    for (T& p : p_) sum += p = std::exp(p - highest);
+    for (T& p : p_) {
+      sum += p = std::exp(p - highest);
+    }
     entropy_ = 0;
     for (T& p : p_) {
       p /= sum;
@@ -49,7 +53,9 @@ class SoftmaxDecision {
     double u = random.uniform();
     for (int i = 0; i + 1 < size(); ++i) {
       u -= static_cast<double>(probability(i));
-      if (u < 0) return i;
+      if (u < 0) {
+        return i;
+      }
     }
     return size() - 1;
   }

@@ -11,12 +11,20 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
   const int inputs = static_cast<int>(space.cell_inputs().size());
   const int begin_steps = std::max(2, inputs);
   std::map<std::string, int> sources;
-  for (int i = 0; i < inputs; ++i) sources[space.cell_inputs()[static_cast<std::size_t>(i)]] = i;
-  for (int b = 0; b < space.block_count(); ++b) sources[std::to_string(b + 1)] = inputs + b;
+  for (int i = 0; i < inputs; ++i) {
+    sources[space.cell_inputs()[static_cast<std::size_t>(i)]] = i;
+  }
+  for (int b = 0; b < space.block_count(); ++b) {
+    sources[std::to_string(b + 1)] = inputs + b;
+  }
   source_step_.resize(sources.size());
-  for (int i = 0; i < inputs; ++i) source_step_[static_cast<std::size_t>(i)] = i;
+  for (int i = 0; i < inputs; ++i) {
+    source_step_[static_cast<std::size_t>(i)] = i;
+  }
 
-  for (int t = 0; t < begin_steps; ++t) first_token_.push_back(vocabulary_++);
+  for (int t = 0; t < begin_steps; ++t) {
+    first_token_.push_back(vocabulary_++);
+  }
   const int output_token = vocabulary_++;
   std::vector<std::vector<std::string>> kinds;
   std::map<std::pair<int, int>, int> tables;  // (position in the block, kind) -> first token
@@ -27,7 +35,9 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
       int kind = -1;
       int size = static_cast<int>(sources.size());
       if (slot.kind == Slot::Kind::kInput) {
-        for (const std::string& choice : slot.choices) values.push_back(sources.at(choice));
+        for (const std::string& choice : slot.choices) {
+          values.push_back(sources.at(choice));
+        }
       } else {
         const auto found = std::find(kinds.begin(), kinds.end(), slot.choices);
         kind = static_cast<int>(found - kinds.begin());
@@ -36,10 +46,14 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
           kinds.push_back(slot.choices);
           kind_size_.push_back(size);
         }
-        for (int c = 0; c < size; ++c) values.push_back(c);
+        for (int c = 0; c < size; ++c) {
+          values.push_back(c);
+        }
       }
       const auto [table, fresh] = tables.try_emplace({i - space.first_slot(b), kind}, vocabulary_);
-      if (fresh) vocabulary_ += size;
+      if (fresh) {
+        vocabulary_ += size;
+      }
       slot_step_.push_back(steps());
       first_token_.push_back(table->second);
       kind_.push_back(kind);
@@ -52,8 +66,9 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
 
 void TokenLayout::encode(const Genome& genome, int* tokens) const {
   std::copy(first_token_.begin(), first_token_.end(), tokens);
-  for (std::size_t slot = 0; slot < genome.size(); ++slot)
+  for (std::size_t slot = 0; slot < genome.size(); ++slot) {
     tokens[slot_step_[slot]] += values_[slot][static_cast<std::size_t>(genome[slot])];
+  }
 }
 
 }  // namespace renas::search

@@ -12,16 +12,19 @@ namespace {
 
 void add_share(std::vector<double>& sum, const std::vector<double>& values, double share) {
   sum.resize(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) sum[i] += share * values[i];
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    sum[i] += share * values[i];
+  }
 }
 
 }  // namespace
 
 ControllerView view_controller(const SearchSpace& space, const StrategyOptions& options,
                                const State& state) {
-  if (options.name.rfind("renas", 0) != 0)
+  if (options.name.rfind("renas", 0) != 0) {
     throw InvalidInput(
         fmt::format("controller: strategy '{}' has no mutation controller", options.name));
+  }
   const auto strategy = make_strategy(space, options);
   strategy->load(state);
   search::Controller controller(space, controller_options(options), options.seed);
@@ -35,18 +38,21 @@ ControllerView view_controller(const SearchSpace& space, const StrategyOptions& 
     const Genome* parents[] = {&member.genome};
     controller.policy().encode(parents);
     const double share = 1.0 / static_cast<double>(members.size());
-    for (int b = 0; b < space.block_count(); ++b)
+    for (int b = 0; b < space.block_count(); ++b) {
       add_share(view.router[static_cast<std::size_t>(b)], controller.policy().router(0, b), share);
-    for (int s = 0; s < space.slot_count(); ++s)
+    }
+    for (int s = 0; s < space.slot_count(); ++s) {
       add_share(view.choices[static_cast<std::size_t>(s)], controller.policy().choices(0, s),
                 share);
+    }
   }
   view.entropy.assign(controller.entropy().begin(), controller.entropy().end());
   for (int b = 0; b < space.block_count(); ++b) {
     const double slots = space.first_slot(b + 1) - space.first_slot(b);
     view.largest_entropy += std::log(slots);
-    for (int s = space.first_slot(b); s < space.first_slot(b + 1); ++s)
+    for (int s = space.first_slot(b); s < space.first_slot(b + 1); ++s) {
       view.largest_entropy += std::log(static_cast<double>(space.slot(s).choices.size())) / slots;
+    }
   }
   return view;
 }

@@ -43,7 +43,9 @@ Critic::Critic(const SearchSpace& space, const ControllerOptions& options)
 
 void Critic::append(std::size_t i) {
   row_.resize(i - first_);
-  for (std::size_t j = first_; j < i; ++j) row_[j - first_] = similarity_(genomes_[i], genomes_[j]);
+  for (std::size_t j = first_; j < i; ++j) {
+    row_[j - first_] = similarity_(genomes_[i], genomes_[j]);
+  }
   process_->append(row_.data(), 1 + form_.noise);
 }
 
@@ -52,7 +54,9 @@ void Critic::rebuild(const Form& form, std::size_t first) {
   first_ = first;
   similarity_.set(form.rho, form.kappa);
   process_->clear();
-  for (std::size_t i = first; i < genomes_.size(); ++i) append(i);
+  for (std::size_t i = first; i < genomes_.size(); ++i) {
+    append(i);
+  }
 }
 
 void Critic::choose() {
@@ -82,7 +86,9 @@ void Critic::set_targets() {
     count += 1;
   }
   std::vector<double> sorted;
-  for (const auto& [genome, sum] : sums) sorted.push_back(sum.first / sum.second);
+  for (const auto& [genome, sum] : sums) {
+    sorted.push_back(sum.first / sum.second);
+  }
   std::sort(sorted.begin(), sorted.end());
   double mean = 0;
   double squares = 0;
@@ -93,8 +99,9 @@ void Critic::set_targets() {
   }
   const double deviation = std::sqrt(std::max(1e-12, squares - mean * mean));
   targets_.clear();
-  for (const double fitness : fitness_)
+  for (const double fitness : fitness_) {
     targets_.push_back((normal_quantile(place(sorted, fitness)) - mean) / deviation);
+  }
 }
 
 void Critic::learn(const Genome& genome, double fitness) {
@@ -120,7 +127,9 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
       choose();
       next_choice_ = n + std::max<uint64_t>(10, 3 * n / 10);
     }
-    if (process_->size() != n) rebuild(form_);
+    if (process_->size() != n) {
+      rebuild(form_);
+    }
     process_->solve(targets_.data(), weights_.data());
     fresh_ = true;
   }
@@ -139,8 +148,9 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
   std::vector<double> worth;
   for (std::size_t c = 0; c < columns; ++c) {
     double variance = 1;
-    for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t i = 0; i < n; ++i) {
       variance -= solved_[i * columns + c] * solved_[i * columns + c];
+    }
     worth.push_back(means[c] + optimism_ * std::sqrt(std::max(0.0, variance)));
   }
   return worth;
@@ -155,8 +165,9 @@ void Critic::save(StateWriter& writer) const {
 
 void Critic::load(const StateReader& reader) {
   const auto& form = reader.doubles("critic/form", 3);
-  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0 && form[1] <= 1 && form[2] > 0))
+  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0 && form[1] <= 1 && form[2] > 0)) {
     throw InvalidInput("search state: array 'critic/form' is out of range");
+  }
   const auto& fitness = reader.doubles("critic/fitness");
   genomes_ = reader.genomes("critic/genome", space_, fitness.size());
   fitness_ = fitness;

@@ -11,7 +11,9 @@ GaussianProcess* new_gaussian_process_avx2();
 
 std::unique_ptr<GaussianProcess> make_gaussian_process() {
 #ifdef RENAS_SEARCH_AVX2
-  if (has_avx2()) return std::unique_ptr<GaussianProcess>(new_gaussian_process_avx2());
+  if (has_avx2()) {
+    return std::unique_ptr<GaussianProcess>(new_gaussian_process_avx2());
+  }
 #endif
   return std::unique_ptr<GaussianProcess>(new_gaussian_process_baseline());
 }

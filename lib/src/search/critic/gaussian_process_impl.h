@@ -19,10 +19,13 @@ class EigenGaussianProcess final : public GaussianProcess {
 
   void append(const double* covariance, double variance) override {
     const Index needed = start(n_ + 1);
-    if (needed > rows_.size()) rows_.conservativeResize(2 * needed);
+    if (needed > rows_.size()) {
+      rows_.conservativeResize(2 * needed);
+    }
     Map row(rows_.data() + start(n_), n_ + 1);
-    for (Index j = 0; j < n_; ++j)
+    for (Index j = 0; j < n_; ++j) {
       row[j] = (covariance[j] - row.head(j).dot(lower(j).head(j))) / lower(j)[j];
+    }
     // Rounding may take a point that repeats another below its noise.
     row[n_] = std::sqrt(std::max(1e-9, variance - row.head(n_).squaredNorm()));
     ++n_;
@@ -47,7 +50,9 @@ class EigenGaussianProcess final : public GaussianProcess {
     for (Index i = 0; i < n_; ++i) {
       Map row(v + i * k, k);
       const ConstMap factors = lower(i);
-      for (Index j = 0; j < i; ++j) row -= factors[j] * ConstMap(v + j * k, k);
+      for (Index j = 0; j < i; ++j) {
+        row -= factors[j] * ConstMap(v + j * k, k);
+      }
       row /= factors[i];
     }
   }

@@ -14,9 +14,13 @@ Similarity::Similarity(const SearchSpace& space)
   for (int i = 0; i < space.slot_count(); ++i) {
     const Slot& slot = space.slot(i);
     first_count_.push_back(-1);
-    if (slot.kind != Slot::Kind::kOperator) continue;
+    if (slot.kind != Slot::Kind::kOperator) {
+      continue;
+    }
     const auto [group, is_new] = groups.try_emplace(slot.choices, counts_);
-    if (is_new) counts_ += static_cast<int>(slot.choices.size());
+    if (is_new) {
+      counts_ += static_cast<int>(slot.choices.size());
+    }
     first_count_.back() = group->second;
   }
   set(0.8, 0.9);
@@ -25,8 +29,9 @@ Similarity::Similarity(const SearchSpace& space)
 void Similarity::set(double rho, double kappa) {
   for (std::vector<double>* powers : {&powers_, &count_powers_}) {
     (*powers)[0] = 1;
-    for (std::size_t i = 1; i < powers->size(); ++i)
+    for (std::size_t i = 1; i < powers->size(); ++i) {
       (*powers)[i] = (powers == &powers_ ? rho : kappa) * (*powers)[i - 1];
+    }
   }
 }
 
@@ -36,12 +41,16 @@ double Similarity::operator()(const Genome& a, const Genome& b) const {
 
 int Similarity::count_difference(const Genome& a, const Genome& b) const {
   constexpr int kMost = 256;
-  if (counts_ > kMost) return 0;
+  if (counts_ > kMost) {
+    return 0;
+  }
   int more[kMost] = {};
   int difference = 0;
   // Each step towards a zero takes one off the sum of absolutes, each away adds one.
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (first_count_[i] < 0 || a[i] == b[i]) continue;
+    if (first_count_[i] < 0 || a[i] == b[i]) {
+      continue;
+    }
     int& up = more[first_count_[i] + a[i]];
     difference += up >= 0 ? 1 : -1;
     ++up;
@@ -55,7 +64,9 @@ int Similarity::count_difference(const Genome& a, const Genome& b) const {
 double Similarity::by_place(const Genome& a, const Genome& b) const {
   if (!swappable_) {
     std::size_t differ = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) differ += a[i] != b[i] ? 1 : 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      differ += a[i] != b[i] ? 1 : 0;
+    }
     return powers_[differ];
   }
   double product = 1;
@@ -73,8 +84,9 @@ double Similarity::by_place(const Genome& a, const Genome& b) const {
 double Similarity::scale(const Genome& a) const {
   double product = 1;
   const int* x = a.data();
-  for (int k = 0; k < blocks_; ++k, x += 4)
+  for (int k = 0; k < blocks_; ++k, x += 4) {
     product *= 1 + powers_[static_cast<std::size_t>(2 * (x[0] != x[1]) + 2 * (x[2] != x[3]))];
+  }
   return 1 / std::sqrt(product);
 }
 

@@ -20,10 +20,11 @@ constexpr int kCalibration = 4000;  // random genomes that set mean and deviatio
 class SyntheticObjective final : public Objective {
  public:
   SyntheticObjective(const SearchSpace& space, uint64_t seed) : space_(space) {
-    if (space.notation() != Notation::kCell)
+    if (space.notation() != Notation::kCell) {
       throw InvalidInput(
           fmt::format("synthetic objective: search space '{}' has not the paper's form of block",
                       space.name()));
+    }
     blocks_ = space.block_count();
     inputs_ = static_cast<int>(space.cell_inputs().size());
     operators_ = static_cast<int>(space.slot(2).choices.size());
@@ -32,7 +33,9 @@ class SyntheticObjective final : public Objective {
     draw(gap_weights_, random);
 
     std::vector<Genome> genomes;
-    for (int i = 0; i < kCalibration; ++i) genomes.push_back(random_genome(space, random));
+    for (int i = 0; i < kCalibration; ++i) {
+      genomes.push_back(random_genome(space, random));
+    }
     calibrate(truth_weights_, genomes);
     calibrate(gap_weights_, genomes);
   }
@@ -66,7 +69,9 @@ class SyntheticObjective final : public Objective {
 
   void draw(Weights& w, Random& random) const {
     const auto fill = [&](std::vector<double>& values, int count, double sd) {
-      for (int i = 0; i < count; ++i) values.push_back(sd * random.normal());
+      for (int i = 0; i < count; ++i) {
+        values.push_back(sd * random.normal());
+      }
     };
     fill(w.operators, operators_, 0.7);
     fill(w.operators, blocks_ * operators_, 0.5);
@@ -115,18 +120,23 @@ class SyntheticObjective final : public Objective {
         const int op = token(b, 2 + half);
         sum += at(w.operators, op) + at(w.operators, operators_ * (1 + b) + op);
         sum += at(w.sources, source) + at(w.sources, sources * (1 + b) + source);
-        if (source < inputs_) continue;
+        if (source < inputs_) {
+          continue;
+        }
         const int from = source - inputs_;
         read[static_cast<std::size_t>(from)] = true;
         depth[static_cast<std::size_t>(b)] =
             std::max(depth[static_cast<std::size_t>(b)], depth[static_cast<std::size_t>(from)] + 1);
-        for (int other = 0; other < 2; ++other)
+        for (int other = 0; other < 2; ++other) {
           sum += 0.5 * at(w.chains, token(from, 2 + other) * operators_ + op);
+        }
       }
       const int o1 = token(b, 2);
       const int o2 = token(b, 3);
       sum += at(w.pairs, o1 * operators_ + o2) + at(w.pairs, o2 * operators_ + o1);
-      if (token(b, 0) == token(b, 1)) sum += w.same_source;
+      if (token(b, 0) == token(b, 1)) {
+        sum += w.same_source;
+      }
     }
     const double deepest = *std::max_element(depth.begin(), depth.end());
     const double ends = static_cast<double>(std::count(read.begin(), read.end(), false));
