@@ -115,11 +115,11 @@ std::vector<StrategyCurves> run_all(
   std::vector<StrategyCurves> curves;
   for (const auto& [name, options] : strategies) {
     renas::make_strategy(objectives[0]->space(), options);  // complains before work begins
-    curves.push_back({name, std::vector<SearchRun>(static_cast<std::size_t>(s.seeds))});
+    curves.push_back({name, std::vector<SearchRun>(s.seeds)});
   }
   parallel(static_cast<int>(strategies.size()) * s.seeds, s.threads, [&](int i) {
-    const std::size_t k = static_cast<std::size_t>(i / s.seeds);
-    const std::size_t seed = static_cast<std::size_t>(i % s.seeds);
+    const std::size_t k = i / s.seeds;
+    const std::size_t seed = i % s.seeds;
     renas::StrategyOptions options = strategies[k].second;
     options.seed = s.first_seed + seed;
     curves[k].runs[seed] =

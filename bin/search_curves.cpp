@@ -102,7 +102,7 @@ std::optional<double> at(const std::vector<float>& curve, int evaluation) {
   if (static_cast<std::size_t>(evaluation) > curve.size()) {
     return std::nullopt;
   }
-  return static_cast<double>(curve[static_cast<std::size_t>(evaluation) - 1]);
+  return static_cast<double>(curve[evaluation - 1]);
 }
 
 std::vector<double> mean_of(const std::vector<SearchRun>& runs,
@@ -135,7 +135,7 @@ std::optional<Interval> StrategyCurves::changes_at(int evaluation) const {
   return over_runs(runs, [&](const SearchRun& run) -> std::optional<double> {
     // Children are the last of the evaluations.
     const std::size_t first = run.truth_of_best.size() - run.changes.size();
-    const std::size_t last = static_cast<std::size_t>(evaluation);
+    const std::size_t last = evaluation;
     if (last <= first || last > run.truth_of_best.size()) {
       return std::nullopt;
     }

@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(a_changed_concatenation_is_inherited_by_column) {
   for (int out = 0; out < 10; ++out) {
     for (int c = 0; c < f; ++c) {
       const auto at = [&](const Tensor& t, int group) {
-        return t.values[static_cast<std::size_t>(out * width + group * f + c)];
+        return t.values[out * width + group * f + c];
       };
       BOOST_TEST(at(after, 1) == at(before, 0));  // block 2
       BOOST_TEST(at(after, 2) == at(before, 2));  // block 4

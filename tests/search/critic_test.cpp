@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_look_into_a_controller_shows_probabilities_and_a_falling_
     BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-5));
   }
   for (int slot = 0; slot < 16; ++slot) {
-    const auto& probabilities = view.choices[static_cast<std::size_t>(slot)];
+    const auto& probabilities = view.choices[slot];
     double sum = 0;
     for (const double p : probabilities) {
       sum += p;

@@ -51,8 +51,8 @@ std::vector<Mutation> draw_actions(const Case& c, const Genome& parent, Random& 
       }
     }
     const int slot = slots[random.below(slots.size())];
-    actions.push_back({b, slot, parent[static_cast<std::size_t>(slot)],
-                       static_cast<int>(random.below(c.space.slot(slot).choices.size()))});
+    actions.push_back(
+        {b, slot, parent[slot], static_cast<int>(random.below(c.space.slot(slot).choices.size()))});
   }
   return actions;
 }
@@ -85,9 +85,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
         policy.encode(pointers);
         double sum = 0;
         for (int i = 0; i < 3; ++i) {
-          const auto score = policy.score(i, actions[static_cast<std::size_t>(i)]);
-          sum += terms[static_cast<std::size_t>(i)].weight * score.value +
-                 entropy_weight * score.entropy;
+          const auto score = policy.score(i, actions[i]);
+          sum += terms[i].weight * score.value + entropy_weight * score.entropy;
         }
         return sum;
       };
@@ -97,7 +96,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
       const std::vector<double> gradient(policy.lstm().gradient().begin(),
                                          policy.lstm().gradient().end());
       auto theta = policy.lstm().parameters();
-      const std::size_t outputs = static_cast<std::size_t>(policy.lstm().shape().outputs);
+      const std::size_t outputs = policy.lstm().shape().outputs;
       const std::size_t fixed_bias = theta.size() - outputs + 1;
       double largest = 0;
       std::size_t moving = 0;
@@ -155,7 +154,7 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
     fast.encode(pointers);
     exact.encode(pointers);
     for (int i = 0; i < static_cast<int>(batch); ++i) {
-      const auto& list = actions[static_cast<std::size_t>(i)];
+      const auto& list = actions[i];
       BOOST_TEST(std::abs(fast.score(i, list).value - exact.score(i, list).value) < 1e-4);
     }
     fast.gradient(terms, 0.1);

@@ -25,9 +25,7 @@ namespace {
 double fitness_of(const SearchSpace& space, const Genome& genome) {
   double sum = 0;
   for (int i = 0; i < space.slot_count(); ++i) {
-    sum += genome[static_cast<std::size_t>(i)] + 1 == static_cast<int>(space.slot(i).choices.size())
-               ? 1
-               : 0;
+    sum += genome[i] + 1 == static_cast<int>(space.slot(i).choices.size()) ? 1 : 0;
   }
   return sum / space.slot_count();
 }
@@ -165,7 +163,7 @@ BOOST_AUTO_TEST_CASE(candidates_are_what_their_mutations_say) {
           BOOST_TEST(alive.contains(*candidate.parent));
           BOOST_TEST(strategy->keeps(*candidate.parent));
           for (const renas::Mutation& m : candidate.mutations) {
-            BOOST_TEST(genomes[*candidate.parent][static_cast<std::size_t>(m.slot)] == m.from);
+            BOOST_TEST(genomes[*candidate.parent][m.slot] == m.from);
           }
           BOOST_TEST(
               (renas::apply(genomes[*candidate.parent], candidate.mutations) == candidate.genome));
@@ -183,7 +181,7 @@ BOOST_AUTO_TEST_CASE(candidates_are_what_their_mutations_say) {
           population.insert(member.id);
         }
         BOOST_TEST((population == alive));
-        BOOST_TEST(alive.size() == std::min<std::size_t>(20, static_cast<std::size_t>(i) + 1));
+        BOOST_TEST(alive.size() == std::min<std::size_t>(20, i + 1));
       }
       const bool evolves = options.name != "random" && options.name != "reinforce";
       BOOST_TEST(children == (evolves ? 100 : 0));

@@ -126,9 +126,9 @@ class Graph {
   int scores() const { return scores_; }
 
   const std::vector<Node>& nodes() const { return nodes_; }
-  const Node& node(int i) const { return nodes_[static_cast<std::size_t>(i)]; }
+  const Node& node(int i) const { return nodes_[i]; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  const Parameter& parameter(int i) const { return parameters_[static_cast<std::size_t>(i)]; }
+  const Parameter& parameter(int i) const { return parameters_[i]; }
 
   /// The graph without nodes that neither the scores nor, with `training`, a loss depend on, and
   /// without the parameters that leave with them. Without `training`, the auxiliary head, losses

@@ -57,9 +57,9 @@ class SearchSpace {
   /// Number of slots over all blocks: the length of a genome.
   int slot_count() const { return static_cast<int>(slots_.size()); }
   /// Slot `i` of the genome, counted over all blocks.
-  const Slot& slot(int i) const { return slots_[static_cast<std::size_t>(i)]; }
+  const Slot& slot(int i) const { return slots_[i]; }
   /// Genome index of block `b`'s first slot; first_slot(block_count()) is slot_count().
-  int first_slot(int b) const { return first_slot_[static_cast<std::size_t>(b)]; }
+  int first_slot(int b) const { return first_slot_[b]; }
   /// The number of genomes, as a floating-point number since it overflows integers.
   double size() const;
 

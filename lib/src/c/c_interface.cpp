@@ -70,7 +70,7 @@ renas_search* renas_create(const char* space, const renas_options* options, char
                            int error_size) {
   const auto complain = [&](const char* message) {
     if (error && error_size > 0) {
-      std::snprintf(error, static_cast<std::size_t>(error_size), "%s", message);
+      std::snprintf(error, error_size, "%s", message);
     }
     return nullptr;
   };

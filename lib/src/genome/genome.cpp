@@ -51,9 +51,9 @@ void expect_blocks(const SearchSpace& space, std::string_view text, std::size_t 
 Genome parse_cell(const SearchSpace& space, std::string_view text) {
   const auto blocks = split(text, ',');
   expect_blocks(space, text, blocks.size());
-  Genome genome(static_cast<std::size_t>(space.slot_count()));
+  Genome genome(space.slot_count());
   for (int b = 0; b < space.block_count(); ++b) {
-    const std::string_view block = blocks[static_cast<std::size_t>(b)];
+    const std::string_view block = blocks[b];
     const std::string where = block_name(text, b);
     const auto halves = split(block, '+');
     if (halves.size() != 2) {
@@ -61,15 +61,15 @@ Genome parse_cell(const SearchSpace& space, std::string_view text) {
           fmt::format("{}: expected 'input:operator+input:operator', found '{}'", where, block));
     }
     for (int h = 0; h < 2; ++h) {
-      const auto tokens = split(halves[static_cast<std::size_t>(h)], ':');
+      const auto tokens = split(halves[h], ':');
       if (tokens.size() != 2) {
-        throw InvalidInput(fmt::format("{}: expected 'input:operator', found '{}'", where,
-                                       halves[static_cast<std::size_t>(h)]));
+        throw InvalidInput(
+            fmt::format("{}: expected 'input:operator', found '{}'", where, halves[h]));
       }
       const int input = space.first_slot(b) + h;
       const int op = input + 2;
-      genome[static_cast<std::size_t>(input)] = choice_of(space, input, tokens[0], where);
-      genome[static_cast<std::size_t>(op)] = choice_of(space, op, tokens[1], where);
+      genome[input] = choice_of(space, input, tokens[0], where);
+      genome[op] = choice_of(space, op, tokens[1], where);
     }
   }
   return genome;
@@ -80,7 +80,7 @@ Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
   expect_blocks(space, text, nodes.size());
   Genome genome;
   for (int n = 0; n < space.block_count(); ++n) {
-    const std::string_view node = nodes[static_cast<std::size_t>(n)];
+    const std::string_view node = nodes[n];
     const std::string where = block_name(text, n);
     const auto edges = split(node, '|');  // "|a~0|b~1|" has an empty part at both ends
     const int expected = space.first_slot(n + 1) - space.first_slot(n);
@@ -92,10 +92,10 @@ Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
                       where, expected, expected == 1 ? "" : "s", node));
     }
     for (int e = 0; e < expected; ++e) {
-      const auto tokens = split(edges[static_cast<std::size_t>(e) + 1], '~');
+      const auto tokens = split(edges[e + 1], '~');
       if (tokens.size() != 2 || tokens[1] != std::to_string(e)) {
-        throw InvalidInput(fmt::format("{}: expected 'operator~{}', found '{}'", where, e,
-                                       edges[static_cast<std::size_t>(e) + 1]));
+        throw InvalidInput(
+            fmt::format("{}: expected 'operator~{}', found '{}'", where, e, edges[e + 1]));
       }
       genome.push_back(choice_of(space, space.first_slot(n) + e, tokens[0], where));
     }
@@ -108,16 +108,15 @@ Genome parse_list(const SearchSpace& space, std::string_view text) {
   expect_blocks(space, text, blocks.size());
   Genome genome;
   for (int b = 0; b < space.block_count(); ++b) {
-    const auto tokens = split(blocks[static_cast<std::size_t>(b)], '+');
+    const auto tokens = split(blocks[b], '+');
     const int expected = space.first_slot(b + 1) - space.first_slot(b);
     const std::string where = block_name(text, b);
     if (tokens.size() != static_cast<std::size_t>(expected)) {
       throw InvalidInput(fmt::format("{}: expected {} choices joined by '+', found '{}'", where,
-                                     expected, blocks[static_cast<std::size_t>(b)]));
+                                     expected, blocks[b]));
     }
     for (int s = 0; s < expected; ++s) {
-      genome.push_back(
-          choice_of(space, space.first_slot(b) + s, tokens[static_cast<std::size_t>(s)], where));
+      genome.push_back(choice_of(space, space.first_slot(b) + s, tokens[s], where));
     }
   }
   return genome;
@@ -131,7 +130,7 @@ void check_genome(const SearchSpace& space, const Genome& genome) {
                                    space.name(), space.slot_count(), genome.size()));
   }
   for (int i = 0; i < space.slot_count(); ++i) {
-    const int token = genome[static_cast<std::size_t>(i)];
+    const int token = genome[i];
     const auto choices = space.slot(i).choices.size();
     if (token < 0 || static_cast<std::size_t>(token) >= choices) {
       throw InvalidInput(fmt::format("genome: token {} (slot '{}') is {}, expected 0 to {}", i,
@@ -143,8 +142,7 @@ void check_genome(const SearchSpace& space, const Genome& genome) {
 std::string to_string(const SearchSpace& space, const Genome& genome) {
   check_genome(space, genome);
   const auto choice = [&](int slot) -> const std::string& {
-    return space.slot(slot)
-        .choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(slot)])];
+    return space.slot(slot).choices[genome[slot]];
   };
   std::string text;
   for (int b = 0; b < space.block_count(); ++b) {
@@ -204,7 +202,7 @@ Genome canonical(const SearchSpace& space, const Genome& genome) {
 
 Genome random_genome(const SearchSpace& space, Random& random) {
   Genome genome;
-  genome.reserve(static_cast<std::size_t>(space.slot_count()));
+  genome.reserve(space.slot_count());
   for (int i = 0; i < space.slot_count(); ++i) {
     genome.push_back(static_cast<int>(random.below(space.slot(i).choices.size())));
   }
@@ -214,7 +212,7 @@ Genome random_genome(const SearchSpace& space, Random& random) {
 Genome apply(const Genome& genome, const std::vector<Mutation>& mutations) {
   Genome child = genome;
   for (const Mutation& m : mutations) {
-    child.at(static_cast<std::size_t>(m.slot)) = m.to;
+    child.at(m.slot) = m.to;
   }
   return child;
 }

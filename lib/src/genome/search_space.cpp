@@ -78,7 +78,7 @@ SearchSpace::SearchSpace(std::string name, Notation notation, std::vector<std::s
   }
   first_slot_.push_back(0);
   for (int b = 0; b < block_count(); ++b) {
-    const Block& block = blocks_[static_cast<std::size_t>(b)];
+    const Block& block = blocks_[b];
     if (block.slots.empty()) {
       throw InvalidInput(fmt::format(
           "search space '{}', block {}: has no slot; a block needs at least one", name_, b + 1));
@@ -125,8 +125,7 @@ SearchSpace SearchSpace::nas_bench_201() {
   std::vector<Block> nodes(3);
   for (int n = 0; n < 3; ++n) {
     for (int from = 0; from <= n; ++from) {
-      nodes[static_cast<std::size_t>(n)].slots.push_back(
-          {Slot::Kind::kOperator, fmt::format("from{}", from), operators});
+      nodes[n].slots.push_back({Slot::Kind::kOperator, fmt::format("from{}", from), operators});
     }
   }
   return SearchSpace("nas-bench-201", Notation::kNasBench201, {}, std::move(nodes));

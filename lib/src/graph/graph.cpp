@@ -299,7 +299,7 @@ Graph Graph::pruned(bool training) const {
       continue;
     }
     for (const int in : n.inputs) {
-      live[static_cast<std::size_t>(in)] = true;
+      live[in] = true;
     }
   }
 
@@ -312,14 +312,14 @@ Graph Graph::pruned(bool training) const {
     }
     Node n = nodes_[i];
     if (!training && only_in_training(n.kind)) {
-      new_node[i] = new_node[static_cast<std::size_t>(n.inputs.front())];
+      new_node[i] = new_node[n.inputs.front()];
       continue;
     }
     for (int& in : n.inputs) {
-      in = new_node[static_cast<std::size_t>(in)];
+      in = new_node[in];
     }
     for (int& p : n.parameters) {
-      int& target = new_parameter[static_cast<std::size_t>(p)];
+      int& target = new_parameter[p];
       if (target < 0) {
         target = static_cast<int>(result.parameters_.size());
         result.parameters_.push_back(parameter(p));
@@ -329,7 +329,7 @@ Graph Graph::pruned(bool training) const {
     new_node[i] = static_cast<int>(result.nodes_.size());
     result.nodes_.push_back(std::move(n));
   }
-  result.scores_ = scores_ < 0 ? -1 : new_node[static_cast<std::size_t>(scores_)];
+  result.scores_ = scores_ < 0 ? -1 : new_node[scores_];
   return result;
 }
 

@@ -12,7 +12,7 @@ constexpr double kLinearDeviation = 0.01;
 Tensor new_tensor(const Parameter& p, Random& random) {
   Tensor tensor;
   tensor.shape = p.shape;
-  tensor.values.assign(static_cast<std::size_t>(p.size()), 0.0F);
+  tensor.values.assign(p.size(), 0.0F);
   switch (p.role) {
     case ParameterRole::kConvWeight:
     case ParameterRole::kLinearWeight: {

@@ -43,7 +43,7 @@ std::vector<BlockPlan> read_blocks(const SearchSpace& space, const Genome& genom
   for (int b = 0; b < space.block_count(); ++b) {
     const auto choice = [&](int slot) {
       const int i = space.first_slot(b) + slot;
-      return space.slot(i).choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(i)])];
+      return space.slot(i).choices[genome[i]];
     };
     blocks.push_back({{choice(0), choice(1)}, {choice(2), choice(3)}});
   }
@@ -120,7 +120,7 @@ void Builder::plan() {
       cells_[i - 2].live = true;
     }
   }
-  while (auxiliary_cell_ >= 0 && !cells_[static_cast<std::size_t>(auxiliary_cell_)].live) {
+  while (auxiliary_cell_ >= 0 && !cells_[auxiliary_cell_].live) {
     --auxiliary_cell_;
   }
 }
@@ -199,7 +199,7 @@ int Builder::path(const std::string& name, const std::string& op, int in, int st
 }
 
 Map Builder::cell(int index, const Map& c2, const Map& c1, bool c2_is_larger) {
-  const CellPlan& plan = cells_[static_cast<std::size_t>(index)];
+  const CellPlan& plan = cells_[index];
   const std::string prefix = fmt::format("cell{}/", index + 1);
   const int f = plan.filters;
   const float depth = static_cast<float>(index + 1) / static_cast<float>(cells_.size());
@@ -296,7 +296,7 @@ Graph Builder::build() {
   Previous c2{first, stem_shape.height, stem_shape.width};
   Previous c1 = c2;
   for (int i = 0; i < static_cast<int>(cells_.size()); ++i) {
-    const CellPlan& plan = cells_[static_cast<std::size_t>(i)];
+    const CellPlan& plan = cells_[i];
     Previous current;
     current.height = plan.stride == 2 ? (c1.height + 1) / 2 : c1.height;
     current.width = plan.stride == 2 ? (c1.width + 1) / 2 : c1.width;

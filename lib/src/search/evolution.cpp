@@ -60,7 +60,7 @@ Told Evolution::accept(const Flight& flight, double fitness) {
   sample.mutations = flight.candidate.mutations;
   sample.parent = flight.candidate.genome;
   for (const Mutation& m : sample.mutations) {
-    sample.parent[static_cast<std::size_t>(m.slot)] = m.from;
+    sample.parent[m.slot] = m.from;
   }
   sample.log_probability = flight.log_probability;
   sample.entropy = flight.entropy;
@@ -72,7 +72,7 @@ Told Evolution::accept(const Flight& flight, double fitness) {
 std::pair<std::size_t, std::size_t> Evolution::tournament() {
   std::vector<std::size_t> order(members_.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  const std::size_t count = std::min(static_cast<std::size_t>(options().sample), members_.size());
+  const std::size_t count = std::min<std::size_t>(options().sample, members_.size());
   for (std::size_t i = 0; i < count; ++i) {
     std::swap(order[i], order[i + random_.below(order.size() - i)]);
   }

@@ -20,7 +20,7 @@ Told IndependentSampling::accept(const Flight& flight, double fitness) {
     if (worst->fitness >= fitness) {
       return {};
     }
-    told.removed = remove(static_cast<std::size_t>(worst - members_.begin()));
+    told.removed = remove(worst - members_.begin());
   }
   members_.push_back({flight.candidate.id, flight.candidate.genome, fitness});
   return told;

@@ -38,11 +38,11 @@ class RandomMutator : public Mutator {
 
   Mutation uniform(int block, int slot, const Genome& parent) {
     const int to = static_cast<int>(random_.below(space_.slot(slot).choices.size()));
-    return {block, slot, parent[static_cast<std::size_t>(slot)], to};
+    return {block, slot, parent[slot], to};
   }
   /// A choice other than the parent's; the slot must have two at least.
   Mutation different(int block, int slot, const Genome& parent) {
-    const int from = parent[static_cast<std::size_t>(slot)];
+    const int from = parent[slot];
     const int to =
         static_cast<int>(random_.below(static_cast<uint64_t>(choice_count(space_, slot) - 1)));
     return {block, slot, from, to + (to >= from ? 1 : 0)};

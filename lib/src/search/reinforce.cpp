@@ -21,12 +21,12 @@ Reinforce::Reinforce(const SearchSpace& space, const StrategyOptions& options)
                             options_.hidden, outputs, false});
   Random initial(options.seed, Purpose::kController);
   initialize(*lstm_, options_.initial_sd, initial);
-  logits_.resize(static_cast<std::size_t>(outputs));
+  logits_.resize(outputs);
 }
 
 int Reinforce::output(int slot, int choice) const {
   const int kind = layout_.kind(slot) < 0 ? layout_.kinds() : layout_.kind(slot);
-  return first_output_[static_cast<std::size_t>(kind)] + layout_.value(slot, choice);
+  return first_output_[kind] + layout_.value(slot, choice);
 }
 
 void Reinforce::decide(int slot, const float* logits) {
@@ -56,9 +56,9 @@ void Reinforce::learn(const Genome& genome, double fitness) {
   const int outputs = lstm_->shape().outputs;
   std::vector<int> tokens{layout_.begin_token(0)};
   for (int slot = 0; slot + 1 < slots; ++slot) {
-    tokens.push_back(layout_.token(slot, genome[static_cast<std::size_t>(slot)]));
+    tokens.push_back(layout_.token(slot, genome[slot]));
   }
-  std::vector<float> y(static_cast<std::size_t>(slots * outputs));
+  std::vector<float> y(slots * outputs);
   std::vector<float> dy(y.size());
   lstm_->forward(tokens.data(), 1, y.data());
   const float weight = static_cast<float>(-advantage_.of(fitness));
@@ -66,8 +66,7 @@ void Reinforce::learn(const Genome& genome, double fitness) {
   for (int slot = 0; slot < slots; ++slot) {
     decide(slot, y.data() + slot * outputs);
     for (int c = 0; c < decision_.size(); ++c) {
-      dy[static_cast<std::size_t>(slot * outputs + output(slot, c))] =
-          decision_.gradient(c, genome[static_cast<std::size_t>(slot)], weight, entropy);
+      dy[slot * outputs + output(slot, c)] = decision_.gradient(c, genome[slot], weight, entropy);
     }
   }
   lstm_->backward(dy.data());

@@ -44,7 +44,7 @@ class StrategyBase : public Strategy {
   virtual void load_more(const StateReader& reader) = 0;
 
   const StrategyOptions& options() const { return options_; }
-  std::size_t capacity() const { return static_cast<std::size_t>(options_.population); }
+  std::size_t capacity() const { return options_.population; }
   /// Index of a member by id; none where it has left.
   std::optional<std::size_t> find(uint64_t id) const;
   uint64_t remove(std::size_t index);

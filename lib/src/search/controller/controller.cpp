@@ -52,7 +52,7 @@ Proposal Controller::explore(const Genome& parent) {
     const int first = space_.first_slot(b);
     const int slot = first + below(space_.first_slot(b + 1) - first);
     const int choices = static_cast<int>(space_.slot(slot).choices.size());
-    const int from = parent[static_cast<std::size_t>(slot)];
+    const int from = parent[slot];
     int to = from;
     if (choices > 1 && (b == certain || random_.uniform() < kExploreRate)) {
       to = below(choices - 1);
@@ -95,7 +95,7 @@ Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
   }
   const std::vector<double> worth = critic_->rank(children);
   const auto best = std::max_element(worth.begin(), worth.end()) - worth.begin();
-  return std::move(proposals[static_cast<std::size_t>(best)]);
+  return std::move(proposals[best]);
 }
 
 void Controller::saw(const Genome& genome, double fitness) {

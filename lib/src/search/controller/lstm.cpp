@@ -28,11 +28,11 @@ std::unique_ptr<Lstm<double>> make_lstm(const LstmShape& shape) {
 
 std::size_t parameter_count(const LstmShape& shape) {
   const std::size_t directions = shape.bidirectional ? 2 : 1;
-  const std::size_t hidden = static_cast<std::size_t>(shape.hidden);
-  const std::size_t embedding = static_cast<std::size_t>(shape.embedding);
-  const std::size_t outputs = static_cast<std::size_t>(shape.outputs);
-  return embedding * static_cast<std::size_t>(shape.vocabulary) +
-         directions * 4 * hidden * (embedding + hidden + 1) + outputs * (directions * hidden + 1);
+  const std::size_t hidden = shape.hidden;
+  const std::size_t embedding = shape.embedding;
+  const std::size_t outputs = shape.outputs;
+  return embedding * shape.vocabulary + directions * 4 * hidden * (embedding + hidden + 1) +
+         outputs * (directions * hidden + 1);
 }
 
 template <class T>

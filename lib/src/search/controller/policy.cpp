@@ -28,9 +28,9 @@ MutationPolicy<T>::MutationPolicy(const SearchSpace& space, int embedding, int h
 
 template <class T>
 void MutationPolicy<T>::encode(std::span<const Genome* const> parents) {
-  const std::size_t steps = static_cast<std::size_t>(layout_.steps());
+  const std::size_t steps = layout_.steps();
   tokens_.resize(parents.size() * steps);
-  outputs_.resize(tokens_.size() * static_cast<std::size_t>(lstm_->shape().outputs));
+  outputs_.resize(tokens_.size() * lstm_->shape().outputs);
   for (std::size_t i = 0; i < parents.size(); ++i) {
     layout_.encode(*parents[i], tokens_.data() + i * steps);
   }
@@ -59,7 +59,7 @@ void MutationPolicy<T>::decide_choice(int index, int slot) {
   decision_.clear();
   for (int c = 0; c < count; ++c) {
     decision_.add(kind < 0 ? row(index, layout_.source_step(slot, c))[kSource] + chosen[kChosen]
-                           : chosen[first_output_[static_cast<std::size_t>(kind)] + c]);
+                           : chosen[first_output_[kind] + c]);
   }
   decision_.finish();
 }
@@ -79,7 +79,7 @@ std::vector<Mutation> MutationPolicy<T>::sample(int index, const Genome& parent,
     const int to = decision_.sample(random);
     sum.value += static_cast<double>(decision_.log_probability(to));
     sum.entropy += static_cast<double>(decision_.entropy());
-    mutations.push_back({b, slot, parent[static_cast<std::size_t>(slot)], to});
+    mutations.push_back({b, slot, parent[slot], to});
   }
   if (result) {
     *result = sum;
@@ -108,7 +108,7 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
   const int outputs = lstm_->shape().outputs;
   const T entropy = static_cast<T>(-entropy_weight);  // Adam descends
   for (int i = 0; i < static_cast<int>(terms.size()); ++i) {
-    const PolicyTerm& term = terms[static_cast<std::size_t>(i)];
+    const PolicyTerm& term = terms[i];
     const T weight = static_cast<T>(-term.weight);
     const auto d_row = [&](int step) {
       return d_outputs_.data() + (i * layout_.steps() + step) * outputs;
@@ -129,7 +129,7 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
           d_row(layout_.source_step(action.slot, c))[kSource] += d;
           chosen[kChosen] += d;
         } else {
-          chosen[first_output_[static_cast<std::size_t>(kind)] + c] += d;
+          chosen[first_output_[kind] + c] += d;
         }
       }
     }
@@ -137,7 +137,7 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
   lstm_->backward(d_outputs_.data());
   // One linear unit has one bias: the source's part keeps its initial one, folded into kChosen's.
   std::span<T> gradient = lstm_->gradient();
-  gradient[gradient.size() - static_cast<std::size_t>(outputs) + kSource] = 0;
+  gradient[gradient.size() - outputs + kSource] = 0;
 }
 
 template <class T>

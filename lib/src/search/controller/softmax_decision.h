@@ -44,7 +44,7 @@ class SoftmaxDecision {
     }
   }
 
-  T probability(int i) const { return p_[static_cast<std::size_t>(i)]; }
+  T probability(int i) const { return p_[i]; }
   T log_probability(int i) const { return std::log(probability(i)); }
   /// In nats.
   T entropy() const { return entropy_; }
@@ -65,7 +65,7 @@ class SoftmaxDecision {
     const T p = probability(i);
     const T dz =
         weight * ((i == chosen ? T(1) : T(0)) - p) - entropy_weight * p * (std::log(p) + entropy_);
-    const T s = squash_[static_cast<std::size_t>(i)];
+    const T s = squash_[i];
     return dz * (kRange / kTemperature) * (1 - s * s);
   }
 

@@ -12,14 +12,14 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
   const int begin_steps = std::max(2, inputs);
   std::map<std::string, int> sources;
   for (int i = 0; i < inputs; ++i) {
-    sources[space.cell_inputs()[static_cast<std::size_t>(i)]] = i;
+    sources[space.cell_inputs()[i]] = i;
   }
   for (int b = 0; b < space.block_count(); ++b) {
     sources[std::to_string(b + 1)] = inputs + b;
   }
   source_step_.resize(sources.size());
   for (int i = 0; i < inputs; ++i) {
-    source_step_[static_cast<std::size_t>(i)] = i;
+    source_step_[i] = i;
   }
 
   for (int t = 0; t < begin_steps; ++t) {
@@ -59,7 +59,7 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
       kind_.push_back(kind);
       values_.push_back(std::move(values));
     }
-    source_step_[static_cast<std::size_t>(inputs + b)] = steps();
+    source_step_[inputs + b] = steps();
     first_token_.push_back(output_token);
   }
 }
@@ -67,7 +67,7 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
 void TokenLayout::encode(const Genome& genome, int* tokens) const {
   std::copy(first_token_.begin(), first_token_.end(), tokens);
   for (std::size_t slot = 0; slot < genome.size(); ++slot) {
-    tokens[slot_step_[slot]] += values_[slot][static_cast<std::size_t>(genome[slot])];
+    tokens[slot_step_[slot]] += values_[slot][genome[slot]];
   }
 }
 

@@ -20,29 +20,25 @@ class TokenLayout {
 
   int steps() const { return static_cast<int>(first_token_.size()); }
   int vocabulary() const { return vocabulary_; }
-  int slot_step(int slot) const { return slot_step_[static_cast<std::size_t>(slot)]; }
+  int slot_step(int slot) const { return slot_step_[slot]; }
 
   /// The kinds of operator slots, numbered; each offers `kind_size` choices.
   int kinds() const { return static_cast<int>(kind_size_.size()); }
-  int kind_size(int kind) const { return kind_size_[static_cast<std::size_t>(kind)]; }
+  int kind_size(int kind) const { return kind_size_[kind]; }
   /// Kind of an operator slot; -1 for an input slot.
-  int kind(int slot) const { return kind_[static_cast<std::size_t>(slot)]; }
+  int kind(int slot) const { return kind_[slot]; }
   /// Number of sources an input slot can name: inputs of the cell, then blocks.
   int sources() const { return static_cast<int>(source_step_.size()); }
   /// The step whose hidden state stands for source `choice` of input slot `slot`.
-  int source_step(int slot, int choice) const {
-    return source_step_[static_cast<std::size_t>(value(slot, choice))];
-  }
+  int source_step(int slot, int choice) const { return source_step_[value(slot, choice)]; }
   /// What choice `choice` of a slot means: a source, or an operator of its kind.
-  int value(int slot, int choice) const {
-    return values_[static_cast<std::size_t>(slot)][static_cast<std::size_t>(choice)];
-  }
+  int value(int slot, int choice) const { return values_[slot][choice]; }
 
   /// The token of `choice` at `slot`.
   int token(int slot, int choice) const {
-    return first_token_[static_cast<std::size_t>(slot_step(slot))] + value(slot, choice);
+    return first_token_[slot_step(slot)] + value(slot, choice);
   }
-  int begin_token(int step) const { return first_token_[static_cast<std::size_t>(step)]; }
+  int begin_token(int step) const { return first_token_[step]; }
 
   /// Writes the tokens of `genome` [steps].
   void encode(const Genome& genome, int* tokens) const;

@@ -31,19 +31,18 @@ ControllerView view_controller(const SearchSpace& space, const StrategyOptions& 
   controller.load(search::StateReader(state));
 
   ControllerView view;
-  view.router.resize(static_cast<std::size_t>(space.block_count()));
-  view.choices.resize(static_cast<std::size_t>(space.slot_count()));
+  view.router.resize(space.block_count());
+  view.choices.resize(space.slot_count());
   const std::vector<Member>& members = strategy->population();
   for (const Member& member : members) {
     const Genome* parents[] = {&member.genome};
     controller.policy().encode(parents);
     const double share = 1.0 / static_cast<double>(members.size());
     for (int b = 0; b < space.block_count(); ++b) {
-      add_share(view.router[static_cast<std::size_t>(b)], controller.policy().router(0, b), share);
+      add_share(view.router[b], controller.policy().router(0, b), share);
     }
     for (int s = 0; s < space.slot_count(); ++s) {
-      add_share(view.choices[static_cast<std::size_t>(s)], controller.policy().choices(0, s),
-                share);
+      add_share(view.choices[s], controller.policy().choices(0, s), share);
     }
   }
   view.entropy.assign(controller.entropy().begin(), controller.entropy().end());

@@ -14,7 +14,7 @@ class EigenGaussianProcess final : public GaussianProcess {
   using Index = Eigen::Index;
 
  public:
-  std::size_t size() const override { return static_cast<std::size_t>(n_); }
+  std::size_t size() const override { return n_; }
   void clear() override { n_ = 0; }
 
   void append(const double* covariance, double variance) override {

@@ -8,8 +8,8 @@ namespace renas::search {
 
 Similarity::Similarity(const SearchSpace& space)
     : swappable_(space.notation() == Notation::kCell), blocks_(space.block_count()) {
-  powers_.resize(static_cast<std::size_t>(space.slot_count()) + 1);
-  count_powers_.resize(2 * static_cast<std::size_t>(space.slot_count()) + 1);
+  powers_.resize(space.slot_count() + 1);
+  count_powers_.resize(2 * space.slot_count() + 1);
   std::map<std::vector<std::string>, int> groups;
   for (int i = 0; i < space.slot_count(); ++i) {
     const Slot& slot = space.slot(i);
@@ -36,7 +36,7 @@ void Similarity::set(double rho, double kappa) {
 }
 
 double Similarity::operator()(const Genome& a, const Genome& b) const {
-  return by_place(a, b) * count_powers_[static_cast<std::size_t>(count_difference(a, b))];
+  return by_place(a, b) * count_powers_[count_difference(a, b)];
 }
 
 int Similarity::count_difference(const Genome& a, const Genome& b) const {
@@ -75,8 +75,7 @@ double Similarity::by_place(const Genome& a, const Genome& b) const {
   for (int k = 0; k < blocks_; ++k, x += 4, y += 4) {
     const int straight = (x[0] != y[0]) + (x[1] != y[1]) + (x[2] != y[2]) + (x[3] != y[3]);
     const int swapped = (x[0] != y[1]) + (x[1] != y[0]) + (x[2] != y[3]) + (x[3] != y[2]);
-    product *=
-        powers_[static_cast<std::size_t>(straight)] + powers_[static_cast<std::size_t>(swapped)];
+    product *= powers_[straight] + powers_[swapped];
   }
   return product * scale(a) * scale(b);
 }
@@ -85,7 +84,7 @@ double Similarity::scale(const Genome& a) const {
   double product = 1;
   const int* x = a.data();
   for (int k = 0; k < blocks_; ++k, x += 4) {
-    product *= 1 + powers_[static_cast<std::size_t>(2 * (x[0] != x[1]) + 2 * (x[2] != x[3]))];
+    product *= 1 + powers_[2 * (x[0] != x[1]) + 2 * (x[2] != x[3])];
   }
   return 1 / std::sqrt(product);
 }

@@ -104,36 +104,31 @@ class SyntheticObjective final : public Objective {
     return (score(w, genome) - w.mean) / w.deviation;
   }
 
-  static double at(const std::vector<double>& values, int i) {
-    return values[static_cast<std::size_t>(i)];
-  }
-
   double score(const Weights& w, const Genome& genome) const {
-    const auto token = [&](int b, int i) { return genome[static_cast<std::size_t>(4 * b + i)]; };
-    std::vector<int> depth(static_cast<std::size_t>(blocks_), 1);
-    std::vector<bool> read(static_cast<std::size_t>(blocks_), false);
+    const auto token = [&](int b, int i) { return genome[4 * b + i]; };
+    std::vector<int> depth(blocks_, 1);
+    std::vector<bool> read(blocks_, false);
     const int sources = inputs_ + blocks_;
     double sum = 0;
     for (int b = 0; b < blocks_; ++b) {
       for (int half = 0; half < 2; ++half) {
         const int source = token(b, half);
         const int op = token(b, 2 + half);
-        sum += at(w.operators, op) + at(w.operators, operators_ * (1 + b) + op);
-        sum += at(w.sources, source) + at(w.sources, sources * (1 + b) + source);
+        sum += w.operators[op] + w.operators[operators_ * (1 + b) + op];
+        sum += w.sources[source] + w.sources[sources * (1 + b) + source];
         if (source < inputs_) {
           continue;
         }
         const int from = source - inputs_;
-        read[static_cast<std::size_t>(from)] = true;
-        depth[static_cast<std::size_t>(b)] =
-            std::max(depth[static_cast<std::size_t>(b)], depth[static_cast<std::size_t>(from)] + 1);
+        read[from] = true;
+        depth[b] = std::max(depth[b], depth[from] + 1);
         for (int other = 0; other < 2; ++other) {
-          sum += 0.5 * at(w.chains, token(from, 2 + other) * operators_ + op);
+          sum += 0.5 * w.chains[token(from, 2 + other) * operators_ + op];
         }
       }
       const int o1 = token(b, 2);
       const int o2 = token(b, 3);
-      sum += at(w.pairs, o1 * operators_ + o2) + at(w.pairs, o2 * operators_ + o1);
+      sum += w.pairs[o1 * operators_ + o2] + w.pairs[o2 * operators_ + o1];
       if (token(b, 0) == token(b, 1)) {
         sum += w.same_source;
       }

@@ -78,7 +78,7 @@ class TableObjective final : public Objective {
         throw InvalidInput(fmt::format("table: there is no column '{}'; its columns are {}", name,
                                        fmt::join(header, ", ")));
       }
-      return static_cast<std::size_t>(found - header.begin());
+      return found - header.begin();
     };
     const std::size_t arch = column("arch");
     const std::size_t reward_column = column(reward);
@@ -121,8 +121,7 @@ class TableObjective final : public Objective {
   std::size_t index(const Genome& genome) const {
     std::size_t index = 0;
     for (int slot = 0; slot < space_.slot_count(); ++slot) {
-      index = index * space_.slot(slot).choices.size() +
-              static_cast<std::size_t>(genome[static_cast<std::size_t>(slot)]);
+      index = index * space_.slot(slot).choices.size() + genome[slot];
     }
     return index;
   }
