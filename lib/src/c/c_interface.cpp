@@ -11,7 +11,7 @@
 struct renas_search {
   std::unique_ptr<renas::Strategy> strategy;
   std::string error;
-  std::string text;  // of the genome last given out
+  std::string text;  // the genome that the last call returned
 };
 
 namespace {
@@ -21,7 +21,8 @@ static_assert(RENAS_DIVERGED == static_cast<int>(renas::Status::kDiverged) &&
               RENAS_OUT_OF_MEMORY == static_cast<int>(renas::Status::kOutOfMemory) &&
               RENAS_LOST == static_cast<int>(renas::Status::kLost));
 
-/// Runs `work` on a search, turns what it throws into an error.
+/// Runs `work` and turns whatever it throws into an error message of `search`. Returns 0 on
+/// success.
 template <class Work>
 int guarded(renas_search* search, Work&& work) noexcept {
   if (!search) {

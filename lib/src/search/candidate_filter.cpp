@@ -24,7 +24,7 @@ uint64_t CandidateFilter::hash(const Genome& genome) const {
 
 void CandidateFilter::give_up() const {
   throw InvalidInput(
-      fmt::format("search space '{}': the limits refused {} candidates on end; raise them",
+      fmt::format("search space '{}': the limits refused {} candidates in a row; raise them",
                   space_.name(), kMaxDraws));
 }
 

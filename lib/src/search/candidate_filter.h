@@ -9,16 +9,19 @@
 
 namespace renas::search {
 
-/// Which candidates may be proposed: refuses those beyond the user's limits, and, so many times a
-/// candidate, those that were asked before. Counts what it refuses.
+/// Decides which genomes a strategy may propose as candidates. The filter rejects genomes beyond
+/// the user's limits, and up to a number of times for each candidate those that were asked before.
+/// It counts both rejections.
 class CandidateFilter {
  public:
   CandidateFilter(const SearchSpace& space, const StrategyOptions& options)
       : space_(space), admits_(options.admits), redraws_(options.redraw_repeats) {}
 
-  /// Calls `draw` until its genome may be proposed; `genome_of(draw())` must be a Genome.
-  /// `redraw_exact`: see ControllerOptions. Throws InvalidInput after 10,000 draws beyond the
-  /// limits.
+  /// Calls `draw` until the filter accepts the genome it drew, and returns what `draw` returned.
+  ///
+  /// genome_of      gives the genome of what `draw` returns
+  /// redraw_exact   as in ControllerOptions
+  /// Throws InvalidInput after 10,000 draws beyond the limits.
   template <class Draw, class GenomeOf>
   auto draw(Draw&& draw, GenomeOf&& genome_of, int redraw_exact = 0) {
     const int redraws = exact() && redraw_exact > redraws_ ? redraw_exact : redraws_;
@@ -38,13 +41,14 @@ class CandidateFilter {
     }
     give_up();
   }
+  /// The same where `make` returns the genome itself.
   Genome draw(const std::function<Genome()>& make) {
     return draw(make, [](const Genome& genome) -> const Genome& { return genome; });
   }
 
-  /// Notes that a genome was asked.
+  /// Records that `genome` was asked.
   void asked(const Genome& genome);
-  /// Notes what one was told with.
+  /// Records the fitness that `genome` was told with; it must have been asked.
   void told(const Genome& genome, double fitness);
 
   uint64_t repeats_asked = 0;
@@ -56,18 +60,19 @@ class CandidateFilter {
 
  private:
   static constexpr int kMaxDraws = 10000;
-  /// Of the canonical form; 64 bits, so that a million genomes meet with a chance of 3e-8.
+  /// A 64-bit hash of the genome's canonical form. Two of a million genomes collide with a
+  /// probability of 3e-8.
   uint64_t hash(const Genome& genome) const;
-  /// Whether fitness has proved a function of the genome.
+  /// Whether fitness has proved to be deterministic: repeats got the fitness of the first time.
   bool exact() const { return equal_ >= 2 && different_ == 0; }
   [[noreturn]] void give_up() const;
 
   SearchSpace space_;
   std::function<bool(const Genome&)> admits_;
   int redraws_;
-  std::unordered_map<uint64_t, double> asked_;  // hash -> first fitness; -1 before it is told
-  uint64_t equal_ = 0;                          // repeats told with the first fitness
-  uint64_t different_ = 0;                      // or with another
+  std::unordered_map<uint64_t, double> asked_;  // hash -> first fitness, -1 until it is told
+  uint64_t equal_ = 0;                          // repeats that got the first fitness
+  uint64_t different_ = 0;                      // repeats that got another fitness
 };
 
 }  // namespace renas::search

@@ -1,8 +1,8 @@
-// Eigen for files that are compiled once for each instruction set: X_baseline.cpp and X_avx2.cpp,
-// which include X_impl.h. A template that two of them emit under one name would be merged by the
-// linker, and an old processor would then meet instructions it lacks. Everything they compile,
-// Eigen included, must therefore have a name of its own: RENAS_CPU_NAMESPACE. So there are no
-// standard containers in these files.
+// Eigen for code that is compiled once for each instruction set: X_baseline.cpp and X_avx2.cpp both
+// include X_impl.h. If two of them emitted a template under one name, the linker would merge them,
+// and an old processor would meet instructions that it lacks. Therefore all code in an X_impl.h,
+// Eigen included, has names of its own in each file (RENAS_CPU_NAMESPACE), and uses no standard
+// containers.
 #ifndef RENAS_CPU_NAMESPACE
 #error "include from X_baseline.cpp or X_avx2.cpp only"
 #endif

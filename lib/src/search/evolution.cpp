@@ -19,7 +19,7 @@ Flight Evolution::propose() {
   for (const auto& [id, other] : flights_) {
     starting += other.candidate.parent ? 0 : 1;
   }
-  // With one member, parent and worst would be the same.
+  // A single member would be parent and worst at once.
   if (members_.size() + starting < capacity() || members_.size() < 2) {
     flight.candidate.genome = filter_.draw([&] { return random_genome(space(), random_); });
     return flight;
@@ -39,7 +39,7 @@ Flight Evolution::propose() {
 Told Evolution::accept(const Flight& flight, double fitness) {
   Told told{.joined = true, .removed = std::nullopt};
   if (flight.candidate.parent) {
-    // Who leaves is decided before the child joins.
+    // The member that leaves is chosen before the child joins.
     if (removal_ == Removal::kOldest) {
       told.removed = remove(0);
     } else if (const auto index = find(*flight.worst)) {
@@ -87,7 +87,7 @@ std::pair<std::size_t, std::size_t> Evolution::tournament() {
     }
   }
   if (best == worst && count > 1) {
-    worst = order[1];  // all equal: the parent stays
+    worst = order[1];  // all are equal: the parent must stay
   }
   return {best, worst};
 }

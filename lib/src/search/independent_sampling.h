@@ -15,7 +15,7 @@ class IndependentSampling : public StrategyBase {
  protected:
   /// Draws one genome.
   virtual Genome draw() = 0;
-  /// Takes in the fitness of a genome that was trained.
+  /// Takes in the fitness of a trained genome.
   virtual void learn(const Genome& /*genome*/, double /*fitness*/) {}
 
   Flight propose() final;

@@ -14,7 +14,7 @@ int choice_count(const SearchSpace& space, int slot) {
 
 const Genome& child_of(const Proposal& proposal) { return proposal.child; }
 
-/// Both mutators: what differs is `draw`.
+/// The base of both mutators, which differ only in draw().
 class RandomMutator : public Mutator {
  public:
   RandomMutator(const SearchSpace& space, const StrategyOptions& options)
@@ -34,13 +34,15 @@ class RandomMutator : public Mutator {
   void load(const StateReader& reader) override { random_ = reader.random("mutator/random"); }
 
  protected:
+  /// Draws the changes of one child.
   virtual std::vector<Mutation> draw(const Genome& parent) = 0;
 
+  /// Sets a slot to a uniform choice, which may be the parent's.
   Mutation uniform(int block, int slot, const Genome& parent) {
     const int to = static_cast<int>(random_.below(space_.slot(slot).choices.size()));
     return {block, slot, parent[slot], to};
   }
-  /// A choice other than the parent's; the slot must have two at least.
+  /// Sets a slot to a choice other than the parent's; the slot must have at least two.
   Mutation different(int block, int slot, const Genome& parent) {
     const int from = parent[slot];
     const int to =
@@ -115,7 +117,7 @@ class OneChangeMutator final : public RandomMutator {
     return {different(block, slot, parent)};
   }
 
-  std::vector<std::pair<int, int>> slots_;  // (block, slot) of those with a choice
+  std::vector<std::pair<int, int>> slots_;  // (block, slot) of slots with two choices or more
 };
 
 }  // namespace

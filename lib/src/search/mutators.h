@@ -6,11 +6,12 @@
 
 namespace renas::search {
 
-/// One slot of every block, its choice redrawn uniformly (it may come out equal): the structure of
-/// the paper's mutation without its controller. With `changes_per_child`, see StrategyOptions.
+/// Uniform mutation: in every block one slot, drawn uniformly, takes a choice drawn uniformly
+/// (which may be the old one). This is the paper's mutation without its controller. If
+/// StrategyOptions::changes_per_child is set, it gives the mutation rate.
 std::unique_ptr<Mutator> make_uniform_mutator(const SearchSpace& space,
                                               const StrategyOptions& options);
-/// One slot of the genome set to a different choice (AmoebaNet's: Real et al., AAAI 2019).
+/// AmoebaNet's mutation (Real et al., AAAI 2019): one slot of the genome takes a different choice.
 std::unique_ptr<Mutator> make_one_change_mutator(const SearchSpace& space,
                                                  const StrategyOptions& options);
 

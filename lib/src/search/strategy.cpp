@@ -49,8 +49,8 @@ std::unique_ptr<Strategy> make(const SearchSpace& space, const StrategyOptions& 
   return std::make_unique<S>(space, options);
 }
 
-/// Every strategy there is. Whoever adds one adds a line here, and the tests that loop over
-/// strategy_names() take it in.
+/// The table of all strategies. A new strategy is a new line here; the tests loop over
+/// strategy_names() and so include it.
 constexpr struct {
   const char* name;
   std::unique_ptr<Strategy> (*make)(const SearchSpace& space, const StrategyOptions& options);
@@ -89,7 +89,7 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
     throw InvalidInput(fmt::format(
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
   }
-  controller_options(options);  // a wrong option is an error whatever the strategy
+  controller_options(options);  // a wrong option is an error even if the strategy ignores it
 
   for (const auto& strategy : kStrategies) {
     if (options.name == strategy.name) {

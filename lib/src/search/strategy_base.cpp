@@ -26,7 +26,7 @@ namespace search {
 
 namespace {
 
-/// All that makes two search spaces the same to a strategy.
+/// A text that is equal for two search spaces if a strategy cannot tell them apart.
 std::string describe(const SearchSpace& space) {
   std::string text = space.name();
   for (const std::string& input : space.cell_inputs()) {
@@ -131,7 +131,7 @@ State StrategyBase::save() const {
 
   std::vector<Member> members = members_;
   if (best_) {
-    members.push_back(*best_);  // last of all, where there is one
+    members.push_back(*best_);  // the best, if there is one, is the last
   }
   std::vector<uint64_t> ids;
   std::vector<double> fitness;

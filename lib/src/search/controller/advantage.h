@@ -8,17 +8,19 @@
 
 namespace renas::search {
 
-/// Turns fitness into what REINFORCE weighs actions with.
+/// Computes the reward of a fitness and its advantage, the weight that REINFORCE gives to actions.
+/// See ControllerOptions::Advantage for the kinds.
 class AdvantageRule {
  public:
   explicit AdvantageRule(const ControllerOptions& options) : options_(options) {}
 
-  /// tan(f pi / 2), f at most 0.99 (paper, section 4.3; the cap keeps it finite).
+  /// The reward of a fitness f: tan(f pi / 2) (paper, section 4.3). f is capped at 0.99, so that
+  /// the reward stays finite.
   static double reward(double fitness);
-  /// Notes a new result.
+  /// Adds a result to the baseline.
   void add(double fitness);
-  /// The advantage of a result. For the moving average, that of the result last noted, against
-  /// those before it (the first has none: 0).
+  /// The advantage of a result. With kMovingAverage the baseline is the average of the results
+  /// before the one last added; for the first result the advantage is 0.
   double of(double fitness) const;
 
   void save(StateWriter& writer) const;
@@ -26,13 +28,15 @@ class AdvantageRule {
 
  private:
   ControllerOptions options_;
-  double average_ = 0;  // of the results before the last
-  double next_ = 0;     // the last included
+  double average_ = 0;  // moving average of the rewards before the last
+  double next_ = 0;     // moving average with the last reward
   bool started_ = false;
-  std::vector<double> window_;  // the last rewards, a ring
+  std::vector<double> window_;  // the last rewards, as a ring buffer
   std::size_t position_ = 0;
-  double mean_ = 0;
+  double mean_ = 0;  // of the window
   double deviation_ = 1;
+
+  /// Computes mean and standard deviation of the window.
   void measure();
 };
 

@@ -10,8 +10,8 @@ namespace renas::search {
 
 namespace {
 
-constexpr int kPolicyDraws = 10;      // of one candidate, before chance takes over
-constexpr double kExploreRate = 0.3;  // of changing a block beyond the first
+constexpr int kPolicyDraws = 10;      // of one candidate, before uniform exploration takes over
+constexpr double kExploreRate = 0.3;  // probability of changing each block but the certain one
 
 }  // namespace
 
@@ -71,9 +71,9 @@ Proposal Controller::sample(const Genome& parent, CandidateFilter& filter) {
   int draws = 0;
   return filter.draw(
       [&] {
-        // A policy that has settled gives the same again and again.
-        const bool settled = options_.redraw_exact > 0 && draws++ >= kPolicyDraws;
-        return settled ? explore(parent) : draw(parent);
+        // A converged policy would draw the same duplicate again and again.
+        const bool converged = options_.redraw_exact > 0 && draws++ >= kPolicyDraws;
+        return converged ? explore(parent) : draw(parent);
       },
       [](const Proposal& proposal) -> const Genome& { return proposal.child; },
       options_.redraw_exact);

@@ -13,12 +13,13 @@
 
 namespace renas::search {
 
-/// The reinforced mutation: samples from the policy, learns from results by REINFORCE,
+/// The paper's mutation controller: it samples mutations from a policy and trains the policy by
+/// REINFORCE (section 4.2),
 ///
 ///   maximise  advantage * sum of log-probabilities of the 2B actions + entropy bonus
 ///
-/// one Adam step at a time; see ControllerOptions for what a step holds. With a critic, of several
-/// sampled mutations the one it ranks highest is proposed.
+/// with Adam. ControllerOptions says what the batch of a step holds. Beyond the paper, a critic may
+/// rank several sampled mutations; then the one ranked highest is proposed.
 class Controller final : public Mutator {
  public:
   Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed);
@@ -30,15 +31,18 @@ class Controller final : public Mutator {
   void load(const StateReader& reader) override;
 
   MutationPolicy<float>& policy() { return *policy_; }
-  /// Of every child learnt from, in nats.
+  /// The entropy of the decisions that made each child learnt from, in nats, in that order.
   const std::vector<float>& entropy() const { return entropy_; }
 
  private:
-  /// One draw, from the policy or from chance, on the parent last encoded.
+  /// Draws one mutation of the parent last encoded: from the policy, or by uniform exploration with
+  /// probability ControllerOptions::exploration.
   Proposal draw(const Genome& parent);
+  /// Draws one mutation by uniform exploration.
   Proposal explore(const Genome& parent);
-  /// Draws until the filter lets one through.
+  /// Draws mutations until the filter accepts one.
   Proposal sample(const Genome& parent, CandidateFilter& filter);
+  /// Takes one Adam step on `sample` and replayed results.
   void update(const Sample& sample);
 
   SearchSpace space_;
@@ -48,9 +52,9 @@ class Controller final : public Mutator {
   AdvantageRule advantage_;
   Random random_;
   Random replay_random_;
-  long steps_ = 0;
+  long steps_ = 0;  // of Adam
   std::vector<float> entropy_;
-  std::deque<Sample> recent_;  // the last `replay`, oldest first
+  std::deque<Sample> recent_;  // the last `replay` results, oldest first
 };
 
 }  // namespace renas::search

@@ -57,7 +57,7 @@ class EigenLstm final : public Lstm<T> {
       run(d);
       y.noalias() += readout(theta_, d) * hidden_[d].leftCols(columns);
     }
-    // From [T, batch, K] to [batch, T, K].
+    // Transposes [T, batch, K] to [batch, T, K].
     for (int b = 0; b < batch; ++b) {
       for (int t = 0; t < steps; ++t) {
         VectorMap(outputs + (b * steps + t) * shape_.outputs, shape_.outputs) =
@@ -70,7 +70,7 @@ class EigenLstm final : public Lstm<T> {
     const int steps = shape_.steps;
     const int batch = batch_;
     const Eigen::Index columns = Eigen::Index{steps} * batch;
-    auto dy = y_.leftCols(columns);  // y is no longer needed
+    auto dy = y_.leftCols(columns);  // reuses y_, which is no longer needed
     for (int b = 0; b < batch; ++b) {
       for (int t = 0; t < steps; ++t) {
         dy.col(Eigen::Index{t} * batch + b) =
@@ -88,7 +88,7 @@ class EigenLstm final : public Lstm<T> {
       const auto d_gates = d_gates_.leftCols(columns);
       const auto hidden = hidden_[d].leftCols(columns);
       const Eigen::Index inner = columns - batch;
-      // The state before step t is that of t-1 forward, of t+1 backward.
+      // The state before step t is that of step t-1 forward in time, of t+1 backward.
       if (d == 0) {
         recurrent(gradient_, d).noalias() +=
             d_gates.rightCols(inner) * hidden.leftCols(inner).transpose();
@@ -147,7 +147,7 @@ class EigenLstm final : public Lstm<T> {
     return {vector.data(), static_cast<std::size_t>(vector.size())};
   }
 
-  // Views into one flat array; the order is that of the class comment.
+  // Views into one flat array of parameters, in the order that the comment of Lstm gives.
   Eigen::Index per_direction() const { return Eigen::Index{4} * h_ * (shape_.embedding + h_ + 1); }
   Eigen::Index direction_start(int d) const {
     return Eigen::Index{shape_.embedding} * shape_.vocabulary + d * per_direction();
@@ -175,6 +175,7 @@ class EigenLstm final : public Lstm<T> {
             shape_.outputs};
   }
 
+  // Makes room for the activations of `batch` sequences.
   void reserve(int batch) {
     if (batch <= capacity_) {
       return;
@@ -194,6 +195,7 @@ class EigenLstm final : public Lstm<T> {
     d_cell_.resize(h_, batch);
   }
 
+  // Computes Wx E + b of every token, if parameters have changed.
   void refresh_table() {
     if (table_fresh_) {
       return;
@@ -211,9 +213,10 @@ class EigenLstm final : public Lstm<T> {
     gates.bottomRows(h_) = gates.bottomRows(h_).array().tanh();
   }
 
-  // Step number `k` of direction d is at time `time(d, k)`.
+  // The time at which direction d takes its step number k.
   int time(int d, int k) const { return d == 0 ? k : shape_.steps - 1 - k; }
 
+  // The forward pass of direction d.
   void run(int d) {
     const int batch = batch_;
     const MatrixMap wh = recurrent(theta_, d);
@@ -244,7 +247,8 @@ class EigenLstm final : public Lstm<T> {
     }
   }
 
-  // From d_hidden_ (what the outputs ask for) to d_gates_, both in order of time.
+  // The backward pass of direction d: from d_hidden_, which holds the gradient by the hidden states
+  // through the outputs, to d_gates_, both in order of time.
   void run_back(int d) {
     const int batch = batch_;
     const MatrixMap wh = recurrent(theta_, d);
@@ -288,8 +292,8 @@ class EigenLstm final : public Lstm<T> {
   bool table_fresh_ = false;
   Vector theta_, gradient_, m_, v_;
   Eigen::Matrix<int, Eigen::Dynamic, 1> tokens_;  // [T, batch]
-  Matrix table_[2], d_table_[2];                  // Wx E + b of every token, and its gradient
-  // Columns in order of time, then of the batch; gates after their non-linearity.
+  Matrix table_[2], d_table_[2];                  // Wx E + b of every token; its gradient
+  // Columns are in order of time, then of the batch. Gates are kept after their non-linearity.
   Matrix gates_[2], cell_[2], cell_tanh_[2], hidden_[2];
   Matrix y_, d_hidden_, d_gates_, d_cell_;
   Vector step_h_, step_c_, gates_step_;

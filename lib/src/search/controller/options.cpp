@@ -15,6 +15,7 @@ namespace {
 
 using Advantage = ControllerOptions::Advantage;
 
+/// A numeric field of ControllerOptions, read and written by name.
 struct Field {
   const char* name;
   std::function<void(ControllerOptions&, double)> set;
@@ -34,7 +35,7 @@ Field field(const char* name, T ControllerOptions::*member, double low, double h
           !std::is_same_v<T, double>};
 }
 
-/// Every number in ControllerOptions with its range.
+/// The table of all numeric fields of ControllerOptions, with their ranges.
 std::vector<Field> fields() {
   using O = ControllerOptions;
   return {field("embedding", &O::embedding, 1, 4096),

@@ -6,9 +6,10 @@ namespace renas::search {
 
 namespace {
 
+// Outputs of the LSTM.
 constexpr int kRouter = 0;
-constexpr int kSource = 1;  // reads the source's state; its bias is redundant with kChosen's
-constexpr int kChosen = 2;
+constexpr int kSource = 1;  // input mutator, from the source's hidden state
+constexpr int kChosen = 2;  // input mutator, from the hidden state of the slot to change
 constexpr int kFirstOperator = 3;
 
 }  // namespace
@@ -106,7 +107,7 @@ template <class T>
 void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entropy_weight) {
   d_outputs_.assign(outputs_.size(), T(0));
   const int outputs = lstm_->shape().outputs;
-  const T entropy = static_cast<T>(-entropy_weight);  // Adam descends
+  const T entropy = static_cast<T>(-entropy_weight);  // negative because Adam descends
   for (int i = 0; i < static_cast<int>(terms.size()); ++i) {
     const PolicyTerm& term = terms[i];
     const T weight = static_cast<T>(-term.weight);
@@ -135,7 +136,8 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
     }
   }
   lstm_->backward(d_outputs_.data());
-  // One linear unit has one bias: the source's part keeps its initial one, folded into kChosen's.
+  // The input mutator is one linear unit and has one bias, that of kChosen. The bias of kSource
+  // would be redundant, so it is never changed.
   std::span<T> gradient = lstm_->gradient();
   gradient[gradient.size() - outputs + kSource] = 0;
 }

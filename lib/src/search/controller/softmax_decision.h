@@ -8,19 +8,21 @@
 
 namespace renas::search {
 
-/// One softmax over squashed logits, z = 2.5 tanh(y / 5) (paper, section 5.1.3), with what is
-/// needed to push gradients back through it.
+/// One decision of the controller: a softmax over squashed logits z = 2.5 tanh(y / 5) (paper,
+/// section 5.1.3), with its gradient.
 template <class T>
 class SoftmaxDecision {
  public:
   static constexpr T kRange = T(2.5);
   static constexpr T kTemperature = T(5);
 
+  /// Starts a new decision.
   void clear() { y_.clear(); }
+  /// Adds the logit of the next option.
   void add(T y) { y_.push_back(y); }
   int size() const { return static_cast<int>(y_.size()); }
 
-  /// Probabilities from the logits added since clear().
+  /// Computes the probabilities from the logits added since clear().
   void finish() {
     const std::size_t n = y_.size();
     p_.resize(n);
@@ -46,9 +48,10 @@ class SoftmaxDecision {
 
   T probability(int i) const { return p_[i]; }
   T log_probability(int i) const { return std::log(probability(i)); }
-  /// In nats.
+  /// The entropy of the distribution, in nats.
   T entropy() const { return entropy_; }
 
+  /// Draws an option.
   int sample(Random& random) const {
     double u = random.uniform();
     for (int i = 0; i + 1 < size(); ++i) {
@@ -60,7 +63,7 @@ class SoftmaxDecision {
     return size() - 1;
   }
 
-  /// d/dy_i of `weight` log p(chosen) + `entropy_weight` entropy.
+  /// The derivative by logit y_i of weight * log p(chosen) + entropy_weight * entropy.
   T gradient(int i, int chosen, T weight, T entropy_weight) const {
     const T p = probability(i);
     const T dz =
@@ -70,7 +73,7 @@ class SoftmaxDecision {
   }
 
  private:
-  std::vector<T> y_, p_, squash_;
+  std::vector<T> y_, p_, squash_;  // logits, probabilities, tanh(y / 5)
   T entropy_ = 0;
 };
 

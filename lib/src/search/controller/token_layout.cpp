@@ -10,7 +10,7 @@ namespace renas::search {
 TokenLayout::TokenLayout(const SearchSpace& space) {
   const int inputs = static_cast<int>(space.cell_inputs().size());
   const int begin_steps = std::max(2, inputs);
-  std::map<std::string, int> sources;
+  std::map<std::string, int> sources;  // name -> number
   for (int i = 0; i < inputs; ++i) {
     sources[space.cell_inputs()[i]] = i;
   }

@@ -13,12 +13,13 @@ namespace renas::search {
 
 namespace {
 
+// The grid of hyper-parameters.
 constexpr double kRhos[] = {0.5, 0.7, 0.8, 0.88, 0.94};
 constexpr double kKappas[] = {0.8, 0.9, 1.0};
 constexpr double kNoises[] = {0.003, 0.03, 0.1, 0.3, 1.0};
 
-/// The place of `fitness` among `sorted`, in (0, 1), interpolated.
-double place(const std::vector<double>& sorted, double fitness) {
+/// The relative rank of `fitness` among `sorted`, in (0, 1), interpolated between neighbours.
+double relative_rank(const std::vector<double>& sorted, double fitness) {
   const double count = static_cast<double>(sorted.size());
   const auto above = std::upper_bound(sorted.begin(), sorted.end(), fitness);
   double position = static_cast<double>(above - sorted.begin());
@@ -93,14 +94,14 @@ void Critic::set_targets() {
   double mean = 0;
   double squares = 0;
   for (const double fitness : sorted) {
-    const double y = normal_quantile(place(sorted, fitness));
+    const double y = normal_quantile(relative_rank(sorted, fitness));
     mean += y / static_cast<double>(sorted.size());
     squares += y * y / static_cast<double>(sorted.size());
   }
   const double deviation = std::sqrt(std::max(1e-12, squares - mean * mean));
   targets_.clear();
   for (const double fitness : fitness_) {
-    targets_.push_back((normal_quantile(place(sorted, fitness)) - mean) / deviation);
+    targets_.push_back((normal_quantile(relative_rank(sorted, fitness)) - mean) / deviation);
   }
 }
 
@@ -172,7 +173,7 @@ void Critic::load(const StateReader& reader) {
   genomes_ = reader.genomes("critic/genome", space_, fitness.size());
   fitness_ = fitness;
   next_choice_ = reader.words("critic/next_choice", 1)[0];
-  // Row by row, as it grew: equal to the last bit.
+  // Row by row, as the saved process grew, so that it is equal to the last bit.
   rebuild({form[0], form[1], form[2]});
   fresh_ = false;
 }

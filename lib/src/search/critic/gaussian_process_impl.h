@@ -26,7 +26,8 @@ class EigenGaussianProcess final : public GaussianProcess {
     for (Index j = 0; j < n_; ++j) {
       row[j] = (covariance[j] - row.head(j).dot(lower(j).head(j))) / lower(j)[j];
     }
-    // Rounding may take a point that repeats another below its noise.
+    // For a point that repeats another, rounding may leave less than its noise, or a negative
+    // number.
     row[n_] = std::sqrt(std::max(1e-9, variance - row.head(n_).squaredNorm()));
     ++n_;
   }
@@ -58,11 +59,13 @@ class EigenGaussianProcess final : public GaussianProcess {
   }
 
  private:
+  // The offset of a row in the packed triangle.
   static Index start(Index row) { return row * (row + 1) / 2; }
+  // One row of L, up to its diagonal.
   ConstMap lower(Index row) const { return {rows_.data() + start(row), row + 1}; }
 
   Index n_ = 0;
-  Vector rows_;  // packed
+  Vector rows_;  // L, a packed lower triangle
 };
 
 }  // namespace renas::search::RENAS_CPU_NAMESPACE

@@ -5,8 +5,8 @@
 
 namespace renas::search {
 
-/// The standard normal quantile of p in (0, 1), to 2e-3: Winitzki's approximation (2008) of the
-/// inverse error function.
+/// The quantile of the standard normal distribution at p in (0, 1), with an error of at most 2e-3.
+/// Uses Winitzki's approximation (2008) of the inverse error function.
 inline double normal_quantile(double p) {
   constexpr double kA = 0.147;
   const double x = 2 * p - 1;

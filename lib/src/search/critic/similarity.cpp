@@ -46,7 +46,8 @@ int Similarity::count_difference(const Genome& a, const Genome& b) const {
   }
   int more[kMost] = {};
   int difference = 0;
-  // Each step towards a zero takes one off the sum of absolutes, each away adds one.
+  // `more` holds count in a minus count in b. A step towards zero takes one off the sum of absolute
+  // values, a step away from zero adds one.
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (first_count_[i] < 0 || a[i] == b[i]) {
       continue;

@@ -14,8 +14,9 @@ namespace renas {
 
 namespace {
 
-constexpr double kProxyGap = 0.35;  // between scores of reward and truth, in standard deviations
-constexpr int kCalibration = 4000;  // random genomes that set mean and deviation
+constexpr double kProxyGap =
+    0.35;  // distance between the scores of reward and truth, in standard deviations
+constexpr int kCalibration = 4000;  // random genomes from which mean and deviation are estimated
 
 class SyntheticObjective final : public Objective {
  public:
@@ -45,7 +46,7 @@ class SyntheticObjective final : public Objective {
     return accuracy(standard_score(truth_weights_, genome));
   }
   double reward(const Genome& genome) const override {
-    // A score at distance kProxyGap, scaled back to standard deviation 1.
+    // The truth's score plus kProxyGap of another, scaled back to standard deviation 1.
     const double z = (standard_score(truth_weights_, genome) +
                       kProxyGap * standard_score(gap_weights_, genome)) /
                      std::sqrt(1 + kProxyGap * kProxyGap);
@@ -54,11 +55,12 @@ class SyntheticObjective final : public Objective {
   double best_truth() const override { return std::numeric_limits<double>::quiet_NaN(); }
 
  private:
+  /// The weights of a score, and its mean and standard deviation over random genomes.
   struct Weights {
-    std::vector<double> operators;  // common, then by block
-    std::vector<double> sources;    // common, then by block
-    std::vector<double> pairs;      // of one block's operators, symmetric use
-    std::vector<double> chains;     // operator read, operator reading
+    std::vector<double> operators;  // [1 + block][operator]; row 0 is common to all blocks
+    std::vector<double> sources;    // [1 + block][source]; row 0 is common to all blocks
+    std::vector<double> pairs;      // [operator][operator] of one block, used in both orders
+    std::vector<double> chains;     // [operator of the block read][operator that reads it]
     double same_source = 0;
     double best_depth = 0, depth = 0;
     double best_ends = 0, ends = 0;

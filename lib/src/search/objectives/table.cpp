@@ -14,6 +14,7 @@ namespace renas {
 
 namespace {
 
+/// Splits a line at its commas.
 std::vector<std::string_view> cells_of(std::string_view line) {
   std::vector<std::string_view> cells;
   for (;;) {
@@ -26,6 +27,7 @@ std::vector<std::string_view> cells_of(std::string_view line) {
   }
 }
 
+/// Reads a text line by line, skips empty lines and counts all of them.
 class Lines {
  public:
   explicit Lines(std::string_view text) : rest_(text) {}
@@ -118,6 +120,7 @@ class TableObjective final : public Objective {
   double best_truth() const override { return best_; }
 
  private:
+  /// The number of a genome, with one digit for each slot (mixed radix).
   std::size_t index(const Genome& genome) const {
     std::size_t index = 0;
     for (int slot = 0; slot < space_.slot_count(); ++slot) {
@@ -137,7 +140,7 @@ class TableObjective final : public Objective {
   }
 
   SearchSpace space_;
-  std::vector<double> rewards_, truths_;  // by mixed-radix number of the genome
+  std::vector<double> rewards_, truths_;  // indexed by index(genome)
   double best_ = 0;
 };
 
