@@ -1,4 +1,4 @@
-// renas-bench search: how well strategies search where every answer is known.
+// renas-bench search compares strategies on objectives whose answers are all known.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -76,7 +76,7 @@ std::vector<std::unique_ptr<renas::Objective>> make_objectives(const Settings& s
   return objectives;
 }
 
-/// Runs `work(i)` for i in 0 .. count-1 on `threads` threads; the first exception is thrown here.
+/// Runs `work(i)` for i in 0 .. count-1 on `threads` threads. Rethrows the first exception.
 void parallel(int count, int threads, const std::function<void(int)>& work) {
   std::atomic<int> next{0};
   std::mutex mutex;
@@ -107,14 +107,15 @@ void parallel(int count, int threads, const std::function<void(int)>& work) {
   }
 }
 
-/// Several strategies' runs at once, seed by seed. With several objectives, seed s runs on number
-/// s modulo their count.
+/// Runs all seeds of several strategies in parallel. If there are several objectives, seed s runs
+/// on objective number s modulo their count.
 std::vector<StrategyCurves> run_all(
     const Settings& s, const std::vector<std::unique_ptr<renas::Objective>>& objectives,
     const std::vector<std::pair<std::string, renas::StrategyOptions>>& strategies) {
   std::vector<StrategyCurves> curves;
   for (const auto& [name, options] : strategies) {
-    renas::make_strategy(objectives[0]->space(), options);  // complains before work begins
+    renas::make_strategy(objectives[0]->space(),
+                         options);  // throws before work begins if an option is wrong
     curves.push_back({name, std::vector<SearchRun>(s.seeds)});
   }
   parallel(static_cast<int>(strategies.size()) * s.seeds, s.threads, [&](int i) {
@@ -240,7 +241,7 @@ void run(Settings s) {
     }
     all.push_back(run_all(s, objectives, {{"evolution-like-" + s.changes_like, options}})[0]);
   }
-  // The yardstick is run whether or not it was asked for.
+  // Evolution sets the goal, so it runs even if it was not asked for.
   double goal = 0;
   if (const auto evolution = named(all, "evolution"); evolution != all.end()) {
     goal = evolution->mean_truth().back();

@@ -38,7 +38,7 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     }
     run.truth_of_best.push_back(truth);
     if (candidate.parent) {
-      // The last of several mutations of one slot would count once; there is one a slot.
+      // No strategy changes a slot twice, so that changes can be counted one by one.
       run.changes.push_back(static_cast<float>(
           std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
                         [](const renas::Mutation& m) { return m.from != m.to; })));
@@ -133,7 +133,7 @@ std::optional<Interval> StrategyCurves::population_at(int evaluation) const {
 
 std::optional<Interval> StrategyCurves::changes_at(int evaluation) const {
   return over_runs(runs, [&](const SearchRun& run) -> std::optional<double> {
-    // Children are the last of the evaluations.
+    // Evaluations without a parent come first, so the children are the last ones.
     const std::size_t first = run.truth_of_best.size() - run.changes.size();
     const std::size_t last = evaluation;
     if (last <= first || last > run.truth_of_best.size()) {

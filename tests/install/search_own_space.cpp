@@ -11,13 +11,13 @@ namespace {
 
 const char* const kSpace = R"(
   name filter
-  inputs picture edges
+  inputs image edges
   block
-    input    from picture edges
+    input    from image edges
     operator kernel box gauss median
     operator size 3 5 7 9
   block
-    input    left picture edges 1
+    input    left image edges 1
     input    right edges 1
     operator join add multiply maximum
 )";

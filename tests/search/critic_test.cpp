@@ -177,9 +177,9 @@ BOOST_AUTO_TEST_CASE(a_look_into_a_controller_shows_probabilities_and_a_falling_
     BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-5));
   }
   BOOST_REQUIRE(view.entropy.size() == 300u);
-  // A controller that has hardly learnt is uniform, a trained one is not. The mean of some
-  // children: one child's entropy also depends on how many choices the slots have that its router
-  // picked.
+  // A controller that has hardly learnt is nearly uniform, a trained one is not. The mean is taken
+  // over some children, because one child's entropy also depends on how many choices the slots have
+  // that the router picked.
   const double early = std::accumulate(view.entropy.begin(), view.entropy.begin() + 10, 0.0) / 10;
   BOOST_TEST(early == view.largest_entropy, boost::test_tools::tolerance(0.05));
   BOOST_TEST(view.entropy.back() < 0.95 * view.largest_entropy);

@@ -18,7 +18,8 @@ std::size_t bytes_in_use() { return mallinfo2().uordblks; }
 
 BOOST_AUTO_TEST_SUITE(endurance)
 
-// What may grow is the history: a hash and a fitness for each different network, and an entropy.
+// Only the history may grow: a hash and a fitness for each different network, and an entropy for
+// each child.
 BOOST_AUTO_TEST_CASE(a_hundred_thousand_pairs_take_no_memory_beyond_the_history) {
   const SearchSpace space = SearchSpace::renas(2);
   const auto objective = renas::synthetic_objective(space, 1);

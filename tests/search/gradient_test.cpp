@@ -25,7 +25,8 @@ struct Case {
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.what; }
 
 std::vector<Case> cases() {
-  // Blocks of one to three slots, operator slots of two kinds, inputs that leave out a source.
+  // This space has blocks of one to three slots, operator slots of two kinds, and an input slot
+  // that leaves out a source.
   const SearchSpace odd = SearchSpace("odd", renas::Notation::kList, {"a"},
                                       {{{{renas::Slot::Kind::kOperator, "o", {"p", "q", "r"}}}},
                                        {{{renas::Slot::Kind::kInput, "i", {"1", "a"}},
@@ -61,7 +62,8 @@ std::vector<Mutation> draw_actions(const Case& c, const Genome& parent, Random& 
 
 BOOST_AUTO_TEST_SUITE(controller_gradient)
 
-// Of weight * log-probability + 0.3 * entropy, by central differences, for every parameter.
+// The gradient of weight * log-probability + 0.3 * entropy by every parameter is compared with
+// central differences.
 BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) {
   for (const Case& c : cases()) {
     BOOST_TEST_CONTEXT(c) {
@@ -177,7 +179,7 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
 }
 
 BOOST_AUTO_TEST_CASE(probabilities_of_a_mutation_sum_to_one) {
-  // Two blocks of a small space: all ways to mutate one parent.
+  // The sum runs over all mutations of one parent in a small space of two blocks.
   const SearchSpace space = SearchSpace::renas(2, {"sep3x3", "identity"});
   MutationPolicy<double> policy(space, 5, 6, true);
   Random random(3);

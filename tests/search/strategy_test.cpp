@@ -21,7 +21,7 @@ using renas::StrategyOptions;
 
 namespace {
 
-/// The share of slots that hold their last choice.
+/// A fitness for tests: the share of slots that hold their last choice.
 double fitness_of(const SearchSpace& space, const Genome& genome) {
   double sum = 0;
   for (int i = 0; i < space.slot_count(); ++i) {
@@ -38,7 +38,8 @@ StrategyOptions options_of(const std::string& name, const std::string& controlle
   return options;
 }
 
-/// Several candidates out at once, told in an order of their own, some failing or never told.
+/// Drives a strategy as a cluster would: several candidates are in flight at once, they are told in
+/// random order, and some fail or are never told.
 class Driver {
  public:
   Driver(Strategy& strategy, uint64_t seed) : strategy_(strategy), random_(seed) {}
@@ -192,7 +193,7 @@ BOOST_AUTO_TEST_CASE(candidates_are_what_their_mutations_say) {
 BOOST_AUTO_TEST_CASE(one_at_a_time_the_worst_of_the_draw_leaves_and_the_oldest_in_regularized) {
   const SearchSpace space = SearchSpace::renas(5);
   StrategyOptions options = options_of("evolution");
-  options.sample = options.population;  // every draw is the whole population
+  options.sample = options.population;  // every tournament is the whole population
   const auto evolution = make_strategy(space, options);
   options.name = "regularized";
   const auto regularized = make_strategy(space, options);
@@ -363,7 +364,7 @@ BOOST_AUTO_TEST_CASE(limits_and_repeats_are_redrawn_and_counted) {
       options.admits = nullptr;
       options.redraw_repeats = 50;
       const auto fresh = make_strategy(SearchSpace::renas(1, {"sep3x3", "identity"}), options);
-      const auto asked = Driver(*fresh, 1).run(9);  // of 10 different networks
+      const auto asked = Driver(*fresh, 1).run(9);  // the space has 10 different networks
       BOOST_TEST(asked.size() == 15u);
       BOOST_TEST(fresh->counts().redrawn_repeats > 0u);
       options.admits = [](const Genome&) { return false; };

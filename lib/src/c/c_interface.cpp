@@ -21,8 +21,8 @@ static_assert(RENAS_DIVERGED == static_cast<int>(renas::Status::kDiverged) &&
               RENAS_OUT_OF_MEMORY == static_cast<int>(renas::Status::kOutOfMemory) &&
               RENAS_LOST == static_cast<int>(renas::Status::kLost));
 
-/// Runs `work` and turns whatever it throws into an error message of `search`. Returns 0 on
-/// success.
+/// Runs `work` and returns 0. If `work` throws, the search keeps the message and kFailed is
+/// returned.
 template <class Work>
 int guarded(renas_search* search, Work&& work) noexcept {
   if (!search) {
@@ -39,7 +39,8 @@ int guarded(renas_search* search, Work&& work) noexcept {
         search->error = "unknown error";
       }
     } catch (...) {
-      search->error.clear();  // no memory for the message: the return value must do
+      search->error.clear();  // there is no memory for the message, so only the return value
+                              // reports the error
     }
   } catch (...) {
     search->error.assign("unknown");  // short enough to need no memory
@@ -47,6 +48,7 @@ int guarded(renas_search* search, Work&& work) noexcept {
   return kFailed;
 }
 
+/// The search space that renas_create() names or describes.
 renas::SearchSpace space_of(const std::string& text) {
   if (text == "renas") {
     return renas::SearchSpace::renas(5);

@@ -12,6 +12,7 @@ namespace renas {
 
 namespace {
 
+/// Splits a text at every `separator`; empty parts are kept.
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   std::size_t from = 0;
@@ -25,7 +26,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
-/// The index of `token` among the choices of slot `i`; `where` opens the message if there is none.
+/// Returns the index of `token` among the choices of slot `i`. Throws InvalidInput, with a message
+/// that begins with `where`, if it is none of them.
 int choice_of(const SearchSpace& space, int i, std::string_view token, const std::string& where) {
   const Slot& slot = space.slot(i);
   const auto found = std::find(slot.choices.begin(), slot.choices.end(), token);
@@ -37,10 +39,12 @@ int choice_of(const SearchSpace& space, int i, std::string_view token, const std
   return static_cast<int>(found - slot.choices.begin());
 }
 
+/// Names a block of a genome for messages.
 std::string block_name(std::string_view text, int block) {
   return fmt::format("genome '{}', block {}", text, block + 1);
 }
 
+/// Throws InvalidInput unless the number of blocks found is that of the space.
 void expect_blocks(const SearchSpace& space, std::string_view text, std::size_t found) {
   if (found != static_cast<std::size_t>(space.block_count())) {
     throw InvalidInput(
@@ -82,7 +86,7 @@ Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
   for (int n = 0; n < space.block_count(); ++n) {
     const std::string_view node = nodes[n];
     const std::string where = block_name(text, n);
-    const auto edges = split(node, '|');  // "|a~0|b~1|" has an empty part at both ends
+    const auto edges = split(node, '|');  // "|a~0|b~1|" gives an empty part at both ends
     const int expected = space.first_slot(n + 1) - space.first_slot(n);
     if (edges.size() != static_cast<std::size_t>(expected) + 2 || !edges.front().empty() ||
         !edges.back().empty()) {

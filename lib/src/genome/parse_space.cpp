@@ -11,10 +11,12 @@ namespace renas {
 
 namespace {
 
+/// Throws InvalidInput with the line at fault.
 [[noreturn]] void fail(int line, const std::string& what) {
   throw InvalidInput(fmt::format("search space, line {}: {}", line, what));
 }
 
+/// Splits a line into words, without its comment.
 std::vector<std::string> words_of(const std::string& line) {
   std::istringstream stream(line.substr(0, line.find('#')));
   std::vector<std::string> words;
@@ -81,7 +83,7 @@ SearchSpace SearchSpace::parse(const std::string& text) {
       slot.choices.assign(words.begin() + 1, words.end());
       blocks.back().slots.push_back(std::move(slot));
       try {
-        SearchSpace(name, Notation::kList, inputs, blocks);  // says what is wrong with this slot
+        SearchSpace(name, Notation::kList, inputs, blocks);  // throws if this slot is wrong
       } catch (const InvalidInput& error) {
         fail(number, error.what());
       }

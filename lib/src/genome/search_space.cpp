@@ -11,11 +11,13 @@ namespace renas {
 
 namespace {
 
-/// The characters that separate tokens in some notation cannot be part of one.
+/// Whether `text` can be a choice: it must not contain a character that separates tokens in one of
+/// the notations.
 bool is_word(const std::string& text) {
   return !text.empty() && text.find_first_of(" \t\r\n:+,|~#=") == std::string::npos;
 }
 
+/// Throws InvalidInput unless the choices of a slot in block number `block` are valid.
 void check_slot(const SearchSpace& space, int block, const Slot& slot) {
   const std::string where =
       fmt::format("search space '{}', block {}, slot '{}'", space.name(), block + 1, slot.name);

@@ -12,12 +12,14 @@ namespace {
 
 std::vector<int64_t> vector_shape(int channels) { return {channels}; }
 
+/// Whether nodes of this kind serve training only.
 bool only_in_training(NodeKind kind) {
   return kind == NodeKind::kDropout || kind == NodeKind::kDropPath ||
          kind == NodeKind::kCrossEntropy;
 }
 
-/// Rows or columns that a window of `kernel` leaves of `size` pixels.
+/// The number of output rows (or columns) of a window on `size` rows (or columns) of input. Throws
+/// InvalidShape if the window does not fit.
 int output_size(const std::string& name, int size, int kernel, int stride, int padding,
                 int dilation) {
   const int span = dilation * (kernel - 1) + 1;
@@ -74,7 +76,7 @@ int Graph::input(Shape shape) {
   n.name = "input";
   n.shape = shape;
   if (shape.channels < 1 || shape.height < 1 || shape.width < 1) {
-    throw InvalidShape(fmt::format("input: no picture has the size {}", to_string(shape)));
+    throw InvalidShape(fmt::format("input: no image has the size {}", to_string(shape)));
   }
   return add_node(std::move(n));
 }

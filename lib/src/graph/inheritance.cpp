@@ -9,6 +9,7 @@ namespace {
 
 constexpr double kLinearDeviation = 0.01;
 
+/// Draws the initial values of a parameter.
 Tensor new_tensor(const Parameter& p, Random& random) {
   Tensor tensor;
   tensor.shape = p.shape;
@@ -36,13 +37,14 @@ Tensor new_tensor(const Parameter& p, Random& random) {
   return tensor;
 }
 
-/// Copies the input channels of `from` whose group `to` has too. Returns how many numbers.
+/// Copies the groups of input channels that parent and child have in common from `from`, the
+/// parent's weight, to `to`, the child's. Returns how many numbers were copied.
 int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent,
                      const Tensor& from) {
   if (child.shape[0] != parent.shape[0]) {
     return 0;
   }
-  int64_t kernel = 1;  // numbers an (output, input) pair of channels
+  int64_t kernel = 1;  // numbers for each pair of output and input channel
   for (std::size_t d = 2; d < child.shape.size(); ++d) {
     if (child.shape[d] != parent.shape[d]) {
       return 0;

@@ -13,25 +13,26 @@ namespace {
 
 constexpr float kAuxiliaryWeight = 0.4F;  // paper, section 5.1
 
-/// A feature map inside the network, with the parts it was concatenated from.
+/// A feature map of the network, and the parts it was concatenated from.
 struct Map {
   int node = -1;
   std::vector<ColumnGroup> columns;
 };
 
-/// One cell's place in the network, before anything is built.
+/// The plan of one cell, made before anything is built. Stride 2 makes it a reduction cell.
 struct CellPlan {
   int filters = 0;
   int stride = 1;
-  bool live = false;
+  bool live = false;  // whether anything reads the cell
 };
 
-/// A genome's block with names in place of numbers.
+/// A block of the genome, with names in place of choice numbers.
 struct BlockPlan {
   std::array<std::string, 2> inputs;
   std::array<std::string, 2> operators;
 };
 
+/// Reads the blocks of a genome. Throws InvalidInput unless it is of the paper's space.
 std::vector<BlockPlan> read_blocks(const SearchSpace& space, const Genome& genome) {
   if (space.notation() != Notation::kCell) {
     throw InvalidInput(fmt::format(
@@ -50,7 +51,7 @@ std::vector<BlockPlan> read_blocks(const SearchSpace& space, const Genome& genom
   return blocks;
 }
 
-/// Depthwise kernel of a separable convolution, 0 for other operators.
+/// The kernel size of a separable convolution's depthwise part; 0 for other operators.
 int separable_kernel(const std::string& op) {
   return op == "sep3x3" ? 3 : op == "sep5x5" ? 5 : op == "sep7x7" ? 7 : 0;
 }
@@ -90,7 +91,7 @@ bool Builder::cell_reads(const std::string& input, const CellPlan& cell) const {
   });
 }
 
-/// Which cells there are, and which of them anything reads.
+/// Plans the cells and marks those that something reads.
 void Builder::plan() {
   const int f = options_.filters;
   if (options_.kind == NetworkKind::kImageNet) {
@@ -145,11 +146,13 @@ Map Builder::conv_norm(const std::string& name, const Map& in, int filters) {
   return {graph_.batch_norm(name + "/norm", conv), {}};
 }
 
+/// Adapts a cell's input to its number of filters: ReLU, 1x1 convolution, batch norm.
 Map Builder::adapt(const std::string& name, const Map& in, int filters) {
   return conv_norm(name, {graph_.relu(name + "/relu", in.node), in.columns}, filters);
 }
 
-/// Factorized reduction: half of the filters sees pixels (2i, 2j), the other half (2i+1, 2j+1).
+/// Factorized reduction, which halves height and width: half of the filters reads pixels (2i, 2j),
+/// the other half pixels (2i+1, 2j+1), which a pixel shift brings to the place of the first.
 Map Builder::reduce(const std::string& name, const Map& in, int filters) {
   const int relu = graph_.relu(name + "/relu", in.node);
   const int even = graph_.conv(name + "/even", relu,
@@ -162,6 +165,7 @@ Map Builder::reduce(const std::string& name, const Map& in, int filters) {
   return {graph_.batch_norm(name + "/norm", both), {}};
 }
 
+/// Separable convolution, applied twice as in the paper: ReLU, depthwise, pointwise, batch norm.
 int Builder::separable(const std::string& name, int in, int kernel, int stride) {
   int at = in;
   const int channels = graph_.node(in).shape.channels;
@@ -181,8 +185,8 @@ int Builder::separable(const std::string& name, int in, int kernel, int stride) 
   return at;
 }
 
-/// One operator of a block, with its drop path. A plain identity is never dropped, as in NASNet's
-/// published code.
+/// Builds one operator of a block and its drop path. A plain identity is never dropped, as in
+/// NASNet's published code.
 int Builder::path(const std::string& name, const std::string& op, int in, int stride, float drop) {
   int out = in;
   if (const int kernel = separable_kernel(op)) {
@@ -287,7 +291,8 @@ Graph Builder::build() {
   const Map first = stem();
   const Shape stem_shape = graph_.node(first.node).shape;
 
-  // A cell that is not live keeps its place, and its size still says how its neighbours adapt.
+  // A cell that is not live keeps its place in the sequence, because its size still decides how its
+  // neighbours are adapted.
   struct Previous {
     Map map;
     int height = 0;

@@ -9,7 +9,7 @@ Reinforce::Reinforce(const SearchSpace& space, const StrategyOptions& options)
       options_(controller_options(options)),
       layout_(space),
       advantage_(options_) {
-  // Outputs: the choices of every kind of operator slot, then the sources of input slots.
+  // The outputs are the choices of every kind of operator slot, then the sources of input slots.
   int outputs = 0;
   for (int kind = 0; kind < layout_.kinds(); ++kind) {
     first_output_.push_back(outputs);

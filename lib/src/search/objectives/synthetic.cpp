@@ -14,9 +14,10 @@ namespace renas {
 
 namespace {
 
-constexpr double kProxyGap =
-    0.35;  // distance between the scores of reward and truth, in standard deviations
-constexpr int kCalibration = 4000;  // random genomes from which mean and deviation are estimated
+// The distance between the scores of reward and truth, in standard deviations.
+constexpr double kProxyGap = 0.35;
+// The number of random genomes from which mean and deviation are estimated.
+constexpr int kCalibration = 4000;
 
 class SyntheticObjective final : public Objective {
  public:
