@@ -64,6 +64,24 @@ struct Parameter {
   bool decays() const;
 };
 
+/// The window of a convolution or pool: the input pixels that one output pixel reads.
+///
+/// Padding is symmetric: padding_height rows above and as many below, padding_width columns on the
+/// left and as many on the right. Stride and dilation are the same in both directions.
+struct Window {
+  int kernel_height = 1;
+  int kernel_width = 1;
+  int stride = 1;
+  int padding_height = 0;
+  int padding_width = 0;
+  int dilation = 1;  ///< distance between the taps of a kernel; 1 is dense
+
+  /// The shape of the output map on a map of shape `in`, with as many channels. The window must fit
+  /// into the padded map.
+  Shape output(const Shape& in) const;
+  bool operator==(const Window&) const = default;
+};
+
 /// A node is one operation of a network. Its inputs are indices of earlier nodes, so a list of
 /// nodes is in execution order.
 struct Node {
@@ -73,16 +91,8 @@ struct Node {
   Shape shape;                  ///< of the output for one image
   std::vector<int> parameters;  ///< indices into Graph::parameters(), in the order NodeKind gives
 
-  // The window of a convolution or pool. Padding is symmetric: padding_height rows above and as
-  // many below, padding_width columns left and right. One stride and one dilation hold in both
-  // directions.
-  int kernel_height = 1;
-  int kernel_width = 1;
-  int stride = 1;
-  int padding_height = 0;
-  int padding_width = 0;
-  int dilation = 1;  ///< distance between the taps of a kernel; 1 is dense
-  int groups = 1;    ///< of a convolution; as many as channels: depthwise
+  Window window;   ///< of a convolution or pool
+  int groups = 1;  ///< of a convolution; as many as channels: depthwise
 
   float probability = 0;      ///< kDropout, kDropPath: probability of dropping
   float loss_weight = 1;      ///< kCrossEntropy: its factor in the training loss

@@ -18,21 +18,34 @@ bool only_in_training(NodeKind kind) {
          kind == NodeKind::kCrossEntropy;
 }
 
-/// The number of output rows (or columns) of a window on `size` rows (or columns) of input. Throws
-/// InvalidShape if the window does not fit.
-int output_size(const std::string& name, int size, int kernel, int stride, int padding,
-                int dilation) {
-  const int span = dilation * (kernel - 1) + 1;
-  if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1 || size + 2 * padding < span) {
+/// The number of pixels from the first tap of a kernel to its last, both included.
+int span_of(int kernel, int dilation) { return dilation * (kernel - 1) + 1; }
+
+/// Throws InvalidShape unless the window fits into the height (or width) of a map.
+void expect_fit(const std::string& name, int size, int kernel, int padding, const Window& window) {
+  if (kernel < 1 || window.stride < 1 || padding < 0 || window.dilation < 1 ||
+      size + 2 * padding < span_of(kernel, window.dilation)) {
     throw InvalidShape(
         fmt::format("{}: a window of {} (dilation {}, stride {}, padding {}) does not fit into {} "
                     "pixels",
-                    name, kernel, dilation, stride, padding, size));
+                    name, kernel, window.dilation, window.stride, padding, size));
   }
-  return (size + 2 * padding - span) / stride + 1;
+}
+
+/// The output shape of a window on a map. Throws InvalidShape if the window does not fit.
+Shape output_shape(const std::string& name, const Shape& in, const Window& window) {
+  expect_fit(name, in.height, window.kernel_height, window.padding_height, window);
+  expect_fit(name, in.width, window.kernel_width, window.padding_width, window);
+  return window.output(in);
 }
 
 }  // namespace
+
+Shape Window::output(const Shape& in) const {
+  const int height = in.height + 2 * padding_height - span_of(kernel_height, dilation);
+  const int width = in.width + 2 * padding_width - span_of(kernel_width, dilation);
+  return {in.channels, height / stride + 1, width / stride + 1};
+}
 
 int64_t Parameter::size() const {
   int64_t product = 1;
@@ -92,16 +105,10 @@ int Graph::conv(const std::string& name, int in, const ConvOptions& o) {
   n.kind = NodeKind::kConv;
   n.name = name;
   n.inputs = {in};
-  n.shape = {
-      o.out_channels,
-      output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, o.dilation),
-      output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, o.dilation)};
-  n.kernel_height = o.kernel_height;
-  n.kernel_width = o.kernel_width;
-  n.stride = o.stride;
-  n.padding_height = o.padding_height;
-  n.padding_width = o.padding_width;
-  n.dilation = o.dilation;
+  n.window = {o.kernel_height,  o.kernel_width,  o.stride,
+              o.padding_height, o.padding_width, o.dilation};
+  n.shape = output_shape(name, from, n.window);
+  n.shape.channels = o.out_channels;
   n.groups = o.groups;
   Parameter weight;
   weight.name = name + "/weight";
@@ -156,14 +163,8 @@ int Graph::pool(NodeKind kind, const std::string& name, int in, const PoolOption
   n.kind = kind;
   n.name = name;
   n.inputs = {in};
-  n.shape = {from.channels,
-             output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, 1),
-             output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, 1)};
-  n.kernel_height = o.kernel_height;
-  n.kernel_width = o.kernel_width;
-  n.stride = o.stride;
-  n.padding_height = o.padding_height;
-  n.padding_width = o.padding_width;
+  n.window = {o.kernel_height, o.kernel_width, o.stride, o.padding_height, o.padding_width, 1};
+  n.shape = output_shape(name, from, n.window);
   return add_node(std::move(n));
 }
 
