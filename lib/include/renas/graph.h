@@ -11,27 +11,41 @@ namespace renas {
 
 /// The operation of a node. Every backend computes the same function for each kind.
 enum class NodeKind {
-  kInput,      ///< the input images, [N, C, H, W]
-  kConv,       ///< convolution (cross-correlation) without bias, zero padding; parameters: weight
-               ///< [out, in / groups, kernel height, kernel width]
-  kBatchNorm,  ///< batch normalisation; parameters: scale, shift, mean, variance, each [C].
-               ///< Training normalises by the biased variance of the batch, and updates
-               ///< running = 0.9 running + 0.1 batch with the unbiased one. Inference normalises by
-               ///< the running mean and variance. Epsilon is 1e-5
-  kRelu,       ///< max(0, x)
-  kMaxPool,    ///< maximum over a window; padding never wins
-  kMeanPool,   ///< average pool; padding is not counted in the average
-  kAdd,        ///< sum of two or more inputs of one shape
-  kConcat,     ///< concatenation along channels, in the order of the inputs
-  kShift,      ///< pixel shift: out(y, x) = in(y + 1, x + 1), zero beyond the edge
-  kGlobalMean,  ///< global average pool over height and width, [C, 1, 1]
-  kLinear,      ///< fully connected layer on the input flattened as (C, H, W); parameters: weight
-                ///< [out, in], bias [out]
-  kDropout,     ///< training: an element becomes zero with `probability`, else it is multiplied by
-                ///< 1 / (1 - probability); inference: identity
-  kDropPath,    ///< as dropout, but with one decision for each image, and with `probability` times
-                ///< StepScalars::drop_path
-  kCrossEntropy,  ///< softmax cross-entropy of the input [classes, 1, 1], averaged over the batch
+  /// The input images, [N, C, H, W].
+  kInput,
+  /// Convolution (cross-correlation) with zero padding and without bias. Parameters: weight
+  /// [out, in / groups, kernel height, kernel width].
+  kConv,
+  /// Batch normalisation. Parameters: scale, shift, mean, variance, each [C]. Training normalises
+  /// by
+  /// the biased variance of the batch, and updates running = 0.9 running + 0.1 batch with the
+  /// unbiased one. Inference normalises by the running mean and variance. Epsilon is 1e-5.
+  kBatchNorm,
+  /// Rectified linear unit, max(0, x).
+  kRelu,
+  /// Max pool; padding never wins.
+  kMaxPool,
+  /// Average pool; padding is not counted in the average.
+  kAveragePool,
+  /// Sum of two or more inputs of one shape.
+  kAdd,
+  /// Concatenation along channels, in the order of the inputs.
+  kConcat,
+  /// Pixel shift: out(y, x) = in(y + 1, x + 1), zero beyond the edge.
+  kPixelShift,
+  /// Global average pool over height and width, [C, 1, 1].
+  kGlobalAveragePool,
+  /// Fully connected layer on the input flattened as (C, H, W). Parameters: weight [out, in], bias
+  /// [out].
+  kLinear,
+  /// Dropout. Training sets an element to zero with `probability` and multiplies it by
+  /// 1 / (1 - probability) otherwise; inference is the identity.
+  kDropout,
+  /// Drop path: as dropout, but with one decision for each image, and with `probability` times
+  /// StepScalars::drop_path.
+  kDropPath,
+  /// Softmax cross-entropy of the input [classes, 1, 1], averaged over the batch.
+  kCrossEntropy,
 };
 
 /// The role of a parameter in its layer. It decides how the parameter is initialised, whether
@@ -102,12 +116,12 @@ struct Node {
 
 /// A network as data: nodes in execution order and the parameters they use.
 ///
-/// A graph is built node by node. Each call infers the shape of the node's output, checks it, and
-/// returns the node's index; it throws InvalidShape, with the node's name, if the shapes do not
-/// fit.
+/// A graph is built node by node. Each call names the nodes it reads by their index (`in`), infers
+/// and checks the shape of the new node's output, and returns the new node's index. It throws
+/// InvalidShape, with the node's name, if the shapes do not fit.
 class Graph {
  public:
-  /// The form of a convolution.
+  /// The form of a convolution; see Window and Node for its fields.
   struct ConvOptions {
     int out_channels = 0;
     int kernel_height = 1;
@@ -119,7 +133,7 @@ class Graph {
     int groups = 1;
     std::vector<ColumnGroup> columns = {};
   };
-  /// The window of a pool.
+  /// The form of a pool; see Window for its fields.
   struct PoolOptions {
     int kernel_height = 3;
     int kernel_width = 3;
@@ -133,11 +147,11 @@ class Graph {
   int batch_norm(const std::string& name, int in);
   int relu(const std::string& name, int in);
   int max_pool(const std::string& name, int in, const PoolOptions& options);
-  int mean_pool(const std::string& name, int in, const PoolOptions& options);
+  int average_pool(const std::string& name, int in, const PoolOptions& options);
   int add(const std::string& name, const std::vector<int>& in);
   int concat(const std::string& name, const std::vector<int>& in);
-  int shift(const std::string& name, int in);
-  int global_mean(const std::string& name, int in);
+  int pixel_shift(const std::string& name, int in);
+  int global_average_pool(const std::string& name, int in);
   int linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns = {});
   int dropout(const std::string& name, int in, float probability);
   int drop_path(const std::string& name, int in, float probability);

@@ -172,8 +172,8 @@ int Graph::max_pool(const std::string& name, int in, const PoolOptions& options)
   return pool(NodeKind::kMaxPool, name, in, options);
 }
 
-int Graph::mean_pool(const std::string& name, int in, const PoolOptions& options) {
-  return pool(NodeKind::kMeanPool, name, in, options);
+int Graph::average_pool(const std::string& name, int in, const PoolOptions& options) {
+  return pool(NodeKind::kAveragePool, name, in, options);
 }
 
 int Graph::add(const std::string& name, const std::vector<int>& in) {
@@ -217,18 +217,18 @@ int Graph::concat(const std::string& name, const std::vector<int>& in) {
   return add_node(std::move(n));
 }
 
-int Graph::shift(const std::string& name, int in) {
+int Graph::pixel_shift(const std::string& name, int in) {
   Node n;
-  n.kind = NodeKind::kShift;
+  n.kind = NodeKind::kPixelShift;
   n.name = name;
   n.inputs = {in};
   n.shape = input_shape(name, in);
   return add_node(std::move(n));
 }
 
-int Graph::global_mean(const std::string& name, int in) {
+int Graph::global_average_pool(const std::string& name, int in) {
   Node n;
-  n.kind = NodeKind::kGlobalMean;
+  n.kind = NodeKind::kGlobalAveragePool;
   n.name = name;
   n.inputs = {in};
   n.shape = {input_shape(name, in).channels, 1, 1};

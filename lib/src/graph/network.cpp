@@ -157,7 +157,7 @@ Map Builder::reduce(const std::string& name, const Map& in, int filters) {
   const int relu = graph_.relu(name + "/relu", in.node);
   const int even = graph_.conv(name + "/even", relu,
                                {.out_channels = filters / 2, .stride = 2, .columns = in.columns});
-  const int shifted = graph_.shift(name + "/shift", relu);
+  const int shifted = graph_.pixel_shift(name + "/shift", relu);
   const int odd =
       graph_.conv(name + "/odd", shifted,
                   {.out_channels = filters - filters / 2, .stride = 2, .columns = in.columns});
@@ -192,7 +192,7 @@ int Builder::path(const std::string& name, const std::string& op, int in, int st
   if (const int kernel = separable_kernel(op)) {
     out = separable(name, in, kernel, stride);
   } else if (op == "avg3x3") {
-    out = graph_.mean_pool(name + "/pool", in, {.stride = stride});
+    out = graph_.average_pool(name + "/pool", in, {.stride = stride});
   } else if (op == "max3x3" || stride == 2) {
     out = graph_.max_pool(name + "/pool", in, {.stride = stride});
   }
@@ -267,12 +267,12 @@ void Builder::auxiliary_head(const Map& in) {
   const Shape map = graph_.node(in.node).shape;
   const bool small = map.height < 5 || map.width < 5;
   int at = graph_.relu("auxiliary/relu0", in.node);
-  at = graph_.mean_pool("auxiliary/pool", at,
-                        {.kernel_height = small ? map.height : 5,
-                         .kernel_width = small ? map.width : 5,
-                         .stride = small ? 1 : 3,
-                         .padding_height = 0,
-                         .padding_width = 0});
+  at = graph_.average_pool("auxiliary/pool", at,
+                           {.kernel_height = small ? map.height : 5,
+                            .kernel_width = small ? map.width : 5,
+                            .stride = small ? 1 : 3,
+                            .padding_height = 0,
+                            .padding_width = 0});
   at = conv_norm("auxiliary/1", {at, in.columns}, 128).node;
   at = graph_.relu("auxiliary/relu1", at);
   const Shape pooled = graph_.node(at).shape;
@@ -316,7 +316,7 @@ Graph Builder::build() {
   }
 
   int at = graph_.relu("head/relu", c1.map.node);
-  at = graph_.global_mean("head/mean", at);
+  at = graph_.global_average_pool("head/mean", at);
   if (options_.dropout > 0) {
     at = graph_.dropout("head/dropout", at, options_.dropout);
   }

@@ -196,7 +196,7 @@ class Planner {
         views_[at(i)] = views_[at(n.inputs[0])];
         for (Part& part : views_[at(i)]) part.relu = true;
         return;
-      case NodeKind::kShift: {
+      case NodeKind::kPixelShift: {
         const auto& in = unshifted(n.inputs[0]);
         views_[at(i)] = in;
         for (Part& part : views_[at(i)]) part.shifted = true;
@@ -210,14 +210,14 @@ class Planner {
         }
         return;
       case NodeKind::kMaxPool:
-      case NodeKind::kMeanPool:
+      case NodeKind::kAveragePool:
         return emit({.kind = Group::Kind::kPool, .parts = {single(n.inputs[0])}}, i, n.shape);
       case NodeKind::kAdd: {
         Group group{.kind = Group::Kind::kAdd};
         for (const int in : n.inputs) group.parts.push_back(single(in));
         return emit(std::move(group), i, n.shape);
       }
-      case NodeKind::kGlobalMean:
+      case NodeKind::kGlobalAveragePool:
         return emit({.kind = Group::Kind::kMean, .parts = unshifted(n.inputs[0])}, i, n.shape);
       case NodeKind::kDropout:
       case NodeKind::kDropPath:
