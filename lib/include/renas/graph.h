@@ -17,8 +17,7 @@ enum class NodeKind {
   /// [out, in / groups, kernel height, kernel width].
   kConv,
   /// Batch normalisation. Parameters: scale, shift, mean, variance, each [C]. Training normalises
-  /// by
-  /// the biased variance of the batch, and updates running = 0.9 running + 0.1 batch with the
+  /// by the biased variance of the batch, and updates running = 0.9 running + 0.1 batch with the
   /// unbiased one. Inference normalises by the running mean and variance. Epsilon is 1e-5.
   kBatchNorm,
   /// Rectified linear unit, max(0, x).

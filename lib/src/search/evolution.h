@@ -13,10 +13,9 @@ namespace renas::search {
 ///   ask:   if members and random candidates in flight are fewer than P: propose a random genome
 ///          else: draw a tournament of S members; the best is the parent, the worst is remembered;
 ///          propose a mutation of the parent
-///   tell:  the remembered worst leaves the population (if it has left already, the worst of a
-///   fresh
-///          tournament; kOldest: the oldest member); the child joins, whatever its fitness; the
-///          mutator learns from the child
+///   tell:  the remembered worst leaves (if it has left already, the worst of a new tournament;
+///          kOldest: the oldest member); the child joins, whatever its fitness; the mutator learns
+///          from the child
 ///
 /// With one candidate in flight at a time this is algorithm 1. Tournaments are drawn without
 /// replacement; among equals, the member drawn first wins.

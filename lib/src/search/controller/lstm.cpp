@@ -36,14 +36,14 @@ std::size_t parameter_count(const LstmShape& shape) {
 }
 
 template <class T>
-void initialize(Lstm<T>& lstm, double sd, Random& random) {
+void initialize(Lstm<T>& lstm, double deviation, Random& random) {
   for (T& value : lstm.parameters()) {
-    value = static_cast<T>(sd * random.normal());
+    value = static_cast<T>(deviation * random.normal());
   }
   lstm.changed();
 }
 
-template void initialize(Lstm<float>& lstm, double sd, Random& random);
-template void initialize(Lstm<double>& lstm, double sd, Random& random);
+template void initialize(Lstm<float>& lstm, double deviation, Random& random);
+template void initialize(Lstm<double>& lstm, double deviation, Random& random);
 
 }  // namespace renas::search

@@ -77,8 +77,8 @@ std::unique_ptr<Lstm<T>> make_lstm(const LstmShape& shape);
 /// The number of parameters of an LSTM.
 std::size_t parameter_count(const LstmShape& shape);
 
-/// Draws initial parameters: normal numbers of standard deviation `sd`.
+/// Draws initial parameters: normal numbers of the given standard deviation.
 template <class T>
-void initialize(Lstm<T>& lstm, double sd, Random& random);
+void initialize(Lstm<T>& lstm, double deviation, Random& random);
 
 }  // namespace renas::search

@@ -30,9 +30,9 @@ struct LogProbability {
 /// The policy of the mutation controller (paper, section 4.2, algorithm 2). The LSTM encodes the
 /// parent once into hidden states H; then, for each block in order,
 ///
-///   router            softmax over the slots of w_r . H(slot) + b_r; sample the slot to change
-///   input mutator     for an input slot: softmax over its sources k of w_i . [H(k) ; H(slot)] +
-///   b_i operator mutator  for an operator slot: softmax over its operators of W_o H(slot) + b_o
+///   router            softmax over the slots: w_r . H(slot) + b_r; sample the slot to change
+///   input mutator     softmax over the sources k of an input slot: w_i . [H(k) ; H(slot)] + b_i
+///   operator mutator  softmax over the operators of an operator slot: W_o H(slot) + b_o
 ///
 /// All three are linear in hidden states, so they are outputs of one Lstm: output 0 is the router,
 /// 1 the source's part and 2 the slot's part of the input mutator, then follow the operators of

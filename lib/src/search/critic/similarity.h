@@ -10,8 +10,7 @@ namespace renas::search {
 /// The similarity of two genomes: a positive definite kernel with values in (0, 1], 1 for equal
 /// networks. It is the product of two kernels:
 ///
-///   by place   the product over all slots of 1 where the genomes agree and `rho` where they
-///   differ.
+///   by place   the product over all slots of 1 where the genomes agree, `rho` where they differ.
 ///              Where the halves of a block can be swapped without changing the network, both ways
 ///              of matching them add up, and the kernel is normalised so that a genome's similarity
 ///              to itself is 1.
@@ -37,9 +36,8 @@ class Similarity {
 
   bool swappable_;
   int blocks_;
-  std::vector<int>
-      first_count_;  // of each slot: where its operators' counts begin; -1: an input slot
-  int counts_ = 0;   // number of counts
+  std::vector<int> first_count_;      // [slot]: first count of its operators; -1: an input slot
+  int counts_ = 0;                    // number of counts
   std::vector<double> powers_;        // rho^0, rho^1, ..., up to the number of slots
   std::vector<double> count_powers_;  // kappa^0, kappa^1, ...
 };

@@ -71,9 +71,9 @@ class SyntheticObjective final : public Objective {
   static double accuracy(double z) { return std::max(10.0, 95 - 7 * std::exp(-0.45 * z)); }
 
   void draw(Weights& w, Random& random) const {
-    const auto fill = [&](std::vector<double>& values, int count, double sd) {
+    const auto fill = [&](std::vector<double>& values, int count, double deviation) {
       for (int i = 0; i < count; ++i) {
-        values.push_back(sd * random.normal());
+        values.push_back(deviation * random.normal());
       }
     };
     fill(w.operators, operators_, 0.7);
