@@ -86,10 +86,12 @@ Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
     return sample(parent, filter);
   }
   std::vector<Proposal> proposals;
+  proposals.reserve(options_.critic);
   for (int i = 0; i < options_.critic; ++i) {
     proposals.push_back(sample(parent, filter));
   }
   std::vector<const Genome*> children;
+  children.reserve(proposals.size());
   for (const Proposal& proposal : proposals) {
     children.push_back(&proposal.child);
   }
@@ -132,6 +134,7 @@ void Controller::update(const Sample& sample) {
     }
   }
   std::vector<const Genome*> parents;
+  parents.reserve(batch.size());
   for (const Sample* s : batch) {
     parents.push_back(&s->parent);
   }

@@ -145,21 +145,13 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
 template <class T>
 std::vector<double> MutationPolicy<T>::router(int index, int block) {
   decide_router(index, block);
-  std::vector<double> probabilities;
-  for (int i = 0; i < decision_.size(); ++i) {
-    probabilities.push_back(static_cast<double>(decision_.probability(i)));
-  }
-  return probabilities;
+  return {decision_.probabilities().begin(), decision_.probabilities().end()};
 }
 
 template <class T>
 std::vector<double> MutationPolicy<T>::choices(int index, int slot) {
   decide_choice(index, slot);
-  std::vector<double> probabilities;
-  for (int i = 0; i < decision_.size(); ++i) {
-    probabilities.push_back(static_cast<double>(decision_.probability(i)));
-  }
-  return probabilities;
+  return {decision_.probabilities().begin(), decision_.probabilities().end()};
 }
 
 template class MutationPolicy<float>;

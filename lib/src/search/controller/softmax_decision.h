@@ -47,6 +47,7 @@ class SoftmaxDecision {
   }
 
   T probability(int i) const { return p_[i]; }
+  const std::vector<T>& probabilities() const { return p_; }
   T log_probability(int i) const { return std::log(probability(i)); }
   /// The entropy of the distribution, in nats.
   T entropy() const { return entropy_; }

@@ -87,6 +87,7 @@ void Critic::set_targets() {
     count += 1;
   }
   std::vector<double> sorted;
+  sorted.reserve(sums.size());
   for (const auto& [genome, sum] : sums) {
     sorted.push_back(sum.first / sum.second);
   }

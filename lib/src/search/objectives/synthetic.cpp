@@ -35,6 +35,7 @@ class SyntheticObjective final : public Objective {
     draw(gap_weights_, random);
 
     std::vector<Genome> genomes;
+    genomes.reserve(kCalibration);
     for (int i = 0; i < kCalibration; ++i) {
       genomes.push_back(random_genome(space, random));
     }
