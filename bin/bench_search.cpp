@@ -160,6 +160,18 @@ void print_block(const char* title, const std::vector<StrategyCurves>& all,
 }
 
 void draw(const std::string& path, const Settings& s, const std::vector<StrategyCurves>& all) {
+  double least = 100;
+  double most = 0;
+  for (const StrategyCurves& curves : all) {
+    const std::vector<double> mean = curves.mean_truth();
+    if (mean.size() < 20) {
+      throw renas::InvalidInput("--picture: curves begin at 20 evaluations");
+    }
+    for (std::size_t i = 19; i < mean.size(); ++i) {
+      least = std::min(least, mean[i]);
+      most = std::max(most, mean[i]);
+    }
+  }
   FILE* pipe = popen("gnuplot", "w");
   if (!pipe) {
     throw renas::Error("--picture: cannot start gnuplot");
@@ -170,6 +182,10 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
              "set key bottom right\nset grid\nset xlabel 'evaluations'\n"
              "set ylabel 'truth of the best by reward, percent'\nset title '{} seeds, noise {}'\n",
              s.seeds, s.noise);
+  // gnuplot finds no range for curves that are all flat.
+  if (most - least < 1e-9) {
+    fmt::print(pipe, "set yrange [{}:{}]\n", least - 1, most + 1);
+  }
   for (std::size_t k = 0; k < all.size(); ++k) {
     fmt::print(pipe, "$d{} << EOD\n", k);
     const std::vector<double> mean = all[k].mean_truth();
@@ -310,7 +326,7 @@ void run(Settings s) {
     std::ofstream file(s.json);
     file << result.dump(1) << "\n";
     if (!file) {
-      throw renas::Error(fmt::format("--json: cannot write '{}'", s.json));
+      throw renas::IoError(fmt::format("--json: cannot write '{}'", s.json));
     }
   }
   fmt::print("{} seeds, {} evaluations, noise {} points; mean [95 % interval over seeds]\n",

@@ -2,11 +2,18 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#ifdef RENAS_WITH_HDF5
+#include <hdf5.h>
+#endif
 
+#include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <new>
+#include <system_error>
 
 #include "renas/error.h"
 
@@ -28,6 +35,12 @@ void request_stop(int signal) {
 }  // namespace
 
 void prepare(CLI::App& app) {
+#ifdef RENAS_WITH_HDF5
+  // All files are closed where they are written. HDF5's own end of the process has nothing left to do,
+  // but speaks up, in its own words, where it has met a damaged file.
+  H5dont_atexit();
+#endif
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is not a reason to stop
   app.set_version_flag("--version", std::string("renas " RENAS_VERSION));
   app.set_config("--config", "", "Read options from a TOML file: long names without the dashes")
       ->type_name("FILE");
@@ -39,7 +52,13 @@ void prepare(CLI::App& app) {
 int guarded(const CLI::App& app, const std::string& name, const std::function<int()>& work) {
   const auto complain = [&](const std::string& message) { say(name + ": " + message + "\n"); };
   try {
-    return work();
+    const int code = work();
+    // A result that nobody can read is no success; a reader that has seen enough is.
+    if (std::fflush(stdout) != 0 && errno != EPIPE) {
+      complain("cannot write to standard output: " + std::generic_category().message(errno));
+      return kMistake;
+    }
+    return code;
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
@@ -51,6 +70,14 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
   } catch (const IoError& e) {
     complain(e.what());
     return kMistake;
+  } catch (const std::system_error& e) {
+    if (e.code() == std::errc::broken_pipe) return kDone;
+    complain(fmt::format("the system refuses: {}. Threads, memory or files may be limited (ulimit -a)",
+                         e.what()));
+    return kFailed;
+  } catch (const std::bad_alloc&) {
+    complain("this machine has no memory left for it");
+    return kFailed;
   } catch (const std::exception& e) {
     complain(e.what());
     return kFailed;
@@ -60,8 +87,29 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work) {
   return guarded(app, app.get_name(), [&] {
     app.parse(argc, argv);
+    for (const CLI::App* chosen : app.get_subcommands()) check_numbers(*chosen);
+    check_numbers(app);
     return work();
   });
+}
+
+void check_numbers(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string type = option->get_type_name();
+    const bool real = type.starts_with("FLOAT");
+    const bool natural = type.starts_with("UINT");
+    if (!real && !natural) continue;
+    for (const std::string& text : option->results()) {
+      char* end = nullptr;
+      errno = 0;
+      const double number = std::strtod(text.c_str(), &end);
+      if (end == text.c_str()) continue;  // CLI11 has seen to it, or it is an empty default
+      if (real && std::isfinite(number)) continue;
+      if (natural && number >= 0 && number < 18446744073709551616.0) continue;
+      throw InvalidInput(fmt::format("{} {}: expected {}", option->get_name(), text,
+                                     real ? "a finite number" : "a whole number from 0 to 2^64 - 1"));
+    }
+  }
 }
 
 void say(const std::string& text) {
@@ -96,7 +144,7 @@ const std::atomic<bool>& stop_on_signals() {
   action.sa_handler = request_stop;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaction(signal, &action, nullptr);
   return stop_requested;
 }
 

@@ -19,6 +19,9 @@ void prepare(CLI::App& app);
 /// Runs `work`, which returns an exit code. Errors, those of CLI11 among them, become one message on
 /// standard error that begins with `name`, and an exit code.
 int guarded(const CLI::App& app, const std::string& name, const std::function<int()>& work);
+/// Throws InvalidInput where a number that was given is not finite, or is too large or negative where
+/// only larger ones make sense: CLI11 takes `nan` for a number in any range and -1 for 2^64 - 1.
+void check_numbers(const CLI::App& app);
 /// Parses the command line, then runs `work`, guarded.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work);
 
@@ -31,8 +34,8 @@ std::string value_text(const CLI::Option& option);
 /// Replaces a path by its absolute form, so that it holds in another folder too.
 CLI::Validator absolute_path();
 
-/// Set by SIGINT, SIGTERM and SIGUSR1 from now on, instead of ending the process; a second SIGINT
-/// ends it at once.
+/// Set by SIGINT, SIGTERM, SIGHUP and SIGUSR1 from now on, instead of ending the process; a second
+/// SIGINT ends it at once.
 const std::atomic<bool>& stop_on_signals();
 
 /// Processor cores that this process may run on.

@@ -1,15 +1,13 @@
 // renas-bench: what the parts of RENAS do and how fast, in figures.
-#include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
-
 #include "bench.h"
-#include "renas/error.h"
+#include "program.h"
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Measures the parts of RENAS: how well strategies search, how fast"
-      " networks train, how fast pictures are loaded."};
+      " networks train, how fast images are loaded.",
+      "renas-bench"};
+  renas::program::prepare(app);
   app.require_subcommand(1);
   add_data_bench(app);
   add_search_bench(app);
@@ -17,16 +15,6 @@ int main(int argc, char** argv) {
 #ifdef RENAS_WITH_ONEDNN
   add_kernels_bench(app);
 #endif
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const renas::InvalidInput& error) {
-    std::fprintf(stderr, "renas-bench: %s\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "renas-bench: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  // The benchmarks run as callbacks of their subcommands.
+  return renas::program::run(app, argc, argv, [] { return renas::program::kDone; });
 }

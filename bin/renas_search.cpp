@@ -20,7 +20,7 @@ constexpr const char* kDescription =
     "recurrent controller decides, children inheriting weights. Then retrains the final population\n"
     "from scratch and reads the winner's test accuracy.\n\n"
     "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run is\n"
-    "a folder; stopped by SIGINT, SIGTERM or SIGUSR1, or killed, it goes on by\n"
+    "a folder; stopped by SIGINT, SIGTERM, SIGHUP or SIGUSR1, or killed, it goes on by\n"
     "  renas-search --run DIR --resume";
 
 constexpr const char* kFooter =
@@ -32,7 +32,7 @@ std::string progress_line(const SearchProgress& p) {
   std::string line = fmt::format("{} {}/{}", search ? "search" : "retrain", p.done, p.total);
   if (p.best > 0) line += fmt::format("  best {:.2f} %", 100 * p.best);
   if (search && p.mean > 0) line += fmt::format("  mean {:.2f} %", 100 * p.mean);
-  line += fmt::format("  {:.0f} images/s", p.pictures_per_second);
+  line += fmt::format("  {:.0f} images/s", p.images_per_second);
   if (p.seconds_left) line += "  " + program::duration_text(*p.seconds_left) + " left";
   return line;
 }
@@ -60,8 +60,7 @@ void print_result(const SearchRunResult& result, const RunDirectory& run) {
 int search(const CLI::App& app, const program::SearchSettings& settings, const program::Ranks& ranks,
            Transport& transport) {
   SearchRunOptions o = program::run_options(settings);
-  o.stored_options = fmt::format("# renas {}, run format {}\n", RENAS_VERSION, kRunFormat) +
-                     app.config_to_str(true, true);
+  if (!o.resume) o.stored_options = app.config_to_str(true, true);
   if (o.child.threads == 0) o.child.threads = ranks.threads();
   o.final.threads = o.child.threads;
 
@@ -84,10 +83,17 @@ int search(const CLI::App& app, const program::SearchSettings& settings, const p
     hooks.on_progress = [&](const SearchProgress& p) {
       if (console) console->progress(progress_line(p));
     };
+  } else {
+    hooks.log = [](LogLevel level, std::string_view text) {
+      if (level == LogLevel::kError) program::say(fmt::format("{}\n", text));
+    };
   }
   const SearchRunResult result = run_search(o, transport, hooks);
   if (console) console->finish();
-  if (!first) return program::kDone;
+  if (!first) {
+    if (result.silent_ranks > 0) ranks.abort(program::kFailed);
+    return program::kDone;
+  }
   if (result.finished) {
     print_result(result, RunDirectory::open(o.folder));
   } else {
@@ -117,6 +123,7 @@ int main(int argc, char** argv) {
   std::exception_ptr problem;
   try {
     app.parse(argc, argv);
+    program::check_numbers(app);
     if (settings.run.resume) {
       settings = program::settings_of_run(app, settings);
     } else if (settings.run.data.empty()) {

@@ -265,7 +265,12 @@ int train_network(const CLI::App& app, Settings& s) {
                     .validation_accuracy = result.fitness,
                     .weights = result.weights};
   save_model(s.out, model);
-  std::filesystem::remove(checkpoint);
+  std::error_code failure;
+  std::filesystem::remove(checkpoint, failure);
+  if (failure) {
+    console.log()(LogLevel::kWarning, fmt::format("{}: cannot remove it ({}); the model is finished",
+                                                  checkpoint, failure.message()));
+  }
   fmt::print("model: {}\n", s.out);
   if (!data.validation.empty()) {
     fmt::print("validation accuracy {:.2f} %\n", 100 * result.fitness);

@@ -49,8 +49,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->group("Run");
   app.add_flag("--resume", o.resume,
                "Go on with the run in that folder; its options hold. If its data set has moved, each "
-               "time --data says where it lies; --threads, --worker-timeout and --snapshot-seconds "
-               "may change")
+               "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
+               "--io-patience and --snapshot-seconds may change, and until the first network was retrained --controls "
+               "and what begins with --retrain-")
       ->configurable(false)
       ->group("Run");
   app.add_option("--seed", o.strategy.seed, "All randomness of the run follows from it")
@@ -59,8 +60,17 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::NonNegativeNumber)
       ->group("Run");
   app.add_option("--worker-timeout", o.worker_timeout,
-                 "Seconds of silence after which a rank counts as dead and its child as lost")
+                 "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
+                 "0 for the others")
       ->check(CLI::PositiveNumber)
+      ->group("Run");
+  app.add_option("--max-attempts", o.max_attempts,
+                 "A child whose process died that often while it was trained counts as lost")
+      ->check(CLI::Range(1, 1000000))
+      ->group("Run");
+  app.add_option("--io-patience", o.io_patience,
+                 "Seconds over which reading or writing a file that failed is tried again")
+      ->check(CLI::NonNegativeNumber)
       ->group("Run");
   app.add_flag("--quiet", s.quiet, "No progress, only warnings and the result")
       ->configurable(false)
@@ -100,7 +110,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
                  "all: the paper's six; or some of them, separated by commas")
       ->group("Search");
   app.add_option("--population", o.strategy.population, "P: members of the population")
-      ->check(CLI::Range(1, 1000000))
+      ->check(CLI::Range(2, 1000000))
       ->group("Search");
   app.add_option("--sample", o.strategy.sample, "S: members of a tournament")
       ->check(CLI::Range(1, 1000000))
@@ -191,12 +201,22 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   parse_stored(run, app, stored);
   const std::vector<std::string> free{"--run",  "--resume",           "--quiet",   "--config",
                                       "--data", "--snapshot-seconds", "--threads",
-                                      "--worker-timeout"};
+                                      "--worker-timeout", "--max-attempts",
+                                      "--io-patience"};
+  bool replaced = false;
   for (const CLI::Option* option : given.get_options()) {
     const std::string name = option->get_name();
     if (option->count() == 0 || std::find(free.begin(), free.end(), name) != free.end()) continue;
     const std::string now = value_text(*option);
-    const std::string then = value_text(*app.get_option(name));
+    CLI::Option* known = app.get_option(name);
+    const std::string then = value_text(*known);
+    if (now != then && (name == "--controls" || name.starts_with("--retrain-"))) {
+      known->clear();
+      for (const std::string& text : option->results()) known->add_result(text);
+      known->run_callback();  // into `stored`
+      replaced = true;
+      continue;
+    }
     if (now != then) {
       throw InvalidInput(fmt::format(
           "{} {}: the run in {} was started with {}. Leave the option out to go on with that run, "
@@ -204,6 +224,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
           name, now, run.path(), then));
     }
   }
+  if (replaced) stored.run.stored_options = app.config_to_str(true, true);
   stored.quiet = from_command_line.quiet;
   stored.run.folder = from_command_line.run.folder;
   stored.run.resume = true;
@@ -214,7 +235,12 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   override_by("--data", stored.run.data, now.data);  // the same pictures: the run knows them
   override_by("--snapshot-seconds", stored.run.snapshot_seconds, now.snapshot_seconds);
   override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
+  override_by("--max-attempts", stored.run.max_attempts, now.max_attempts);
+  override_by("--io-patience", stored.run.io_patience, now.io_patience);
   override_by("--threads", stored.run.child.threads, now.child.threads);
+  if (stored.run.data.empty()) {
+    throw InvalidInput(fmt::format("{}: its options name no data set; name it by --data", run.path()));
+  }
   return stored;
 }
 

@@ -8,9 +8,9 @@
 #include <random>
 #include <set>
 
-#include "temporary_folder.h"
-#include "toy_file.h"
-#include "toy_run.h"
+#include "support/temporary_folder.h"
+#include "support/toy_file.h"
+#include "support/toy_run.h"
 
 using namespace renas;
 using renas::test::history_of;
@@ -26,7 +26,6 @@ class ScriptedRanks final : public Transport {
  public:
   ScriptedRanks(int ranks, unsigned seed, int results = 1 << 30)
       : ranks_(ranks), draw_(seed), results_(results) {
-    for (int r = 0; r < ranks; ++r) say(r, {.kind = Report::Kind::kReady, .host = "toy"});
   }
 
   int rank() const override { return 0; }
@@ -35,7 +34,7 @@ class ScriptedRanks final : public Transport {
   void send_to_worker(int rank, const std::string& text) override {
     const Task task = decode_task(text);
     if (task.kind == Task::Kind::kRetrain) stop = true;
-    if (task.kind != Task::Kind::kStop) busy_[rank] = task;
+    if (task.kind == Task::Kind::kEvaluate || task.kind == Task::Kind::kRetrain) busy_[rank] = task;
   }
 
   std::optional<Message> next_from_workers() override {
@@ -49,7 +48,17 @@ class ScriptedRanks final : public Transport {
   void send_to_coordinator(const std::string&) override {}
   std::optional<std::string> next_from_coordinator() override { return std::nullopt; }
 
+  /// All ranks report, with this identity of their data.
+  void begin(const std::string& data) {
+    for (int r = 0; r < ranks_; ++r) {
+      say(r, {.kind = Report::Kind::kReady,
+              .host = "toy",
+              .data = r == misled ? "other images" : data});
+    }
+  }
+
   std::atomic<bool> stop{false};
+  int misled = -1;   ///< this rank has another data set
   int failing = -1;  ///< this rank gives up at its next task
 
  private:
@@ -81,7 +90,11 @@ class ScriptedRanks final : public Transport {
 };
 
 void run(const SearchRunOptions& options, ScriptedRanks& ranks) {
-  Coordinator(make_setup(options), ranks, {&ranks.stop, nullptr, nullptr}).run();
+  const RunSetup setup = make_setup(options);
+  const SearchRunHooks hooks{&ranks.stop, nullptr, nullptr};
+  Coordinator coordinator(setup, ranks, hooks);
+  ranks.begin(setup.data_identity);
+  coordinator.run();
 }
 
 struct Fixture {
@@ -139,6 +152,16 @@ BOOST_AUTO_TEST_CASE(what_a_lost_rank_had_is_done_by_others_once) {
     BOOST_TEST(seen.size() == 34);
     BOOST_TEST(*seen.rbegin() == 33);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_rank_with_another_data_set_takes_no_part) {
+  const SearchRunOptions o = options("run", false);
+  ScriptedRanks ranks(3, 7);
+  ranks.misled = 2;
+  run(o, ranks);
+  const auto history = RunDirectory::open(o.folder).history();
+  BOOST_TEST(history.size() == 34);
+  for (const HistoryEntry& e : history) BOOST_TEST(e.rank != 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

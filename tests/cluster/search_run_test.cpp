@@ -7,9 +7,9 @@
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
-#include "temporary_folder.h"
-#include "toy_file.h"
-#include "toy_run.h"
+#include "support/temporary_folder.h"
+#include "support/toy_file.h"
+#include "support/toy_run.h"
 
 using namespace renas;
 using renas::test::history_of;
@@ -55,8 +55,9 @@ BOOST_AUTO_TEST_CASE(one_seed_gives_one_run_and_it_leaves_what_it_says) {
     const bool exists = std::filesystem::exists(folder / ("first/" + name));
     weights += exists;
     if (exists) {
-      BOOST_TEST((load_weights(folder / ("first/" + name), e.genome) ==
-                  load_weights(folder / ("second/" + name), e.genome)));
+      const MemberWeights member = load_member(folder / ("first/" + name), e.id);
+      BOOST_TEST(member.genome == e.genome);
+      BOOST_TEST((member.weights == load_member(folder / ("second/" + name), e.id).weights));
     }
   }
   BOOST_TEST(weights == 4);

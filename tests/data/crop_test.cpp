@@ -9,8 +9,8 @@
 
 #include "data/augment.h"
 #include "data/fit.h"
-#include "encode.h"
-#include "pictures.h"
+#include "support/encode.h"
+#include "support/pictures.h"
 #include "renas/image.h"
 #include "renas/loader.h"
 

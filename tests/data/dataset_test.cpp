@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "pictures.h"
+#include "support/pictures.h"
 #include "renas/error.h"
 
 using renas::DataSet;

@@ -8,7 +8,7 @@
 
 #include "data/jpeg.h"
 #include "data/resample.h"
-#include "encode.h"
+#include "support/encode.h"
 #include "renas/error.h"
 
 using renas::DecodeOptions;

@@ -14,11 +14,11 @@
 #include <thread>
 #include <vector>
 
-#include "encode.h"
+#include "support/encode.h"
 #include "renas/dataset.h"
 #include "renas/image.h"
 #include "renas/random.h"
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace fs = std::filesystem;
 using renas::test::Scratch;
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
     std::this_thread::sleep_for(std::chrono::duration<double>(whole * share));
     kill(pid, SIGKILL);
     killed += ending(pid) == SIGKILL ? 1 : 0;
-    left_over += fs::exists(out + ".partial") ? 1 : 0;
+    left_over += renas::test::partial_files(scratch.folder()) > 0 ? 1 : 0;
     // Either no file, or, where the kill came too late to matter, the whole one.
     if (fs::exists(out)) {
       BOOST_TEST((renas::test::bytes_of(out) == finished));
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
   // What is left over does not keep the next from working.
   BOOST_TEST(ending(start(command)) == 0);
   BOOST_TEST((renas::test::bytes_of(out) == finished));
-  BOOST_TEST(!fs::exists(out + ".partial"));
+  BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

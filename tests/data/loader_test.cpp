@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "pictures.h"
+#include "support/pictures.h"
 #include "renas/error.h"
 
 using renas::Augmentation;

@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "encode.h"
+#include "support/encode.h"
 #include "renas/dataset.h"
 #include "renas/image.h"
 #include "renas/loader.h"
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace fs = std::filesystem;
 using renas::DataSet;

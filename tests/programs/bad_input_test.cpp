@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "programs/toy_search.h"
+#include "support/toy_search.h"
 
 using namespace renas::test;
 

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <thread>
 
-#include "programs/toy_search.h"
+#include "support/toy_search.h"
 
 using namespace renas::test;
 

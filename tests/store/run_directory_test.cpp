@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "renas/error.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
 using namespace renas;
 
@@ -12,6 +12,7 @@ namespace {
 
 HistoryEntry entry(uint64_t id) {
   HistoryEntry e;
+  e.line = id;
   e.id = id;
   e.parent = 3;
   e.removed = 4;
@@ -64,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_killed_writers_last_line_is_left_out) {
   run.append(entry(0));
   append_text(folder / "run/history.jsonl", R"({"id":1,"parent":nu)");
   BOOST_TEST(run.history().size() == 1);
-  run.repair_history();
+  run.repair_history(1);
   run.append(entry(1));
   BOOST_TEST(run.history().size() == 2);
 }

@@ -2,7 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "train/toy_data.h"
+#include "support/toy_data.h"
 
 using namespace renas;
 using namespace renas::test;

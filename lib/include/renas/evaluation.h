@@ -98,6 +98,7 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
                     const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
                     int threads, Precision precision = Precision::kFloat32,
-                    const Augmentation& training = Augmentation::none());
+                    const Augmentation& training = Augmentation::none(),
+                    const std::function<bool()>& stop = nullptr);
 
 }  // namespace renas

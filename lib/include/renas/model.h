@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,14 +34,20 @@ Graph graph_of(const Model& model);
 void save_model(const std::string& path, const Model& model);
 Model load_model(const std::string& path);
 
-/// Weights alone, with the genome they belong to.
-void save_weights(const std::string& path, const std::string& genome, const Weights& weights);
-/// Throws IoError where the file holds another genome than `genome`.
-Weights load_weights(const std::string& path, const std::string& genome);
+/// What a member of a run's population hands on to its children.
+struct MemberWeights {
+  std::string genome;  ///< text form
+  Weights weights;
+};
+void save_member(const std::string& path, uint64_t id, const MemberWeights& member);
+/// Throws IoError where the file is of another member than `id`.
+MemberWeights load_member(const std::string& path, uint64_t id);
 
 /// A training between two epochs. `purpose` says what is trained and how, in the caller's words;
 /// load_checkpoint throws InvalidInput where the file's differs.
 void save_checkpoint(const std::string& path, const std::string& purpose, const FinalState& state);
 FinalState load_checkpoint(const std::string& path, const std::string& purpose);
+/// The epochs done in a checkpoint, read without its weights. Throws IoError.
+int checkpoint_epoch(const std::string& path);
 
 }  // namespace renas

@@ -19,7 +19,9 @@ struct SearchRunOptions {
   std::string data;    ///< HDF5 data set with groups `train` and `test`
   std::string folder;  ///< of the run
   bool resume = false;
-  std::string stored_options;  ///< text kept in the run's options.toml
+  /// Text kept in the run's options.toml. With `resume` and not empty it replaces what is there, which
+  /// is refused once a network was retrained: all are retrained in the same way.
+  std::string stored_options;
 
   int blocks = 5;                      ///< B
   std::vector<std::string> operators;  ///< empty: all of renas_operators()
@@ -41,7 +43,11 @@ struct SearchRunOptions {
 
   std::string backend = "auto";
   double snapshot_seconds = 30;  ///< least time between two snapshots
-  double worker_timeout = 600;   ///< seconds of silence after which a busy rank counts as dead
+  /// Seconds of silence after which a busy rank counts as dead, and rank 0 for the others.
+  double worker_timeout = 600;
+  /// A child whose process died that often while it was trained counts as lost, over all sessions.
+  int max_attempts = 2;
+  double io_patience = 5;  ///< seconds over which a file operation that failed is tried again
 };
 
 /// Where a run stands; handed out about twice a second by the coordinator.
@@ -52,7 +58,7 @@ struct SearchProgress {
   int64_t total = 0;
   double best = 0;  ///< fitness
   double mean = 0;  ///< of the population
-  double pictures_per_second = 0;   ///< trained on, over all ranks, of late
+  double images_per_second = 0;  ///< trained on, over all ranks, of late
   std::optional<double> seconds_left;
 };
 
@@ -68,8 +74,8 @@ struct SearchRunResult {
   bool finished = false;  ///< false: stopped on request; resume goes on
   std::vector<RetrainedNetwork> networks;
   std::string winner;  ///< name of the one in best.h5
-  /// Ranks that fell silent and did not come back: what is collective over all ranks, the end of MPI
-  /// among it, would wait for them.
+  /// Number of ranks lost during the run. If it is not 0, make no collective call any more,
+  /// MPI_Finalize included: it would hang.
   int silent_ranks = 0;
 };
 
@@ -87,7 +93,8 @@ struct SearchRunHooks {
 /// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0
 /// coordinates in a thread of its own; every rank trains in the calling thread.
 ///
-/// Only rank 0's result is filled. Throws what went wrong, on rank 0; other ranks then return.
+/// Only rank 0's result is filled. Throws what went wrong, on rank 0; other ranks then return. Where
+/// rank 0 is silent for `worker_timeout` seconds, the others return with silent_ranks = 1.
 SearchRunResult run_search(const SearchRunOptions& options, Transport& transport,
                            const SearchRunHooks& hooks);
 

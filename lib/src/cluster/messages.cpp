@@ -32,7 +32,6 @@ Task read_task(const Json& json) {
   task.name = json.at("name").get<std::string>();
   if (json.contains("parent")) {
     task.parent = json.at("parent").get<uint64_t>();
-    task.parent_genome = json.at("parent_genome").get<std::string>();
   }
   return task;
 }
@@ -44,7 +43,9 @@ Report read_report(const Json& json) {
   r.message = json.at("message").get<std::string>();
   r.mistake = json.at("mistake").get<bool>();
   r.task = json.at("task").get<std::string>();
-  r.pictures = json.at("pictures").get<int64_t>();
+  r.data = json.at("data").get<std::string>();
+  r.images = json.at("images").get<int64_t>();
+  r.may_return = json.at("may_return").get<bool>();
   r.stopped = json.at("stopped").get<bool>();
   r.status = static_cast<Status>(json.at("status").get<int>());
   r.fitness = json.at("fitness").get<double>();
@@ -73,7 +74,6 @@ std::string encode(const Task& task) {
             {"name", task.name}};
   if (task.parent) {
     json["parent"] = *task.parent;
-    json["parent_genome"] = task.parent_genome;
   }
   return pack(json);
 }
@@ -84,7 +84,9 @@ std::string encode(const Report& r) {
                {"message", r.message},
                {"mistake", r.mistake},
                {"task", r.task},
-               {"pictures", r.pictures},
+               {"data", r.data},
+               {"images", r.images},
+               {"may_return", r.may_return},
                {"stopped", r.stopped},
                {"status", static_cast<int>(r.status)},
                {"fitness", r.fitness},

@@ -14,30 +14,33 @@ struct Task {
   enum class Kind {
     kEvaluate,  ///< train candidate `id`, which inherits from `parent`, and write its weights
     kRetrain,   ///< train `genome` from scratch and write the model called `name`
+    kDrop,      ///< leave the task that name_of() calls `name`: it was given to another rank
+    kAlive,     ///< nothing; the coordinator is there
     kStop,      ///< leave what you are doing, if anything, and return
   };
   Kind kind = Kind::kStop;
   uint64_t id = 0;
   std::string genome = {};  ///< text form
   std::optional<uint64_t> parent = {};
-  std::string parent_genome = {};
   std::string name = {};
 };
 
 /// What a worker tells the coordinator.
 struct Report {
   enum class Kind {
-    kReady,     ///< has nothing to do; `host` says where it runs
-    kProgress,  ///< alive; `pictures` trained on since the last report
+    kReady,     ///< has nothing to do; `host` says where it runs, `data` what it would train on
+    kProgress,  ///< alive; `images` trained on since the last report
     kDone,      ///< the task ended; the result is below
-    kError,     ///< the run cannot go on: `message`
+    kError,     ///< the rank cannot go on: `message`
   };
   Kind kind = Kind::kReady;
   std::string host = {};
   std::string message = {};
-  int64_t pictures = 0;
-  bool mistake = false;   ///< of kError: something the user can mend
-  std::string task = {};  ///< of kDone and kError: name_of() the task; empty: none was under way
+  std::string data = {};  ///< identity_of() the data set
+  int64_t images = 0;
+  bool mistake = false;     ///< of kError: something the user can mend
+  bool may_return = false;  ///< of kError: the rank says kReady again once it can
+  std::string task = {};    ///< of kDone and kError: name_of() the task; empty: none was under way
   // Of kDone.
   bool stopped = false;  ///< asked to leave the task
   Status status = Status::kOk;

@@ -17,7 +17,7 @@ std::string to_json(const SearchRunResult& result) {
                         {"validation_accuracy", n.validation_accuracy},
                         {"test_accuracy", n.test_accuracy ? Json(*n.test_accuracy) : Json()}});
   }
-  return Json{{"winner", result.winner}, {"networks", std::move(networks)}}.dump(2) + "\n";
+  return Json{{"winner", result.winner}, {"networks", std::move(networks)}}.dump(2);
 }
 
 SearchRunResult parse_result(const std::string& text) {

@@ -59,7 +59,8 @@ RunSetup make_setup(const SearchRunOptions& given) {
       }
     }
   }
-  return {options, std::move(space), std::move(search), std::move(final)};
+  std::string identity = identity_of(options.data, search.pictures);
+  return {options, std::move(space), std::move(search), std::move(final), std::move(identity)};
 }
 
 namespace {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "renas/evaluation.h"
 #include "renas/search_run.h"
@@ -15,6 +14,7 @@ struct RunSetup {
   SearchSpace space;
   SearchData search;  ///< D_train and D_val of the search
   SearchData final;   ///< of the retraining at the end
+  std::string data_identity = {};  ///< identity_of() the data set
 };
 
 /// Reads the data set and draws the splits. Throws InvalidInput, IoError.
@@ -24,9 +24,6 @@ RunSetup make_setup(const SearchRunOptions& options);
 /// and a hash of what decides a run: mean, deviation, names, and of train and test all labels and some
 /// hundred pictures.
 std::string identity_of(const std::string& path, const DataSet& train);
-
-/// Retrained networks are named by their member's id, or this and a number from 1.
-inline constexpr std::string_view kControlPrefix = "control";
 
 /// Random genomes retrained beside the winner; a function of the run's seed.
 std::vector<Genome> control_genomes(const RunSetup& setup);

@@ -1,14 +1,16 @@
 #include "cluster/worker.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <thread>
+#include <vector>
 
 #include "cluster/messages.h"
-#include "renas/error.h"
+#include "cluster/retrain_id.h"
+#include "cluster/retry.h"
+#include "core/files.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 
@@ -19,51 +21,89 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kReportEvery = std::chrono::seconds(1);
 constexpr auto kIdle = std::chrono::milliseconds(2);
-
-std::string host_name() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
+/// How long a rank whose files failed waits before it looks at them again; doubled each time.
+constexpr auto kFirstRest = std::chrono::seconds(30);
+constexpr auto kLongestRest = std::chrono::minutes(10);
+/// A worker that was itself suspended for so long cannot call the coordinator silent.
+constexpr auto kSuspended = std::chrono::seconds(5);
 
 /// A stream of its own for each network retrained at the end, whatever rank trains it.
-uint64_t retraining_stream(const std::string& name) {
-  const bool control = name.starts_with(kControlPrefix);
-  const uint64_t number = std::stoull(control ? name.substr(kControlPrefix.size()) : name);
-  return 1 + 2 * number + (control ? 1 : 0);
+uint64_t retraining_stream(const RetrainId& id) {
+  return 1 + 2 * id.number + (id.kind == RetrainId::Kind::kControl ? 1 : 0);
+}
+
+/// What has been heard of the coordinator.
+class Ear {
+ public:
+  Ear(Transport& transport, double timeout) : transport_(transport), timeout_(timeout) {}
+
+  /// All that the coordinator has said since the last call. Throws CoordinatorLost where it has said
+  /// nothing for too long.
+  std::vector<Task> listen() {
+    const auto now = Clock::now();
+    if (now - last_listened_ > kSuspended) heard_ = now;
+    last_listened_ = now;
+    std::vector<Task> tasks;
+    while (const auto text = transport_.next_from_coordinator()) {
+      heard_ = now;
+      tasks.push_back(decode_task(*text));
+    }
+    // Rank 0 shares the coordinator's process.
+    const double silence = std::chrono::duration<double>(now - heard_).count();
+    if (transport_.rank() != 0 && silence > timeout_) {
+      throw CoordinatorLost(fmt::format(
+          "[rank {}, {}] rank 0 has been silent for {:.0f} s; giving up. Nothing that it wrote down is "
+          "lost: resume the run",
+          transport_.rank(), host_name(), silence));
+    }
+    return tasks;
+  }
+
+ private:
+  Transport& transport_;
+  double timeout_;
+  Clock::time_point heard_ = Clock::now();
+  Clock::time_point last_listened_ = heard_;
+};
+
+void wait_for_stop(Ear& ear) {
+  for (;;) {
+    for (const Task& task : ear.listen()) {
+      if (task.kind == Task::Kind::kStop) return;
+    }
+    std::this_thread::sleep_for(kIdle);
+  }
 }
 
 class Worker {
  public:
-  Worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks)
+  Worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks, Ear& ear)
       : transport_(transport),
         hooks_(hooks),
         setup_(setup),
+        ear_(ear),
         backend_(make_backend(setup.options.backend)) {}
 
-  /// Under way, by its name; empty: none.
+  /// What is under way, by its name; empty: nothing.
   const std::string& task() const { return task_; }
 
   void run() {
-    send({.kind = Report::Kind::kReady, .host = host_name()});
+    say_ready();
     while (!stopped_) {
-      const auto text = transport_.next_from_coordinator();
-      if (!text) {
+      listen();
+      if (!next_) {
         std::this_thread::sleep_for(kIdle);
         continue;
       }
-      const Task task = decode_task(*text);
-      task_ = task.kind == Task::Kind::kStop ? "" : name_of(task);
-      switch (task.kind) {
-        case Task::Kind::kStop:
-          stopped_ = true;
-          break;
-        case Task::Kind::kEvaluate:
-          evaluate(task);
-          break;
-        case Task::Kind::kRetrain:
-          retrain(task);
-          break;
+      const Task task = *std::exchange(next_, std::nullopt);
+      task_ = name_of(task);
+      dropped_ = false;
+      try {
+        if (task.kind == Task::Kind::kEvaluate) evaluate(task);
+        if (task.kind == Task::Kind::kRetrain) retrain(task);
+        rest_ = kFirstRest;
+      } catch (const IoError& e) {
+        rest(e);
       }
     }
   }
@@ -71,20 +111,74 @@ class Worker {
  private:
   void send(const Report& report) { transport_.send_to_coordinator(encode(report)); }
 
+  void say_ready() {
+    send({.kind = Report::Kind::kReady, .host = host_name(), .data = setup_.data_identity});
+  }
+
+  void listen() {
+    for (const Task& task : ear_.listen()) {
+      switch (task.kind) {
+        case Task::Kind::kStop:
+          stopped_ = true;
+          break;
+        case Task::Kind::kDrop:
+          dropped_ = dropped_ || task.name == task_;
+          break;
+        case Task::Kind::kAlive:
+          break;
+        case Task::Kind::kEvaluate:
+        case Task::Kind::kRetrain:
+          next_ = task;
+          break;
+      }
+    }
+  }
+
+  /// Whether to leave the task that is under way.
+  bool interrupted() {
+    if (hooks_.stop != nullptr && *hooks_.stop) return true;
+    listen();
+    return stopped_ || dropped_;
+  }
+
+  /// This rank's files cannot be read or written. The task goes to another rank; this one looks again
+  /// after a while.
+  void rest(const IoError& failure) {
+    send({.kind = Report::Kind::kError,
+          .host = host_name(),
+          .message = fmt::format("[rank {}, {}] {}", transport_.rank(), host_name(), failure.what()),
+          .mistake = true,
+          .may_return = true,
+          .task = std::exchange(task_, "")});
+    while (!stopped_) {
+      const auto until = Clock::now() + rest_;
+      rest_ = std::min<Clock::duration>(2 * rest_, kLongestRest);
+      while (!interrupted() && Clock::now() < until) std::this_thread::sleep_for(kIdle);
+      if (stopped_ || (hooks_.stop != nullptr && *hooks_.stop)) return;
+      try {
+        const std::string probe =
+            fmt::format("{}/weights/probe-{}", setup_.options.folder, transport_.rank());
+        write_text(probe, "This file shows that rank can write here.\n");
+        remove_file(probe);
+        return say_ready();
+      } catch (const IoError&) {
+      }
+    }
+  }
+
   /// Hooks that keep the coordinator informed and listen to it.
   TrainingHooks training_hooks() {
     TrainingHooks hooks;
-    hooks.on_step = [this](int pictures) { unreported_ += pictures; };
+    hooks.on_step = [this](int images) { unreported_ += images; };
     hooks.stop = [this] {  // asked after every step, of training and of scoring
       const auto now = Clock::now();
       if (now - last_report_ >= kReportEvery) {
         last_report_ = now;
-        send({.kind = Report::Kind::kProgress, .pictures = std::exchange(unreported_, 0)});
+        send({.kind = Report::Kind::kProgress,
+              .images = std::exchange(unreported_, 0),
+              .task = task_});
       }
-      if (hooks_.stop != nullptr && *hooks_.stop) return true;
-      // In the middle of a task, stop is all a coordinator says.
-      if (!stopped_ && transport_.next_from_coordinator()) stopped_ = true;
-      return stopped_;
+      return interrupted();
     };
     return hooks;
   }
@@ -93,7 +187,7 @@ class Worker {
     send({.kind = Report::Kind::kDone,
           .host = host_name(),
           .message = evaluation.message,
-          .pictures = std::exchange(unreported_, 0),
+          .images = std::exchange(unreported_, 0),
           .task = std::exchange(task_, ""),
           .stopped = evaluation.stopped,
           .status = evaluation.status,
@@ -103,54 +197,100 @@ class Worker {
           .seconds = std::chrono::duration<double>(Clock::now() - start).count()});
   }
 
+  template <class Work>
+  auto with_patience(const Work& work) {
+    return retrying(work, setup_.options.io_patience, nullptr, [this] { return interrupted(); });
+  }
+
+  /// The member that a child inherits from; none, and why in `problem`, where its weights cannot be
+  /// had: the child is then trained from scratch.
+  std::optional<Parent> find_parent(const RunDirectory& run, uint64_t id, std::string& problem) {
+    try {
+      MemberWeights member =
+          with_patience([&] { return load_member(run.weights_file(id), id); });
+      return Parent{parse_genome(setup_.space, member.genome), std::move(member.weights)};
+    } catch (const IoError& e) {
+      problem = e.what();
+    } catch (const InvalidInput& e) {
+      problem = e.what();
+    }
+    problem = fmt::format("the weights of parent {} cannot be used ({}); trained from scratch", id,
+                          problem);
+    return std::nullopt;
+  }
+
   void evaluate(const Task& task) {
     const auto start = Clock::now();
-    const RunDirectory run = RunDirectory::open(setup_.options.folder);
+    const RunDirectory run =
+        with_patience([&] { return RunDirectory::open(setup_.options.folder); });
     Candidate candidate;
     candidate.id = task.id;
     candidate.genome = parse_genome(setup_.space, task.genome);
     candidate.parent = task.parent;
+    std::string problem;
     std::optional<Parent> parent;
-    if (task.parent) {
-      parent = Parent{parse_genome(setup_.space, task.parent_genome),
-                      load_weights(run.weights_file(*task.parent), task.parent_genome)};
-    }
+    if (task.parent) parent = find_parent(run, *task.parent, problem);
     Evaluation evaluation = evaluate_candidate(
         *backend_, setup_.space, candidate, setup_.options.strategy.seed,
         parent ? &*parent : nullptr, setup_.search, setup_.options.child, training_hooks());
     if (evaluation.status == Status::kOk && !evaluation.stopped) {
-      save_weights(run.weights_file(task.id), task.genome, evaluation.weights);
+      evaluation.message = problem;
+      const MemberWeights member{task.genome, std::move(evaluation.weights)};
+      with_patience([&] { save_member(run.weights_file(task.id), task.id, member); });
     }
     finish(evaluation, start);
   }
 
+  /// The state to go on from; where the checkpoint cannot be used, the start, and why in `problem`.
+  FinalState find_state(const RunDirectory& run, const Task& task, const std::string& purpose,
+                        std::string& problem) {
+    const std::string checkpoint = run.checkpoint_file(task.name);
+    try {
+      if (exists(checkpoint)) {
+        return with_patience([&] { return load_checkpoint(checkpoint, purpose); });
+      }
+    } catch (const IoError& e) {
+      problem = fmt::format("{}; trained from the start", e.what());
+    } catch (const InvalidInput& e) {
+      problem = fmt::format("{}; trained from the start", e.what());
+    }
+    FinalState state;
+    state.training.seed = Random(setup_.options.strategy.seed, Purpose::kRetrain,
+                                 retraining_stream(parse_retrain_id(task.name)))
+                              .bits64();
+    return state;
+  }
+
   void retrain(const Task& task) {
     const auto start = Clock::now();
-    const RunDirectory run = RunDirectory::open(setup_.options.folder);
+    const RunDirectory run =
+        with_patience([&] { return RunDirectory::open(setup_.options.folder); });
     const std::string checkpoint = run.checkpoint_file(task.name);
     const std::string purpose = "retraining of " + task.genome;
-    FinalState state;
-    state.training.seed =
-        Random(setup_.options.strategy.seed, Purpose::kRetrain, retraining_stream(task.name)).bits64();
-    if (std::filesystem::exists(checkpoint)) state = load_checkpoint(checkpoint, purpose);
+    std::string problem;
     const FinalOptions& options = setup_.options.final;
-    const Evaluation evaluation = train_from_scratch(
-        *backend_, setup_.space, parse_genome(setup_.space, task.genome), std::move(state),
-        setup_.final, options, training_hooks(), [&](const FinalState& reached) {
-          if (reached.training.epoch < options.recipe.epochs) {
-            save_checkpoint(checkpoint, purpose, reached);
-          }
+    Evaluation evaluation = train_from_scratch(
+        *backend_, setup_.space, parse_genome(setup_.space, task.genome),
+        find_state(run, task, purpose, problem), setup_.final, options, training_hooks(),
+        [&](const FinalState& reached) {
+          if (reached.training.epoch == options.recipe.epochs) return;
+          with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
         });
     if (evaluation.status == Status::kOk && !evaluation.stopped) {
+      evaluation.message = problem;
       const DataSetInfo& info = setup_.final.pictures.info();
-      save_model(run.retrained_file(task.name), {.genome = task.genome,
-                                                 .network = options.network,
-                                                 .class_names = info.class_names,
-                                                 .mean = info.mean,
-                                                 .sd = info.sd,
-                                                 .validation_accuracy = evaluation.fitness,
-                                                 .weights = evaluation.weights});
-      std::filesystem::remove(checkpoint);
+      const Model model{.genome = task.genome,
+                        .network = options.network,
+                        .class_names = info.class_names,
+                        .mean = info.mean,
+                        .sd = info.sd,
+                        .validation_accuracy = evaluation.fitness,
+                        .weights = std::move(evaluation.weights)};
+      with_patience([&] { save_model(run.retrained_file(task.name), model); });
+      try {
+        remove_file(checkpoint);
+      } catch (const IoError&) {  // it costs space, and the next resume removes it
+      }
     }
     finish(evaluation, start);
   }
@@ -158,24 +298,18 @@ class Worker {
   Transport& transport_;
   const SearchRunHooks& hooks_;
   const RunSetup& setup_;
+  Ear& ear_;
   std::unique_ptr<Backend> backend_;
+  std::optional<Task> next_;
   bool stopped_ = false;
-  std::string task_;         ///< under way, by its name
-  int64_t unreported_ = 0;  ///< pictures
+  bool dropped_ = false;    ///< the task under way was given to another rank
+  std::string task_;        ///< under way, by its name
+  int64_t unreported_ = 0;  ///< images
   Clock::time_point last_report_ = Clock::now();
+  Clock::duration rest_ = kFirstRest;
 };
 
-void wait_for_stop(Transport& transport) {
-  for (;;) {
-    const auto text = transport.next_from_coordinator();
-    if (text && decode_task(*text).kind == Task::Kind::kStop) return;
-    if (!text) std::this_thread::sleep_for(kIdle);
-  }
-}
-
-}  // namespace
-
-void report_failure(Transport& transport, const std::exception& failure, const std::string& task) {
+void report(Transport& transport, Ear& ear, const std::exception& failure, const std::string& task) {
   const bool mistake = dynamic_cast<const InvalidInput*>(&failure) != nullptr ||
                        dynamic_cast<const IoError*>(&failure) != nullptr;
   transport.send_to_coordinator(
@@ -185,16 +319,27 @@ void report_failure(Transport& transport, const std::exception& failure, const s
                                      failure.what()),
               .mistake = mistake,
               .task = task}));
-  wait_for_stop(transport);
+  wait_for_stop(ear);
+}
+
+}  // namespace
+
+void report_failure(const SearchRunOptions& options, Transport& transport,
+                    const std::exception& failure) {
+  Ear ear(transport, options.worker_timeout);
+  report(transport, ear, failure, "");
 }
 
 void run_worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks) {
-  std::unique_ptr<Worker> worker;
+  Ear ear(transport, setup.options.worker_timeout);
+  std::optional<Worker> worker;
   try {
-    worker = std::make_unique<Worker>(setup, transport, hooks);
+    worker.emplace(setup, transport, hooks, ear);
     worker->run();
+  } catch (const CoordinatorLost&) {
+    throw;
   } catch (const std::exception& e) {
-    report_failure(transport, e, worker ? worker->task() : "");
+    report(transport, ear, e, worker ? worker->task() : "");
   }
 }
 

@@ -1,16 +1,24 @@
 #pragma once
 
 #include "cluster/run_setup.h"
+#include "renas/error.h"
 #include "renas/search_run.h"
 #include "renas/transport.h"
 
 namespace renas {
 
+/// Rank 0 has been silent for longer than the run's `worker_timeout`.
+class CoordinatorLost : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Does what the coordinator asks of this rank until it says stop. Returns then; whatever fails is
-/// reported to the coordinator, which decides.
+/// reported to the coordinator, which decides. Throws CoordinatorLost.
 void run_worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks);
 
-/// Says that this rank cannot take part, and waits until it is told to stop.
-void report_failure(Transport& transport, const std::exception& failure, const std::string& task);
+/// Says that this rank cannot take part, and waits until it is told to stop. Throws CoordinatorLost.
+void report_failure(const SearchRunOptions& options, Transport& transport,
+                    const std::exception& failure);
 
 }  // namespace renas

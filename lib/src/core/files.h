@@ -1,34 +1,113 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace renas {
 
 /// "No space left on device" and the like, for an errno.
 std::string errno_text(int number);
 
-/// A file that appears whole or not at all: it is written beside its final name as `PATH.partial`,
-/// made durable, and renamed by commit(). A process killed at any moment leaves the previous file,
-/// if any, and perhaps a .partial, which the next PendingFile of the path replaces.
+/// The name of this machine, for people.
+std::string host_name();
+
+/// An open file. The destructor closes it and ignores a failure, which is right for a file that was
+/// only read; whoever wrote calls close().
+class OpenFile {
+ public:
+  OpenFile() = default;
+  /// Opens `path` with the flags of open(2). Throws IoError "PATH: cannot WHAT: reason".
+  OpenFile(const std::string& path, int flags, const char* what = "open");
+  OpenFile(OpenFile&& other) noexcept
+      : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+  OpenFile& operator=(OpenFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~OpenFile();
+
+  int descriptor() const { return descriptor_; }
+  const std::string& path() const { return path_; }
+  int64_t size() const;  ///< in bytes. Throws IoError.
+  /// Reads up to `size` bytes at `offset`; fewer only at the end of the file. Throws IoError.
+  std::size_t read(void* to, std::size_t size, int64_t offset) const;
+  /// Writes all of `bytes` at `offset`. Throws IoError.
+  void write(std::string_view bytes, int64_t offset);
+  void truncate(int64_t size);  ///< Throws IoError.
+  /// Waits until all that was written is on disk. Throws IoError.
+  void sync();
+  void close();  ///< Throws IoError.
+
+ private:
+  [[noreturn]] void fail(const char* what) const;
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+/// Writes all of `bytes`, however many calls that takes. Returns 0, or the errno of a failure; a call
+/// that writes nothing counts as ENOSPC.
+int write_fully(int descriptor, const void* bytes, std::size_t size, off_t offset);
+/// Reads until `size` bytes are there or the file ends; `got` says how many. Returns 0 or an errno.
+int read_fully(int descriptor, void* to, std::size_t size, off_t offset, std::size_t& got);
+
+/// All bytes of a file. Throws IoError with the system's reason.
+std::string read_text(const std::string& path);
+
+/// Whether there is a file or folder of this name. Throws IoError where the system cannot tell: a
+/// failure to look must not pass for absence.
+bool exists(const std::string& path);
+
+/// Removes a file; absence is success. Throws IoError.
+void remove_file(const std::string& path);
+
+/// Makes a folder and those above it. Throws IoError.
+void make_folders(const std::string& path);
+
+/// A file that appears whole or not at all: it is written beside its final name, made durable, and
+/// renamed by commit(). A process killed at any moment leaves the previous file, if any, and perhaps
+/// its own `PATH.HOST.PID-N.partial`, whose name no other process uses.
 class PendingFile {
  public:
-  /// Throws IoError where the folder of `path` does not exist or cannot be written.
+  /// Creates the partial file. Throws IoError where the folder of `path` does not exist or cannot be
+  /// written.
   explicit PendingFile(const std::string& path);
   PendingFile(const PendingFile&) = delete;
   PendingFile& operator=(const PendingFile&) = delete;
-  /// Removes the .partial unless commit() succeeded.
+  /// Removes the partial file unless commit() succeeded.
   ~PendingFile();
 
-  /// Write the content to a file of this name, and close it before commit().
+  /// The file to write the content to; whoever opens it closes it before commit().
   const std::string& partial() const { return partial_; }
-  /// fsync, rename over `path`, fsync of the folder. Throws IoError.
+  /// Writes the whole content, for those who have it in memory. Throws IoError.
+  void write(std::string_view content);
+  /// fsync, rename over `path`, fsync of the folder. Throws IoError; the partial file is then gone
+  /// and `path` is as it was, unless only the folder's fsync failed.
   void commit();
 
  private:
   std::string path_;
   std::string partial_;
+  OpenFile file_;
   bool committed_ = false;
 };
+
+/// The name that a partial file will take, for messages; other names as they are.
+std::string final_name(const std::string& path);
+
+/// Writes a whole file by PendingFile. Throws IoError.
+void write_text(const std::string& path, std::string_view content);
+
+/// Removes what dead processes of this machine left of `path` (PendingFile). Failures are ignored:
+/// what stays behind costs space only.
+void remove_stale_partials(const std::string& path);
+/// Removes every `*.partial` in `folder`. Only for who knows that nobody else writes there.
+void remove_all_partials(const std::string& folder);
 
 /// Makes the entries of `folder` durable. Throws IoError.
 void sync_folder(const std::string& folder);

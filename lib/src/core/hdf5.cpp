@@ -1,15 +1,12 @@
 #include "core/hdf5.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "core/files.h"
+#include "core/hdf5_driver.h"
 #include "renas/error.h"
 
 namespace renas::h5 {
@@ -23,7 +20,7 @@ std::recursive_mutex& process_lock() {
 std::string file_of(hid_t location) {
   char name[4096] = "";
   if (H5Fget_name(location, name, sizeof name) < 0) return "HDF5 file";
-  return name;
+  return final_name(name);
 }
 
 herr_t keep_innermost(unsigned n, const H5E_error2_t* entry, void* data) {
@@ -42,28 +39,64 @@ Space make_space(const std::vector<int64_t>& dims, const std::vector<hsize_t>& m
                                 maximum.empty() ? nullptr : maximum.data()));
 }
 
-Type string_type() {
+/// UTF-8 strings of `width` bytes, filled up with zeros.
+Type string_type(std::size_t width) {
   Type type(H5Tcopy(H5T_C_S1));
-  H5Tset_size(type, H5T_VARIABLE);
+  H5Tset_size(type, width);
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
   H5Tset_cset(type, H5T_CSET_UTF8);
   return type;
 }
 
 // HDF5 locks files by default, which fails on some network file systems. Nothing here needs it:
 // files are written beside their name by one process and never changed.
-Properties access() {
+Properties access(std::string& failure) {
   Properties properties(H5Pcreate(H5P_FILE_ACCESS));
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERS_MINOR == 10 && H5_VERS_RELEASE >= 7)
   H5Pset_file_locking(properties, false, true);
 #endif
+  use_driver(properties, failure);
   return properties;
 }
 
-// Without times of creation, so that equal content makes equal files.
-Properties creation() {
-  Properties properties(H5Pcreate(H5P_DATASET_CREATE));
-  H5Pset_obj_track_times(properties, false);
-  return properties;
+std::string name_of(hid_t object) {
+  char name[1024] = "";
+  H5Iget_name(object, name, sizeof name);
+  return name;
+}
+
+/// Throws IoError if parts of the data set have no place in the file.
+void check_allocated(hid_t dataset) {
+  const Properties properties(H5Dget_create_plist(dataset));
+  const H5D_layout_t layout = H5Pget_layout(properties);
+  const Description shape = describe(dataset);
+  if (shape.size() == 0 || layout == H5D_COMPACT) return;
+  const auto refuse = [dataset](const std::string& why) {
+    throw IoError(
+        fmt::format("{}: data set '{}' {}", file_of(dataset), name_of(dataset), why));
+  };
+  if (layout == H5D_CHUNKED) {
+    std::vector<hsize_t> chunk(shape.dims.size());
+    H5Pget_chunk(properties, static_cast<int>(chunk.size()), chunk.data());
+    hsize_t expected = 1;
+    for (std::size_t d = 0; d < chunk.size(); ++d) {
+      expected *= (static_cast<hsize_t>(shape.dims[d]) + chunk[d] - 1) / chunk[d];
+    }
+    hsize_t found = 0;
+    const Space space(H5Dget_space(dataset));
+    if (H5Dget_num_chunks(dataset, space, &found) < 0) fail(dataset, "count the chunks");
+    if (found != expected) {
+      refuse(fmt::format("has {} of its {} chunks, and the rest would read as zeros; the file is "
+                         "damaged: copy or make it again",
+                         found, expected));
+    }
+  } else if (layout == H5D_CONTIGUOUS && H5Pget_external_count(properties) == 0) {
+    if (H5Dget_storage_size(dataset) == 0) {
+      refuse("was never written and would read as zeros; the file is damaged: copy or make it again");
+    }
+  } else {
+    refuse("lies in other files; copy it into one file, for example by h5repack");
+  }
 }
 
 // About a quarter of a MiB a chunk, cut along the first dimension.
@@ -76,6 +109,13 @@ std::vector<int64_t> chunk_for(const std::vector<int64_t>& dims, std::size_t val
 }
 
 }  // namespace
+
+Properties creation(hid_t of_what) {
+  Properties properties(H5Pcreate(of_what));
+  H5Pset_obj_track_times(properties, false);
+  H5Pset_attr_phase_change(properties, 64, 0);
+  return properties;
+}
 
 Guard::Guard() : lock_(process_lock()) {
   H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
@@ -95,79 +135,103 @@ std::string reason() {
   return text.substr(begin + key.size(), end == std::string::npos ? end : end - begin - key.size());
 }
 
-void give_up(hid_t location) {
-  const Guard guard;
-  const hid_t id = H5Iget_file_id(location);
-  if (id < 0) return;
-  unsigned intent = 0;
-  void* descriptor = nullptr;
-  const Properties used(H5Fget_access_plist(id));
-  if (H5Fget_intent(id, &intent) >= 0 && (intent & H5F_ACC_RDWR) != 0 &&
-      H5Pget_driver(used) == H5FD_SEC2 && H5Fget_vfd_handle(id, H5P_DEFAULT, &descriptor) >= 0) {
-    const auto send_to = [descriptor](int nowhere) {
-      if (nowhere < 0) return;
-      ::dup2(nowhere, *static_cast<int*>(descriptor));
-      ::close(nowhere);
-    };
-    send_to(::memfd_create("renas-given-up", MFD_CLOEXEC));
-    // A limit on the size of files (ulimit -f) holds for memory too, but not for /dev/null, which
-    // in turn cannot be truncated: second choice.
-    if (H5Fflush(id, H5F_SCOPE_GLOBAL) < 0) {
-      send_to(::open("/dev/null", O_RDWR | O_CLOEXEC));
-      H5Fflush(id, H5F_SCOPE_GLOBAL);
-    }
-  }
-  H5Fclose(id);
+namespace {
+
+/// fail() for who has asked for HDF5's reason before another call cleared it.
+[[noreturn]] void fail_for(hid_t location, const std::string& what, std::string why) {
+  const std::string unwritten = driver_failure(location);
+  if (!unwritten.empty()) why = unwritten;
+  throw IoError(
+      fmt::format("{}: cannot {}{}{}", file_of(location), what, why.empty() ? "" : ": ", why));
 }
 
-void fail(hid_t location, const std::string& what) {
-  const std::string why = reason();  // before another call clears it
-  const std::string file = file_of(location);
-  give_up(location);
-  throw IoError(fmt::format("{}: cannot {}{}{}", file, what, why.empty() ? "" : ": ", why));
+}  // namespace
+
+void fail(hid_t location, const std::string& what) { fail_for(location, what, reason()); }
+
+void check_written(hid_t location, const std::string& what) {
+  const Guard guard;
+  const std::string why = driver_failure(location);
+  if (!why.empty()) throw IoError(fmt::format("{}: cannot {}: {}", file_of(location), what, why));
 }
 
 File open_file(const std::string& path) {
   const Guard guard;
-  const Properties properties = access();
-  File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties));
-  if (file >= 0) return file;
+  auto failure = std::make_unique<std::string>();
+  const Properties properties = access(*failure);
+  Handle<H5Fclose> file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties));
+  if (file >= 0) return {std::move(file), std::move(failure)};
   const std::string why = reason();
   if (why.find("truncated") != std::string::npos) {
     throw IoError(
-        fmt::format("{}: the file is truncated ({}); copy or prepare it again", path, why));
+        fmt::format("{}: the file is truncated ({}); copy or make it again", final_name(path),
+                    why));
   }
   if (why.find("signature") != std::string::npos) {
-    throw IoError(fmt::format("{}: not an HDF5 file", path));
+    throw IoError(fmt::format("{}: not an HDF5 file", final_name(path)));
   }
-  throw IoError(fmt::format("{}: cannot open: {}", path, why));
+  throw IoError(fmt::format("{}: cannot open: {}", final_name(path), why));
 }
 
 File create_file(const std::string& path) {
   const Guard guard;
-  const Properties properties = access();
-  File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, properties));
-  if (file < 0) throw IoError(fmt::format("{}: cannot create: {}", path, reason()));
-  return file;
+  auto failure = std::make_unique<std::string>();
+  const Properties properties = access(*failure);
+  H5Pset_libver_bounds(properties, H5F_LIBVER_V110, H5F_LIBVER_V110);
+  const Properties created = creation(H5P_FILE_CREATE);
+  Handle<H5Fclose> file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, created, properties));
+  if (file < 0) {
+    throw IoError(fmt::format("{}: cannot create: {}", final_name(path),
+                              failure->empty() ? reason() : *failure));
+  }
+  return {std::move(file), std::move(failure)};
 }
 
 void close_file(File file) {
   const Guard guard;
   if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0) fail(file, "write");
   const std::string name = file_of(file);
-  // After the flush, closing writes nothing that could fail for lack of space.
   if (!file.close()) throw IoError(fmt::format("{}: cannot close: {}", name, reason()));
+  if (!file.failure().empty()) {
+    throw IoError(fmt::format("{}: cannot write: {}", name, file.failure()));
+  }
+}
+
+namespace {
+
+void verify_group(hid_t group) {
+  for (const std::string& name : children(group)) {
+    if (is_group(group, name)) {
+      verify_group(open_group(group, name));
+      continue;
+    }
+    const Dataset dataset = open_dataset(group, name);
+    const Type type(H5Dget_type(dataset));
+    std::vector<char> bytes(static_cast<std::size_t>(describe(dataset).size()) *
+                            H5Tget_size(type));
+    read_raw(dataset, type, bytes.data());
+  }
+}
+
+}  // namespace
+
+void verify_file(const std::string& path) {
+  const Guard guard;
+  verify_group(open_file(path));
 }
 
 bool exists(hid_t location, const std::string& name) {
   const Guard guard;
-  return H5Lexists(location, name.c_str(), H5P_DEFAULT) > 0;
+  const htri_t found = H5Lexists(location, name.c_str(), H5P_DEFAULT);
+  if (found < 0) fail(location, "look for '" + name + "'");
+  return found > 0;
 }
 
 Group create_group(hid_t location, const std::string& name) {
   const Guard guard;
-  return Group(check(H5Gcreate2(location, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                     location, "create group '" + name + "'"));
+  const Properties created = creation(H5P_GROUP_CREATE);
+  return Group(check(H5Gcreate2(location, name.c_str(), H5P_DEFAULT, created, H5P_DEFAULT), location,
+                     "create group '" + name + "'"));
 }
 
 Group open_group(hid_t location, const std::string& name) {
@@ -187,13 +251,29 @@ std::vector<std::string> children(hid_t group) {
   return names;
 }
 
+bool is_group(hid_t location, const std::string& name) {
+  const Guard guard;
+  H5O_info_t info;
+#if H5_VERSION_GE(1, 12, 0)
+  const herr_t found =
+      H5Oget_info_by_name3(location, name.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT);
+#else
+  const herr_t found = H5Oget_info_by_name(location, name.c_str(), &info, H5P_DEFAULT);
+#endif
+  if (found < 0) fail(location, "look at '" + name + "'");
+  return info.type == H5O_TYPE_GROUP;
+}
+
 Dataset open_dataset(hid_t location, const std::string& name) {
   const Guard guard;
-  return Dataset(check(H5Dopen2(location, name.c_str(), H5P_DEFAULT), location,
-                       "find data set '" + name + "'"));
+  Dataset dataset(check(H5Dopen2(location, name.c_str(), H5P_DEFAULT), location,
+                        "find data set '" + name + "'"));
+  check_allocated(dataset);
+  return dataset;
 }
 
 Description describe(hid_t dataset) {
+  constexpr int64_t kMostElements = int64_t{1} << 48;
   const Guard guard;
   const Space space(check(H5Dget_space(dataset), dataset, "read the shape of a data set"));
   const Type type(check(H5Dget_type(dataset), dataset, "read the type of a data set"));
@@ -202,6 +282,14 @@ Description describe(hid_t dataset) {
   std::vector<hsize_t> dims(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
   H5Sget_simple_extent_dims(space, dims.data(), nullptr);
   result.dims.assign(dims.begin(), dims.end());
+  int64_t left = kMostElements;
+  for (const hsize_t length : dims) {
+    if (length > static_cast<hsize_t>(left)) {
+      throw IoError(fmt::format("{}: data set '{}' has dimensions {}; the file is damaged",
+                                file_of(dataset), name_of(dataset), fmt::join(dims, " x ")));
+    }
+    if (length > 0) left /= static_cast<int64_t>(length);
+  }
   return result;
 }
 
@@ -212,7 +300,7 @@ Dataset create_dataset(hid_t location, const std::string& name, hid_t type,
   const std::string what = "create data set '" + name + "'";
   const Space space = make_space(dims, maximum);
   check(space, location, what);
-  const Properties properties = creation();
+  const Properties properties = creation(H5P_DATASET_CREATE);
   const auto lengths = to_hsize(chunk);
   if (H5Pset_chunk(properties, static_cast<int>(lengths.size()), lengths.data()) < 0 ||
       H5Pset_fletcher32(properties) < 0) {
@@ -227,29 +315,27 @@ void write_raw(hid_t location, const std::string& name, hid_t type, const void* 
                const std::vector<int64_t>& dims) {
   const Guard guard;
   const std::string what = "write data set '" + name + "'";
-  const bool empty = std::find(dims.begin(), dims.end(), 0) != dims.end() || dims.empty();
-  if (empty) {
+  if (dims.empty() || std::find(dims.begin(), dims.end(), 0) != dims.end()) {
     const Space space = make_space(dims);
-    const Dataset dataset(
-        check(H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, creation(), H5P_DEFAULT),
-              location, what));
+    const Properties created = creation(H5P_DATASET_CREATE);
+    Dataset dataset(check(
+        H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, created, H5P_DEFAULT),
+        location, what));
     if (dims.empty() && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
       fail(location, what);
     }
-    return;
+    return close(dataset, location, what);
   }
-  const Dataset dataset =
-      create_dataset(location, name, type, dims, chunk_for(dims, H5Tget_size(type)));
+  Dataset dataset = create_dataset(location, name, type, dims, chunk_for(dims, H5Tget_size(type)));
   if (H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(location, what);
+  close(dataset, location, what);
 }
 
 void read_raw(hid_t dataset, hid_t type, void* values) {
   const Guard guard;
   if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0) return;
   const std::string why = reason();
-  char name[1024] = "";
-  H5Iget_name(dataset, name, sizeof name);
-  throw IoError(fmt::format("{}: cannot read data set '{}': {}", file_of(dataset), name, why));
+  fail_for(dataset, fmt::format("read data set '{}'", name_of(dataset)), why);
 }
 
 void write_strings(hid_t location, const std::string& name,
@@ -263,11 +349,8 @@ void write_strings(hid_t location, const std::string& name,
               bytes.begin() + static_cast<std::ptrdiff_t>(i * width));
   }
   const Guard guard;
-  const Type type(H5Tcopy(H5T_C_S1));
-  H5Tset_size(type, width);
-  H5Tset_strpad(type, H5T_STR_NULLPAD);
-  H5Tset_cset(type, H5T_CSET_UTF8);
-  write_raw(location, name, type, bytes.data(), {static_cast<int64_t>(values.size())});
+  write_raw(location, name, string_type(width), bytes.data(),
+            {static_cast<int64_t>(values.size())});
 }
 
 std::vector<std::string> read_strings(hid_t location, const std::string& name) {
@@ -280,7 +363,7 @@ std::vector<std::string> read_strings(hid_t location, const std::string& name) {
   std::vector<std::string> values;
   if (H5Tis_variable_str(stored) > 0) {
     // In the stored character set: HDF5 does not convert between ASCII and UTF-8.
-    const Type type = string_type();
+    const Type type = string_type(H5T_VARIABLE);
     H5Tset_cset(type, H5Tget_cset(stored));
     std::vector<char*> pointers(count, nullptr);
     read_raw(dataset, type, pointers.data());
@@ -301,7 +384,9 @@ std::vector<std::string> read_strings(hid_t location, const std::string& name) {
 
 bool has_attribute(hid_t location, const std::string& name) {
   const Guard guard;
-  return H5Aexists(location, name.c_str()) > 0;
+  const htri_t found = H5Aexists(location, name.c_str());
+  if (found < 0) fail(location, "look for attribute '" + name + "'");
+  return found > 0;
 }
 
 void write_attribute_raw(hid_t location, const std::string& name, hid_t type, const void* values,
@@ -310,16 +395,16 @@ void write_attribute_raw(hid_t location, const std::string& name, hid_t type, co
   const std::string what = "write attribute '" + name + "'";
   const auto length = static_cast<hsize_t>(std::max<int64_t>(count, 0));
   const Space space(count < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &length, nullptr));
-  const Attribute attribute(check(
+  Attribute attribute(check(
       H5Acreate2(location, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), location, what));
   if (count != 0 && H5Awrite(attribute, type, values) < 0) fail(location, what);
+  close(attribute, location, what);
 }
 
 void write_attribute(hid_t location, const std::string& name, const std::string& value) {
   const Guard guard;
-  const Type type = string_type();
-  const char* text = value.c_str();
-  write_attribute_raw(location, name, type, &text, -1);
+  const std::string text = value.empty() ? std::string(1, '\0') : value;
+  write_attribute_raw(location, name, string_type(text.size()), text.data(), -1);
 }
 
 Attribute open_attribute(hid_t location, const std::string& name) {
@@ -331,7 +416,12 @@ Attribute open_attribute(hid_t location, const std::string& name) {
 int64_t attribute_size(hid_t attribute) {
   const Guard guard;
   const Space space(check(H5Aget_space(attribute), attribute, "read the shape of an attribute"));
-  return H5Sget_simple_extent_npoints(space);
+  const auto size = static_cast<int64_t>(H5Sget_simple_extent_npoints(space));
+  // No attribute is larger than what the file keeps of it.
+  if (size < 0 || (size > 0 && H5Aget_storage_size(attribute) / static_cast<hsize_t>(size) == 0)) {
+    fail(attribute, "read an attribute: its shape is damaged");
+  }
+  return size;
 }
 
 void read_attribute_raw(hid_t attribute, hid_t type, void* values, std::size_t size) {

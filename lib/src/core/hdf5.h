@@ -5,6 +5,7 @@
 #include <hdf5.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -30,13 +31,8 @@ class Guard {
   void* data_ = nullptr;
 };
 
-/// Gives up the file of `location` if it is open for writing: what is still to be written goes
-/// nowhere. Without this, HDF5 1.10 crashes when a file that cannot be flushed (no space left) is
-/// closed, or later when the process ends.
-void give_up(hid_t location);
-
-/// Owns an HDF5 identifier. The destructor ignores failures; close() reports them. A file for
-/// writing that close_file() did not close is given up.
+/// Owns an HDF5 identifier. The destructor ignores failures, which is right for what was only read;
+/// whoever wrote calls h5::close(), which reports them.
 template <herr_t (*kClose)(hid_t)>
 class Handle {
  public:
@@ -50,7 +46,6 @@ class Handle {
   ~Handle() {
     if (id_ < 0) return;
     const Guard guard;
-    if constexpr (std::is_same_v<Handle, Handle<H5Fclose>>) give_up(id_);
     kClose(id_);
   }
   operator hid_t() const { return id_; }  // NOLINT: stands for its hid_t everywhere
@@ -60,7 +55,6 @@ class Handle {
  private:
   hid_t id_ = -1;
 };
-using File = Handle<H5Fclose>;
 using Group = Handle<H5Gclose>;
 using Dataset = Handle<H5Dclose>;
 using Space = Handle<H5Sclose>;
@@ -68,9 +62,29 @@ using Type = Handle<H5Tclose>;
 using Attribute = Handle<H5Aclose>;
 using Properties = Handle<H5Pclose>;
 
-/// Throws IoError "FILE: cannot `what`: HDF5's reason"; `location` is any open object of the file,
-/// which is given up if it is open for writing.
+/// An open file. A file for writing is whole only after close_file(); one that is destroyed before is
+/// closed in order, but may lack what could not be written.
+class File {
+ public:
+  File() = default;
+  File(Handle<H5Fclose> handle, std::unique_ptr<std::string> failure)
+      : failure_(std::move(failure)), handle_(std::move(handle)) {}
+  operator hid_t() const { return handle_; }  // NOLINT: stands for its hid_t everywhere
+  bool close() { return handle_.close(); }
+  /// Why bytes could not be written (core/hdf5_driver.h); empty: all were.
+  const std::string& failure() const { return *failure_; }
+
+ private:
+  std::unique_ptr<std::string> failure_;  // outlives the handle
+  Handle<H5Fclose> handle_;
+};
+
+/// Throws IoError "FILE: cannot WHAT: reason"; `location` is any open object of the file. The reason is
+/// the system's, where bytes could not be written, else HDF5's.
 [[noreturn]] void fail(hid_t location, const std::string& what);
+/// Throws as fail() does if bytes of the file of `location` could not be written: HDF5 itself does not
+/// notice (core/hdf5_driver.h). Call it after whatever may write.
+void check_written(hid_t location, const std::string& what);
 /// HDF5's reason for the last failure, innermost first, such as "No space left on device".
 std::string reason();
 /// `id` unless it is negative, which throws as fail() does.
@@ -79,17 +93,29 @@ inline hid_t check(hid_t id, hid_t location, const std::string& what) {
   return id;
 }
 
+/// Closes an object that was written. Throws as fail() does.
+template <class Object>
+void close(Object& object, hid_t location, const std::string& what) {
+  if (!object.close()) fail(location, what);
+  check_written(location, what);
+}
+
 /// Opens for reading. Throws IoError: missing, not HDF5, truncated.
 File open_file(const std::string& path);
-/// Creates or replaces. Write to a PendingFile's partial().
+/// Creates or replaces. Write to a PendingFile's partial(). Objects are of the format of HDF5 1.10,
+/// whose metadata has checksums.
 File create_file(const std::string& path);
 /// Flushes and closes; throws IoError where bytes could not be written, no space left among them.
 void close_file(File file);
+/// Opens a file that was just written and reads every data set in it. Throws IoError where one lacks
+/// chunks or its checksums do not hold.
+void verify_file(const std::string& path);
 
-bool exists(hid_t location, const std::string& name);
+bool exists(hid_t location, const std::string& name);  ///< IoError where that cannot be read
 Group create_group(hid_t location, const std::string& name);
 Group open_group(hid_t location, const std::string& name);  ///< IoError where there is none
 std::vector<std::string> children(hid_t group);             ///< names, sorted
+bool is_group(hid_t location, const std::string& name);
 
 template <class T>
 hid_t type_of() {
@@ -114,9 +140,15 @@ struct Description {
     return n;
   }
 };
-Dataset open_dataset(hid_t location, const std::string& name);  ///< IoError where there is none
+/// Throws IoError where there is none, where parts of it were never written, which would read as
+/// zeros, or where it lies in other files.
+Dataset open_dataset(hid_t location, const std::string& name);
+/// Throws IoError where the dimensions are beyond any file's.
 Description describe(hid_t dataset);
 
+/// A list of properties of new objects, such as H5P_DATASET_CREATE: without times, so that equal
+/// content makes equal files, and with all attributes in the object's header.
+Properties creation(hid_t of_what);
 /// A new data set for chunked writing, fletcher32 in every chunk; `maximum` gives the largest
 /// dimensions where it may grow (H5S_UNLIMITED), empty: fixed.
 Dataset create_dataset(hid_t location, const std::string& name, hid_t type,
@@ -155,10 +187,13 @@ std::vector<T> read(hid_t location, const std::string& name, std::vector<int64_t
 }
 
 /// UTF-8 strings, stored with one length and padded with zeros; read in any form.
+///
+/// HDF5 keeps strings of varying length in a heap without checksums, where a damaged byte may crash or
+/// hang it, so none are written.
 void write_strings(hid_t location, const std::string& name, const std::vector<std::string>& values);
 std::vector<std::string> read_strings(hid_t location, const std::string& name);
 
-bool has_attribute(hid_t location, const std::string& name);
+bool has_attribute(hid_t location, const std::string& name);  ///< IoError as exists()
 template <class T>
 void write_attribute(hid_t location, const std::string& name, T value) {
   write_attribute_raw(location, name, type_of<T>(), &value, -1);

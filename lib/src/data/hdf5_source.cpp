@@ -1,10 +1,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "core/files.h"
 #include "core/hdf5.h"
@@ -41,12 +39,9 @@ class FileSource final : public DataSet::Source {
 // chunks' addresses, without HDF5 and its lock; the CRC32 of each picture guards them.
 class EncodedSource final : public DataSet::Source {
  public:
-  ~EncodedSource() override {
-    if (fd >= 0) ::close(fd);
-  }
   std::string path;
   std::string split;
-  int fd = -1;
+  OpenFile file;
   int64_t chunk_bytes = 0;
   std::vector<int64_t> chunk_address;
   std::vector<int64_t> offsets;
@@ -62,14 +57,15 @@ class EncodedSource final : public DataSet::Source {
       const auto wanted =
           std::min(static_cast<std::size_t>(chunk_bytes - within), buffer.size() - done);
       const int64_t address = chunk_address[static_cast<std::size_t>(position / chunk_bytes)];
-      const ssize_t got = ::pread(fd, buffer.data() + done, wanted, address + within);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) {
+      std::size_t got = 0;
+      const int failure =
+          read_fully(file.descriptor(), buffer.data() + done, wanted, address + within, got);
+      if (got < wanted) {
         throw IoError(fmt::format("{}: cannot read picture {} of {}: {}", path, i, split,
-                                  got < 0 ? errno_text(errno) : "the file is truncated"));
+                                  failure != 0 ? errno_text(failure) : "the file is truncated"));
       }
-      done += static_cast<std::size_t>(got);
-      position += got;
+      done += got;
+      position += static_cast<int64_t>(got);
     }
     const auto crc = static_cast<uint32_t>(
         ::crc32(::crc32(0, nullptr, 0), buffer.data(), static_cast<uInt>(buffer.size())));
@@ -174,8 +170,7 @@ std::shared_ptr<DataSet::Source> open_encoded(const std::string& path, const std
     }
     source->chunk_address.push_back(static_cast<int64_t>(address));
   }
-  source->fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (source->fd < 0) throw IoError(fmt::format("{}: cannot open: {}", path, errno_text(errno)));
+  source->file = OpenFile(path, O_RDONLY);
   return source;
 }
 

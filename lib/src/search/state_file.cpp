@@ -4,10 +4,7 @@
 
 #include <array>
 #include <bit>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <string_view>
 
 #include "core/files.h"
@@ -88,22 +85,11 @@ void write_state(const std::string& path, const State& state) {
         array);
   }
   put_number(bytes, checksum(bytes));
-  PendingFile file(path);
-  {
-    std::ofstream out(file.partial(), std::ios::binary);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) throw IoError(fmt::format("{}: cannot write the search state (disk full?)", path));
-  }
-  file.commit();
+  write_text(path, bytes);
 }
 
 State read_state(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw IoError(fmt::format("{}: cannot open this search state", path));
-  std::ostringstream content;
-  content << in.rdbuf();
-  const std::string text = content.str();
+  const std::string text = read_text(path);
   const std::string_view all = text;
   if (all.substr(0, kMagic.size()) != kMagic)
     throw IoError(fmt::format("{}: this is not a search state", path));

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/checksum.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
 
@@ -30,6 +32,7 @@ Status parse_status(const std::string& text) {
 
 std::string to_json(const HistoryEntry& e) {
   Json line;
+  line["line"] = e.line;
   line["id"] = e.id;
   line["parent"] = optional_id(e.parent);
   line["removed"] = optional_id(e.removed);
@@ -49,13 +52,17 @@ std::string to_json(const HistoryEntry& e) {
   line["elapsed"] = e.elapsed;
   line["rank"] = e.rank;
   line["asked"] = e.asked;
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return seal_json(line.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 HistoryEntry parse_history_line(const std::string& text) {
+  if (!is_sealed_json(text)) {
+    throw InvalidInput(fmt::format("expected a line of a history with its checksum, found '{}'", text));
+  }
   try {
     const Json line = Json::parse(text);
     HistoryEntry e;
+    e.line = line.at("line").get<uint64_t>();
     e.id = line.at("id").get<uint64_t>();
     e.parent = read_id(line.at("parent"));
     e.removed = read_id(line.at("removed"));
@@ -80,5 +87,87 @@ HistoryEntry parse_history_line(const std::string& text) {
                                    e.what()));
   }
 }
+
+namespace {
+
+/// Whether `text` is one or more complete lines, each with a checksum that holds.
+bool are_whole_lines(std::string_view text) {
+  if (text.empty() || text.back() != '\n') return false;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    if (!is_sealed_json(text.substr(0, end))) return false;
+    text.remove_prefix(end + 1);
+  }
+  return true;
+}
+
+class HistoryReader {
+ public:
+  History read(std::string_view text) {
+    while (!text.empty()) {
+      const std::size_t end = text.find('\n');
+      const bool complete = end != std::string_view::npos;
+      const std::string_view piece = text.substr(0, complete ? end + 1 : text.size());
+      text.remove_prefix(piece.size());
+      ++pieces_;
+      if (are_whole_lines(piece)) {
+        take(std::string(piece.substr(0, piece.size() - 1)));
+      } else if (const auto mended = repair_bit(std::string(piece), are_whole_lines)) {
+        history_.repairs.push_back(
+            fmt::format("line {} had a flipped bit, which its checksum mends", pieces_));
+        for (std::string_view rest = *mended; !rest.empty();) {
+          take(std::string(rest.substr(0, rest.find('\n'))));
+          rest.remove_prefix(rest.find('\n') + 1);
+        }
+      } else if (complete) {
+        ++damaged_;
+      } else {
+        --pieces_;
+      }
+    }
+    return std::move(*this).result();
+  }
+
+ private:
+  void take(const std::string& line) {
+    try {
+      history_.entries.push_back(parse_history_line(line));
+    } catch (const InvalidInput&) {
+      ++damaged_;
+    }
+  }
+
+  History result() && {
+    std::vector<HistoryEntry>& entries = history_.entries;
+    const auto by_line = [](const HistoryEntry& a, const HistoryEntry& b) { return a.line < b.line; };
+    if (!std::is_sorted(entries.begin(), entries.end(), by_line)) {
+      history_.repairs.push_back("lines stand in another order than they were written in");
+      std::stable_sort(entries.begin(), entries.end(), by_line);
+    }
+    const auto same = [](const HistoryEntry& a, const HistoryEntry& b) { return a.line == b.line; };
+    const auto repeated = std::unique(entries.begin(), entries.end(), same);
+    if (repeated != entries.end()) {
+      history_.repairs.push_back("a line stands there twice");
+      entries.erase(repeated, entries.end());
+    }
+    for (const HistoryEntry& e : entries) {
+      for (; history_.lines < e.line; ++history_.lines) history_.missing.push_back(history_.lines);
+      ++history_.lines;
+    }
+    // Damaged lines that leave no gap between others were the last ones.
+    for (; damaged_ > history_.missing.size(); ++history_.lines) {
+      history_.missing.push_back(history_.lines);
+    }
+    return std::move(history_);
+  }
+
+  History history_;
+  uint64_t pieces_ = 0;
+  std::size_t damaged_ = 0;
+};
+
+}  // namespace
+
+History parse_history(const std::string& text) { return HistoryReader().read(text); }
 
 }  // namespace renas

@@ -4,48 +4,51 @@
 
 #include <algorithm>
 
-#include "core/files.h"
 #include "core/hdf5.h"
 #include "renas/error.h"
+#include "store/hdf5_file.h"
 
 namespace renas {
 
 namespace {
 
-constexpr int kFormatVersion = 1;
+struct Format {
+  const char* name;
+  int version;
+};
+constexpr Format kModel{"renas-model", 1};
+constexpr Format kMember{"renas-weights", 2};
+constexpr Format kCheckpoint{"renas-checkpoint", 1};
+
 constexpr int64_t kMaxRank = 4;
+// What the programs accept, and more than any network has.
+constexpr int32_t kMostCells = 1000;
+constexpr int32_t kMostFilters = 65536;
+constexpr int32_t kMostClasses = 1 << 24;
+constexpr int32_t kMostEpochs = 1 << 20;
 
 template <class Fill>
-void write_file(const std::string& path, const char* format, const Fill& fill) {
-  const h5::Guard guard;
-  PendingFile pending(path);
-  h5::File file = h5::create_file(pending.partial());
-  h5::write_attribute(file, "format", std::string(format));
-  h5::write_attribute<int32_t>(file, "format_version", kFormatVersion);
-  h5::write_attribute(file, "written_by", std::string("renas " RENAS_VERSION));
-  fill(file);
-  h5::close_file(std::move(file));
-  pending.commit();
+void write_file(const std::string& path, const Format& format, const Fill& fill) {
+  write_hdf5(path, format.name, format.version, [&](hid_t file) {
+    h5::write_attribute(file, "written_by", std::string("renas " RENAS_VERSION));
+    fill(file);
+  });
 }
 
-h5::File open_as(const std::string& path, const std::string& format) {
-  h5::File file = h5::open_file(path);
-  const std::string found =
-      h5::has_attribute(file, "format") ? h5::read_string_attribute(file, "format") : "";
-  if (found != format) {
-    throw IoError(fmt::format("{}: expected a file of format '{}', found {}", path, format,
-                              found.empty() ? "no format attribute" : "'" + found + "'"));
-  }
-  const auto version = h5::read_attribute<int32_t>(file, "format_version");
-  if (version != kFormatVersion) {
-    throw IoError(fmt::format("{}: format version {}, this program reads version {}", path, version,
-                              kFormatVersion));
-  }
-  return file;
+h5::File open_as(const std::string& path, const Format& format) {
+  return open_hdf5(path, format.name, format.version);
+}
+
+/// Throws IoError unless `value`, which a file says, is in [least, most]; NaN is not.
+template <class T>
+T in_range(const std::string& path, const char* name, T value, T least, T most) {
+  if (value >= least && value <= most) return value;
+  throw IoError(fmt::format("{}: {} is {}, expected {} to {}; the file is damaged", path, name, value,
+                            least, most));
 }
 
 void write_tensors(hid_t file, const Weights& weights) {
-  const h5::Group group = h5::create_group(file, "weights");
+  h5::Group group = h5::create_group(file, "weights");
   std::vector<std::string> names;
   std::vector<int64_t> shapes;
   std::vector<int64_t> offsets{0};
@@ -63,6 +66,7 @@ void write_tensors(hid_t file, const Weights& weights) {
             {static_cast<int64_t>(names.size()), kMaxRank});
   h5::write(group, "offsets", offsets);
   h5::write(group, "values", values);
+  h5::close(group, file, "write group 'weights'");
 }
 
 Weights read_tensors(hid_t file, const std::string& path) {
@@ -83,8 +87,12 @@ Weights read_tensors(hid_t file, const std::string& path) {
     Tensor tensor;
     int64_t size = 1;
     for (std::size_t d = 0; d < kMaxRank && shapes[i * kMaxRank + d] != 0; ++d) {
-      tensor.shape.push_back(shapes[i * kMaxRank + d]);
-      size *= tensor.shape.back();
+      const int64_t length = shapes[i * kMaxRank + d];
+      if (length < 0 || length > static_cast<int64_t>(values.size()) / size) {
+        throw damaged(fmt::format("shape of {} does not fit {} values", names[i], values.size()));
+      }
+      tensor.shape.push_back(length);
+      size *= std::max<int64_t>(1, length);
     }
     const int64_t from = offsets[i];
     const int64_t to = offsets[i + 1];
@@ -109,8 +117,49 @@ Graph graph_of(const Model& model) {
   return build_network(space, parse_genome(space, model.genome), model.network).pruned(false);
 }
 
+namespace {
+
+/// Throws IoError where the parts of a model that was read disagree.
+void check_model(const std::string& path, const Model& model) {
+  const auto damaged = [&path](const std::string& what) {
+    return IoError(fmt::format("{}: {}; the file is damaged", path, what));
+  };
+  const auto channels = static_cast<std::size_t>(model.network.image.channels);
+  if (model.mean.size() != channels || model.sd.size() != channels) {
+    throw damaged(fmt::format("{} means and {} sds for {} channels", model.mean.size(),
+                              model.sd.size(), channels));
+  }
+  for (const double mean : model.mean) in_range(path, "mean", mean, 0.0, 1.0);
+  for (const double sd : model.sd) in_range(path, "sd", sd, 1e-12, 1.0);
+  if (!model.class_names.empty() &&
+      static_cast<int>(model.class_names.size()) != model.network.classes) {
+    throw damaged(fmt::format("{} class names for {} classes", model.class_names.size(),
+                              model.network.classes));
+  }
+  Graph graph;
+  try {
+    graph = graph_of(model);
+  } catch (const InvalidInput& e) {
+    throw damaged(e.what());
+  }
+  std::size_t found = 0;
+  for (const Parameter& p : graph.parameters()) {
+    const auto tensor = model.weights.find(p.name);
+    if (tensor == model.weights.end() || tensor->second.shape != p.shape) {
+      throw damaged(fmt::format("weights of {} are missing, or not of its shape", p.name));
+    }
+    ++found;
+  }
+  if (found != model.weights.size()) {
+    throw damaged(fmt::format("{} tensors for {} parameters", model.weights.size(), found));
+  }
+}
+
+}  // namespace
+
 void save_model(const std::string& path, const Model& model) {
-  write_file(path, "renas-model", [&](hid_t file) {
+  remove_stale_partials(path);
+  write_file(path, kModel, [&](hid_t file) {
     const NetworkOptions& n = model.network;
     h5::write_attribute(file, "genome", model.genome);
     h5::write_attribute(file, "network", std::string(to_string(n.kind)));
@@ -140,48 +189,56 @@ void save_model(const std::string& path, const Model& model) {
 
 Model load_model(const std::string& path) {
   const h5::Guard guard;
-  const h5::File file = open_as(path, "renas-model");
+  const h5::File file = open_as(path, kModel);
   Model model;
   NetworkOptions& n = model.network;
   model.genome = h5::read_string_attribute(file, "genome");
   n.kind = parse_network_kind(h5::read_string_attribute(file, "network"));
-  n.cells = h5::read_attribute<int32_t>(file, "cells");
-  n.filters = h5::read_attribute<int32_t>(file, "filters");
-  n.stem = h5::read_attribute<int32_t>(file, "stem");
+  const auto number = [&](const char* name, int32_t least, int32_t most) {
+    return in_range(path, name, h5::read_attribute<int32_t>(file, name), least, most);
+  };
+  n.cells = number("cells", 1, kMostCells);
+  n.filters = number("filters", 1, kMostFilters);
+  n.stem = number("stem", 0, kMostFilters);
   const auto image = h5::read_attributes<int32_t>(file, "image");
   if (image.size() != 3) throw IoError(path + ": attribute image: expected 3 numbers");
+  for (const int32_t length : image) in_range(path, "image", length, 1, kMostFilters);
   n.image = {image[2], image[0], image[1]};
-  n.classes = h5::read_attribute<int32_t>(file, "classes");
-  n.concat_c2 = h5::read_attribute<int32_t>(file, "concat_c2") != 0;
-  model.validation_accuracy = h5::read_attribute<double>(file, "validation_accuracy");
+  n.classes = number("classes", 1, kMostClasses);
+  n.concat_c2 = number("concat_c2", 0, 1) != 0;
+  model.validation_accuracy = in_range(
+      path, "validation_accuracy", h5::read_attribute<double>(file, "validation_accuracy"), 0.0, 1.0);
   model.mean = h5::read_attributes<double>(file, "mean");
   model.sd = h5::read_attributes<double>(file, "sd");
   model.class_names = h5::read_strings(file, "class_names");
   model.weights = read_tensors(file, path);
+  check_model(path, model);
   return model;
 }
 
-void save_weights(const std::string& path, const std::string& genome, const Weights& weights) {
-  write_file(path, "renas-weights", [&](hid_t file) {
-    h5::write_attribute(file, "genome", genome);
-    write_tensors(file, weights);
+void save_member(const std::string& path, uint64_t id, const MemberWeights& member) {
+  write_file(path, kMember, [&](hid_t file) {
+    h5::write_attribute<uint64_t>(file, "id", id);
+    h5::write_attribute(file, "genome", member.genome);
+    write_tensors(file, member.weights);
   });
 }
 
-Weights load_weights(const std::string& path, const std::string& genome) {
+MemberWeights load_member(const std::string& path, uint64_t id) {
   const h5::Guard guard;
-  const h5::File file = open_as(path, "renas-weights");
-  const std::string found = h5::read_string_attribute(file, "genome");
-  if (found != genome) {
+  const h5::File file = open_as(path, kMember);
+  const auto found = h5::read_attribute<uint64_t>(file, "id");
+  if (found != id) {
     throw IoError(
-        fmt::format("{}: expected the weights of {}, found those of {}", path, genome, found));
+        fmt::format("{}: expected the weights of member {}, found those of {}", path, id, found));
   }
-  return read_tensors(file, path);
+  return {h5::read_string_attribute(file, "genome"), read_tensors(file, path)};
 }
 
 void save_checkpoint(const std::string& path, const std::string& purpose,
                      const FinalState& state) {
-  write_file(path, "renas-checkpoint", [&](hid_t file) {
+  remove_stale_partials(path);
+  write_file(path, kCheckpoint, [&](hid_t file) {
     h5::write_attribute(file, "purpose", purpose);
     h5::write_attribute<uint64_t>(file, "seed", state.training.seed);
     h5::write_attribute<int32_t>(file, "epoch", state.training.epoch);
@@ -198,7 +255,7 @@ void save_checkpoint(const std::string& path, const std::string& purpose,
 
 FinalState load_checkpoint(const std::string& path, const std::string& purpose) {
   const h5::Guard guard;
-  const h5::File file = open_as(path, "renas-checkpoint");
+  const h5::File file = open_as(path, kCheckpoint);
   const std::string found = h5::read_string_attribute(file, "purpose");
   if (found != purpose) {
     throw InvalidInput(fmt::format("{}: expected the checkpoint of\n  {}\nfound that of\n  {}\n"
@@ -207,13 +264,34 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
   }
   FinalState state;
   state.training.seed = h5::read_attribute<uint64_t>(file, "seed");
-  state.training.epoch = h5::read_attribute<int32_t>(file, "epoch");
+  state.training.epoch =
+      in_range(path, "epoch", h5::read_attribute<int32_t>(file, "epoch"), 0, kMostEpochs);
   const auto history = h5::read<double>(file, "history");
+  if (history.size() != 2 * static_cast<std::size_t>(state.training.epoch)) {
+    throw IoError(fmt::format("{}: {} numbers of history for {} epochs; the file is damaged", path,
+                              history.size(), state.training.epoch));
+  }
   for (std::size_t i = 0; i + 1 < history.size(); i += 2) {
     state.training.history.push_back({history[i], history[i + 1]});
   }
   state.weights = read_tensors(file, path);
+  for (const auto& [name, tensor] : state.weights) {
+    const bool counted = name.ends_with("/mean") || name.ends_with("/variance");
+    if (counted || name.ends_with(kMomentumSuffix)) continue;
+    const auto momentum = state.weights.find(name + kMomentumSuffix);
+    if (momentum == state.weights.end() || momentum->second.shape != tensor.shape) {
+      throw IoError(fmt::format("{}: the momentum of {} is missing, or not of its shape; the file is "
+                                "damaged",
+                                path, name));
+    }
+  }
   return state;
+}
+
+int checkpoint_epoch(const std::string& path) {
+  const h5::Guard guard;
+  const h5::File file = open_as(path, kCheckpoint);
+  return in_range(path, "epoch", h5::read_attribute<int32_t>(file, "epoch"), 0, kMostEpochs);
 }
 
 }  // namespace renas

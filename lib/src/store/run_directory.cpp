@@ -2,18 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
+#include <charconv>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "core/checksum.h"
 #include "core/files.h"
-#include "core/hdf5.h"
+#include "core/system_calls.h"
 #include "renas/error.h"
+#include "store/snapshot.h"
 
 namespace fs = std::filesystem;
 
@@ -21,264 +20,209 @@ namespace renas {
 
 namespace {
 
-/// Closes a POSIX file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-[[noreturn]] void fail(const std::string& path, const char* what) {
-  throw IoError(fmt::format("{}: cannot {}: {}", path, what, errno_text(errno)));
-}
-
-void write_text(const std::string& path, const std::string& text) {
-  PendingFile pending(path);
-  std::ofstream out(pending.partial(), std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) fail(path, "write");
-  pending.commit();
-}
-
-std::string read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) fail(path, "open");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void make_folder(const std::string& path) {
-  std::error_code failure;
-  fs::create_directories(path, failure);
-  if (failure) {
-    throw IoError(fmt::format("{}: cannot make the folder: {}", path, failure.message()));
-  }
-}
-
 std::string result_file(const std::string& run) { return run + "/result.json"; }
 std::string history_file(const std::string& run) { return run + "/history.jsonl"; }
 std::string snapshot_file(const std::string& run) { return run + "/search.h5"; }
 std::string options_file(const std::string& run) { return run + "/options.toml"; }
 
-}  // namespace
+/// The sealed text in `bytes`, one flipped bit mended; none where the checksum does not hold.
+std::optional<std::string> unseal_or_mend(const std::string& bytes) {
+  if (auto body = unseal_text(bytes)) return body;
+  const auto mended = repair_bit(
+      bytes, [](std::string_view candidate) { return unseal_text(candidate).has_value(); });
+  return mended ? unseal_text(*mended) : std::nullopt;
+}
 
-namespace {
+/// The text that write_text(path, seal_text(...)) wrote; none where there is no such file. Throws
+/// IoError with `advice` where it is damaged.
+std::optional<std::string> read_sealed(const std::string& path, const std::string& advice) {
+  if (!exists(path)) return std::nullopt;
+  auto text = unseal_or_mend(read_text(path));
+  if (text) return text;
+  throw IoError(
+      fmt::format("{}: was changed or is damaged: its checksum does not hold; {}", path, advice));
+}
 
 /// Whether nothing is in `path` but what a creation that was killed leaves.
 bool holds_nothing(const std::string& path) {
-  for (const auto& entry : fs::directory_iterator(path)) {
-    const std::string name = entry.path().filename();
-    const bool unfinished = name == "options.toml.partial" || name == "history.jsonl.partial";
+  std::error_code failure;
+  for (fs::directory_iterator at(path, failure), end; !failure && at != end; at.increment(failure)) {
+    const std::string name = at->path().filename();
+    const bool unfinished = name == "lock" || name.ends_with(".partial");
     const bool empty = (name == "weights" || name == "retrain" || name == "history.jsonl") &&
-                       fs::is_empty(entry.path());
+                       fs::is_empty(at->path(), failure);
     if (!unfinished && !empty) return false;
+  }
+  if (failure) {
+    throw InvalidInput(fmt::format("{}: expected a folder, or nothing yet: {}", path,
+                                   failure.message()));
   }
   return true;
 }
 
+std::string with_header(const std::string& options) {
+  return fmt::format("# renas {}, run format {}\n{}", RENAS_VERSION, kRunFormat, options);
+}
+
+int format_of(const std::string& text) {
+  const std::string key = "run format ";
+  const std::size_t at = text.substr(0, text.find('\n')).find(key);
+  int format = 0;
+  if (at != std::string::npos) {
+    std::from_chars(text.data() + at + key.size(), text.data() + text.size(), format);
+  }
+  return format;
+}
+
 }  // namespace
 
-RunDirectory RunDirectory::create(const std::string& path, const std::string& options) {
-  std::error_code failure;
-  if (fs::exists(path, failure) && !holds_nothing(path)) {
+RunLock::RunLock(const std::string& folder) {
+  make_folders(folder);
+  const std::string path = folder + "/lock";
+  descriptor_ = sys::open(path.c_str(), O_RDWR | O_CREAT, 0666);
+  if (descriptor_ < 0) {
+    throw IoError(fmt::format("{}: cannot open: {}", path, errno_text(errno)));
+  }
+  if (sys::lock(descriptor_) != 0) {
+    const int failure = errno;
+    if (failure == EACCES || failure == EAGAIN) {
+      sys::close(descriptor_);
+      throw InvalidInput(
+          fmt::format("{}: another process works on this run: {}", folder, read_text(path)));
+    }
+    guards_ = false;
+  }
+  // Only for people: a full disk must not stop a run here.
+  const std::string holder = fmt::format("{}, process {}\n", host_name(), ::getpid());
+  if (sys::ftruncate(descriptor_, 0) == 0) {
+    write_fully(descriptor_, holder.data(), holder.size(), 0);
+  }
+}
+
+RunLock::~RunLock() { sys::close(descriptor_); }
+
+void RunDirectory::check_unused(const std::string& path) {
+  if (exists(path) && !holds_nothing(path)) {
     throw InvalidInput(fmt::format(
         "{}: exists and is not empty. Name a new folder, or go on with that run by --resume.",
         path));
   }
-  for (const char* folder : {"", "/weights", "/retrain"}) make_folder(path + folder);
+}
+
+RunDirectory RunDirectory::create(const std::string& path, const std::string& options) {
+  check_unused(path);
+  for (const char* folder : {"", "/weights", "/retrain"}) make_folders(path + folder);
   // The options come last: a folder that has them is a run.
   write_text(history_file(path), "");
-  write_text(options_file(path), options);
-  return RunDirectory(path);
+  RunDirectory run(path);
+  run.replace_options(options);
+  return run;
 }
 
 RunDirectory RunDirectory::open(const std::string& path) {
-  std::error_code failure;
-  if (!fs::exists(options_file(path), failure)) {
+  if (!exists(options_file(path))) {
     throw InvalidInput(fmt::format(
         "{}: is not a run: expected options.toml in it, which renas-search writes first", path));
   }
-  // "# renas 0.1.0, run format 1"; a library user's own text may have no such line.
   const std::string text = read_text(options_file(path));
-  const std::string key = "run format ";
-  const std::size_t at = text.substr(0, text.find('\n')).find(key);
-  if (at != std::string::npos && std::atoi(text.c_str() + at + key.size()) > kRunFormat) {
-    throw InvalidInput(fmt::format("{}: this run is of a newer format than this program reads ({}); "
-                                   "use the program that made it",
-                                   path, kRunFormat));
+  const int format = format_of(unseal_or_mend(text).value_or(text));
+  if (format != 0 && format != kRunFormat) {
+    throw InvalidInput(fmt::format(
+        "{}: this run is of format {}, this program reads format {}; use the {} program that made it",
+        path, format, kRunFormat, format < kRunFormat ? "older" : "newer"));
   }
-  return RunDirectory(path);
+  RunDirectory run(path);
+  run.options();  // refuses damaged ones now
+  return run;
 }
 
-RunLock RunDirectory::lock() const {
-  const std::string path = path_ + "/lock";
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (file < 0) fail(path, "open");
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  if (::fcntl(file, F_SETLK, &whole) != 0 && (errno == EACCES || errno == EAGAIN)) {
-    ::close(file);
-    throw InvalidInput(fmt::format("{}: another process works on this run: {}", path_,
-                                   read_text(path)));
-  }
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  const std::string holder = fmt::format("{}, process {}\n", host, ::getpid());
-  // Only for people: a full disk must not stop a run here.
-  if (::ftruncate(file, 0) != 0 || ::pwrite(file, holder.data(), holder.size(), 0) < 0) errno = 0;
-  return RunLock(file);
+std::string RunDirectory::options() const {
+  const auto text =
+      read_sealed(options_file(path_),
+                  "the options of a run stay as they were when it began: restore the file from a copy");
+  if (!text) throw IoError(fmt::format("{}: cannot open: it is gone", options_file(path_)));
+  return text->substr(text->find('\n') + 1);
 }
 
-RunLock::~RunLock() { ::close(descriptor_); }
+void RunDirectory::replace_options(const std::string& options) const {
+  write_text(options_file(path_), seal_text(with_header(options)));
+}
+
+void RunDirectory::remove_partials() const {
+  for (const char* folder : {"", "/weights", "/retrain"}) remove_all_partials(path_ + folder);
+}
 
 void RunDirectory::mark_search_over(uint64_t lines) const {
-  write_text(path_ + "/search_over", fmt::format("{}\n", lines));
+  write_text(path_ + "/search_over", seal_text(fmt::format("{}\n", lines)));
 }
 
 std::optional<uint64_t> RunDirectory::search_over() const {
-  std::error_code failure;
-  const std::string path = path_ + "/search_over";
-  if (!fs::exists(path, failure)) return std::nullopt;
-  return std::strtoull(read_text(path).c_str(), nullptr, 10);
+  const auto text = read_sealed(path_ + "/search_over",
+                                "remove it to let the search end by its number of children again");
+  if (!text) return std::nullopt;
+  uint64_t lines = 0;
+  std::from_chars(text->data(), text->data() + text->size(), lines);
+  return lines;
 }
 
 void RunDirectory::mark_data(const std::string& identity) const {
-  write_text(path_ + "/data", identity + "\n");
+  write_text(path_ + "/data", seal_text(identity + "\n"));
 }
 
 std::optional<std::string> RunDirectory::data() const {
-  std::error_code failure;
-  const std::string path = path_ + "/data";
-  if (!fs::exists(path, failure)) return std::nullopt;
-  const std::string text = read_text(path);
-  return text.substr(0, text.find('\n'));
+  const auto text = read_sealed(path_ + "/data", "remove it to go on with the data set that is given");
+  if (!text) return std::nullopt;
+  return text->substr(0, text->find('\n'));
 }
 
-std::string RunDirectory::options() const { return read_text(options_file(path_)); }
+History RunDirectory::read_history() const { return parse_history(read_text(history_file(path_))); }
 
 std::vector<HistoryEntry> RunDirectory::history() const {
-  const std::string text = read_text(history_file(path_));
-  std::vector<HistoryEntry> entries;
-  std::size_t from = 0;
-  for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', from)) {
-    try {
-      entries.push_back(parse_history_line(text.substr(from, end - from)));
-    } catch (const InvalidInput& e) {
-      throw IoError(
-          fmt::format("{}:{}: {}", history_file(path_), entries.size() + 1, e.what()));
-    }
-    from = end + 1;
+  History history = read_history();
+  if (!history.missing.empty()) {
+    throw IoError(fmt::format("{}:{}: the line is lost, or damaged beyond repair",
+                              history_file(path_), history.missing.front() + 1));
   }
-  return entries;
+  return std::move(history.entries);
 }
 
-void RunDirectory::repair_history() const {
+void RunDirectory::repair_history(uint64_t end) const {
   const std::string path = history_file(path_);
   const std::string text = read_text(path);
-  const std::size_t last = text.rfind('\n');
-  const std::size_t complete = last == std::string::npos ? 0 : last + 1;
-  if (complete != text.size() && ::truncate(path.c_str(), static_cast<off_t>(complete)) != 0) {
-    fail(path, "cut off an incomplete last line");
+  const History history = parse_history(text);
+  std::string kept;
+  for (const HistoryEntry& e : history.entries) {
+    if (e.line < end) kept += to_json(e) + "\n";
   }
+  if (kept == text) return;
+  if (!text.starts_with(kept) || text.find('\n', kept.size()) != std::string::npos) {
+    write_text(path + ".damaged", text);
+  }
+  write_text(path, kept);
 }
 
 void RunDirectory::append(const HistoryEntry& entry) const {
-  const std::string path = history_file(path_);
-  const std::string line = to_json(entry) + "\n";
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (file.get() < 0) fail(path, "open");
-  struct stat before {};
-  if (::fstat(file.get(), &before) != 0) fail(path, "look at");
-  const ssize_t written = ::write(file.get(), line.data(), line.size());
-  if (written == static_cast<ssize_t>(line.size()) && ::fsync(file.get()) == 0) return;
-  const int reason = written >= 0 && written < static_cast<ssize_t>(line.size()) ? ENOSPC : errno;
-  // What is there of the line is no line; a reader would leave it out, a writer must not go on it.
-  if (::ftruncate(file.get(), before.st_size) != 0) fail(path, "take back half a line");
-  errno = reason;
-  fail(path, "append");
+  OpenFile file(history_file(path_), O_WRONLY);
+  const int64_t before = file.size();
+  try {
+    file.write(to_json(entry) + "\n", before);
+    file.sync();
+  } catch (const IoError&) {
+    // What is there of the line is no line: a reader would leave it out, but a writer must not
+    // append to it.
+    file.truncate(before);
+    throw;
+  }
+  file.close();
 }
 
 void RunDirectory::save_snapshot(const Snapshot& snapshot) const {
-  const h5::Guard guard;
-  PendingFile pending(snapshot_file(path_));
-  h5::File file = h5::create_file(pending.partial());
-  h5::write_attribute(file, "format", std::string("renas-search"));
-  h5::write_attribute<int32_t>(file, "format_version", kRunFormat);
-  h5::write_attribute<uint64_t>(file, "journal_lines", snapshot.journal_lines);
-  for (const auto& [name, array] : snapshot.strategy) {
-    for (std::size_t slash = name.find('/'); slash != std::string::npos;
-         slash = name.find('/', slash + 1)) {
-      const std::string folder = name.substr(0, slash);
-      if (!h5::exists(file, folder)) h5::create_group(file, folder);
-    }
-    std::visit([&file, &path = name](const auto& values) { h5::write(file, path, values); }, array);
-  }
-  h5::close_file(std::move(file));
-  pending.commit();
+  renas::save_snapshot(snapshot_file(path_), snapshot);
 }
-
-namespace {
-
-/// Reads every data set below `group` into `state`, under names with slashes.
-void read_state(hid_t group, const std::string& prefix, State& state) {
-  for (const std::string& name : h5::children(group)) {
-    H5O_info_t info;
-    if (H5Oget_info_by_name(group, name.c_str(), &info, H5P_DEFAULT) < 0) {
-      h5::fail(group, "look at '" + name + "'");
-    }
-    const std::string path = prefix + name;
-    if (info.type == H5O_TYPE_GROUP) {
-      read_state(h5::open_group(group, name), path + "/", state);
-      continue;
-    }
-    const h5::Dataset dataset = h5::open_dataset(group, name);
-    const h5::Type type(H5Dget_type(dataset));
-    if (H5Tget_class(type) == H5T_FLOAT) {
-      if (H5Tget_size(type) == sizeof(float)) {
-        state[path] = h5::read<float>(group, name);
-      } else {
-        state[path] = h5::read<double>(group, name);
-      }
-    } else if (H5Tget_sign(type) == H5T_SGN_NONE) {
-      state[path] = h5::read<uint64_t>(group, name);
-    } else {
-      state[path] = h5::read<int64_t>(group, name);
-    }
-  }
-}
-
-}  // namespace
 
 std::optional<Snapshot> RunDirectory::load_snapshot() const {
-  const std::string path = snapshot_file(path_);
-  std::error_code failure;
-  if (!fs::exists(path, failure)) return std::nullopt;
-  const h5::Guard guard;
-  const h5::File file = h5::open_file(path);
-  if (!h5::has_attribute(file, "format") ||
-      h5::read_string_attribute(file, "format") != "renas-search") {
-    throw IoError(fmt::format("{}: is not a snapshot of a search", path));
-  }
-  const auto version = h5::read_attribute<int32_t>(file, "format_version");
-  if (version != kRunFormat) {
-    throw IoError(fmt::format("{}: format version {}, this program reads version {}", path, version,
-                              kRunFormat));
-  }
-  Snapshot snapshot;
-  snapshot.journal_lines = h5::read_attribute<uint64_t>(file, "journal_lines");
-  read_state(file, "", snapshot.strategy);
-  return snapshot;
+  if (!exists(snapshot_file(path_))) return std::nullopt;
+  return renas::load_snapshot(snapshot_file(path_));
 }
 
 std::string RunDirectory::weights_file(uint64_t id) const {
@@ -286,8 +230,7 @@ std::string RunDirectory::weights_file(uint64_t id) const {
 }
 
 void RunDirectory::remove_weights(uint64_t id) const {
-  std::error_code failure;  // a file that stays behind costs space, not correctness
-  fs::remove(weights_file(id), failure);
+  sys::unlink(weights_file(id).c_str());  // a file that stays behind costs space, not correctness
 }
 
 std::string RunDirectory::retrained_file(const std::string& name) const {
@@ -299,16 +242,20 @@ std::string RunDirectory::checkpoint_file(const std::string& name) const {
 }
 
 void RunDirectory::save_result(const std::string& json) const {
-  write_text(result_file(path_), json);
+  write_text(result_file(path_), seal_json(json) + "\n");
 }
 
 std::optional<std::string> RunDirectory::load_result() const {
-  std::error_code failure;
-  if (!fs::exists(result_file(path_), failure)) return std::nullopt;
-  return read_text(result_file(path_));
+  const std::string path = result_file(path_);
+  if (!exists(path)) return std::nullopt;
+  const std::string text = read_text(path);
+  if (is_sealed_json(text)) return text;
+  if (auto mended = repair_bit(text, is_sealed_json)) return mended;
+  throw IoError(fmt::format("{}: was changed or is damaged: its checksum does not hold", path));
 }
 
 std::string RunDirectory::best_file() const { return path_ + "/best.h5"; }
 std::string RunDirectory::log_file() const { return path_ + "/log.txt"; }
+std::string RunDirectory::attempts_file() const { return path_ + "/attempts.jsonl"; }
 
 }  // namespace renas

@@ -177,14 +177,15 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
 
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
                     const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
-                    int threads, Precision precision, const Augmentation& training) {
+                    int threads, Precision precision, const Augmentation& training,
+                    const std::function<bool()>& stop) {
   const Graph inference = graph.pruned(false);
   const auto program = backend.compile(
       inference,
       {.batch = batch, .training = false, .threads = threads, .precision = precision});
   program->load(weights);
   Loader loader = scoring_loader(pictures, indices, batch, training);
-  return score(*program, loader, graph.node(graph.scores()).shape.channels);
+  return score(*program, loader, graph.node(graph.scores()).shape.channels, stop);
 }
 
 }  // namespace renas

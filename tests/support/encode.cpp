@@ -1,4 +1,4 @@
-#include "encode.h"
+#include "support/encode.h"
 
 #include <cmath>
 #include <cstdio>

@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "history.h"
+#include "support/history.h"
 #include "renas/search_run.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
 namespace renas::test {
 
@@ -28,6 +28,7 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   o.controls = 1;
   o.backend = "reference";
   o.snapshot_seconds = 0;
+  o.io_patience = 0.05;
   return o;
 }
 

@@ -33,6 +33,15 @@ class Scratch {
   std::string folder_;
 };
 
+/// How many partial files (core/files.h) are in `folder`.
+inline int partial_files(const std::string& folder) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    count += entry.path().extension() == ".partial" ? 1 : 0;
+  }
+  return count;
+}
+
 inline std::vector<uint8_t> bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};

@@ -4,14 +4,15 @@
 #include <vector>
 
 #include "renas/dataset_writer.h"
-#include "train/toy_data.h"
+#include "support/toy_data.h"
 
 namespace renas::test {
 
 /// toy_data as a file with the groups train and test.
-inline void write_toy_file(const std::string& path, int pictures = 96, uint64_t seed = 5) {
+inline void write_toy_file(const std::string& path, int pictures = 96, uint64_t seed = 5,
+                           bool force = false) {
   const SearchData data = toy_data(pictures, 3, seed);
-  DataSetWriter writer(path);
+  DataSetWriter writer(path, force);
   std::vector<uint8_t> buffer;
   for (const char* split : {"train", "test"}) {
     writer.begin_split(split, data.pictures.shape());

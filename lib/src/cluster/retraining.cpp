@@ -1,0 +1,120 @@
+#include "cluster/retraining.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cluster/retrain_id.h"
+#include "core/files.h"
+#include "renas/error.h"
+#include "renas/model.h"
+
+namespace renas {
+namespace {
+
+/// The validation accuracy of the model of `network` on disk; none where it must be trained.
+std::optional<double> trained_before(const RunDirectory& run, const RetrainedNetwork& network,
+                                     const Log& log) {
+  const std::string file = run.retrained_file(network.name);
+  if (!exists(file)) return std::nullopt;
+  std::string problem;
+  try {
+    const Model model = load_model(file);
+    if (model.genome == network.genome) return model.validation_accuracy;
+    problem = fmt::format("{}: expected the network of {}, found that of {}", file, network.genome,
+                          model.genome);
+  } catch (const IoError& e) {
+    problem = e.what();
+  } catch (const InvalidInput& e) {
+    problem = fmt::format("{}: {}", file, e.what());
+  }
+  if (log) log(LogLevel::kWarning, problem + "; training it again");
+  return std::nullopt;
+}
+
+}  // namespace
+
+Retraining::Retraining(const RunSetup& setup, const RunDirectory& run, std::vector<Member> members,
+                       const Log& log)
+    : log_file_(run.log_file()) {
+  if (members.empty()) {
+    throw Error(fmt::format(
+        "all candidates failed, so there is nothing to retrain; history.jsonl in {} says why",
+        run.path()));
+  }
+  std::stable_sort(members.begin(), members.end(),
+                   [](const Member& a, const Member& b) { return a.fitness > b.fitness; });
+  std::vector<RetrainedNetwork> all;
+  const auto add = [&](const RetrainId& id, const Genome& genome) {
+    all.push_back({to_string(id), to_string(setup.space, genome), 0, {}});
+  };
+  for (const Member& m : members) add({RetrainId::Kind::kMember, m.id}, m.genome);
+  uint64_t number = 0;
+  for (const Genome& genome : control_genomes(setup)) {
+    add({RetrainId::Kind::kControl, ++number}, genome);
+  }
+  size_ = all.size();
+  for (RetrainedNetwork& network : all) {
+    order_.push_back(network.name);
+    if (const auto accuracy = trained_before(run, network, log)) {
+      network.validation_accuracy = *accuracy;
+      // A process that was killed between the model and this may have left it.
+      remove_file(run.checkpoint_file(network.name));
+      done_.push_back(std::move(network));
+    } else {
+      waiting_.push_back(std::move(network));
+    }
+  }
+}
+
+std::optional<RetrainedNetwork> Retraining::next() {
+  if (waiting_.empty()) return std::nullopt;
+  RetrainedNetwork network = std::move(waiting_.front());
+  waiting_.pop_front();
+  return network;
+}
+
+void Retraining::take(RetrainedNetwork network, int rank, const Report& report, const Log& log) {
+  const auto say = [&log](LogLevel level, const std::string& text) {
+    if (log) log(level, text);
+  };
+  if (report.status != Status::kOk) {
+    say(LogLevel::kWarning, fmt::format("retraining of {} failed: {} ({})", network.name,
+                                        to_string(report.status), report.message));
+    --size_;
+    return;
+  }
+  if (!report.message.empty()) {
+    say(LogLevel::kWarning, fmt::format("retraining of {}: {}", network.name, report.message));
+  }
+  network.validation_accuracy = report.fitness;
+  say(LogLevel::kInfo, fmt::format("retrained {} on rank {}: {:.2f} % on D_val, {}", network.name,
+                                   rank, 100 * report.fitness, network.genome));
+  done_.push_back(std::move(network));
+}
+
+SearchRunResult Retraining::result() const {
+  SearchRunResult result;
+  result.finished = true;
+  result.networks = done_;
+  const auto place = [this](const RetrainedNetwork& n) {
+    return std::find(order_.begin(), order_.end(), n.name) - order_.begin();
+  };
+  std::sort(result.networks.begin(), result.networks.end(),
+            [&](const RetrainedNetwork& a, const RetrainedNetwork& b) {
+              return place(a) < place(b);
+            });
+  // The winner is a member; controls only stand beside it.
+  const RetrainedNetwork* winner = nullptr;
+  for (const RetrainedNetwork& n : result.networks) {
+    if (parse_retrain_id(n.name).kind == RetrainId::Kind::kControl) continue;
+    if (winner == nullptr || n.validation_accuracy > winner->validation_accuracy) winner = &n;
+  }
+  if (winner == nullptr) {
+    throw Error(fmt::format("none of the retrained networks succeeded; see {}", log_file_));
+  }
+  result.winner = winner->name;
+  return result;
+}
+
+}  // namespace renas

@@ -1,0 +1,334 @@
+#include "cluster/search_journal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+#include "cluster/retry.h"
+#include "core/files.h"
+#include "renas/error.h"
+
+namespace renas {
+
+namespace {
+
+/// Looks before it locks, so that a mistaken name leaves nothing behind in a folder of other things.
+std::unique_ptr<RunLock> lock_run(const SearchRunOptions& options) {
+  if (options.resume) {
+    RunDirectory::open(options.folder);
+  } else {
+    RunDirectory::check_unused(options.folder);
+  }
+  return std::make_unique<RunLock>(options.folder);
+}
+
+RunDirectory open_or_create(const SearchRunOptions& options) {
+  return options.resume ? RunDirectory::open(options.folder)
+                        : RunDirectory::create(options.folder, options.stored_options);
+}
+
+}  // namespace
+
+SearchJournal::SearchJournal(const RunSetup& setup, int ranks, Log log)
+    : options_(setup.options),
+      space_(setup.space),
+      data_(setup.data_identity),
+      ranks_(ranks),
+      log_(std::move(log)),
+      strategy_(make_strategy(space_, options_.strategy)),
+      lock_(lock_run(options_)),
+      run_(open_or_create(options_)) {
+  if (!lock_->guards()) {
+    say(LogLevel::kWarning, fmt::format("the file system of {} has no locks: see to it that no other "
+                                        "job works on this run",
+                                        run_.path()));
+  }
+  check_data();
+  if (options_.resume) resume();
+}
+
+void SearchJournal::say(LogLevel level, const std::string& text) const {
+  if (log_) log_(level, text);
+}
+
+void SearchJournal::patiently(const std::function<void()>& work) const {
+  retrying(work, options_.io_patience, [this](const IoError& e) {
+    say(LogLevel::kWarning, fmt::format("{}; trying again", e.what()));
+  });
+}
+
+/// A run goes on with the images it began with; their file may have moved.
+void SearchJournal::check_data() {
+  const std::optional<std::string> then = run_.data();
+  if (!then) return run_.mark_data(data_);
+  if (*then == data_) return;
+  throw InvalidInput(fmt::format(
+      "{}: expected the data set that the run in {} was started with ({}), found another ({}). Name "
+      "its file by --data if it has moved, or start a new run in another folder.",
+      options_.data, run_.path(), *then, data_));
+}
+
+/// What is half-way in retraining begins again; what is done cannot be had under other options.
+void SearchJournal::replace_options() {
+  std::error_code failure;
+  std::vector<std::string> checkpoints;
+  const std::filesystem::path folder = run_.path() + "/retrain";
+  for (std::filesystem::directory_iterator at(folder, failure), end; !failure && at != end;
+       at.increment(failure)) {
+    const std::string path = at->path().string();
+    if (!path.ends_with(".checkpoint.h5")) {
+      throw InvalidInput(fmt::format(
+          "{}: networks were retrained with the options so far; move {} away to retrain all of them "
+          "with others",
+          run_.path(), folder.string()));
+    }
+    checkpoints.push_back(path);
+  }
+  for (const std::string& path : checkpoints) remove_file(path);
+  run_.replace_options(options_.stored_options);
+}
+
+void SearchJournal::resume() {
+  run_.remove_partials();
+  if (!options_.stored_options.empty()) replace_options();
+  History history = run_.read_history();
+  for (const std::string& repair : history.repairs) {
+    say(LogLevel::kWarning, fmt::format("{}/history.jsonl: {}", run_.path(), repair));
+  }
+  const uint64_t from = load_snapshot(history);
+  told_ = usable_lines(history, from);
+  run_.repair_history(told_);
+  std::erase_if(history.entries, [this](const HistoryEntry& e) { return e.line >= told_; });
+  replay(history.entries, from);
+  if (!history.entries.empty()) seconds_before_ = history.entries.back().elapsed;
+  ended_before_ = run_.search_over() == told_;
+  for (Candidate& c : strategy_->in_flight()) unfinished_.push_back(std::move(c));
+  find_weights();
+  say(LogLevel::kInfo, fmt::format("resumed {}: {} results, {} candidates to be done again",
+                                   run_.path(), told_, unfinished_.size()));
+}
+
+/// Loads the last snapshot into the strategy. Returns how many lines it includes; 0: none can be used.
+uint64_t SearchJournal::load_snapshot(const History& history) {
+  std::optional<Snapshot> snapshot;
+  try {
+    snapshot = run_.load_snapshot();
+    if (!snapshot) return 0;
+    if (snapshot->journal_lines <= history.lines) {
+      strategy_->load(snapshot->strategy);
+      return snapshot->journal_lines;
+    }
+  } catch (const IoError& e) {
+    say(LogLevel::kWarning, fmt::format("{}; replaying the whole history instead", e.what()));
+    return 0;
+  } catch (const InvalidInput& e) {
+    say(LogLevel::kWarning, fmt::format("{}/search.h5: {}; replaying the whole history instead",
+                                        run_.path(), e.what()));
+    return 0;
+  }
+  throw IoError(fmt::format(
+      "{}: the snapshot search.h5 includes {} lines of history.jsonl, which has {}; restore the "
+      "history, or remove search.h5 to replay what is there",
+      run_.path(), snapshot->journal_lines, history.lines));
+}
+
+/// How many lines of the history the run goes on from.
+uint64_t SearchJournal::usable_lines(const History& history, uint64_t snapshot_lines) const {
+  const std::string file = run_.path() + "/history.jsonl";
+  for (const uint64_t line : history.missing) {
+    if (line < snapshot_lines) {
+      say(LogLevel::kWarning,
+          fmt::format("{}:{}: the line is lost, or damaged beyond repair; search.h5 includes its "
+                      "result, so the search goes on as if it were there",
+                      file, line + 1));
+      continue;
+    }
+    if (snapshot_lines == 0) {
+      throw IoError(fmt::format(
+          "{}:{}: the line is lost, or damaged beyond repair, and there is no snapshot that includes "
+          "its result. Restore the file from a copy; or keep the first {} lines of it, and the run "
+          "goes on from there",
+          file, line + 1, line));
+    }
+    say(LogLevel::kWarning,
+        fmt::format("{}:{}: the line is lost, or damaged beyond repair; the {} results from there on "
+                    "are done again. What was there stays in {}.damaged",
+                    file, line + 1, history.lines - line, file));
+    return line;
+  }
+  return history.lines;
+}
+
+/// Tells the strategy what the history says, each time after as many asks as there were then.
+void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t from) {
+  uint64_t asked = from + strategy_->in_flight().size();
+  for (const HistoryEntry& e : history) {
+    if (e.line < from) continue;
+    for (; asked < e.asked; ++asked) strategy_->ask();
+    const auto contradict = [&](const std::string& what) {
+      return IoError(fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these "
+                                 "options",
+                                 run_.path(), e.line + 1, what));
+    };
+    const std::vector<Candidate> out = strategy_->in_flight();
+    const auto candidate =
+        std::find_if(out.begin(), out.end(), [&](const Candidate& c) { return c.id == e.id; });
+    if (candidate == out.end()) {
+      throw contradict(fmt::format("candidate {} was not out when its result came", e.id));
+    }
+    if (text_of(candidate->genome) != e.genome || candidate->parent != e.parent ||
+        candidate->mutations != e.mutations) {
+      throw contradict(fmt::format("expected candidate {} to be {} of parent {}, found {} of parent {}",
+                                   e.id, text_of(candidate->genome),
+                                   candidate->parent ? std::to_string(*candidate->parent) : "none",
+                                   e.genome, e.parent ? std::to_string(*e.parent) : "none"));
+    }
+    try {
+      strategy_->tell(e.id, {e.status, e.fitness});
+    } catch (const InvalidInput& problem) {
+      throw contradict(problem.what());
+    }
+  }
+}
+
+void SearchJournal::find_weights() {
+  for (const Candidate& c : unfinished_) run_.remove_weights(c.id);
+  std::error_code failure;
+  const std::filesystem::path folder = run_.path() + "/weights";
+  for (std::filesystem::directory_iterator at(folder, failure), end; !failure && at != end;
+       at.increment(failure)) {
+    const std::string name = at->path().stem().string();
+    uint64_t id = 0;
+    const auto [rest, wrong] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (wrong == std::errc() && *rest == '\0') weights_.insert(id);
+  }
+  remove_unneeded_weights();
+}
+
+void SearchJournal::remove_unneeded_weights() {
+  std::erase_if(weights_, [this](uint64_t id) {
+    if (strategy_->keeps(id)) return false;
+    run_.remove_weights(id);
+    return true;
+  });
+}
+
+void SearchJournal::discard_late(uint64_t id) {
+  if (!strategy_->keeps(id)) run_.remove_weights(id);
+}
+
+double SearchJournal::elapsed() const {
+  return seconds_before_ + std::chrono::duration<double>(Clock::now() - started_).count();
+}
+
+bool SearchJournal::time_is_up() const {
+  return options_.time_budget > 0 && elapsed() >= options_.time_budget;
+}
+
+uint64_t SearchJournal::total() const {
+  return static_cast<uint64_t>(options_.strategy.population) +
+         static_cast<uint64_t>(options_.children);
+}
+
+bool SearchJournal::is_over() const {
+  return ended_before_ || told_ >= total() || (time_is_up() && strategy_->in_flight().empty());
+}
+
+std::optional<Candidate> SearchJournal::next() {
+  if (!unfinished_.empty()) {
+    Candidate candidate = std::move(unfinished_.front());
+    unfinished_.pop_front();
+    return candidate;
+  }
+  if (options_.in_order) return std::nullopt;  // ask_ahead() asks
+  if (told_ + strategy_->in_flight().size() >= total() || time_is_up()) return std::nullopt;
+  return strategy_->ask();
+}
+
+void SearchJournal::ask_ahead() {
+  if (!options_.in_order) return;
+  for (std::size_t out = strategy_->in_flight().size();
+       out < static_cast<std::size_t>(ranks_) && told_ + out < total() && !time_is_up(); ++out) {
+    unfinished_.push_back(strategy_->ask());
+  }
+}
+
+void SearchJournal::record(CandidateResult result) {
+  if (!options_.in_order) return tell(result);
+  const uint64_t id = result.candidate.id;
+  early_.emplace(id, std::move(result));
+  const auto oldest = [&] {
+    const std::vector<Candidate> out = strategy_->in_flight();  // by id
+    return out.empty() ? early_.end() : early_.find(out.front().id);
+  };
+  for (auto next = oldest(); next != early_.end(); next = oldest()) {
+    tell(next->second);
+    early_.erase(next);
+    ask_ahead();
+  }
+}
+
+void SearchJournal::tell(const CandidateResult& result) {
+  const auto& [rank, candidate, report] = result;
+  HistoryEntry entry;
+  entry.line = told_;
+  entry.asked = told_ + strategy_->in_flight().size();
+  const Told told = strategy_->tell(candidate.id, {report.status, report.fitness});
+  entry.id = candidate.id;
+  entry.parent = candidate.parent;
+  entry.removed = report.status == Status::kOk && !told.joined ? candidate.id : told.removed;
+  entry.genome = text_of(candidate.genome);
+  entry.mutations = candidate.mutations;
+  entry.status = report.status;
+  entry.message = report.message;
+  entry.fitness = report.fitness;
+  entry.parameters = report.counts.parameters;
+  entry.mult_adds = report.counts.mult_adds;
+  entry.inherited = report.inherited;
+  entry.seconds = report.seconds;
+  entry.elapsed = elapsed();
+  entry.rank = rank;
+  patiently([&] { run_.append(entry); });
+  ++told_;
+  if (report.status != Status::kOk) check_that_some_succeed(entry);
+  if (report.status == Status::kOk) weights_.insert(candidate.id);
+  remove_unneeded_weights();
+  if (report.status == Status::kOk && !report.message.empty()) {
+    say(LogLevel::kWarning, fmt::format("candidate {}: {}", entry.id, report.message));
+  }
+  say(LogLevel::kDebug,
+      report.status == Status::kOk
+          ? fmt::format("candidate {} on rank {}: {:.2f} % {}", entry.id, rank,
+                        100 * entry.fitness, entry.genome)
+          : fmt::format("candidate {} on rank {}: {} ({}) {}", entry.id, rank,
+                        to_string(entry.status), entry.message, entry.genome));
+}
+
+/// Ends a search that cannot succeed before its whole budget is spent. Throws InvalidInput.
+void SearchJournal::check_that_some_succeed(const HistoryEntry& last) const {
+  constexpr uint64_t kLeast = 20;
+  const uint64_t most = std::max(kLeast, static_cast<uint64_t>(options_.strategy.population));
+  const SearchCounts counts = strategy_->counts();
+  if (counts.succeeded > 0 || counts.failed < most) return;
+  throw InvalidInput(fmt::format(
+      "none of the first {} candidates could be trained; the last one: {} ({}). The learning rate, the "
+      "images or the size of the networks do not fit; start a new run with others",
+      counts.failed, to_string(last.status), last.message));
+}
+
+void SearchJournal::save_snapshot(bool now) {
+  const double age = std::chrono::duration<double>(Clock::now() - last_snapshot_).count();
+  if (snapshot_lines_ == told_ || (!now && age < options_.snapshot_seconds)) return;
+  patiently([&] { run_.save_snapshot({strategy_->save(), told_}); });
+  snapshot_lines_ = told_;
+  last_snapshot_ = Clock::now();
+}
+
+void SearchJournal::end_search() {
+  save_snapshot(true);
+  run_.mark_search_over(told_);
+}
+
+}  // namespace renas

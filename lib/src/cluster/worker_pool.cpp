@@ -1,0 +1,85 @@
+#include "cluster/worker_pool.h"
+
+#include <algorithm>
+
+namespace renas {
+namespace {
+
+constexpr double kSuspended = 5;
+
+double seconds(WorkerPool::Time from, WorkerPool::Time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(int ranks, double timeout, Time now)
+    : workers_(static_cast<std::size_t>(ranks)), timeout_(timeout), last_look_(now) {}
+
+bool WorkerPool::is_free(int rank) const {
+  const Worker& w = (*this)[rank];
+  return w.ready && !w.silent && !w.away && !w.work;
+}
+
+bool WorkerPool::any_busy() const {
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [](const Worker& w) { return w.work.has_value(); });
+}
+
+bool WorkerPool::nobody_left() const {
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [](const Worker& w) { return w.away || w.silent; });
+}
+
+int WorkerPool::silent_count() const {
+  return static_cast<int>(
+      std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return w.silent; }));
+}
+
+std::vector<int> WorkerPool::not_heard_of() const {
+  std::vector<int> ranks;
+  for (int r = 0; r < size(); ++r) {
+    if ((*this)[r].host.empty() && !(*this)[r].away) ranks.push_back(r);
+  }
+  return ranks;
+}
+
+void WorkerPool::assign(int rank, std::string task, Work work, Time now) {
+  Worker& w = at(rank);
+  w.task = std::move(task);
+  w.work = std::move(work);
+  w.heard = now;
+}
+
+std::optional<WorkerPool::Work> WorkerPool::take(int rank) {
+  at(rank).task.clear();
+  return std::exchange(at(rank).work, std::nullopt);
+}
+
+void WorkerPool::becomes_ready(int rank, const std::string& host) {
+  Worker& w = at(rank);
+  w.ready = true;
+  w.away = false;
+  w.host = host;
+}
+
+void WorkerPool::leaves(int rank) {
+  at(rank).ready = false;
+  at(rank).away = true;
+}
+
+std::vector<int> WorkerPool::newly_silent(Time now) {
+  const bool suspended = seconds(last_look_, now) > kSuspended;
+  last_look_ = now;
+  std::vector<int> ranks;
+  for (int r = 1; r < size(); ++r) {
+    Worker& w = at(r);
+    if (suspended) w.heard = now;
+    if (!w.work || w.silent || seconds(w.heard, now) < timeout_) continue;
+    w.silent = true;
+    ranks.push_back(r);
+  }
+  return ranks;
+}
+
+}  // namespace renas

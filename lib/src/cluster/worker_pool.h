@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "renas/search_run.h"
+#include "renas/strategy.h"
+
+namespace renas {
+
+/// What the ranks are doing, as far as the coordinator has heard. Times are arguments, so that tests
+/// bring their own clock.
+class WorkerPool {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  using Work = std::variant<Candidate, RetrainedNetwork>;
+
+  struct Worker {
+    bool ready = false;   ///< takes tasks
+    bool silent = false;  ///< given up on; may come back
+    bool away = false;    ///< cannot go on, or was stopped by itself
+    std::string host;     ///< empty: not heard of yet
+    Time heard;
+    std::string task;          ///< name_of() what it has; empty: nothing
+    std::optional<Work> work;  ///< the same
+  };
+
+  /// A busy rank that says nothing for `timeout` seconds counts as dead. Rank 0 does not: it shares
+  /// the coordinator's process.
+  WorkerPool(int ranks, double timeout, Time now);
+
+  int size() const { return static_cast<int>(workers_.size()); }
+  const Worker& operator[](int rank) const { return workers_[static_cast<std::size_t>(rank)]; }
+
+  bool is_free(int rank) const;
+  bool any_busy() const;
+  /// No rank works, or ever will unless it comes back by itself.
+  bool nobody_left() const;
+  int silent_count() const;
+  std::vector<int> not_heard_of() const;
+
+  void assign(int rank, std::string task, Work work, Time now);
+  /// Takes the work away from a rank; none: it had none.
+  std::optional<Work> take(int rank);
+  void heard(int rank, Time now) { at(rank).heard = now; }
+  void becomes_ready(int rank, const std::string& host);
+  void leaves(int rank);
+  void is_back(int rank) { at(rank).silent = false; }
+  /// Busy ranks that have now been silent for too long; they count as silent from then on.
+  ///
+  /// Call it often: where there was no call for five seconds, the coordinator itself was suspended,
+  /// and no rank is blamed.
+  std::vector<int> newly_silent(Time now);
+
+ private:
+  Worker& at(int rank) { return workers_[static_cast<std::size_t>(rank)]; }
+
+  std::vector<Worker> workers_;
+  double timeout_;
+  Time last_look_;
+};
+
+}  // namespace renas

@@ -1,0 +1,209 @@
+#include "core/hdf5_driver.h"
+
+#if H5_VERSION_GE(1, 13, 0)
+#include <H5FDdevelop.h>
+#endif
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "core/files.h"
+#include "core/system_calls.h"
+
+namespace renas::h5 {
+namespace {
+
+constexpr haddr_t kLargestAddress = (haddr_t{1} << 62) - 1;
+
+/// What an access list carries; HDF5 copies it byte by byte.
+struct DriverInfo {
+  std::string* failure;
+};
+
+/// An open file. HDF5 knows it by its first member.
+struct DriverFile {
+  H5FD_t base{};
+  int descriptor = -1;
+  struct stat identity {};
+  haddr_t end_of_file = 0;
+  haddr_t end_of_space = 0;  ///< what HDF5 has given to objects
+  std::string* failure = nullptr;
+  /// Address and bytes of the writes that failed or came later, in their order.
+  std::vector<std::pair<haddr_t, std::string>> unwritten;
+};
+
+DriverFile& of(H5FD_t* file) { return *reinterpret_cast<DriverFile*>(file); }
+const DriverFile& of(const H5FD_t* file) { return *reinterpret_cast<const DriverFile*>(file); }
+
+/// Puts the system's reason on HDF5's error stack, where reason() finds it.
+void push_reason(hid_t minor, int number) {
+  H5Epush2(H5E_DEFAULT, __FILE__, "renas", __LINE__, H5E_ERR_CLS, H5E_VFL, minor,
+           "error message = '%s'", errno_text(number).c_str());
+}
+
+H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
+  const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
+  int mode = (flags & H5F_ACC_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  if ((flags & H5F_ACC_TRUNC) != 0) mode |= O_TRUNC;
+  if ((flags & H5F_ACC_CREAT) != 0) mode |= O_CREAT;
+  if ((flags & H5F_ACC_EXCL) != 0) mode |= O_EXCL;
+  auto* file = new (std::nothrow) DriverFile;
+  if (info == nullptr || file == nullptr) return nullptr;
+  file->failure = info->failure;
+  file->descriptor = sys::open(name, mode, 0666);
+  if (file->descriptor < 0 || sys::fstat(file->descriptor, &file->identity) != 0) {
+    push_reason(H5E_CANTOPENFILE, errno);
+    if (file->descriptor >= 0) sys::close(file->descriptor);
+    delete file;
+    return nullptr;
+  }
+  file->end_of_file = static_cast<haddr_t>(file->identity.st_size);
+  return &file->base;
+}
+
+herr_t close_file(H5FD_t* file) {
+  // Whoever wrote has synced, or will through a descriptor of its own: this one has nothing to tell.
+  sys::close(of(file).descriptor);
+  delete &of(file);
+  return 0;
+}
+
+int compare(const H5FD_t* first, const H5FD_t* second) {
+  const struct stat& a = of(first).identity;
+  const struct stat& b = of(second).identity;
+  if (a.st_dev != b.st_dev) return a.st_dev < b.st_dev ? -1 : 1;
+  if (a.st_ino != b.st_ino) return a.st_ino < b.st_ino ? -1 : 1;
+  return 0;
+}
+
+herr_t query(const H5FD_t*, unsigned long* flags) {
+  if (flags != nullptr) {
+    *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
+             H5FD_FEAT_AGGREGATE_SMALLDATA;
+  }
+  return 0;
+}
+
+haddr_t get_end_of_space(const H5FD_t* file, H5FD_mem_t) { return of(file).end_of_space; }
+
+herr_t set_end_of_space(H5FD_t* file, H5FD_mem_t, haddr_t address) {
+  of(file).end_of_space = address;
+  return 0;
+}
+
+haddr_t get_end_of_file(const H5FD_t* file, H5FD_mem_t) { return of(file).end_of_file; }
+
+herr_t get_handle(H5FD_t* file, hid_t, void** handle) {
+  *handle = &of(file);
+  return 0;
+}
+
+/// Lays what could not be written over `bytes`, which were read at `address`.
+void lay_over(const DriverFile& file, haddr_t address, std::size_t size, char* bytes) {
+  for (const auto& [start, kept] : file.unwritten) {
+    const haddr_t from = std::max(start, address);
+    const haddr_t to = std::min(start + kept.size(), address + size);
+    if (from < to) std::memcpy(bytes + (from - address), kept.data() + (from - start), to - from);
+  }
+}
+
+herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, void* buffer) {
+  DriverFile& file = of(base);
+  std::size_t got = 0;
+  const int failure =
+      read_fully(file.descriptor, buffer, size, static_cast<off_t>(address), got);
+  if (failure != 0) {
+    push_reason(H5E_READERROR, failure);
+    return -1;
+  }
+  // What lies beyond the end of a file reads as zeros.
+  std::memset(static_cast<char*>(buffer) + got, 0, size - got);
+  lay_over(file, address, size, static_cast<char*>(buffer));
+  return 0;
+}
+
+herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size,
+             const void* buffer) {
+  DriverFile& file = of(base);
+  if (file.failure->empty()) {
+    const int failure = write_fully(file.descriptor, buffer, size, static_cast<off_t>(address));
+    if (failure != 0) *file.failure = errno_text(failure);
+  }
+  if (!file.failure->empty()) {
+    file.unwritten.emplace_back(address, std::string(static_cast<const char*>(buffer), size));
+  }
+  file.end_of_file = std::max(file.end_of_file, address + size);
+  return 0;
+}
+
+herr_t truncate(H5FD_t* base, hid_t, hbool_t) {
+  DriverFile& file = of(base);
+  if (file.end_of_file == file.end_of_space) return 0;
+  if (file.failure->empty() &&
+      sys::ftruncate(file.descriptor, static_cast<off_t>(file.end_of_space)) != 0) {
+    *file.failure = errno_text(errno);
+  }
+  file.end_of_file = file.end_of_space;
+  return 0;
+}
+
+/// What HDF5 needs to know of the driver; members that are not named stay empty.
+H5FD_class_t make_class() {
+  H5FD_class_t driver;
+  std::memset(&driver, 0, sizeof driver);
+#ifdef H5FD_CLASS_VERSION
+  driver.version = H5FD_CLASS_VERSION;
+  driver.value = static_cast<H5FD_class_value_t>(500);  // 256 to 511 are for drivers not registered
+#endif
+  driver.name = "renas";
+  driver.maxaddr = kLargestAddress;
+  driver.fc_degree = H5F_CLOSE_WEAK;
+  driver.fapl_size = sizeof(DriverInfo);
+  driver.open = open_file;
+  driver.close = close_file;
+  driver.cmp = compare;
+  driver.query = query;
+  driver.get_eoa = get_end_of_space;
+  driver.set_eoa = set_end_of_space;
+  driver.get_eof = get_end_of_file;
+  driver.get_handle = get_handle;
+  driver.read = read;
+  driver.write = write;
+  driver.truncate = truncate;
+  const H5FD_mem_t map[] = H5FD_FLMAP_DICHOTOMY;
+  static_assert(sizeof map == sizeof driver.fl_map);
+  std::memcpy(driver.fl_map, map, sizeof map);
+  return driver;
+}
+
+}  // namespace
+
+void use_driver(hid_t properties, std::string& failure) {
+  const H5FD_class_t driver = make_class();
+  const hid_t id = H5FDregister(&driver);
+  const DriverInfo info{&failure};
+  H5Pset_driver(properties, id, &info);  // which keeps the driver registered as long as it is needed
+  H5FDunregister(id);
+}
+
+std::string driver_failure(hid_t location) {
+  const hid_t file = H5Iget_file_id(location);
+  if (file < 0) return "";
+  std::string failure;
+  void* handle = nullptr;
+  const hid_t access = H5Fget_access_plist(file);
+  const bool is_ours = access >= 0 && H5Pget_driver_info(access) != nullptr;
+  H5Pclose(access);
+  if (is_ours && H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) >= 0 && handle != nullptr) {
+    failure = *static_cast<DriverFile*>(handle)->failure;
+  }
+  H5Fclose(file);
+  return failure;
+}
+
+}  // namespace renas::h5

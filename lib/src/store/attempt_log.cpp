@@ -1,0 +1,78 @@
+#include "store/attempt_log.h"
+
+#include <fcntl.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/checksum.h"
+#include "renas/error.h"
+
+namespace renas {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string line_of(const Json& content) { return seal_json(content.dump()) + "\n"; }
+
+std::string begin_line(const std::string& task, int progress) {
+  return line_of({{"task", task}, {"what", "begin"}, {"progress", progress}});
+}
+
+}  // namespace
+
+AttemptLog::AttemptLog(const std::string& path) {
+  const std::string text = exists(path) ? read_text(path) : "";
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t end = std::min(text.find('\n', from), text.size());
+    const std::string line = text.substr(from, end - from);
+    from = end + 1;
+    if (!is_sealed_json(line)) continue;
+    const Json json = Json::parse(line, nullptr, false);
+    if (json.is_discarded()) continue;
+    const std::string task = json.value("task", "");
+    if (json.value("what", "") == "begin") {
+      note_begin(task, json.value("progress", 0));
+    } else {
+      unanswered_.erase(task);
+    }
+  }
+  std::string rest;
+  for (const auto& [task, attempts] : unanswered_) {
+    for (int i = 0; i < attempts.count; ++i) rest += begin_line(task, attempts.progress);
+  }
+  if (rest != text) write_text(path, rest);
+  file_ = OpenFile(path, O_WRONLY | O_CREAT);
+  size_ = static_cast<int64_t>(rest.size());
+}
+
+void AttemptLog::note_begin(const std::string& task, int progress) {
+  Attempts& attempts = unanswered_[task];
+  if (progress > attempts.progress) attempts = {progress, 0};
+  ++attempts.count;
+}
+
+void AttemptLog::begin(const std::string& task, int progress) {
+  note_begin(task, progress);
+  append(begin_line(task, progress));
+}
+
+void AttemptLog::end(const std::string& task) {
+  unanswered_.erase(task);
+  append(line_of({{"task", task}, {"what", "end"}}));
+}
+
+int AttemptLog::unanswered(const std::string& task, int progress) const {
+  const auto found = unanswered_.find(task);
+  if (found == unanswered_.end() || progress > found->second.progress) return 0;
+  return found->second.count;
+}
+
+void AttemptLog::append(const std::string& line) {
+  try {
+    file_.write(line, size_);
+    size_ += static_cast<int64_t>(line.size());
+  } catch (const IoError&) {
+  }
+}
+
+}  // namespace renas

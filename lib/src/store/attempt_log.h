@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "core/files.h"
+
+namespace renas {
+
+/// Remembers over all sessions of a run which tasks were begun and never ended, so that a task that
+/// kills its process every time is found out.
+///
+/// The log is a file of sealed JSON lines. Its lines survive the process, not necessarily the machine;
+/// a failure to write one is ignored, since only that memory suffers.
+class AttemptLog {
+ public:
+  /// Reads what `path` holds, if anything, without what has ended. Throws IoError where it cannot be
+  /// read; damaged lines do not count.
+  explicit AttemptLog(const std::string& path);
+
+  /// `progress` says how far earlier attempts got, such as in epochs.
+  void begin(const std::string& task, int progress = 0);
+  void end(const std::string& task);
+  /// How many attempts at `task` were begun and not ended since it got as far as `progress`.
+  int unanswered(const std::string& task, int progress = 0) const;
+
+ private:
+  struct Attempts {
+    int progress = 0;
+    int count = 0;
+  };
+  void note_begin(const std::string& task, int progress);
+  void append(const std::string& line);
+
+  OpenFile file_;
+  int64_t size_ = 0;
+  std::map<std::string, Attempts> unanswered_;
+};
+
+}  // namespace renas

@@ -1,0 +1,135 @@
+// One bit of every byte of every file of a run, flipped: refused, mended or without effect; never
+// another value without a word, a crash or a hang.
+
+#include <boost/test/unit_test.hpp>
+
+#include "faults/samples.h"
+#include "renas/dataset.h"
+#include "renas/error.h"
+#include "support/toy_run.h"
+
+using namespace renas;
+using namespace renas::test;
+
+namespace {
+
+struct FlipCounts {
+  int refused = 0;
+  int equal = 0;
+};
+
+/// Flips bits of `file` one after another; `reads_right` reads it, or what it is a part of.
+FlipCounts flip_bits(const std::string& file, const std::function<bool()>& reads_right) {
+  const std::string bytes = content_of(file);
+  const std::size_t step = all_faults() ? 1 : std::max<std::size_t>(1, bytes.size() / 1500);
+  FlipCounts counts;
+  for (std::size_t at = 0; at < bytes.size(); at += step) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << ((at / step + at) % 8)));
+    std::ofstream(file, std::ios::binary) << damaged;
+    try {
+      const bool right = reads_right();
+      BOOST_TEST(right, file << ": byte " << at << " changed a value without a word");
+      ++counts.equal;
+    } catch (const Error&) {
+      ++counts.refused;
+    }
+  }
+  std::ofstream(file, std::ios::binary) << bytes;
+  BOOST_TEST(reads_right());
+  BOOST_TEST_MESSAGE(file << ": " << bytes.size() << " bytes, " << counts.refused << " refused, "
+                          << counts.equal << " equal or mended");
+  return counts;
+}
+
+std::string all_of(const std::string& path, const std::string& split) {
+  const DataSet data = DataSet::open(path, split);
+  std::string text = std::to_string(data.classes());
+  for (const double x : data.info().mean) text += " " + std::to_string(x);
+  for (const double x : data.info().sd) text += " " + std::to_string(x);
+  for (const std::string& name : data.info().class_names) text += " " + name;
+  std::vector<uint8_t> buffer;
+  for (int64_t i = 0; i < data.size(); ++i) {
+    const auto image = data.picture(i, buffer);
+    text.append(image.begin(), image.end());
+    text += std::to_string(data.labels()[static_cast<std::size_t>(i)]);
+  }
+  return text;
+}
+
+bool operator==(const Model& a, const Model& b) {
+  return a.genome == b.genome && a.weights == b.weights && a.class_names == b.class_names &&
+         a.mean == b.mean && a.sd == b.sd && a.validation_accuracy == b.validation_accuracy &&
+         a.network.cells == b.network.cells && a.network.filters == b.network.filters &&
+         a.network.image == b.network.image && a.network.classes == b.network.classes;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(flipped_bits)
+
+BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const SearchRunOptions options = toy_options(folder, "run");
+  std::atomic<bool> stop{false};
+  {
+    SearchRunHooks hooks;
+    const auto transport = make_local_transport();
+    BOOST_REQUIRE(run_search(options, *transport, hooks).finished);
+  }
+  const RunDirectory run = RunDirectory::open(options.folder);
+
+  const std::string data = all_of(folder / "data.h5", "train") + all_of(folder / "data.h5", "test");
+  const FlipCounts of_data = flip_bits(folder / "data.h5", [&] {
+    return all_of(folder / "data.h5", "train") + all_of(folder / "data.h5", "test") == data;
+  });
+  BOOST_TEST(of_data.refused > of_data.equal);
+
+  const Model best = load_model(run.best_file());
+  flip_bits(run.best_file(), [&] { return load_model(run.best_file()) == best; });
+  const Snapshot snapshot = *run.load_snapshot();
+  flip_bits(folder / "run/search.h5", [&] {
+    const auto now = run.load_snapshot();
+    return now && now->journal_lines == snapshot.journal_lines && now->strategy == snapshot.strategy;
+  });
+  for (const HistoryEntry& e : run.history()) {
+    const std::string file = run.weights_file(e.id);
+    if (!std::filesystem::exists(file)) continue;
+    const MemberWeights member = load_member(file, e.id);
+    flip_bits(file, [&] {
+      const MemberWeights now = load_member(file, e.id);
+      return now.genome == member.genome && now.weights == member.weights;
+    });
+    break;
+  }
+
+  const std::string history = history_of(folder / "run");
+  const FlipCounts of_history =
+      flip_bits(folder / "run/history.jsonl", [&] { return history_of(folder / "run") == history; });
+  BOOST_TEST(of_history.refused == 0);  // a single bit is always mended
+  const std::string text = run.options();
+  flip_bits(folder / "run/options.toml",
+            [&] { return RunDirectory::open(options.folder).options() == text; });
+  const std::string identity = *run.data();
+  flip_bits(folder / "run/data", [&] { return run.data() == identity; });
+  flip_bits(folder / "run/search_over", [&] { return run.search_over() == run.history().size(); });
+  const std::string result = *run.load_result();
+  flip_bits(folder / "run/result.json", [&] {
+    return to_json(parse_result(*run.load_result())) == to_json(parse_result(result));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(of_a_checkpoint) {
+  const TemporaryFolder folder;
+  const FinalState state = sample_state();
+  save_checkpoint(folder / "c.h5", "training of a", state);
+  flip_bits(folder / "c.h5", [&] {
+    const FinalState now = load_checkpoint(folder / "c.h5", "training of a");
+    return now.weights == state.weights && now.training.seed == state.training.seed &&
+           now.training.epoch == state.training.epoch &&
+           now.training.history.at(1).loss == state.training.history.at(1).loss;
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

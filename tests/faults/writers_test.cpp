@@ -1,0 +1,155 @@
+// Every writer, with a fault at every one of its system calls: it fails with the right reason and
+// leaves what was there, or it goes on and writes what it writes undisturbed.
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cerrno>
+
+#include "faults/samples.h"
+#include "renas/error.h"
+#include "support/faulty_system_calls.h"
+
+using namespace renas;
+using namespace renas::test;
+
+namespace {
+
+const std::vector<Fault> kFaults{
+    {Fault::Kind::kError, EIO, 0, false},  {Fault::Kind::kError, EIO, 0, true},
+    {Fault::Kind::kNoSpace, 0, 0, false},  {Fault::Kind::kNoSpace, 0, 0, true},
+    {Fault::Kind::kShort, 0, 0, false},    {Fault::Kind::kShort, 0, 0, true},
+    {Fault::Kind::kTorn, EIO, 0, false},
+};
+
+const char* reason_of(const Fault& fault) {
+  return fault.kind == Fault::Kind::kNoSpace ? "No space left on device" : "Input/output error";
+}
+
+bool leaves_partials(const std::string& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".partial") return true;
+  }
+  return false;
+}
+
+struct Tried {
+  int faults = 0;   ///< that happened
+  int refused = 0;  ///< of them: said, and nothing changed
+};
+
+void try_fault(const Writer& writer, const std::string& folder, const std::string& path,
+               const std::string& right, const Fault& fault, Tried& tried) {
+  const std::string before = "what was there before";
+  std::ofstream(path, std::ios::binary) << before;
+  inject(fault);
+  std::string failure;
+  bool threw = false;
+  try {
+    writer.write(path);
+  } catch (const IoError& e) {
+    threw = true;
+    failure = e.what();
+  }
+  const int hits = faults_hit();
+  stop_injecting();
+  if (hits == 0) return;
+  ++tried.faults;
+  const std::string now = content_of(path);
+  const std::string what = writer.name + ", " + to_string(fault) + ": ";
+  if (threw) {
+    ++tried.refused;
+    BOOST_TEST(failure.find(reason_of(fault)) != std::string::npos, what << failure);
+    // The new file is there where it was renamed and only its folder could not be synced.
+    BOOST_TEST((now == before || now == right), what << "the file is neither the old nor the new one");
+  } else {
+    BOOST_TEST((now == right), what << "no word, and another file");
+  }
+  const bool cannot_remove = fault.always && fault.kind == Fault::Kind::kError;
+  BOOST_TEST((cannot_remove || !leaves_partials(folder)), what << "left a partial file");
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".partial") std::filesystem::remove(entry.path());
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(writers_under_faults)
+
+BOOST_AUTO_TEST_CASE(a_failed_call_is_said_or_does_no_harm) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "file";
+  for (const Writer& writer : writers()) {
+    std::ofstream(path) << "something";
+    inject({.call = 1 << 30});
+    writer.write(path);
+    const int calls = stop_injecting();
+    const std::string right = content_of(path);
+    BOOST_TEST(calls > 5);
+    Tried tried;
+    for (Fault fault : kFaults) {
+      for (fault.call = 0; fault.call < calls; ++fault.call) {
+        try_fault(writer, folder / "", path, right, fault, tried);
+      }
+    }
+    BOOST_TEST_MESSAGE(writer.name << ": " << calls << " calls, " << tried.faults << " faults, "
+                                   << tried.refused << " refused");
+    BOOST_TEST(tried.refused > calls);  // or the faults do not reach the writer
+  }
+}
+
+// Appending is not all or nothing by renaming: what a failed append leaves must be no line.
+BOOST_AUTO_TEST_CASE(a_line_of_history_is_whole_or_not_there) {
+  const TemporaryFolder folder;
+  int refused = 0;
+  for (Fault fault : kFaults) {
+    for (fault.call = 0; fault.call < 8; ++fault.call) {
+      const RunDirectory run = sample_run(folder / "run");
+      const std::string before = content_of(folder / "run/history.jsonl");
+      inject(fault);
+      bool threw = false;
+      try {
+        run.append(sample_entry(1));
+      } catch (const IoError& e) {
+        threw = true;
+        BOOST_TEST(std::string(e.what()).find(reason_of(fault)) != std::string::npos, e.what());
+      }
+      stop_injecting();
+      const std::size_t lines = run.history().size();
+      if (!threw) BOOST_TEST(lines == 2, to_string(fault));
+      // Where even taking it back fails, half a line may stay, which no reader counts.
+      if (threw && !fault.always) BOOST_TEST(lines <= 2);
+      if (threw && !fault.always && fault.kind == Fault::Kind::kTorn) {
+        BOOST_TEST((content_of(folder / "run/history.jsonl") == before));
+      }
+      refused += threw;
+      std::filesystem::remove_all(folder / "run");
+    }
+  }
+  BOOST_TEST(refused > 5);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_is_made_whole_or_can_be_made_again) {
+  const TemporaryFolder folder;
+  int refused = 0;
+  for (Fault fault : kFaults) {
+    for (fault.call = 0; fault.call < 40; ++fault.call) {
+      inject(fault);
+      try {
+        const RunLock lock(folder / "run");
+        RunDirectory::create(folder / "run", "seed=1\n");
+      } catch (const IoError&) {
+        ++refused;
+      }
+      stop_injecting();
+      if (!std::filesystem::exists(folder / "run/options.toml")) {
+        RunDirectory::create(folder / "run", "seed=1\n");
+      }
+      BOOST_TEST(RunDirectory::open(folder / "run").options() == "seed=1\n", to_string(fault));
+      BOOST_TEST(RunDirectory::open(folder / "run").history().empty());
+      std::filesystem::remove_all(folder / "run");
+    }
+  }
+  BOOST_TEST(refused > 20);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
