@@ -101,12 +101,12 @@ OneDnnConv conv_of(const renas::Graph& graph, const renas::Node& node, int batch
           node.shape.channels,
           in.height,
           in.width,
-          node.kernel_height,
-          node.kernel_width,
-          node.stride,
-          node.padding_height,
-          node.padding_width,
-          node.dilation,
+          node.window.kernel_height,
+          node.window.kernel_width,
+          node.window.stride,
+          node.window.padding_height,
+          node.window.padding_width,
+          node.window.dilation,
           node.groups};
 }
 

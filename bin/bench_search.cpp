@@ -1,4 +1,4 @@
-// renas-bench search: how well strategies search where every answer is known.
+// renas-bench search compares strategies on objectives whose answers are all known.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -47,7 +47,9 @@ constexpr int kShown[] = {50, 100, 200, 300, 500};
 
 std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw renas::InvalidInput(fmt::format("table: cannot open '{}'", path));
+  if (!file) {
+    throw renas::InvalidInput(fmt::format("table: cannot open '{}'", path));
+  }
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
@@ -56,21 +58,25 @@ std::string read_text(const std::string& path) {
 std::vector<std::unique_ptr<renas::Objective>> make_objectives(const Settings& s) {
   std::vector<std::unique_ptr<renas::Objective>> objectives;
   if (s.objective == "table") {
-    if (s.table.empty())
+    if (s.table.empty()) {
       throw renas::InvalidInput("--table: expected a file; --objective synthetic needs none");
+    }
     const renas::SearchSpace space = s.space == "renas" ? renas::SearchSpace::renas(s.blocks)
                                                         : renas::SearchSpace::nas_bench_201();
     objectives.push_back(renas::table_objective(space, read_text(s.table), s.reward, s.truth));
   } else {
-    if (s.space != "renas") throw renas::InvalidInput("--objective synthetic: needs --space renas");
-    for (int i = 0; i < s.objectives; ++i)
+    if (s.space != "renas") {
+      throw renas::InvalidInput("--objective synthetic: needs --space renas");
+    }
+    for (int i = 0; i < s.objectives; ++i) {
       objectives.push_back(renas::synthetic_objective(renas::SearchSpace::renas(s.blocks),
                                                       s.objective_seed + static_cast<uint64_t>(i)));
+    }
   }
   return objectives;
 }
 
-/// Runs `work(i)` for i in 0 .. count-1 on `threads` threads; the first exception is thrown here.
+/// Runs `work(i)` for i in 0 .. count-1 on `threads` threads. Rethrows the first exception.
 void parallel(int count, int threads, const std::function<void(int)>& work) {
   std::atomic<int> next{0};
   std::mutex mutex;
@@ -81,31 +87,40 @@ void parallel(int count, int threads, const std::function<void(int)>& work) {
         work(i);
       } catch (...) {
         const std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
+        if (!failure) {
+          failure = std::current_exception();
+        }
         next = count;
       }
     }
   };
   std::vector<std::thread> pool;
-  for (int t = 1; t < threads; ++t) pool.emplace_back(loop);
+  for (int t = 1; t < threads; ++t) {
+    pool.emplace_back(loop);
+  }
   loop();
-  for (std::thread& thread : pool) thread.join();
-  if (failure) std::rethrow_exception(failure);
+  for (std::thread& thread : pool) {
+    thread.join();
+  }
+  if (failure) {
+    std::rethrow_exception(failure);
+  }
 }
 
-/// Several strategies' runs at once, seed by seed. With several objectives, seed s runs on number
-/// s modulo their count.
+/// Runs all seeds of several strategies in parallel. If there are several objectives, seed s runs
+/// on objective number s modulo their count.
 std::vector<StrategyCurves> run_all(
     const Settings& s, const std::vector<std::unique_ptr<renas::Objective>>& objectives,
     const std::vector<std::pair<std::string, renas::StrategyOptions>>& strategies) {
   std::vector<StrategyCurves> curves;
   for (const auto& [name, options] : strategies) {
-    renas::make_strategy(objectives[0]->space(), options);  // complains before work begins
-    curves.push_back({name, std::vector<SearchRun>(static_cast<std::size_t>(s.seeds))});
+    renas::make_strategy(objectives[0]->space(),
+                         options);  // throws before work begins if an option is wrong
+    curves.push_back({name, std::vector<SearchRun>(s.seeds)});
   }
   parallel(static_cast<int>(strategies.size()) * s.seeds, s.threads, [&](int i) {
-    const std::size_t k = static_cast<std::size_t>(i / s.seeds);
-    const std::size_t seed = static_cast<std::size_t>(i % s.seeds);
+    const std::size_t k = i / s.seeds;
+    const std::size_t seed = i % s.seeds;
     renas::StrategyOptions options = strategies[k].second;
     options.seed = s.first_seed + seed;
     curves[k].runs[seed] =
@@ -115,12 +130,16 @@ std::vector<StrategyCurves> run_all(
 }
 
 nlohmann::json to_json(const std::optional<Interval>& interval) {
-  if (!interval) return nullptr;
+  if (!interval) {
+    return nullptr;
+  }
   return {{"mean", interval->mean}, {"low", interval->low}, {"high", interval->high}};
 }
 
 std::string cell(const std::optional<Interval>& interval) {
-  if (!interval) return "-";
+  if (!interval) {
+    return "-";
+  }
   return fmt::format("{:.2f} [{:.2f}, {:.2f}]", interval->mean, interval->low, interval->high);
 }
 
@@ -128,10 +147,14 @@ void print_block(const char* title, const std::vector<StrategyCurves>& all,
                  const std::vector<int>& shown,
                  const std::function<std::optional<Interval>(const StrategyCurves&, int)>& value) {
   fmt::print("\n{}\n{:<28}", title, "evaluations");
-  for (const int n : shown) fmt::print("{:>22}", n);
+  for (const int n : shown) {
+    fmt::print("{:>22}", n);
+  }
   for (const StrategyCurves& curves : all) {
     fmt::print("\n{:<28}", curves.name);
-    for (const int n : shown) fmt::print("{:>22}", cell(value(curves, n)));
+    for (const int n : shown) {
+      fmt::print("{:>22}", cell(value(curves, n)));
+    }
   }
   fmt::print("\n");
 }
@@ -141,14 +164,18 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
   double most = 0;
   for (const StrategyCurves& curves : all) {
     const std::vector<double> mean = curves.mean_truth();
-    if (mean.size() < 20) throw renas::InvalidInput("--picture: curves begin at 20 evaluations");
+    if (mean.size() < 20) {
+      throw renas::InvalidInput("--picture: curves begin at 20 evaluations");
+    }
     for (std::size_t i = 19; i < mean.size(); ++i) {
       least = std::min(least, mean[i]);
       most = std::max(most, mean[i]);
     }
   }
   FILE* pipe = popen("gnuplot", "w");
-  if (!pipe) throw renas::Error("--picture: cannot start gnuplot");
+  if (!pipe) {
+    throw renas::Error("--picture: cannot start gnuplot");
+  }
   fmt::print(pipe, "set terminal svg size 900,560 dynamic background rgb 'white'\n");
   fmt::print(pipe, "set output \"{}\"\n", path);
   fmt::print(pipe,
@@ -156,34 +183,42 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
              "set ylabel 'truth of the best by reward, percent'\nset title '{} seeds, noise {}'\n",
              s.seeds, s.noise);
   // gnuplot finds no range for curves that are all flat.
-  if (most - least < 1e-9) fmt::print(pipe, "set yrange [{}:{}]\n", least - 1, most + 1);
+  if (most - least < 1e-9) {
+    fmt::print(pipe, "set yrange [{}:{}]\n", least - 1, most + 1);
+  }
   for (std::size_t k = 0; k < all.size(); ++k) {
     fmt::print(pipe, "$d{} << EOD\n", k);
     const std::vector<double> mean = all[k].mean_truth();
-    for (std::size_t i = 19; i < mean.size(); ++i) fmt::print(pipe, "{} {:.4f}\n", i + 1, mean[i]);
+    for (std::size_t i = 19; i < mean.size(); ++i) {
+      fmt::print(pipe, "{} {:.4f}\n", i + 1, mean[i]);
+    }
     fmt::print(pipe, "EOD\n");
   }
   fmt::print(pipe, "plot");
-  for (std::size_t k = 0; k < all.size(); ++k)
+  for (std::size_t k = 0; k < all.size(); ++k) {
     fmt::print(pipe, "{} $d{} with lines linewidth 2 title \"{}\"", k == 0 ? "" : ",", k,
                all[k].name);
+  }
   fmt::print(pipe, "\n");
-  if (const int status = pclose(pipe); status != 0)
+  if (const int status = pclose(pipe); status != 0) {
     throw renas::Error(fmt::format(
         "--picture: gnuplot ended with status {} (is it installed? Debian: gnuplot-nox)", status));
+  }
 }
 
 void run(Settings s) {
-  if (s.threads == 0)
+  if (s.threads == 0) {
     s.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  }
   const auto objectives = make_objectives(s);
   if (!s.controller_set.empty()) {
     renas::ControllerOptions form = renas::controller_options(s.strategy);
     for (const std::string& setting : s.controller_set) {
       const std::size_t equals = setting.find('=');
-      if (equals == std::string::npos)
+      if (equals == std::string::npos) {
         throw renas::InvalidInput(
             fmt::format("--controller-set: expected NAME=VALUE, got '{}'", setting));
+      }
       renas::set_controller_option(form, setting.substr(0, equals), setting.substr(equals + 1));
     }
     s.strategy.controller_form = form;
@@ -191,10 +226,11 @@ void run(Settings s) {
   std::vector<std::string> names;
   for (const std::string& name : s.strategies) {
     const auto known = renas::strategy_names();
-    if (name == "all")
+    if (name == "all") {
       names.insert(names.end(), known.begin(), known.end());
-    else
+    } else {
       names.push_back(name);
+    }
   }
   std::vector<std::pair<std::string, renas::StrategyOptions>> strategies;
   for (const std::string& name : names) {
@@ -208,18 +244,20 @@ void run(Settings s) {
   std::vector<StrategyCurves> all = run_all(s, objectives, strategies);
   if (!s.changes_like.empty()) {
     const auto like = named(all, s.changes_like);
-    if (like == all.end())
+    if (like == all.end()) {
       throw renas::InvalidInput(
           fmt::format("--changes-like: '{}' is not among the strategies that run", s.changes_like));
+    }
     renas::StrategyOptions options = s.strategy;
     options.name = "evolution";
     options.changes_per_child = like->mean_changes();
-    if (options.changes_per_child.empty())
+    if (options.changes_per_child.empty()) {
       throw renas::InvalidInput(
           fmt::format("--changes-like: '{}' has no parents and children", s.changes_like));
+    }
     all.push_back(run_all(s, objectives, {{"evolution-like-" + s.changes_like, options}})[0]);
   }
-  // The yardstick is run whether or not it was asked for.
+  // Evolution sets the goal, so it runs even if it was not asked for.
   double goal = 0;
   if (const auto evolution = named(all, "evolution"); evolution != all.end()) {
     goal = evolution->mean_truth().back();
@@ -230,8 +268,11 @@ void run(Settings s) {
   }
 
   std::vector<int> shown;
-  for (const int n : kShown)
-    if (n < s.evaluations) shown.push_back(n);
+  for (const int n : kShown) {
+    if (n < s.evaluations) {
+      shown.push_back(n);
+    }
+  }
   shown.push_back(s.evaluations);
 
   using Value = std::function<std::optional<Interval>(const StrategyCurves&, int)>;
@@ -250,8 +291,11 @@ void run(Settings s) {
   result["best_truth"] = std::isnan(best) ? nlohmann::json(nullptr) : nlohmann::json(best);
   for (const StrategyCurves& curves : all) {
     nlohmann::json& entry = result["strategies"][curves.name];
-    for (const auto& [name, value] : values)
-      for (const int n : shown) entry[name][std::to_string(n)] = to_json(value(curves, n));
+    for (const auto& [name, value] : values) {
+      for (const int n : shown) {
+        entry[name][std::to_string(n)] = to_json(value(curves, n));
+      }
+    }
     const auto reached = first_reaching(curves.mean_truth(), goal);
     entry["truth_curve"] = curves.mean_truth();
     entry["evaluations_to_reach_evolution"] =
@@ -271,7 +315,9 @@ void run(Settings s) {
         static_cast<double>(counts.redrawn_repeats) / static_cast<double>(s.seeds);
   }
 
-  if (!s.picture.empty()) draw(s.picture, s, all);
+  if (!s.picture.empty()) {
+    draw(s.picture, s, all);
+  }
   if (s.json == "-") {
     fmt::print("{}\n", result.dump(1));
     return;
@@ -279,7 +325,9 @@ void run(Settings s) {
   if (!s.json.empty()) {
     std::ofstream file(s.json);
     file << result.dump(1) << "\n";
-    if (!file) throw renas::IoError(fmt::format("--json: cannot write '{}'", s.json));
+    if (!file) {
+      throw renas::IoError(fmt::format("--json: cannot write '{}'", s.json));
+    }
   }
   fmt::print("{} seeds, {} evaluations, noise {} points; mean [95 % interval over seeds]\n",
              s.seeds, s.evaluations, s.noise);
@@ -358,7 +406,9 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--picture", s->picture, "curves as SVG to this file (needs gnuplot)")
       ->type_name("FILE");
   sub->callback([s, sub] {
-    if (sub->count("--json") > 0 && s->json.empty()) s->json = "-";
+    if (sub->count("--json") > 0 && s->json.empty()) {
+      s->json = "-";
+    }
     run(*s);
   });
 }

@@ -29,14 +29,16 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     spent += Clock::now() - started;
 
     double reward = objective.reward(candidate.genome);
-    if (noise > 0) reward = std::clamp(reward + noise * random.normal(), 0.0, 100.0);
+    if (noise > 0) {
+      reward = std::clamp(reward + noise * random.normal(), 0.0, 100.0);
+    }
     if (reward > best_reward) {
       best_reward = reward;
       truth = static_cast<float>(objective.truth(candidate.genome));
     }
     run.truth_of_best.push_back(truth);
     if (candidate.parent) {
-      // The last of several mutations of one slot would count once; there is one a slot.
+      // No strategy changes a slot twice, so that changes can be counted one by one.
       run.changes.push_back(static_cast<float>(
           std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
                         [](const renas::Mutation& m) { return m.from != m.to; })));
@@ -47,8 +49,9 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     spent += Clock::now() - started;
 
     double sum = 0;
-    for (const renas::Member& member : strategy->population())
+    for (const renas::Member& member : strategy->population()) {
       sum += objective.reward(member.genome);
+    }
     run.population_reward.push_back(
         static_cast<float>(sum / static_cast<double>(strategy->population().size())));
   }
@@ -58,19 +61,25 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
 }
 
 std::optional<Interval> bootstrap(const std::vector<double>& values) {
-  if (values.empty()) return std::nullopt;
+  if (values.empty()) {
+    return std::nullopt;
+  }
   constexpr int kResamples = 2000;
   const std::size_t n = values.size();
   Random random(0x5EED);
   std::vector<double> means(kResamples);
   for (double& mean : means) {
     double sum = 0;
-    for (std::size_t i = 0; i < n; ++i) sum += values[random.below(n)];
+    for (std::size_t i = 0; i < n; ++i) {
+      sum += values[random.below(n)];
+    }
     mean = sum / static_cast<double>(n);
   }
   std::sort(means.begin(), means.end());
   Interval interval;
-  for (const double value : values) interval.mean += value / static_cast<double>(n);
+  for (const double value : values) {
+    interval.mean += value / static_cast<double>(n);
+  }
   interval.low = means[kResamples / 40];
   interval.high = means[kResamples - 1 - kResamples / 40];
   return interval;
@@ -81,24 +90,33 @@ namespace {
 template <class Value>
 std::optional<Interval> over_runs(const std::vector<SearchRun>& runs, Value&& value) {
   std::vector<double> values;
-  for (const SearchRun& run : runs)
-    if (const std::optional<double> v = value(run)) values.push_back(*v);
+  for (const SearchRun& run : runs) {
+    if (const std::optional<double> v = value(run)) {
+      values.push_back(*v);
+    }
+  }
   return bootstrap(values);
 }
 
 std::optional<double> at(const std::vector<float>& curve, int evaluation) {
-  if (static_cast<std::size_t>(evaluation) > curve.size()) return std::nullopt;
-  return static_cast<double>(curve[static_cast<std::size_t>(evaluation) - 1]);
+  if (static_cast<std::size_t>(evaluation) > curve.size()) {
+    return std::nullopt;
+  }
+  return static_cast<double>(curve[evaluation - 1]);
 }
 
 std::vector<double> mean_of(const std::vector<SearchRun>& runs,
                             std::vector<float> SearchRun::*curve) {
   std::size_t length = std::numeric_limits<std::size_t>::max();
-  for (const SearchRun& run : runs) length = std::min(length, (run.*curve).size());
+  for (const SearchRun& run : runs) {
+    length = std::min(length, (run.*curve).size());
+  }
   std::vector<double> mean(runs.empty() ? 0 : length);
-  for (const SearchRun& run : runs)
-    for (std::size_t i = 0; i < length; ++i)
+  for (const SearchRun& run : runs) {
+    for (std::size_t i = 0; i < length; ++i) {
       mean[i] += static_cast<double>((run.*curve)[i]) / static_cast<double>(runs.size());
+    }
+  }
   return mean;
 }
 
@@ -115,15 +133,18 @@ std::optional<Interval> StrategyCurves::population_at(int evaluation) const {
 
 std::optional<Interval> StrategyCurves::changes_at(int evaluation) const {
   return over_runs(runs, [&](const SearchRun& run) -> std::optional<double> {
-    // Children are the last of the evaluations.
+    // Evaluations without a parent come first, so the children are the last ones.
     const std::size_t first = run.truth_of_best.size() - run.changes.size();
-    const std::size_t last = static_cast<std::size_t>(evaluation);
-    if (last <= first || last > run.truth_of_best.size()) return std::nullopt;
+    const std::size_t last = evaluation;
+    if (last <= first || last > run.truth_of_best.size()) {
+      return std::nullopt;
+    }
     const std::size_t children = last - first;
     const std::size_t count = std::min<std::size_t>(50, children);
     double sum = 0;
-    for (std::size_t i = children - count; i < children; ++i)
+    for (std::size_t i = children - count; i < children; ++i) {
       sum += static_cast<double>(run.changes[i]);
+    }
     return sum / static_cast<double>(count);
   });
 }
@@ -139,6 +160,8 @@ std::vector<double> StrategyCurves::mean_changes() const {
 std::optional<int> first_reaching(const std::vector<double>& truth, double goal) {
   const auto found =
       std::find_if(truth.begin(), truth.end(), [&](double value) { return value >= goal; });
-  if (found == truth.end()) return std::nullopt;
+  if (found == truth.end()) {
+    return std::nullopt;
+  }
   return static_cast<int>(found - truth.begin()) + 1;
 }

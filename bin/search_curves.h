@@ -7,26 +7,29 @@
 #include "renas/objective.h"
 #include "renas/strategy.h"
 
-/// What one run of a strategy on an objective did, after each evaluation.
+/// One run of a strategy on an objective, as curves over its evaluations.
 struct SearchRun {
-  std::vector<float> truth_of_best;      ///< truth of the best by reward, in percent
-  std::vector<float> population_reward;  ///< mean reward of the members, noise left out, in percent
-  std::vector<float> changes;            ///< slots changed, of each child in the order asked
+  std::vector<float> truth_of_best;  ///< truth of the candidate with the best reward, in percent
+  std::vector<float> population_reward;  ///< mean reward of the members, without noise, in percent
+  std::vector<float> changes;            ///< slots changed, for each child in the order of asking
   renas::SearchCounts counts;
-  double seconds = 0;  ///< of the strategy alone
+  double seconds = 0;  ///< time spent in the strategy alone
 };
 
-/// Runs a strategy alone on `objective`, one candidate at a time, `evaluations` times; adds normal
-/// noise of deviation `noise` percent to every reward, drawn from a stream of `seed`.
+/// Runs a strategy on `objective` for a number of evaluations, one candidate at a time. Normal
+/// noise of standard deviation `noise`, in percent, is added to every reward; it is drawn from a
+/// stream of the strategy's seed.
 SearchRun run_search(const renas::Objective& objective, const renas::StrategyOptions& options,
                      int evaluations, double noise);
 
-/// A mean over runs with its 95 % interval by bootstrap (2,000 resamples of runs, percentiles).
+/// A mean over runs and its 95 % confidence interval.
 struct Interval {
   double mean = 0;
   double low = 0;
   double high = 0;
 };
+/// Computes the interval by bootstrap: percentiles of the means of 2,000 resamples. Empty if there
+/// are no values.
 std::optional<Interval> bootstrap(const std::vector<double>& values);
 
 /// All runs of one strategy.
@@ -34,15 +37,19 @@ struct StrategyCurves {
   std::string name;
   std::vector<SearchRun> runs;
 
+  /// truth_of_best after a number of evaluations, averaged over runs. Empty if a run is shorter.
   std::optional<Interval> truth_at(int evaluation) const;
+  /// population_reward after a number of evaluations, averaged over runs. Empty if a run is
+  /// shorter.
   std::optional<Interval> population_at(int evaluation) const;
-  /// Slots changed a child, over the last 50 children up to `evaluation`; none without children.
+  /// The number of slots changed per child, averaged over the last 50 children up to `evaluation`.
+  /// Empty if there are no children.
   std::optional<Interval> changes_at(int evaluation) const;
-  /// Averaged over runs, by evaluation (from 0).
+  /// truth_of_best averaged over runs, by evaluation (from 0).
   std::vector<double> mean_truth() const;
-  /// Averaged over runs, by child.
+  /// changes averaged over runs, by child.
   std::vector<double> mean_changes() const;
 };
 
-/// The first evaluation (from 1) at which `truth` is at or above `goal`.
+/// The number of the first evaluation (from 1) at which `truth` reaches `goal`. Empty if none does.
 std::optional<int> first_reaching(const std::vector<double>& truth, double goal);

@@ -81,7 +81,7 @@ int adapter(Graph& g, const std::string& name, int in, int channels) {
 int factorized(Graph& g, const std::string& name, int in, int channels) {
   in = g.relu(name + "/relu", in);
   const int a = g.conv(name + "/a", in, {.out_channels = channels / 2, .stride = 2});
-  const int b = g.conv(name + "/b", g.shift(name + "/shift", in),
+  const int b = g.conv(name + "/b", g.pixel_shift(name + "/shift", in),
                        {.out_channels = channels - channels / 2, .stride = 2});
   return g.batch_norm(name + "/bn", g.concat(name + "/concat", {a, b}));
 }
@@ -94,7 +94,8 @@ int cell(Graph& g, const std::string& name, int before, int previous, int channe
   const int one = g.add(name + "/1", {separable(g, name + "/1/sep5x5", a, channels, 5, stride),
                                       separable(g, name + "/1/sep3x3", b, channels, 3, stride)});
   const int two = g.add(
-      name + "/2", {g.max_pool(name + "/2/max", b, pool), g.mean_pool(name + "/2/mean", a, pool)});
+      name + "/2",
+      {g.max_pool(name + "/2/max", b, pool), g.average_pool(name + "/2/mean", a, pool)});
   const int three =
       g.add(name + "/3", {one, separable(g, name + "/3/sep7x7", b, channels, 7, stride)});
   const int four = g.add(name + "/4", {one, one});
@@ -112,7 +113,7 @@ Case cells(const std::string& name, Shape shape, int filters) {
   const int second = cell(g, "cell2", stem, first, 2 * filters, 2);
   g.begin_auxiliary();
   int head = g.relu("aux/relu", first);
-  head = g.mean_pool("aux/pool", head,
+  head = g.average_pool("aux/pool", head,
                      {.kernel_height = 5,
                       .kernel_width = 5,
                       .stride = 3,
@@ -126,7 +127,7 @@ Case cells(const std::string& name, Shape shape, int filters) {
   head = g.relu("aux/relu2", g.batch_norm("aux/bn2", head));
   g.cross_entropy("aux/loss", g.linear("aux/linear", head, 5), 0.4F, 0);
   g.end_auxiliary();
-  int last = g.global_mean("mean", g.relu("relu", second));
+  int last = g.global_average_pool("mean", g.relu("relu", second));
   last = g.linear("classifier", g.dropout("dropout", last, 0.3F), 5);
   g.set_scores(last);
   g.cross_entropy("loss", last, 1, 0.1F);
@@ -206,17 +207,17 @@ std::vector<Case> small_cases() {
     add("max pool stride " + std::to_string(stride), 5,
         [=](Graph& g, int in) { return g.max_pool("pool", in, pool); });
     add("mean pool stride " + std::to_string(stride), 11,
-        [=](Graph& g, int in) { return g.mean_pool("pool", in, pool); });
+        [=](Graph& g, int in) { return g.average_pool("pool", in, pool); });
   }
   add("mean pool 5x5 stride 3 without padding", 5, [](Graph& g, int in) {
-    return g.mean_pool("pool", in, {5, 5, 3, 0, 0});
+    return g.average_pool("pool", in, {5, 5, 3, 0, 0});
   });
   add("max pool 2x3", 5, [](Graph& g, int in) { return g.max_pool("pool", in, {2, 3, 2, 0, 1}); });
   add("max pool 2x2 whose windows lie apart", 9, [](Graph& g, int in) {
     return g.max_pool("pool", in, {2, 2, 3, 0, 0});
   });
   add("mean pool 2x2 whose windows lie apart", 9, [](Graph& g, int in) {
-    return g.mean_pool("pool", in, {2, 2, 3, 0, 0});
+    return g.average_pool("pool", in, {2, 2, 3, 0, 0});
   });
   // Rows of many pixels go some at a time.
   for (const Shape wide : {Shape{2, 5, 14}, Shape{2, 15, 17}}) {
@@ -233,7 +234,7 @@ std::vector<Case> small_cases() {
         return g.max_pool("pool", g.relu("relu", g.batch_norm("bn", in)), pool);
       }));
       all.push_back(make("mean pool" + name, wide, 9, [=](Graph& g, int in) {
-        return g.add("add", {g.mean_pool("one", in, pool), g.max_pool("two", in, pool)});
+        return g.add("add", {g.average_pool("one", in, pool), g.max_pool("two", in, pool)});
       }));
     }
   }
@@ -270,19 +271,19 @@ std::vector<Case> small_cases() {
     return g.concat("concat", {g.conv("p", d, square(4, 1)), g.batch_norm("bn", d)});
   });
   add("shift of stride 1 beside its input", 9, [](Graph& g, int in) {
-    const int c = g.concat("concat", {g.shift("shift", in), in});
+    const int c = g.concat("concat", {g.pixel_shift("shift", in), in});
     return g.conv("conv", c, square(6, 1));
   });
-  add("shift", 5, [](Graph& g, int in) { return g.shift("shift", in); });
+  add("shift", 5, [](Graph& g, int in) { return g.pixel_shift("shift", in); });
   add("factorized reduction", 5, [](Graph& g, int in) { return factorized(g, "fr", in, 7); });
   add("factorized reduction of a concat", 5, [](Graph& g, int in) {
     return factorized(g, "fr", g.concat("concat", {in, g.batch_norm("bn", in)}), 6);
   });
-  add("global mean", 5, [](Graph& g, int in) { return g.global_mean("mean", in); });
+  add("global mean", 5, [](Graph& g, int in) { return g.global_average_pool("mean", in); });
   add("relu, global mean", 5,
-      [](Graph& g, int in) { return g.global_mean("mean", g.relu("relu", in)); });
+      [](Graph& g, int in) { return g.global_average_pool("mean", g.relu("relu", in)); });
   add("global mean of many channels", 147, [](Graph& g, int in) {
-    return g.global_mean("mean", g.relu("relu", g.batch_norm("bn", in)));
+    return g.global_average_pool("mean", g.relu("relu", g.batch_norm("bn", in)));
   });
   for (const int channels : {13, 21}) {
     add("sum of two batch norms, " + std::to_string(channels) + " channels", 5,
@@ -316,14 +317,14 @@ std::vector<Case> small_cases() {
   }));
   all.push_back(on_picture("pools of the picture", {5, 7, 6}, [](Graph& g, int in) {
     return g.add("add",
-                 {g.max_pool("max", in, {}), g.mean_pool("mean", g.batch_norm("bn", in), {})});
+                 {g.max_pool("max", in, {}), g.average_pool("mean", g.batch_norm("bn", in), {})});
   }));
   const Graph::PoolOptions whole{
       .kernel_height = 7, .kernel_width = 6, .stride = 1, .padding_height = 0, .padding_width = 0};
   add("max pool to one pixel", 5,
       [=](Graph& g, int in) { return g.max_pool("pool", g.relu("relu", in), whole); });
   add("mean pool to one pixel", 5,
-      [=](Graph& g, int in) { return g.mean_pool("pool", in, whole); });
+      [=](Graph& g, int in) { return g.average_pool("pool", in, whole); });
   const Graph::ConvOptions covering{
       .out_channels = 5, .kernel_height = 7, .kernel_width = 6, .groups = 5};
   add("depthwise to one pixel", 5, conv(covering));
@@ -331,7 +332,7 @@ std::vector<Case> small_cases() {
     return g.conv("1x1", g.conv("depthwise", g.relu("relu", in), covering), square(6, 1));
   });
   add("drop path of one pixel", 5, [](Graph& g, int in) {
-    return g.drop_path("path", g.relu("relu", g.global_mean("mean", in)), 0.6F);
+    return g.drop_path("path", g.relu("relu", g.global_average_pool("mean", in)), 0.6F);
   });
   add("separable 3x3 stride 2", 5,
       [](Graph& g, int in) { return separable(g, "sep", in, 6, 3, 2); });
@@ -421,7 +422,7 @@ std::vector<Case> large_cases() {
   int node = g.conv("stem", g.input({3, 224, 224}),
                     {.out_channels = 32, .kernel_height = 3, .kernel_width = 3, .stride = 2});
   node = separable(g, "sep", g.batch_norm("bn", node), 11, 5, 2);
-  node = g.linear("classifier", g.global_mean("mean", g.relu("relu", node)), 7);
+  node = g.linear("classifier", g.global_average_pool("mean", g.relu("relu", node)), 7);
   g.set_scores(node);
   g.cross_entropy("loss", node, 1, 0);
   add(stem, 2, 2);
@@ -471,7 +472,7 @@ Case training_case() {
   const int second = separable(g, "second", stem, 8, 5, 1);
   int last = adapter(g, "adapter", g.concat("concat", {first, g.add("add", {first, second})}), 12);
   last = separable(g, "third", last, 12, 3, 2);
-  last = g.linear("classifier", g.global_mean("mean", g.relu("relu", last)), 5);
+  last = g.linear("classifier", g.global_average_pool("mean", g.relu("relu", last)), 5);
   g.set_scores(last);
   g.cross_entropy("loss", last, 1, 0);
   result.batch = 6;

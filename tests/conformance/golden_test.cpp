@@ -69,10 +69,10 @@ Graph golden_network() {
                                                    .padding_width = 1}));
   const Graph::PoolOptions pool{.stride = 2};
   const int one = g.add("one", {separable(g, "a", stem, 6, 5, 2), g.max_pool("b", stem, pool)});
-  const int two = g.add("two", {g.mean_pool("c", stem, pool), separable(g, "d", stem, 6, 7, 2)});
+  const int two = g.add("two", {g.average_pool("c", stem, pool), separable(g, "d", stem, 6, 7, 2)});
   const int relu = g.relu("relu", stem);
   const int half0 = g.conv("half0", relu, {.out_channels = 3, .stride = 2});
-  const int half1 = g.conv("half1", g.shift("shift", relu), {.out_channels = 3, .stride = 2});
+  const int half1 = g.conv("half1", g.pixel_shift("shift", relu), {.out_channels = 3, .stride = 2});
   const int reduced = g.batch_norm("reduced/bn", g.concat("reduced", {half0, half1}));
   const int three = g.add("three", {reduced, separable(g, "e", one, 6, 3, 1)});
   int out = g.relu("relu1", g.concat("out", {two, three}));
@@ -91,7 +91,7 @@ Graph golden_network() {
                 .padding_height = 1,
                 .padding_width = 1,
                 .groups = 4});
-  out = g.linear("classifier", g.global_mean("mean", g.relu("relu3", out)), 5);
+  out = g.linear("classifier", g.global_average_pool("mean", g.relu("relu3", out)), 5);
   g.set_scores(out);
   g.cross_entropy("loss", out, 1, 0.1F);
   return g;

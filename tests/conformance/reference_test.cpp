@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(batch_norm_normalises_by_the_biased_variance_and_keeps_the_
 BOOST_AUTO_TEST_CASE(a_mean_pool_does_not_count_padding_and_padding_never_wins_a_maximum) {
   Graph g;
   const int in = g.input({1, 2, 2});
-  const int mean = g.mean_pool("mean", in, {});
+  const int mean = g.average_pool("mean", in, {});
   const int max = g.max_pool("max", in, {});
   g.set_scores(g.linear("linear", g.add("add", {mean, max}), 2));
   g.cross_entropy("loss", g.scores(), 1, 0);

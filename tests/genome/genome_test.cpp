@@ -8,7 +8,7 @@ using namespace renas;
 
 namespace {
 
-/// Whether parsing `text` fails with a message that holds `part`.
+/// Checks that parsing `text` fails with a message that contains `part`.
 void expect_refusal(const SearchSpace& space, const std::string& text, const std::string& part) {
   BOOST_CHECK_EXCEPTION(parse_genome(space, text), InvalidInput, [&](const InvalidInput& e) {
     const bool holds = std::string(e.what()).find(part) != std::string::npos;

@@ -1,5 +1,5 @@
-// Sizes of networks against tests/golden/counts.txt, written by a counter that shares nothing with
-// the library (tests/golden/make_counts.py).
+// Compares the sizes of networks with tests/golden/counts.txt, which an independent counter wrote
+// (tests/golden/make_counts.py). It shares no code with the library.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Case {
   int64_t mult_adds = 0;
 };
 
-/// One line: genome network cells filters stem HxWxC classes concat_c2 parameters mult_adds.
+/// Reads one line: genome network cells filters stem HxWxC classes concat_c2 parameters mult_adds.
 Case read_case(const std::string& line) {
   std::istringstream in(line);
   Case result;

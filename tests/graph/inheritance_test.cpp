@@ -24,7 +24,9 @@ BOOST_AUTO_TEST_CASE(a_child_that_changes_nothing_takes_everything) {
   const Inheritance child = inherit(parent, parent, weights, random);
   BOOST_TEST((child.weights == weights));
   BOOST_TEST(child.share == 1.0);
-  for (const bool taken : child.inherited) BOOST_TEST(taken);
+  for (const bool taken : child.inherited) {
+    BOOST_TEST(taken);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_changed_operator_leaves_every_other_tensor) {
@@ -63,12 +65,12 @@ BOOST_AUTO_TEST_CASE(a_changed_concatenation_is_inherited_by_column) {
   const Tensor& before = weights.at("head/linear/weight");
   const Tensor& after = result.weights.at("head/linear/weight");
   BOOST_REQUIRE(before.shape == after.shape);
-  const int f = 16;           // 4F
+  const int f = 16;  // 4F
   const int width = 4 * f;
   for (int out = 0; out < 10; ++out) {
     for (int c = 0; c < f; ++c) {
       const auto at = [&](const Tensor& t, int group) {
-        return t.values[static_cast<std::size_t>(out * width + group * f + c)];
+        return t.values[out * width + group * f + c];
       };
       BOOST_TEST(at(after, 1) == at(before, 0));  // block 2
       BOOST_TEST(at(after, 2) == at(before, 2));  // block 4
@@ -77,7 +79,9 @@ BOOST_AUTO_TEST_CASE(a_changed_concatenation_is_inherited_by_column) {
     }
   }
   for (std::size_t i = 0; i < child.parameters().size(); ++i) {
-    if (child.parameters()[i].name == "head/linear/weight") BOOST_TEST(!result.inherited[i]);
+    if (child.parameters()[i].name == "head/linear/weight") {
+      BOOST_TEST(!result.inherited[i]);
+    }
   }
 }
 

@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE(the_imagenet_network_has_its_known_size) {
   BOOST_TEST((counts_of("renasnet", options) == Counts{5677268, 608200896}));
 }
 
-BOOST_AUTO_TEST_CASE(odd_pictures_have_their_known_size) {
+BOOST_AUTO_TEST_CASE(images_of_odd_size_have_their_known_size) {
   BOOST_TEST((counts_of("renasnet", {.cells = 1, .filters = 8, .image = {3, 31, 31}}) ==
               Counts{74866, 12015608}));
 }
@@ -53,9 +53,13 @@ BOOST_AUTO_TEST_CASE(the_auxiliary_head_is_trained_but_not_counted) {
   const Graph graph = build_network(space, parse_genome(space, "renasnet"), options);
   const Graph inference = graph.pruned(false);
   int auxiliary = 0;
-  for (const Parameter& p : graph.parameters()) auxiliary += p.auxiliary;
+  for (const Parameter& p : graph.parameters()) {
+    auxiliary += p.auxiliary;
+  }
   BOOST_TEST(auxiliary > 0);
-  for (const Parameter& p : inference.parameters()) BOOST_TEST(!p.auxiliary);
+  for (const Parameter& p : inference.parameters()) {
+    BOOST_TEST(!p.auxiliary);
+  }
   BOOST_TEST((count(inference) == Counts{827314, 130957056}));
 }
 

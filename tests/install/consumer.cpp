@@ -9,7 +9,9 @@ int main() {
   for (int i = 0; i < 100; ++i) {
     const renas::Candidate candidate = strategy->ask();
     double score = 0;  // this evaluator likes operator 1, sep5x5
-    for (int b = 0; b < space.block_count(); ++b) score += candidate.genome[4 * b + 2] == 1;
+    for (int b = 0; b < space.block_count(); ++b) {
+      score += candidate.genome[4 * b + 2] == 1;
+    }
     strategy->tell(candidate.id, {.fitness = score / space.block_count()});
   }
   std::printf("best %.2f %s\n", strategy->best()->fitness,

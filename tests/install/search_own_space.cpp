@@ -11,20 +11,22 @@ namespace {
 
 const char* const kSpace = R"(
   name filter
-  inputs picture edges
+  inputs image edges
   block
-    input    from picture edges
+    input    from image edges
     operator kernel box gauss median
     operator size 3 5 7 9
   block
-    input    left picture edges 1
+    input    left image edges 1
     input    right edges 1
     operator join add multiply maximum
 )";
 
 double evaluate(const renas::Genome& genome, const renas::Genome& hidden) {
   double score = 0;
-  for (std::size_t i = 0; i < genome.size(); ++i) score += genome[i] == hidden[i] ? 1.0 : 0.0;
+  for (std::size_t i = 0; i < genome.size(); ++i) {
+    score += genome[i] == hidden[i] ? 1.0 : 0.0;
+  }
   return score / static_cast<double>(genome.size());
 }
 
@@ -37,7 +39,9 @@ int main() {
   while (!strategy->best() || strategy->best()->fitness < 1) {
     const renas::Candidate candidate = strategy->ask();
     strategy->tell(candidate.id, {.fitness = evaluate(candidate.genome, hidden)});
-    if (candidate.id > 2000) return 1;  // of 864 genomes
+    if (candidate.id > 2000) {
+      return 1;  // of 864 genomes
+    }
   }
   std::printf("found %s after %llu candidates\n",
               renas::to_string(space, strategy->best()->genome).c_str(),

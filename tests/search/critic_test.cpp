@@ -1,4 +1,4 @@
-#include "search/critic.h"
+#include "search/critic/critic.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -10,7 +10,7 @@
 #include "renas/error.h"
 #include "renas/objective.h"
 #include "renas/strategy.h"
-#include "search/quantile.h"
+#include "search/critic/quantile.h"
 
 using renas::Candidate;
 using renas::Genome;
@@ -99,7 +99,9 @@ BOOST_AUTO_TEST_CASE(it_predicts_what_was_not_trained_and_goes_on_beyond_its_mem
   std::vector<Genome> unseen;
   std::vector<const Genome*> pointers;
   std::vector<double> truth;
-  for (int i = 0; i < 200; ++i) unseen.push_back(renas::random_genome(space, random));
+  for (int i = 0; i < 200; ++i) {
+    unseen.push_back(renas::random_genome(space, random));
+  }
   for (const Genome& genome : unseen) {
     pointers.push_back(&genome);
     truth.push_back(objective->reward(genome));
@@ -132,8 +134,12 @@ BOOST_AUTO_TEST_CASE(repeats_are_drawn_again_once_fitness_has_proved_exact_and_n
     for (int i = 0; i < 400; ++i) {
       const Candidate candidate = strategy->ask();
       double fitness = 0.3;
-      for (const int choice : candidate.genome) fitness += choice == 3 ? 0.1 : 0;
-      if (noisy) fitness += 0.01 * random.uniform();
+      for (const int choice : candidate.genome) {
+        fitness += choice == 3 ? 0.1 : 0;
+      }
+      if (noisy) {
+        fitness += 0.01 * random.uniform();
+      }
       strategy->tell(candidate.id, {renas::Status::kOk, fitness});
     }
     if (noisy) {
@@ -155,21 +161,25 @@ BOOST_AUTO_TEST_CASE(a_look_into_a_controller_shows_probabilities_and_a_falling_
   BOOST_REQUIRE(view.choices.size() == 16u);
   for (const auto& probabilities : view.router) {
     double sum = 0;
-    for (const double p : probabilities) sum += p;
+    for (const double p : probabilities) {
+      sum += p;
+    }
     BOOST_TEST(probabilities.size() == 4u);
     BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-5));
   }
   for (int slot = 0; slot < 16; ++slot) {
-    const auto& probabilities = view.choices[static_cast<std::size_t>(slot)];
+    const auto& probabilities = view.choices[slot];
     double sum = 0;
-    for (const double p : probabilities) sum += p;
+    for (const double p : probabilities) {
+      sum += p;
+    }
     BOOST_TEST(probabilities.size() == space.slot(slot).choices.size());
     BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-5));
   }
   BOOST_REQUIRE(view.entropy.size() == 300u);
-  // A controller that has hardly learnt is uniform, a trained one is not. The mean of some
-  // children: one child's entropy also depends on how many choices the slots have that its router
-  // picked.
+  // A controller that has hardly learnt is nearly uniform, a trained one is not. The mean is taken
+  // over some children, because one child's entropy also depends on how many choices the slots have
+  // that the router picked.
   const double early = std::accumulate(view.entropy.begin(), view.entropy.begin() + 10, 0.0) / 10;
   BOOST_TEST(early == view.largest_entropy, boost::test_tools::tolerance(0.05));
   BOOST_TEST(view.entropy.back() < 0.95 * view.largest_entropy);

@@ -75,7 +75,9 @@ BOOST_AUTO_TEST_CASE(a_state_file_gives_back_what_was_written_and_damage_is_foun
   const auto strategy = renas::make_strategy(space, options);
   for (int i = 0; i < 40; ++i) {
     const Candidate candidate = strategy->ask();
-    if (i % 5 != 0) strategy->tell(candidate.id, {renas::Status::kOk, 0.01 * i});
+    if (i % 5 != 0) {
+      strategy->tell(candidate.id, {renas::Status::kOk, 0.01 * i});
+    }
   }
   const renas::State state = strategy->save();
   renas::search::write_state(path, state);

@@ -18,13 +18,16 @@ std::size_t bytes_in_use() { return mallinfo2().uordblks; }
 
 BOOST_AUTO_TEST_SUITE(endurance)
 
-// What may grow is the history: a hash and a fitness for each different network, and an entropy.
+// Only the history may grow: a hash and a fitness for each different network, and an entropy for
+// each child.
 BOOST_AUTO_TEST_CASE(a_hundred_thousand_pairs_take_no_memory_beyond_the_history) {
   const SearchSpace space = SearchSpace::renas(2);
   const auto objective = renas::synthetic_objective(space, 1);
   for (const std::string& name : renas::strategy_names()) {
     for (const int critic : {0, 2}) {
-      if (critic > 0 && name != "renas") continue;
+      if (critic > 0 && name != "renas") {
+        continue;
+      }
       StrategyOptions options;
       options.name = name;
       options.critic = critic;
@@ -33,7 +36,9 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_pairs_take_no_memory_beyond_the_history)
       constexpr std::size_t kPairs = 100000;
       constexpr std::size_t kWarm = 10000;
       for (std::size_t i = 0; i < kPairs; ++i) {
-        if (i == kWarm) before = bytes_in_use();
+        if (i == kWarm) {
+          before = bytes_in_use();
+        }
         const Candidate candidate = strategy->ask();
         strategy->tell(candidate.id,
                        {renas::Status::kOk, objective->reward(candidate.genome) / 100});

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "search/policy.h"
+#include "search/controller/policy.h"
 
 using renas::Genome;
 using renas::Mutation;
@@ -25,7 +25,8 @@ struct Case {
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.what; }
 
 std::vector<Case> cases() {
-  // Blocks of one to three slots, operator slots of two kinds, inputs that leave out a source.
+  // This space has blocks of one to three slots, operator slots of two kinds, and an input slot
+  // that leaves out a source.
   const SearchSpace odd = SearchSpace("odd", renas::Notation::kList, {"a"},
                                       {{{{renas::Slot::Kind::kOperator, "o", {"p", "q", "r"}}}},
                                        {{{renas::Slot::Kind::kInput, "i", {"1", "a"}},
@@ -46,11 +47,13 @@ std::vector<Mutation> draw_actions(const Case& c, const Genome& parent, Random& 
     std::vector<int> slots;
     for (int s = c.space.first_slot(b); s < c.space.first_slot(b + 1); ++s) {
       const bool input = c.space.slot(s).kind == renas::Slot::Kind::kInput;
-      if (input ? c.inputs : c.operators) slots.push_back(s);
+      if (input ? c.inputs : c.operators) {
+        slots.push_back(s);
+      }
     }
     const int slot = slots[random.below(slots.size())];
-    actions.push_back({b, slot, parent[static_cast<std::size_t>(slot)],
-                       static_cast<int>(random.below(c.space.slot(slot).choices.size()))});
+    actions.push_back(
+        {b, slot, parent[slot], static_cast<int>(random.below(c.space.slot(slot).choices.size()))});
   }
   return actions;
 }
@@ -59,13 +62,14 @@ std::vector<Mutation> draw_actions(const Case& c, const Genome& parent, Random& 
 
 BOOST_AUTO_TEST_SUITE(controller_gradient)
 
-// Of weight * log-probability + 0.3 * entropy, by central differences, for every parameter.
+// The gradient of weight * log-probability + 0.3 * entropy by every parameter is compared with
+// central differences.
 BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) {
   for (const Case& c : cases()) {
     BOOST_TEST_CONTEXT(c) {
       Random random(11);
       MutationPolicy<double> policy(c.space, 3, 4, c.bidirectional);
-      renas::search::initialize(policy.network(), 0.7, random);
+      renas::search::initialize(policy.lstm(), 0.7, random);
       std::vector<Genome> parents;
       std::vector<std::vector<Mutation>> actions;
       for (int i = 0; i < 3; ++i) {
@@ -83,19 +87,18 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
         policy.encode(pointers);
         double sum = 0;
         for (int i = 0; i < 3; ++i) {
-          const auto score = policy.score(i, actions[static_cast<std::size_t>(i)]);
-          sum += terms[static_cast<std::size_t>(i)].weight * score.value +
-                 entropy_weight * score.entropy;
+          const auto score = policy.score(i, actions[i]);
+          sum += terms[i].weight * score.value + entropy_weight * score.entropy;
         }
         return sum;
       };
 
       policy.encode(pointers);
       policy.gradient(terms, entropy_weight);
-      const std::vector<double> gradient(policy.network().gradient().begin(),
-                                         policy.network().gradient().end());
-      auto theta = policy.network().parameters();
-      const std::size_t outputs = static_cast<std::size_t>(policy.network().shape().outputs);
+      const std::vector<double> gradient(policy.lstm().gradient().begin(),
+                                         policy.lstm().gradient().end());
+      auto theta = policy.lstm().parameters();
+      const std::size_t outputs = policy.lstm().shape().outputs;
       const std::size_t fixed_bias = theta.size() - outputs + 1;
       double largest = 0;
       std::size_t moving = 0;
@@ -107,17 +110,19 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
         const double before = theta[i];
         const double h = 1e-5;
         theta[i] = before + h;
-        policy.network().changed();
+        policy.lstm().changed();
         const double up = objective();
         theta[i] = before - h;
-        policy.network().changed();
+        policy.lstm().changed();
         const double down = objective();
         theta[i] = before;
-        policy.network().changed();
-        const double numeric = -(up - down) / (2 * h);  // the network descends
+        policy.lstm().changed();
+        const double numeric = -(up - down) / (2 * h);  // Adam descends
         const double error = std::abs(numeric - gradient[i]) / (1 + std::abs(numeric));
         largest = std::max(largest, error);
-        if (std::abs(numeric) > 1e-6) ++moving;
+        if (std::abs(numeric) > 1e-6) {
+          ++moving;
+        }
       }
       BOOST_TEST(largest < 1e-7);
       BOOST_TEST(moving > theta.size() / 4);
@@ -130,10 +135,11 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
   MutationPolicy<float> fast(space, 20, 24, true);
   MutationPolicy<double> exact(space, 20, 24, true);
   Random random(5);
-  renas::search::initialize(fast.network(), 0.3, random);
-  for (std::size_t i = 0; i < fast.network().parameters().size(); ++i)
-    exact.network().parameters()[i] = static_cast<double>(fast.network().parameters()[i]);
-  exact.network().changed();
+  renas::search::initialize(fast.lstm(), 0.3, random);
+  for (std::size_t i = 0; i < fast.lstm().parameters().size(); ++i) {
+    exact.lstm().parameters()[i] = static_cast<double>(fast.lstm().parameters()[i]);
+  }
+  exact.lstm().changed();
   for (const std::size_t batch : {1, 2, 8}) {
     std::vector<Genome> parents;
     std::vector<std::vector<Mutation>> actions;
@@ -150,42 +156,49 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
     fast.encode(pointers);
     exact.encode(pointers);
     for (int i = 0; i < static_cast<int>(batch); ++i) {
-      const auto& list = actions[static_cast<std::size_t>(i)];
+      const auto& list = actions[i];
       BOOST_TEST(std::abs(fast.score(i, list).value - exact.score(i, list).value) < 1e-4);
     }
     fast.gradient(terms, 0.1);
     exact.gradient(terms, 0.1);
     double largest = 0;
-    for (std::size_t i = 0; i < fast.network().gradient().size(); ++i)
-      largest = std::max(largest, std::abs(static_cast<double>(fast.network().gradient()[i]) -
-                                           exact.network().gradient()[i]));
+    for (std::size_t i = 0; i < fast.lstm().gradient().size(); ++i) {
+      largest = std::max(largest, std::abs(static_cast<double>(fast.lstm().gradient()[i]) -
+                                           exact.lstm().gradient()[i]));
+    }
     BOOST_TEST(largest < 1e-4);
-    fast.network().adam({}, 1);
-    exact.network().adam({}, 1);
-    for (double& value : exact.network().gradient()) BOOST_REQUIRE(value == 0);
-    std::copy(fast.network().parameters().begin(), fast.network().parameters().end(),
-              exact.network().parameters().begin());
-    exact.network().changed();
+    fast.lstm().adam({}, 1);
+    exact.lstm().adam({}, 1);
+    for (double& value : exact.lstm().gradient()) {
+      BOOST_REQUIRE(value == 0);
+    }
+    std::copy(fast.lstm().parameters().begin(), fast.lstm().parameters().end(),
+              exact.lstm().parameters().begin());
+    exact.lstm().changed();
   }
 }
 
 BOOST_AUTO_TEST_CASE(probabilities_of_a_mutation_sum_to_one) {
-  // Two blocks of a small space: all ways to mutate one parent.
+  // The sum runs over all mutations of one parent in a small space of two blocks.
   const SearchSpace space = SearchSpace::renas(2, {"sep3x3", "identity"});
   MutationPolicy<double> policy(space, 5, 6, true);
   Random random(3);
-  renas::search::initialize(policy.network(), 1.0, random);
+  renas::search::initialize(policy.lstm(), 1.0, random);
   const Genome parent = renas::random_genome(space, random);
   const Genome* parents[] = {&parent};
   policy.encode(parents);
   double sum = 0;
-  for (int s = 0; s < 4; ++s)
-    for (std::size_t a = 0; a < space.slot(s).choices.size(); ++a)
-      for (int r = 4; r < 8; ++r)
-        for (std::size_t b = 0; b < space.slot(r).choices.size(); ++b)
+  for (int s = 0; s < 4; ++s) {
+    for (std::size_t a = 0; a < space.slot(s).choices.size(); ++a) {
+      for (int r = 4; r < 8; ++r) {
+        for (std::size_t b = 0; b < space.slot(r).choices.size(); ++b) {
           sum += std::exp(
               policy.score(0, {{0, s, 0, static_cast<int>(a)}, {1, r, 0, static_cast<int>(b)}})
                   .value);
+        }
+      }
+    }
+  }
   BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-12));
 }
 

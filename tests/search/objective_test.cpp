@@ -123,12 +123,14 @@ BOOST_AUTO_TEST_CASE(a_space_is_read_from_text) {
   BOOST_TEST((space.slot(1).choices == std::vector<std::string>{"x", "y"}));
   BOOST_TEST((space.slot(2).choices == std::vector<std::string>{"1", "a"}));
   BOOST_TEST(renas::to_string(space, {1, 0, 0}) == "b+x,1");
-  // It can be searched.
+  // Every strategy can search it.
   for (const std::string& name : renas::strategy_names()) {
     renas::StrategyOptions options;
     options.name = name;
     const auto strategy = renas::make_strategy(space, options);
-    for (int i = 0; i < 40; ++i) strategy->tell(strategy->ask().id, {renas::Status::kOk, 0.5});
+    for (int i = 0; i < 40; ++i) {
+      strategy->tell(strategy->ask().id, {renas::Status::kOk, 0.5});
+    }
   }
 }
 

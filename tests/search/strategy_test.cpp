@@ -21,13 +21,12 @@ using renas::StrategyOptions;
 
 namespace {
 
-/// The share of slots that hold their last choice.
+/// A fitness for tests: the share of slots that hold their last choice.
 double fitness_of(const SearchSpace& space, const Genome& genome) {
   double sum = 0;
-  for (int i = 0; i < space.slot_count(); ++i)
-    sum += genome[static_cast<std::size_t>(i)] + 1 == static_cast<int>(space.slot(i).choices.size())
-               ? 1
-               : 0;
+  for (int i = 0; i < space.slot_count(); ++i) {
+    sum += genome[i] + 1 == static_cast<int>(space.slot(i).choices.size()) ? 1 : 0;
+  }
   return sum / space.slot_count();
 }
 
@@ -39,7 +38,8 @@ StrategyOptions options_of(const std::string& name, const std::string& controlle
   return options;
 }
 
-/// Several candidates out at once, told in an order of their own, some failing or never told.
+/// Drives a strategy as a cluster would: several candidates are in flight at once, they are told in
+/// random order, and some fail or are never told.
 class Driver {
  public:
   Driver(Strategy& strategy, uint64_t seed) : strategy_(strategy), random_(seed) {}
@@ -79,7 +79,9 @@ class Driver {
 
 std::vector<StrategyOptions> all_options() {
   std::vector<StrategyOptions> all;
-  for (const std::string& name : renas::strategy_names()) all.push_back(options_of(name));
+  for (const std::string& name : renas::strategy_names()) {
+    all.push_back(options_of(name));
+  }
   all.push_back(options_of("renas", "paper"));
   all.push_back(options_of("renas"));
   all.back().critic = 5;
@@ -161,19 +163,26 @@ BOOST_AUTO_TEST_CASE(candidates_are_what_their_mutations_say) {
           ++children;
           BOOST_TEST(alive.contains(*candidate.parent));
           BOOST_TEST(strategy->keeps(*candidate.parent));
-          for (const renas::Mutation& m : candidate.mutations)
-            BOOST_TEST(genomes[*candidate.parent][static_cast<std::size_t>(m.slot)] == m.from);
+          for (const renas::Mutation& m : candidate.mutations) {
+            BOOST_TEST(genomes[*candidate.parent][m.slot] == m.from);
+          }
           BOOST_TEST(
               (renas::apply(genomes[*candidate.parent], candidate.mutations) == candidate.genome));
         }
         const renas::Told told =
             strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
-        if (told.joined) alive.insert(candidate.id);
-        if (told.removed) BOOST_TEST(alive.erase(*told.removed) == 1u);
+        if (told.joined) {
+          alive.insert(candidate.id);
+        }
+        if (told.removed) {
+          BOOST_TEST(alive.erase(*told.removed) == 1u);
+        }
         std::set<uint64_t> population;
-        for (const auto& member : strategy->population()) population.insert(member.id);
+        for (const auto& member : strategy->population()) {
+          population.insert(member.id);
+        }
         BOOST_TEST((population == alive));
-        BOOST_TEST(alive.size() == std::min<std::size_t>(20, static_cast<std::size_t>(i) + 1));
+        BOOST_TEST(alive.size() == std::min<std::size_t>(20, i + 1));
       }
       const bool evolves = options.name != "random" && options.name != "reinforce";
       BOOST_TEST(children == (evolves ? 100 : 0));
@@ -184,7 +193,7 @@ BOOST_AUTO_TEST_CASE(candidates_are_what_their_mutations_say) {
 BOOST_AUTO_TEST_CASE(one_at_a_time_the_worst_of_the_draw_leaves_and_the_oldest_in_regularized) {
   const SearchSpace space = SearchSpace::renas(5);
   StrategyOptions options = options_of("evolution");
-  options.sample = options.population;  // every draw is the whole population
+  options.sample = options.population;  // every tournament is the whole population
   const auto evolution = make_strategy(space, options);
   options.name = "regularized";
   const auto regularized = make_strategy(space, options);
@@ -194,7 +203,9 @@ BOOST_AUTO_TEST_CASE(one_at_a_time_the_worst_of_the_draw_leaves_and_the_oldest_i
       const Candidate candidate = strategy->ask();
       const auto told =
           strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
-      if (!candidate.parent) continue;
+      if (!candidate.parent) {
+        continue;
+      }
       const auto less = [](const renas::Member& a, const renas::Member& b) {
         return a.fitness < b.fitness;
       };
@@ -207,10 +218,11 @@ BOOST_AUTO_TEST_CASE(one_at_a_time_the_worst_of_the_draw_leaves_and_the_oldest_i
       const auto left = std::find_if(before.begin(), before.end(), [&](const auto& member) {
         return member.id == *told.removed;
       });
-      if (strategy == regularized.get())
+      if (strategy == regularized.get()) {
         BOOST_TEST((told.removed == before.front().id));
-      else
+      } else {
         BOOST_TEST(left->fitness == worst->fitness);
+      }
     }
   }
 }
@@ -261,7 +273,9 @@ BOOST_AUTO_TEST_CASE(more_candidates_than_the_population_may_be_out_before_the_f
   for (const StrategyOptions& options : all_options()) {
     const auto strategy = make_strategy(space, options);
     std::vector<Candidate> out;
-    for (int i = 0; i < 50; ++i) out.push_back(strategy->ask());
+    for (int i = 0; i < 50; ++i) {
+      out.push_back(strategy->ask());
+    }
     for (const Candidate& candidate : out) {
       BOOST_TEST(!candidate.parent.has_value());
       strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
@@ -343,13 +357,14 @@ BOOST_AUTO_TEST_CASE(limits_and_repeats_are_redrawn_and_counted) {
       options.redraw_repeats = 0;
       options.admits = [](const Genome& genome) { return genome[0] != 3; };
       const auto limited = make_strategy(space, options);
-      for (const Candidate& candidate : Driver(*limited, 1).run(100))
+      for (const Candidate& candidate : Driver(*limited, 1).run(100)) {
         BOOST_TEST(candidate.genome[0] != 3);
+      }
       BOOST_TEST(limited->counts().redrawn_limits > 0u);
       options.admits = nullptr;
       options.redraw_repeats = 50;
       const auto fresh = make_strategy(SearchSpace::renas(1, {"sep3x3", "identity"}), options);
-      const auto asked = Driver(*fresh, 1).run(9);  // of 10 different networks
+      const auto asked = Driver(*fresh, 1).run(9);  // the space has 10 different networks
       BOOST_TEST(asked.size() == 15u);
       BOOST_TEST(fresh->counts().redrawn_repeats > 0u);
       options.admits = [](const Genome&) { return false; };
@@ -373,7 +388,9 @@ BOOST_AUTO_TEST_CASE(the_controller_learns_what_chance_does_not) {
           const Candidate candidate = strategy->ask();
           const double f = 0.3 + 0.6 * fitness_of(space, candidate.genome);
           strategy->tell(candidate.id, {Status::kOk, f});
-          if (i >= 500) fitness[learns] += f / 300;
+          if (i >= 500) {
+            fitness[learns] += f / 300;
+          }
         }
       }
     }

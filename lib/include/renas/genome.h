@@ -9,19 +9,20 @@
 
 namespace renas {
 
-/// A point of a search space: for each slot, in order, the index of its choice.
+/// A genome is a point of a search space: for each slot, in order, the index of its choice.
 using Genome = std::vector<int>;
 
-/// The cell the authors published (their released graph): known to every program as `renasnet`.
+/// The cell that the paper's authors published, taken from their released graph. Every program
+/// knows it as `renasnet`.
 inline constexpr const char* kRenasNet =
     "c-2:sep5x5+c-1:sep3x3,c-1:identity+c-1:sep3x3,c-2:sep3x3+c-2:avg3x3,"
     "c-1:sep5x5+c-2:sep3x3,1:identity+1:sep3x3";
 
-/// One decision of a mutation: in `block`, slot `slot` (an index into the whole genome) was set to
-/// choice `to` from `from`. The two may be equal.
+/// One change of a mutation: slot `slot` of block `block` went from choice `from` to choice `to`.
+/// The two may be equal.
 struct Mutation {
   int block = 0;
-  int slot = 0;
+  int slot = 0;  ///< an index into the whole genome
   int from = 0;
   int to = 0;
   bool operator==(const Mutation&) const = default;
@@ -30,21 +31,23 @@ struct Mutation {
 /// Throws InvalidInput unless `genome` has a valid choice in every slot.
 void check_genome(const SearchSpace& space, const Genome& genome);
 
-/// The text form of the space's notation.
+/// Writes a genome in the notation of its space.
 std::string to_string(const SearchSpace& space, const Genome& genome);
 
-/// Reads the text form. Throws InvalidInput with the block and token at fault, what was expected
-/// and what was found. `renasnet` stands for kRenasNet where the space has 5 blocks.
+/// Reads a genome in the notation of its space. `renasnet` stands for kRenasNet in the paper's
+/// space of 5 blocks. Throws InvalidInput, which names the block and token at fault, what was
+/// expected and what was found.
 Genome parse_genome(const SearchSpace& space, std::string_view text);
 
-/// The representative of all genomes that give the same network by swapping the two halves of a
-/// block: halves sorted by input, then operator. Other notations have no such symmetry.
+/// The canonical form: one representative for all genomes that give the same network. In the
+/// paper's space the two halves of a block can be swapped, so the form sorts them by input, then
+/// operator. In other notations every genome is its own canonical form.
 Genome canonical(const SearchSpace& space, const Genome& genome);
 
-/// Every slot uniform and independent.
+/// Draws a genome: every slot uniform and independent.
 Genome random_genome(const SearchSpace& space, Random& random);
 
-/// `genome` with `mutations` applied in order.
+/// The child that `mutations`, applied in order, make of `genome`.
 Genome apply(const Genome& genome, const std::vector<Mutation>& mutations);
 
 }  // namespace renas

@@ -9,80 +9,118 @@
 
 namespace renas {
 
-/// What a node of a network computes. Every backend gives the same meaning to each.
+/// The operation of a node. Every backend computes the same function for each kind.
 enum class NodeKind {
-  kInput,         ///< the pictures, [N, C, H, W]
-  kConv,          ///< cross-correlation, no bias; parameters: weight [out, in / groups, kh, kw]
-  kBatchNorm,     ///< parameters: scale, shift, mean, variance, each [C]. Training normalises by the
-                  ///< biased batch variance; running = 0.9 running + 0.1 batch, with the unbiased
-                  ///< variance; inference uses the running ones; epsilon 1e-5
-  kRelu,          ///<
-  kMaxPool,       ///< padding never wins
-  kMeanPool,      ///< padding is not counted in the mean
-  kAdd,           ///< sum of two or more inputs of one shape
-  kConcat,        ///< along channels, in the order of the inputs
-  kShift,         ///< out(y, x) = in(y + 1, x + 1), zero beyond the edge
-  kGlobalMean,    ///< mean over the map, [C, 1, 1]
-  kLinear,        ///< parameters: weight [out, in], bias [out]; the input is flattened (C, H, W)
-  kDropout,       ///< training: zero with `probability`, else times 1 / (1 - probability)
-  kDropPath,      ///< training: as dropout, one decision a picture, with `probability` times
-                  ///< StepScalars::drop_path
-  kCrossEntropy,  ///< mean over the batch of softmax cross-entropy of its input [classes, 1, 1]
+  /// The input images, [N, C, H, W].
+  kInput,
+  /// Convolution (cross-correlation) with zero padding and without bias. Parameters: weight
+  /// [out, in / groups, kernel height, kernel width].
+  kConv,
+  /// Batch normalisation. Parameters: scale, shift, mean, variance, each [C]. Training normalises
+  /// by the biased variance of the batch, and updates running = 0.9 running + 0.1 batch with the
+  /// unbiased one. Inference normalises by the running mean and variance. Epsilon is 1e-5.
+  kBatchNorm,
+  /// Rectified linear unit, max(0, x).
+  kRelu,
+  /// Max pool; padding never wins.
+  kMaxPool,
+  /// Average pool; padding is not counted in the average.
+  kAveragePool,
+  /// Sum of two or more inputs of one shape.
+  kAdd,
+  /// Concatenation along channels, in the order of the inputs.
+  kConcat,
+  /// Pixel shift: out(y, x) = in(y + 1, x + 1), zero beyond the edge.
+  kPixelShift,
+  /// Global average pool over height and width, [C, 1, 1].
+  kGlobalAveragePool,
+  /// Fully connected layer on the input flattened as (C, H, W). Parameters: weight [out, in], bias
+  /// [out].
+  kLinear,
+  /// Dropout. Training sets an element to zero with `probability` and multiplies it by
+  /// 1 / (1 - probability) otherwise; inference is the identity.
+  kDropout,
+  /// Drop path: as dropout, but with one decision for each image, and with `probability` times
+  /// StepScalars::drop_path.
+  kDropPath,
+  /// Softmax cross-entropy of the input [classes, 1, 1], averaged over the batch.
+  kCrossEntropy,
 };
 
-/// What kind of number a parameter is: how it starts, whether it decays, whether it counts.
+/// The role of a parameter in its layer. It decides how the parameter is initialised, whether
+/// weight decay applies, and whether it is counted.
 enum class ParameterRole { kConvWeight, kScale, kShift, kMean, kVariance, kLinearWeight, kBias };
 
-/// A run of input channels of a weight, and where they come from. A layer that reads a concatenation
-/// has one for each part; inheritance compares their labels.
+/// A group of neighbouring input channels of a weight, labelled by the block they come from. A
+/// layer that reads a concatenation has one group for each part. Weight inheritance compares the
+/// labels.
 struct ColumnGroup {
   std::string label;
   int channels = 0;
   bool operator==(const ColumnGroup&) const = default;
 };
 
+/// A parameter tensor of the network.
 struct Parameter {
   std::string name;  ///< its place in the network: cell, block, slot, operator, layer
   std::vector<int64_t> shape;
   ParameterRole role = ParameterRole::kConvWeight;
-  int fan_in = 0;                    ///< of conv and linear weights
-  std::vector<ColumnGroup> columns;  ///< of weights that read a concatenation, else empty
-  bool auxiliary = false;            ///< belongs to the auxiliary head: not counted, not kept
+  int fan_in = 0;                    ///< inputs of one output, for conv and linear weights
+  std::vector<ColumnGroup> columns;  ///< for weights that read a concatenation, else empty
+  bool auxiliary = false;            ///< belongs to the auxiliary head: neither counted nor kept
 
+  /// The number of its elements.
   int64_t size() const;
-  /// Changed by SGD (all but mean and variance).
+  /// Whether SGD changes the parameter: every role but kMean and kVariance.
   bool trainable() const;
-  /// Subject to weight decay (conv and linear weights).
+  /// Whether weight decay applies: conv and linear weights.
   bool decays() const;
 };
 
-/// One operation. Inputs are indices of earlier nodes, so the list is in execution order.
-struct Node {
-  NodeKind kind = NodeKind::kInput;
-  std::string name;
-  std::vector<int> inputs;
-  Shape shape;                  ///< of one picture's output
-  std::vector<int> parameters;  ///< indices into Graph::parameters(), in the kind's order
-
-  // Convolution and pooling. Padding is symmetric: `padding` rows above and below.
+/// The window of a convolution or pool: the input pixels that one output pixel reads.
+///
+/// Padding is symmetric: padding_height rows above and as many below, padding_width columns on the
+/// left and as many on the right. Stride and dilation are the same in both directions.
+struct Window {
   int kernel_height = 1;
   int kernel_width = 1;
   int stride = 1;
   int padding_height = 0;
   int padding_width = 0;
-  int dilation = 1;  ///< 1 is dense
-  int groups = 1;
+  int dilation = 1;  ///< distance between the taps of a kernel; 1 is dense
 
-  float probability = 0;      ///< of dropping, for kDropout and kDropPath
-  float loss_weight = 1;      ///< of kCrossEntropy in the training loss
-  float label_smoothing = 0;  ///< of kCrossEntropy: (1 - s) on the label, s / classes everywhere
-  bool auxiliary = false;     ///< needed in training only
+  /// The shape of the output map on a map of shape `in`, with as many channels. The window must fit
+  /// into the padded map.
+  Shape output(const Shape& in) const;
+  bool operator==(const Window&) const = default;
 };
 
-/// A network as data. Built node by node; each call infers the shape, checks it (InvalidShape names
-/// the node), and returns the node's index.
+/// A node is one operation of a network. Its inputs are indices of earlier nodes, so a list of
+/// nodes is in execution order.
+struct Node {
+  NodeKind kind = NodeKind::kInput;
+  std::string name;
+  std::vector<int> inputs;
+  Shape shape;                  ///< of the output for one image
+  std::vector<int> parameters;  ///< indices into Graph::parameters(), in the order NodeKind gives
+
+  Window window;   ///< of a convolution or pool
+  int groups = 1;  ///< of a convolution; as many as channels: depthwise
+
+  float probability = 0;      ///< kDropout, kDropPath: probability of dropping
+  float loss_weight = 1;      ///< kCrossEntropy: its factor in the training loss
+  float label_smoothing = 0;  ///< kCrossEntropy: target 1 - s on the label plus s / classes on all
+  bool auxiliary = false;     ///< belongs to the auxiliary head: needed in training only
+};
+
+/// A network as data: nodes in execution order and the parameters they use.
+///
+/// A graph is built node by node. Each call names the nodes it reads by their index (`in`), infers
+/// and checks the shape of the new node's output, and returns the new node's index. It throws
+/// InvalidShape, with the node's name, if the shapes do not fit.
 class Graph {
  public:
+  /// The form of a convolution; see Window and Node for its fields.
   struct ConvOptions {
     int out_channels = 0;
     int kernel_height = 1;
@@ -94,6 +132,7 @@ class Graph {
     int groups = 1;
     std::vector<ColumnGroup> columns = {};
   };
+  /// The form of a pool; see Window for its fields.
   struct PoolOptions {
     int kernel_height = 3;
     int kernel_width = 3;
@@ -107,32 +146,32 @@ class Graph {
   int batch_norm(const std::string& name, int in);
   int relu(const std::string& name, int in);
   int max_pool(const std::string& name, int in, const PoolOptions& options);
-  int mean_pool(const std::string& name, int in, const PoolOptions& options);
+  int average_pool(const std::string& name, int in, const PoolOptions& options);
   int add(const std::string& name, const std::vector<int>& in);
   int concat(const std::string& name, const std::vector<int>& in);
-  int shift(const std::string& name, int in);
-  int global_mean(const std::string& name, int in);
+  int pixel_shift(const std::string& name, int in);
+  int global_average_pool(const std::string& name, int in);
   int linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns = {});
   int dropout(const std::string& name, int in, float probability);
   int drop_path(const std::string& name, int in, float probability);
   int cross_entropy(const std::string& name, int in, float loss_weight, float label_smoothing);
 
-  /// Nodes and parameters made from now on belong to the auxiliary head.
+  /// Nodes and parameters made between these two calls belong to the auxiliary head.
   void begin_auxiliary() { auxiliary_ = true; }
   void end_auxiliary() { auxiliary_ = false; }
 
-  /// The node whose output is the network's answer (class scores before softmax).
+  /// The scores are the output of the network: one node's class scores before softmax (logits).
   void set_scores(int node) { scores_ = node; }
   int scores() const { return scores_; }
 
   const std::vector<Node>& nodes() const { return nodes_; }
-  const Node& node(int i) const { return nodes_[static_cast<std::size_t>(i)]; }
+  const Node& node(int i) const { return nodes_[i]; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  const Parameter& parameter(int i) const { return parameters_[static_cast<std::size_t>(i)]; }
+  const Parameter& parameter(int i) const { return parameters_[i]; }
 
-  /// The graph without nodes that neither the scores nor, with `training`, a loss depend on, and
-  /// without the parameters that leave with them. Without `training`, the auxiliary head, losses and
-  /// dropping go too.
+  /// Returns the graph without dead nodes and their parameters: what neither the scores nor, with
+  /// `training`, a loss depends on. Without `training`, the auxiliary head, losses and dropout go
+  /// too.
   Graph pruned(bool training) const;
 
  private:
@@ -147,13 +186,15 @@ class Graph {
   bool auxiliary_ = false;
 };
 
-/// Parameters and multiply-adds of one picture's forward pass, without the auxiliary head:
-/// conv weights, BN scale and shift, linear weights and bias; mult-adds of convs and linear layers.
+/// The size of a network without its auxiliary head: its number of parameters (conv weights, batch
+/// norm scale and shift, linear weights and bias) and the multiply-adds of one image's forward pass
+/// (convolutions and linear layers).
 struct Counts {
   int64_t parameters = 0;
   int64_t mult_adds = 0;
   bool operator==(const Counts&) const = default;
 };
+/// Counts the parameters and multiply-adds of `graph`.
 Counts count(const Graph& graph);
 
 }  // namespace renas

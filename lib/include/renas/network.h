@@ -11,48 +11,60 @@
 
 namespace renas {
 
+/// The two layouts of stacked cells: for small images (CIFAR) and for large ones (ImageNet).
 enum class NetworkKind { kCifar, kImageNet };
+/// The kind in words: "cifar" or "imagenet".
 const char* to_string(NetworkKind kind);
-/// "cifar" or "imagenet". Throws InvalidInput.
+/// Reads what to_string() writes. Throws InvalidInput for anything else.
 NetworkKind parse_network_kind(const std::string& text);
 
-/// Everything but the genome that makes a network (paper, figure 2a).
+/// Everything but the genome that defines a network of stacked cells (paper, figure 2a).
+///
+/// A network has three stages of N normal cells, which keep the size of their maps (stride 1).
+/// Between two stages stands a reduction cell: a cell of the same genome with stride 2, which
+/// halves height and width and doubles the filters. The ImageNet network begins with two reduction
+/// cells.
 struct NetworkOptions {
   NetworkKind kind = NetworkKind::kCifar;
-  int cells = 2;              ///< N: stride-1 cells a stage
-  int filters = 24;           ///< F: filters of the first stage
+  int cells = 2;              ///< N, normal cells in a stage
+  int filters = 24;           ///< F, filters of the first stage
   int stem = 0;               ///< filters of the stem; 0: 3 F (CIFAR), 32 (ImageNet)
-  Shape image = {3, 32, 32};  ///< pictures
+  Shape image = {3, 32, 32};  ///< shape of an input image
   int classes = 10;
-  bool concat_c2 = false;  ///< stride-1 cells also append the adapted c-2, as the released graph does
+  /// Whether normal cells also concatenate the adapted c-2 to their output, as in the authors'
+  /// released graph.
+  bool concat_c2 = false;
 
-  // In training only.
-  bool auxiliary = false;       ///< auxiliary classifier at 2/3 of the depth, weight 0.4
-  float dropout = 0;            ///< before the classifier
+  // Regularisation, in training only.
+  bool auxiliary = false;       ///< auxiliary classifier at 2/3 of the depth, loss weight 0.4
+  float dropout = 0;            ///< probability of dropout before the classifier
   float drop_path = 0;          ///< probability of dropping a path in the last cell
-  bool drop_path_flat = false;  ///< the same in every cell, rather than growing linearly with depth
-  float label_smoothing = 0;    ///< of the main head
+  bool drop_path_flat = false;  ///< the same in all cells; otherwise it grows linearly with depth
+  float label_smoothing = 0;    ///< of the main head's loss
 };
 
-/// The network of `genome`, a point of a space in the paper's notation. What nothing reads is not
-/// built. Parameters are named by place: "cell3/block2/1.sep5x5/depthwise1/weight".
-/// Throws InvalidInput, InvalidShape.
+/// Builds the network of `genome`, a point of a space in the paper's notation.
+///
+/// Cells and blocks that nothing reads are not built. Parameters are named by their place:
+/// "cell3/block2/1.sep5x5/depthwise1/weight". Throws InvalidInput if the genome, its notation or an
+/// option is invalid, InvalidShape if the image is too small for the network.
 Graph build_network(const SearchSpace& space, const Genome& genome, const NetworkOptions& options);
 
-/// New parameters: convs He-normal (fan-in), BN scale 1 and shift 0, mean 0 and variance 1, linear
-/// weights normal with standard deviation 0.01, bias 0.
+/// Draws initial parameters: convolution weights are He-normal (fan-in), linear weights normal with
+/// standard deviation 0.01 and biases 0; batch norms have scale 1, shift 0, mean 0 and variance 1.
 Weights initialize(const Graph& graph, Random& random);
 
-/// What a child takes from its parent.
+/// The weights of a child and how much of them its parent gave.
 struct Inheritance {
-  Weights weights;              ///< of the child, complete
-  std::vector<bool> inherited;  ///< by child parameter: taken whole from the parent
-  double share = 0;             ///< inherited numbers of all trainable numbers
+  Weights weights;              ///< complete: inherited or newly drawn
+  std::vector<bool> inherited;  ///< for each parameter of the child: taken whole from the parent
+  double share = 0;             ///< share of the trainable numbers that were inherited, in [0, 1]
 };
 
-/// Parameters whose place and shape exist in the parent are its own, BN statistics included. A layer
-/// that reads a concatenation takes the columns of those blocks the parent concatenated too; taken in
-/// part, it counts as new. Everything else is as from initialize().
+/// Weight inheritance: a parameter whose name and shape exist in the parent keeps the parent's
+/// values, batch-norm statistics included. A layer that reads a concatenation keeps the columns of
+/// the blocks that the parent concatenated too; if columns are missing, `inherited` is false for
+/// it. All other numbers are drawn as by initialize().
 Inheritance inherit(const Graph& child, const Graph& parent, const Weights& parent_weights,
                     Random& random);
 

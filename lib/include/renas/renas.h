@@ -1,9 +1,9 @@
-/* The search from C, or from any language that calls C: ask for a candidate, measure it in your own way,
- * tell its fitness.
+/* The search from C, or from any language that can call C: ask for a candidate, measure its fitness
+ * in your own way, tell the fitness.
  *
- * No C++ exception leaves these functions and nothing is global: a search may be used by one thread at a
- * time, two searches by two threads. Functions that return int give 0 for success, -1 for an error, which
- * renas_last_error then explains; an error changes nothing. */
+ * No C++ exception leaves these functions, and there is no global state: a search may be used by
+ * one thread at a time, two searches by two threads. Functions that return int return 0 on success
+ * and -1 on an error. An error changes nothing, and renas_last_error explains it. */
 #ifndef RENAS_RENAS_H
 #define RENAS_RENAS_H
 
@@ -18,41 +18,47 @@ typedef struct renas_search renas_search;
 /* How an evaluation ended, for renas_tell. */
 enum { RENAS_OK = 0, RENAS_DIVERGED = 1, RENAS_OUT_OF_MEMORY = 2, RENAS_LOST = 3 };
 
+/* What a search is made from. All zeros are the defaults. */
 typedef struct renas_options {
   const char* strategy;   /* "renas", "evolution", "random", ...; NULL: "renas" */
   const char* controller; /* "default" or "paper"; NULL: "default" */
-  int population;         /* 0: 20 */
-  int sample;             /* members drawn a tournament, at most population; 0: 10 */
+  int population;         /* number of members; 0: 20 */
+  int sample;             /* tournament size, at most population; 0: 10 */
   uint64_t seed;
 } renas_options;
 
 /* Makes a search.
- * space    "renas" (the paper's, 5 blocks), "nas-bench-201", or the text of a space of your own, in the
- *          form of SPACES.md
+ * space    "renas" (the paper's space of 5 blocks), "nas-bench-201", or the text of your own search
+ *          space in the form of SPACES.md
  * options  NULL: all defaults
- * error    where not NULL, receives a message of at most error_size bytes, its end included
- * Returns NULL on an error. Free it by renas_free. */
+ * error    if not NULL, receives a message of at most error_size bytes, its end included
+ * Returns NULL on an error. Free the search with renas_free. */
 renas_search* renas_create(const char* space, const renas_options* options, char* error,
                            int error_size);
-void renas_free(renas_search* search); /* NULL is allowed */
+/* Frees a search. NULL is allowed. */
+void renas_free(renas_search* search);
 
-/* The next candidate: its number and its genome's text, which lives until the next call on `search`.
- * Where not NULL, *parent receives the number of the candidate it was made from, -1 for none. */
+/* Asks for the next candidate: its id and the text of its genome, which lives until the next call
+ * on `search`. If parent is not NULL, *parent receives the id of the member that the candidate was
+ * made from, or -1 if it has no parent. */
 int renas_ask(renas_search* search, uint64_t* id, const char** genome, int64_t* parent);
 
-/* What became of candidate `id`: one of RENAS_OK ... and, if RENAS_OK, its fitness in [0, 1]. */
+/* Tells how the evaluation of candidate `id` ended: a status RENAS_OK ... and, if it is RENAS_OK,
+ * the fitness in [0, 1]. */
 int renas_tell(renas_search* search, uint64_t id, int status, double fitness);
 
-/* The best so far; an error before the first success. The text lives until the next call. */
+/* Gives the candidate with the highest fitness so far. Before the first success this is an error.
+ * The text lives until the next call; each pointer may be NULL. */
 int renas_best(renas_search* search, uint64_t* id, const char** genome, double* fitness);
 
-/* Writes everything to a file, with candidates in flight (beside, then renamed over the old one), and
- * reads it into a search made with the same space and options, which then goes on as if it had never
- * stopped. */
+/* renas_save writes the whole search, candidates in flight included, to a file, which replaces an
+ * old one only when it is complete. renas_load reads the file into a search made with the same
+ * space and options, which then continues as if it had never stopped. */
 int renas_save(renas_search* search, const char* path);
 int renas_load(renas_search* search, const char* path);
 
-/* Why the last call on `search` failed; "" if it did not. Lives until the next call. */
+/* The message of the last call's error, or "" if the call succeeded. It lives until the next call.
+ */
 const char* renas_last_error(const renas_search* search);
 
 #ifdef __cplusplus

@@ -8,10 +8,12 @@
 
 namespace renas {
 
-/// What must be kept to go on exactly: flat named arrays, which a store writes as they are
-/// (slashes in names are folders).
+/// One flat array of a State.
 using StateArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
                                 std::vector<float>>;
+
+/// The saved state of a search: named arrays, from which it continues exactly. A slash in a name
+/// separates folders, so that a store can write the arrays as they are.
 using State = std::map<std::string, StateArray>;
 
 }  // namespace renas

@@ -13,113 +13,133 @@
 #include "renas/search_space.h"
 #include "renas/state.h"
 
+// A strategy searches by ask and tell. Three words run through all of the library:
+//
+//   candidate   a genome that the strategy asks the fitness of
+//   child       a candidate that was made by mutating a member, its parent
+//   member      a candidate that was trained and now belongs to the population
+
 namespace renas {
 
-/// A genome that a strategy wants to know the fitness of.
+/// A genome that a strategy asks the fitness of.
 struct Candidate {
   uint64_t id = 0;  ///< 0, 1, 2, ... in the order of asking
   Genome genome;
-  std::optional<uint64_t> parent;   ///< inherit this member's weights; none: train from scratch
-  std::vector<Mutation> mutations;  ///< what turned the parent into it
-  /// Its own stream of random numbers, a function of (run seed, id) alone.
+  std::optional<uint64_t> parent;   ///< the member whose weights it inherits; none: from scratch
+  std::vector<Mutation> mutations;  ///< what turned the parent's genome into this one
+  /// The candidate's own stream of random numbers, a function of (run_seed, id) alone.
   Random stream(uint64_t run_seed) const { return Random(run_seed, Purpose::kChild, id); }
   bool operator==(const Candidate&) const = default;
 };
 
-/// How the evaluation of a candidate ended. All but kOk leave the population as it was.
+/// How the evaluation of a candidate ended. Every status but kOk leaves the population as it was.
 enum class Status { kOk, kDiverged, kOutOfMemory, kLost };
+/// The status in words: "ok", "diverged", "out-of-memory", "lost".
 const char* to_string(Status status);
 
+/// The result of evaluating a candidate.
 struct Outcome {
   Status status = Status::kOk;
-  double fitness = 0;  ///< validation accuracy in [0, 1]; ignored unless kOk
+  double fitness = 0;  ///< validation accuracy in [0, 1]; ignored unless the status is kOk
 };
 
-/// One that was trained and lives.
+/// A trained member of the population.
 struct Member {
-  uint64_t id = 0;
+  uint64_t id = 0;  ///< the id of the candidate it was
   Genome genome;
   double fitness = 0;
   bool operator==(const Member&) const = default;
 };
 
-/// What a tell changed.
+/// What a tell changed in the population.
 struct Told {
-  bool joined = false;              ///< the candidate is now in the population
-  std::optional<uint64_t> removed;  ///< who left for it
+  bool joined = false;              ///< the candidate is a member now
+  std::optional<uint64_t> removed;  ///< the member that left to make room
 };
 
-/// What happened so far.
+/// How many candidates were asked, told and drawn again so far.
 struct SearchCounts {
   uint64_t asked = 0;
-  uint64_t succeeded = 0;
-  uint64_t failed = 0;          ///< told with a status other than kOk
-  uint64_t repeats = 0;         ///< asked though an equal network (canonical form) was asked before
-  uint64_t redrawn_limits = 0;  ///< drawn, and drawn again because `admits` refused
-  uint64_t redrawn_repeats = 0;  ///< drawn, and drawn again because asked before
+  uint64_t succeeded = 0;       ///< told with kOk
+  uint64_t failed = 0;          ///< told with any other status
+  uint64_t repeats = 0;         ///< asked although an equal network (canonical form) had been asked
+  uint64_t redrawn_limits = 0;  ///< draws rejected because `admits` refused the genome
+  uint64_t redrawn_repeats = 0;  ///< draws rejected because an equal network had been asked
   bool operator==(const SearchCounts&) const = default;
 };
 
-/// A way to search. Any number of candidates may be out at once; they may come back in any order,
-/// or never. Not thread-safe; two strategies share nothing.
+/// A search strategy: it proposes candidates and learns from their fitness.
+///
+/// Any number of candidates may be in flight (asked and not yet told) at once, and they may be told
+/// in any order or never. A strategy is not thread-safe, but two strategies share nothing.
 class Strategy {
  public:
   virtual ~Strategy() = default;
 
   virtual const SearchSpace& space() const = 0;
-  /// The next candidate. Throws InvalidInput only where `StrategyOptions::admits` refuses 10,000
-  /// draws on end.
+  /// Returns the next candidate. Throws InvalidInput only if `StrategyOptions::admits` refuses
+  /// 10,000 draws in a row.
   virtual Candidate ask() = 0;
-  /// What became of candidate `id`. Throws InvalidInput, and changes nothing, where the id is
-  /// unknown or was told before, or the fitness is not in [0, 1].
+  /// Reports how the evaluation of candidate `id` ended. Throws InvalidInput, and changes nothing,
+  /// if the id is unknown or was told before, or if the fitness is not in [0, 1].
   virtual Told tell(uint64_t id, const Outcome& outcome) = 0;
 
-  /// The living members, oldest first. Strategies without a population keep their best P.
+  /// The members, oldest first. A strategy without a population keeps the best P candidates here.
   virtual const std::vector<Member>& population() const = 0;
-  /// Candidates asked and not yet told, by id.
+  /// The candidates in flight, by id.
   virtual std::vector<Candidate> in_flight() const = 0;
-  /// Whether the weights of `id` may still be asked for: it lives, or is the parent of one in
-  /// flight.
+  /// Whether a later candidate may still inherit the weights of `id`: it is a member, or the parent
+  /// of a candidate in flight.
   virtual bool keeps(uint64_t id) const = 0;
-  /// The best ever told by fitness (the earliest among equals); none before the first success.
+  /// The candidate with the highest fitness ever told, the earliest among equals. Empty before the
+  /// first success. It may have left the population.
   virtual std::optional<Member> best() const = 0;
 
   virtual SearchCounts counts() const = 0;
 
-  /// Everything: population, candidates in flight, controller, optimiser, random streams. A
-  /// strategy made with equal options that loads it goes on exactly as if it had never stopped.
+  /// Returns all of the strategy's state: population, candidates in flight, controller, optimiser,
+  /// random streams. A strategy made with equal options that loads this state continues exactly as
+  /// the saved one would have.
   virtual State save() const = 0;
-  /// Throws InvalidInput where `state` is not of this strategy and space.
+  /// Restores what save() returned. Throws InvalidInput, and changes nothing, if `state` belongs to
+  /// another strategy or search space.
   virtual void load(const State& state) = 0;
 };
 
+/// What a strategy is made from.
 struct StrategyOptions {
   std::string name = "renas";  ///< one of strategy_names()
-  int population = 20;         ///< P
-  int sample = 10;             ///< S, at most P
+  int population = 20;         ///< population size P, at least 2
+  int sample = 10;             ///< tournament size S, at most P
   uint64_t seed = 0;
 
-  /// One of controller_names(): "paper" is the paper's form, exact; "default": see README.
+  /// The controller's form, one of controller_names(). "paper" is exactly the paper's; what
+  /// "default" changes stands in README.
   std::string controller = "default";
-  std::string baseline;  ///< "none", "moving", "standardised"; empty: the controller's own
+  std::string baseline;  ///< "none", "moving" or "standardised"; empty: the controller's own
   int critic = -1;       ///< ControllerOptions::critic; -1: the controller's own
-  std::optional<ControllerOptions> controller_form;  ///< in place of all three
+  std::optional<ControllerOptions> controller_form;  ///< replaces the three fields above
 
-  /// Candidates for which it is false are drawn again: limits on parameters, mult-adds, ... Empty:
-  /// all are admitted.
+  /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
+  /// returns false is drawn again. Empty: every genome may be asked.
   std::function<bool(const Genome&)> admits;
-  /// How often a candidate that was asked before is drawn again. 0: it is trained all the same.
+  /// How often a draw that repeats an earlier candidate is rejected before it is accepted. 0: a
+  /// repeat is trained like any other candidate.
   int redraw_repeats = 0;
-  /// For `evolution` as a control: child number n (from 0; the last entry goes on) changes, on
-  /// average, this many slots, each to a different choice. Empty: one slot of every block redrawn.
+  /// The mutation rate of `evolution` where it serves as a control: child number n (from 0; the
+  /// last entry holds for all later ones) changes this many slots on average, each to a different
+  /// choice. Empty: one slot of every block is drawn again.
   std::vector<double> changes_per_child;
 };
 
-/// renas, renas-frozen, renas-unidirectional, evolution, regularized, reinforce, random.
+/// The names of all strategies: renas, renas-frozen, renas-unidirectional, evolution, regularized,
+/// reinforce, random.
 std::vector<std::string> strategy_names();
-/// Throws InvalidInput where a name is unknown or a number out of range.
+/// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown or a number out
+/// of range.
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
-/// The controller that `options` ask for, name of the strategy included.
+/// The controller's form that results from `options`, the strategy's name included. Throws as
+/// make_strategy().
 ControllerOptions controller_options(const StrategyOptions& options);
 
 }  // namespace renas

@@ -12,47 +12,52 @@ namespace renas {
 
 namespace {
 
+/// Splits a text at every `separator`; empty parts are kept.
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   std::size_t from = 0;
   for (std::size_t i = 0; i <= text.size(); ++i) {
-    if (i < text.size() && text[i] != separator) continue;
+    if (i < text.size() && text[i] != separator) {
+      continue;
+    }
     parts.push_back(text.substr(from, i - from));
     from = i + 1;
   }
   return parts;
 }
 
-/// The index of `token` among the choices of slot `i`; `where` opens the message if there is none.
+/// Returns the index of `token` among the choices of slot `i`. Throws InvalidInput, with a message
+/// that begins with `where`, if it is none of them.
 int choice_of(const SearchSpace& space, int i, std::string_view token, const std::string& where) {
   const Slot& slot = space.slot(i);
   const auto found = std::find(slot.choices.begin(), slot.choices.end(), token);
   if (found == slot.choices.end()) {
-    throw InvalidInput(fmt::format(
-        "{}: {} '{}' is not possible here; expected one of {}", where,
-        slot.kind == Slot::Kind::kInput ? "input" : "operator", token,
-        fmt::join(slot.choices, ", ")));
+    throw InvalidInput(fmt::format("{}: {} '{}' is not possible here; expected one of {}", where,
+                                   slot.kind == Slot::Kind::kInput ? "input" : "operator", token,
+                                   fmt::join(slot.choices, ", ")));
   }
   return static_cast<int>(found - slot.choices.begin());
 }
 
+/// Names a block of a genome for messages.
 std::string block_name(std::string_view text, int block) {
   return fmt::format("genome '{}', block {}", text, block + 1);
 }
 
+/// Throws InvalidInput unless the number of blocks found is that of the space.
 void expect_blocks(const SearchSpace& space, std::string_view text, std::size_t found) {
   if (found != static_cast<std::size_t>(space.block_count())) {
-    throw InvalidInput(fmt::format("genome '{}': expected {} blocks, found {}", text,
-                                   space.block_count(), found));
+    throw InvalidInput(
+        fmt::format("genome '{}': expected {} blocks, found {}", text, space.block_count(), found));
   }
 }
 
 Genome parse_cell(const SearchSpace& space, std::string_view text) {
   const auto blocks = split(text, ',');
   expect_blocks(space, text, blocks.size());
-  Genome genome(static_cast<std::size_t>(space.slot_count()));
+  Genome genome(space.slot_count());
   for (int b = 0; b < space.block_count(); ++b) {
-    const std::string_view block = blocks[static_cast<std::size_t>(b)];
+    const std::string_view block = blocks[b];
     const std::string where = block_name(text, b);
     const auto halves = split(block, '+');
     if (halves.size() != 2) {
@@ -60,15 +65,15 @@ Genome parse_cell(const SearchSpace& space, std::string_view text) {
           fmt::format("{}: expected 'input:operator+input:operator', found '{}'", where, block));
     }
     for (int h = 0; h < 2; ++h) {
-      const auto tokens = split(halves[static_cast<std::size_t>(h)], ':');
+      const auto tokens = split(halves[h], ':');
       if (tokens.size() != 2) {
-        throw InvalidInput(fmt::format("{}: expected 'input:operator', found '{}'", where,
-                                       halves[static_cast<std::size_t>(h)]));
+        throw InvalidInput(
+            fmt::format("{}: expected 'input:operator', found '{}'", where, halves[h]));
       }
       const int input = space.first_slot(b) + h;
       const int op = input + 2;
-      genome[static_cast<std::size_t>(input)] = choice_of(space, input, tokens[0], where);
-      genome[static_cast<std::size_t>(op)] = choice_of(space, op, tokens[1], where);
+      genome[input] = choice_of(space, input, tokens[0], where);
+      genome[op] = choice_of(space, op, tokens[1], where);
     }
   }
   return genome;
@@ -79,21 +84,22 @@ Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
   expect_blocks(space, text, nodes.size());
   Genome genome;
   for (int n = 0; n < space.block_count(); ++n) {
-    const std::string_view node = nodes[static_cast<std::size_t>(n)];
+    const std::string_view node = nodes[n];
     const std::string where = block_name(text, n);
-    const auto edges = split(node, '|');  // "|a~0|b~1|" has an empty part at both ends
+    const auto edges = split(node, '|');  // "|a~0|b~1|" gives an empty part at both ends
     const int expected = space.first_slot(n + 1) - space.first_slot(n);
     if (edges.size() != static_cast<std::size_t>(expected) + 2 || !edges.front().empty() ||
         !edges.back().empty()) {
-      throw InvalidInput(fmt::format("{}: expected {} edge{} between bars, such as |operator~0|; "
-                                     "found '{}'",
-                                     where, expected, expected == 1 ? "" : "s", node));
+      throw InvalidInput(
+          fmt::format("{}: expected {} edge{} between bars, such as |operator~0|; "
+                      "found '{}'",
+                      where, expected, expected == 1 ? "" : "s", node));
     }
     for (int e = 0; e < expected; ++e) {
-      const auto tokens = split(edges[static_cast<std::size_t>(e) + 1], '~');
+      const auto tokens = split(edges[e + 1], '~');
       if (tokens.size() != 2 || tokens[1] != std::to_string(e)) {
-        throw InvalidInput(fmt::format("{}: expected 'operator~{}', found '{}'", where, e,
-                                       edges[static_cast<std::size_t>(e) + 1]));
+        throw InvalidInput(
+            fmt::format("{}: expected 'operator~{}', found '{}'", where, e, edges[e + 1]));
       }
       genome.push_back(choice_of(space, space.first_slot(n) + e, tokens[0], where));
     }
@@ -106,16 +112,15 @@ Genome parse_list(const SearchSpace& space, std::string_view text) {
   expect_blocks(space, text, blocks.size());
   Genome genome;
   for (int b = 0; b < space.block_count(); ++b) {
-    const auto tokens = split(blocks[static_cast<std::size_t>(b)], '+');
+    const auto tokens = split(blocks[b], '+');
     const int expected = space.first_slot(b + 1) - space.first_slot(b);
     const std::string where = block_name(text, b);
     if (tokens.size() != static_cast<std::size_t>(expected)) {
       throw InvalidInput(fmt::format("{}: expected {} choices joined by '+', found '{}'", where,
-                                     expected, blocks[static_cast<std::size_t>(b)]));
+                                     expected, blocks[b]));
     }
     for (int s = 0; s < expected; ++s) {
-      genome.push_back(choice_of(space, space.first_slot(b) + s,
-                                 tokens[static_cast<std::size_t>(s)], where));
+      genome.push_back(choice_of(space, space.first_slot(b) + s, tokens[s], where));
     }
   }
   return genome;
@@ -129,7 +134,7 @@ void check_genome(const SearchSpace& space, const Genome& genome) {
                                    space.name(), space.slot_count(), genome.size()));
   }
   for (int i = 0; i < space.slot_count(); ++i) {
-    const int token = genome[static_cast<std::size_t>(i)];
+    const int token = genome[i];
     const auto choices = space.slot(i).choices.size();
     if (token < 0 || static_cast<std::size_t>(token) >= choices) {
       throw InvalidInput(fmt::format("genome: token {} (slot '{}') is {}, expected 0 to {}", i,
@@ -141,7 +146,7 @@ void check_genome(const SearchSpace& space, const Genome& genome) {
 std::string to_string(const SearchSpace& space, const Genome& genome) {
   check_genome(space, genome);
   const auto choice = [&](int slot) -> const std::string& {
-    return space.slot(slot).choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(slot)])];
+    return space.slot(slot).choices[genome[slot]];
   };
   std::string text;
   for (int b = 0; b < space.block_count(); ++b) {
@@ -154,11 +159,17 @@ std::string to_string(const SearchSpace& space, const Genome& genome) {
         break;
       case Notation::kNasBench201:
         text += b == 0 ? "|" : "+|";
-        for (int s = first; s < end; ++s) text += fmt::format("{}~{}|", choice(s), s - first);
+        for (int s = first; s < end; ++s) {
+          text += fmt::format("{}~{}|", choice(s), s - first);
+        }
         break;
       case Notation::kList:
-        if (b > 0) text += ',';
-        for (int s = first; s < end; ++s) text += (s == first ? "" : "+") + choice(s);
+        if (b > 0) {
+          text += ',';
+        }
+        for (int s = first; s < end; ++s) {
+          text += (s == first ? "" : "+") + choice(s);
+        }
         break;
     }
   }
@@ -180,7 +191,9 @@ Genome parse_genome(const SearchSpace& space, std::string_view text) {
 Genome canonical(const SearchSpace& space, const Genome& genome) {
   check_genome(space, genome);
   Genome result = genome;
-  if (space.notation() != Notation::kCell) return result;
+  if (space.notation() != Notation::kCell) {
+    return result;
+  }
   for (int b = 0; b < space.block_count(); ++b) {
     const auto at = result.begin() + space.first_slot(b);
     if (std::pair(at[1], at[3]) < std::pair(at[0], at[2])) {
@@ -193,7 +206,7 @@ Genome canonical(const SearchSpace& space, const Genome& genome) {
 
 Genome random_genome(const SearchSpace& space, Random& random) {
   Genome genome;
-  genome.reserve(static_cast<std::size_t>(space.slot_count()));
+  genome.reserve(space.slot_count());
   for (int i = 0; i < space.slot_count(); ++i) {
     genome.push_back(static_cast<int>(random.below(space.slot(i).choices.size())));
   }
@@ -202,7 +215,9 @@ Genome random_genome(const SearchSpace& space, Random& random) {
 
 Genome apply(const Genome& genome, const std::vector<Mutation>& mutations) {
   Genome child = genome;
-  for (const Mutation& m : mutations) child.at(static_cast<std::size_t>(m.slot)) = m.to;
+  for (const Mutation& m : mutations) {
+    child.at(m.slot) = m.to;
+  }
   return child;
 }
 

@@ -11,11 +11,13 @@ namespace renas {
 
 namespace {
 
-/// The characters that separate tokens in some notation cannot be part of one.
+/// Whether `text` can be a choice: it must not contain a character that separates tokens in one of
+/// the notations.
 bool is_word(const std::string& text) {
   return !text.empty() && text.find_first_of(" \t\r\n:+,|~#=") == std::string::npos;
 }
 
+/// Throws InvalidInput unless the choices of a slot in block number `block` are valid.
 void check_slot(const SearchSpace& space, int block, const Slot& slot) {
   const std::string where =
       fmt::format("search space '{}', block {}, slot '{}'", space.name(), block + 1, slot.name);
@@ -31,11 +33,17 @@ void check_slot(const SearchSpace& space, int block, const Slot& slot) {
     if (!seen.insert(choice).second) {
       throw InvalidInput(fmt::format("{}: choice '{}' stands there twice", where, choice));
     }
-    if (slot.kind == Slot::Kind::kOperator) continue;
+    if (slot.kind == Slot::Kind::kOperator) {
+      continue;
+    }
     const auto& inputs = space.cell_inputs();
-    if (std::find(inputs.begin(), inputs.end(), choice) != inputs.end()) continue;
+    if (std::find(inputs.begin(), inputs.end(), choice) != inputs.end()) {
+      continue;
+    }
     bool earlier = false;
-    for (int b = 0; b < block; ++b) earlier = earlier || choice == std::to_string(b + 1);
+    for (int b = 0; b < block; ++b) {
+      earlier = earlier || choice == std::to_string(b + 1);
+    }
     if (!earlier) {
       throw InvalidInput(fmt::format(
           "{}: input '{}' is neither an input of the cell ({}) nor an earlier block (1 to {}); a "
@@ -60,21 +68,22 @@ SearchSpace::SearchSpace(std::string name, Notation notation, std::vector<std::s
       cell_inputs_(std::move(cell_inputs)),
       blocks_(std::move(blocks)) {
   if (blocks_.empty()) {
-    throw InvalidInput(fmt::format("search space '{}': has no block; it needs at least one", name_));
+    throw InvalidInput(
+        fmt::format("search space '{}': has no block; it needs at least one", name_));
   }
   for (const std::string& input : cell_inputs_) {
-    if (!input.empty() && input.find_first_not_of("0123456789") == std::string::npos)
-      throw InvalidInput(fmt::format(
-          "search space '{}': input '{}' would be taken for a block; name it otherwise", name_,
-          input));
+    if (!input.empty() && input.find_first_not_of("0123456789") == std::string::npos) {
+      throw InvalidInput(
+          fmt::format("search space '{}': input '{}' would be taken for a block; name it otherwise",
+                      name_, input));
+    }
   }
   first_slot_.push_back(0);
   for (int b = 0; b < block_count(); ++b) {
-    const Block& block = blocks_[static_cast<std::size_t>(b)];
+    const Block& block = blocks_[b];
     if (block.slots.empty()) {
-      throw InvalidInput(
-          fmt::format("search space '{}', block {}: has no slot; a block needs at least one", name_,
-                      b + 1));
+      throw InvalidInput(fmt::format(
+          "search space '{}', block {}: has no slot; a block needs at least one", name_, b + 1));
     }
     for (const Slot& s : block.slots) {
       check_slot(*this, b, s);
@@ -100,7 +109,9 @@ SearchSpace SearchSpace::renas(int blocks, const std::vector<std::string>& opera
   std::vector<std::string> inputs{"c-2", "c-1"};
   std::vector<Block> all;
   for (int b = 0; b < blocks; ++b) {
-    if (b > 0) inputs.push_back(std::to_string(b));
+    if (b > 0) {
+      inputs.push_back(std::to_string(b));
+    }
     all.push_back({{{Slot::Kind::kInput, "i1", inputs},
                     {Slot::Kind::kInput, "i2", inputs},
                     {Slot::Kind::kOperator, "o1", operators},
@@ -116,8 +127,7 @@ SearchSpace SearchSpace::nas_bench_201() {
   std::vector<Block> nodes(3);
   for (int n = 0; n < 3; ++n) {
     for (int from = 0; from <= n; ++from) {
-      nodes[static_cast<std::size_t>(n)].slots.push_back(
-          {Slot::Kind::kOperator, fmt::format("from{}", from), operators});
+      nodes[n].slots.push_back({Slot::Kind::kOperator, fmt::format("from{}", from), operators});
     }
   }
   return SearchSpace("nas-bench-201", Notation::kNasBench201, {}, std::move(nodes));
@@ -125,7 +135,9 @@ SearchSpace SearchSpace::nas_bench_201() {
 
 double SearchSpace::size() const {
   double product = 1;
-  for (const Slot& s : slots_) product *= static_cast<double>(s.choices.size());
+  for (const Slot& s : slots_) {
+    product *= static_cast<double>(s.choices.size());
+  }
   return product;
 }
 

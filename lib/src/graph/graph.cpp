@@ -12,29 +12,46 @@ namespace {
 
 std::vector<int64_t> vector_shape(int channels) { return {channels}; }
 
+/// Whether nodes of this kind serve training only.
 bool only_in_training(NodeKind kind) {
   return kind == NodeKind::kDropout || kind == NodeKind::kDropPath ||
          kind == NodeKind::kCrossEntropy;
 }
 
-/// Rows or columns that a window of `kernel` leaves of `size` pixels.
-int output_size(const std::string& name, int size, int kernel, int stride, int padding,
-                int dilation) {
-  const int span = dilation * (kernel - 1) + 1;
-  if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1 || size + 2 * padding < span) {
+/// The number of pixels from the first tap of a kernel to its last, both included.
+int span_of(int kernel, int dilation) { return dilation * (kernel - 1) + 1; }
+
+/// Throws InvalidShape unless the window fits into the height (or width) of a map.
+void expect_fit(const std::string& name, int size, int kernel, int padding, const Window& window) {
+  if (kernel < 1 || window.stride < 1 || padding < 0 || window.dilation < 1 ||
+      size + 2 * padding < span_of(kernel, window.dilation)) {
     throw InvalidShape(
         fmt::format("{}: a window of {} (dilation {}, stride {}, padding {}) does not fit into {} "
                     "pixels",
-                    name, kernel, dilation, stride, padding, size));
+                    name, kernel, window.dilation, window.stride, padding, size));
   }
-  return (size + 2 * padding - span) / stride + 1;
+}
+
+/// The output shape of a window on a map. Throws InvalidShape if the window does not fit.
+Shape output_shape(const std::string& name, const Shape& in, const Window& window) {
+  expect_fit(name, in.height, window.kernel_height, window.padding_height, window);
+  expect_fit(name, in.width, window.kernel_width, window.padding_width, window);
+  return window.output(in);
 }
 
 }  // namespace
 
+Shape Window::output(const Shape& in) const {
+  const int height = in.height + 2 * padding_height - span_of(kernel_height, dilation);
+  const int width = in.width + 2 * padding_width - span_of(kernel_width, dilation);
+  return {in.channels, height / stride + 1, width / stride + 1};
+}
+
 int64_t Parameter::size() const {
   int64_t product = 1;
-  for (const int64_t n : shape) product *= n;
+  for (const int64_t n : shape) {
+    product *= n;
+  }
   return product;
 }
 
@@ -72,7 +89,7 @@ int Graph::input(Shape shape) {
   n.name = "input";
   n.shape = shape;
   if (shape.channels < 1 || shape.height < 1 || shape.width < 1) {
-    throw InvalidShape(fmt::format("input: no picture has the size {}", to_string(shape)));
+    throw InvalidShape(fmt::format("input: no image has the size {}", to_string(shape)));
   }
   return add_node(std::move(n));
 }
@@ -81,22 +98,17 @@ int Graph::conv(const std::string& name, int in, const ConvOptions& o) {
   const Shape from = input_shape(name, in);
   if (o.out_channels < 1 || o.groups < 1 || from.channels % o.groups != 0 ||
       o.out_channels % o.groups != 0) {
-    throw InvalidShape(fmt::format("{}: {} input and {} output channels cannot form {} groups", name,
-                                   from.channels, o.out_channels, o.groups));
+    throw InvalidShape(fmt::format("{}: {} input and {} output channels cannot form {} groups",
+                                   name, from.channels, o.out_channels, o.groups));
   }
   Node n;
   n.kind = NodeKind::kConv;
   n.name = name;
   n.inputs = {in};
-  n.shape = {o.out_channels,
-             output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, o.dilation),
-             output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, o.dilation)};
-  n.kernel_height = o.kernel_height;
-  n.kernel_width = o.kernel_width;
-  n.stride = o.stride;
-  n.padding_height = o.padding_height;
-  n.padding_width = o.padding_width;
-  n.dilation = o.dilation;
+  n.window = {o.kernel_height,  o.kernel_width,  o.stride,
+              o.padding_height, o.padding_width, o.dilation};
+  n.shape = output_shape(name, from, n.window);
+  n.shape.channels = o.out_channels;
   n.groups = o.groups;
   Parameter weight;
   weight.name = name + "/weight";
@@ -151,14 +163,8 @@ int Graph::pool(NodeKind kind, const std::string& name, int in, const PoolOption
   n.kind = kind;
   n.name = name;
   n.inputs = {in};
-  n.shape = {from.channels,
-             output_size(name, from.height, o.kernel_height, o.stride, o.padding_height, 1),
-             output_size(name, from.width, o.kernel_width, o.stride, o.padding_width, 1)};
-  n.kernel_height = o.kernel_height;
-  n.kernel_width = o.kernel_width;
-  n.stride = o.stride;
-  n.padding_height = o.padding_height;
-  n.padding_width = o.padding_width;
+  n.window = {o.kernel_height, o.kernel_width, o.stride, o.padding_height, o.padding_width, 1};
+  n.shape = output_shape(name, from, n.window);
   return add_node(std::move(n));
 }
 
@@ -166,12 +172,14 @@ int Graph::max_pool(const std::string& name, int in, const PoolOptions& options)
   return pool(NodeKind::kMaxPool, name, in, options);
 }
 
-int Graph::mean_pool(const std::string& name, int in, const PoolOptions& options) {
-  return pool(NodeKind::kMeanPool, name, in, options);
+int Graph::average_pool(const std::string& name, int in, const PoolOptions& options) {
+  return pool(NodeKind::kAveragePool, name, in, options);
 }
 
 int Graph::add(const std::string& name, const std::vector<int>& in) {
-  if (in.size() < 2) throw InvalidShape(fmt::format("{}: a sum needs two inputs or more", name));
+  if (in.size() < 2) {
+    throw InvalidShape(fmt::format("{}: a sum needs two inputs or more", name));
+  }
   Node n;
   n.kind = NodeKind::kAdd;
   n.name = name;
@@ -179,16 +187,18 @@ int Graph::add(const std::string& name, const std::vector<int>& in) {
   n.shape = input_shape(name, in.front());
   for (const int i : in) {
     if (input_shape(name, i) != n.shape) {
-      throw InvalidShape(fmt::format("{}: cannot add {} ({}) and {} ({})", name,
-                                     to_string(n.shape), node(in.front()).name,
-                                     to_string(node(i).shape), node(i).name));
+      throw InvalidShape(fmt::format("{}: cannot add {} ({}) and {} ({})", name, to_string(n.shape),
+                                     node(in.front()).name, to_string(node(i).shape),
+                                     node(i).name));
     }
   }
   return add_node(std::move(n));
 }
 
 int Graph::concat(const std::string& name, const std::vector<int>& in) {
-  if (in.empty()) throw InvalidShape(fmt::format("{}: nothing to concatenate", name));
+  if (in.empty()) {
+    throw InvalidShape(fmt::format("{}: nothing to concatenate", name));
+  }
   Node n;
   n.kind = NodeKind::kConcat;
   n.name = name;
@@ -207,18 +217,18 @@ int Graph::concat(const std::string& name, const std::vector<int>& in) {
   return add_node(std::move(n));
 }
 
-int Graph::shift(const std::string& name, int in) {
+int Graph::pixel_shift(const std::string& name, int in) {
   Node n;
-  n.kind = NodeKind::kShift;
+  n.kind = NodeKind::kPixelShift;
   n.name = name;
   n.inputs = {in};
   n.shape = input_shape(name, in);
   return add_node(std::move(n));
 }
 
-int Graph::global_mean(const std::string& name, int in) {
+int Graph::global_average_pool(const std::string& name, int in) {
   Node n;
-  n.kind = NodeKind::kGlobalMean;
+  n.kind = NodeKind::kGlobalAveragePool;
   n.name = name;
   n.inputs = {in};
   n.shape = {input_shape(name, in).channels, 1, 1};
@@ -227,7 +237,9 @@ int Graph::global_mean(const std::string& name, int in) {
 
 int Graph::linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns) {
   const int64_t width = input_shape(name, in).size();
-  if (out < 1) throw InvalidShape(fmt::format("{}: needs an output, got {}", name, out));
+  if (out < 1) {
+    throw InvalidShape(fmt::format("{}: needs an output, got {}", name, out));
+  }
   Node n;
   n.kind = NodeKind::kLinear;
   n.name = name;
@@ -286,23 +298,31 @@ Graph Graph::pruned(bool training) const {
     const Node& n = nodes_[i];
     live[i] = live[i] || static_cast<int>(i) == scores_ || n.kind == NodeKind::kInput ||
               (training && n.kind == NodeKind::kCrossEntropy);
-    if (!live[i]) continue;
-    for (const int in : n.inputs) live[static_cast<std::size_t>(in)] = true;
+    if (!live[i]) {
+      continue;
+    }
+    for (const int in : n.inputs) {
+      live[in] = true;
+    }
   }
 
   Graph result;
   std::vector<int> new_node(nodes_.size(), -1);
   std::vector<int> new_parameter(parameters_.size(), -1);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (!live[i]) continue;
-    Node n = nodes_[i];
-    if (!training && only_in_training(n.kind)) {
-      new_node[i] = new_node[static_cast<std::size_t>(n.inputs.front())];
+    if (!live[i]) {
       continue;
     }
-    for (int& in : n.inputs) in = new_node[static_cast<std::size_t>(in)];
+    Node n = nodes_[i];
+    if (!training && only_in_training(n.kind)) {
+      new_node[i] = new_node[n.inputs.front()];
+      continue;
+    }
+    for (int& in : n.inputs) {
+      in = new_node[in];
+    }
     for (int& p : n.parameters) {
-      int& target = new_parameter[static_cast<std::size_t>(p)];
+      int& target = new_parameter[p];
       if (target < 0) {
         target = static_cast<int>(result.parameters_.size());
         result.parameters_.push_back(parameter(p));
@@ -312,18 +332,23 @@ Graph Graph::pruned(bool training) const {
     new_node[i] = static_cast<int>(result.nodes_.size());
     result.nodes_.push_back(std::move(n));
   }
-  result.scores_ = scores_ < 0 ? -1 : new_node[static_cast<std::size_t>(scores_)];
+  result.scores_ = scores_ < 0 ? -1 : new_node[scores_];
   return result;
 }
 
 Counts count(const Graph& graph) {
   Counts counts;
   for (const Parameter& p : graph.parameters()) {
-    if (!p.auxiliary && p.trainable()) counts.parameters += p.size();
+    if (!p.auxiliary && p.trainable()) {
+      counts.parameters += p.size();
+    }
   }
   for (const Node& n : graph.nodes()) {
-    if (n.auxiliary || (n.kind != NodeKind::kConv && n.kind != NodeKind::kLinear)) continue;
-    counts.mult_adds += graph.parameter(n.parameters.front()).size() * n.shape.height * n.shape.width;
+    if (n.auxiliary || (n.kind != NodeKind::kConv && n.kind != NodeKind::kLinear)) {
+      continue;
+    }
+    counts.mult_adds +=
+        graph.parameter(n.parameters.front()).size() * n.shape.height * n.shape.width;
   }
   return counts;
 }

@@ -9,17 +9,20 @@ namespace {
 
 constexpr double kLinearDeviation = 0.01;
 
+/// Draws the initial values of a parameter.
 Tensor new_tensor(const Parameter& p, Random& random) {
   Tensor tensor;
   tensor.shape = p.shape;
-  tensor.values.assign(static_cast<std::size_t>(p.size()), 0.0F);
+  tensor.values.assign(p.size(), 0.0F);
   switch (p.role) {
     case ParameterRole::kConvWeight:
     case ParameterRole::kLinearWeight: {
       const double deviation = p.role == ParameterRole::kConvWeight
                                    ? std::sqrt(2.0 / static_cast<double>(p.fan_in))
                                    : kLinearDeviation;
-      for (float& value : tensor.values) value = static_cast<float>(deviation * random.normal());
+      for (float& value : tensor.values) {
+        value = static_cast<float>(deviation * random.normal());
+      }
       break;
     }
     case ParameterRole::kScale:
@@ -34,13 +37,18 @@ Tensor new_tensor(const Parameter& p, Random& random) {
   return tensor;
 }
 
-/// Copies the input channels of `from` whose group `to` has too. Returns how many numbers.
+/// Copies the groups of input channels that parent and child have in common from `from`, the
+/// parent's weight, to `to`, the child's. Returns how many numbers were copied.
 int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent,
                      const Tensor& from) {
-  if (child.shape[0] != parent.shape[0]) return 0;
-  int64_t kernel = 1;  // numbers an (output, input) pair of channels
+  if (child.shape[0] != parent.shape[0]) {
+    return 0;
+  }
+  int64_t kernel = 1;  // numbers for each pair of output and input channel
   for (std::size_t d = 2; d < child.shape.size(); ++d) {
-    if (child.shape[d] != parent.shape[d]) return 0;
+    if (child.shape[d] != parent.shape[d]) {
+      return 0;
+    }
     kernel *= child.shape[d];
   }
   int64_t copied = 0;
@@ -50,8 +58,7 @@ int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent
     for (const ColumnGroup& source : parent.columns) {
       if (source == group) {
         for (int64_t out = 0; out < child.shape[0]; ++out) {
-          const auto* begin =
-              from.values.data() + (out * parent.shape[1] + parent_at) * kernel;
+          const auto* begin = from.values.data() + (out * parent.shape[1] + parent_at) * kernel;
           std::copy_n(begin, group.channels * kernel,
                       to.values.data() + (out * child.shape[1] + child_at) * kernel);
         }
@@ -69,14 +76,18 @@ int64_t copy_columns(const Parameter& child, Tensor& to, const Parameter& parent
 
 Weights initialize(const Graph& graph, Random& random) {
   Weights weights;
-  for (const Parameter& p : graph.parameters()) weights[p.name] = new_tensor(p, random);
+  for (const Parameter& p : graph.parameters()) {
+    weights[p.name] = new_tensor(p, random);
+  }
   return weights;
 }
 
 Inheritance inherit(const Graph& child, const Graph& parent, const Weights& parent_weights,
                     Random& random) {
   std::map<std::string, const Parameter*> in_parent;
-  for (const Parameter& p : parent.parameters()) in_parent[p.name] = &p;
+  for (const Parameter& p : parent.parameters()) {
+    in_parent[p.name] = &p;
+  }
 
   Inheritance result;
   int64_t inherited = 0;

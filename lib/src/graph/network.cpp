@@ -13,25 +13,26 @@ namespace {
 
 constexpr float kAuxiliaryWeight = 0.4F;  // paper, section 5.1
 
-/// A feature map inside the network, with the parts it was concatenated from.
+/// A feature map of the network, and the parts it was concatenated from.
 struct Map {
   int node = -1;
   std::vector<ColumnGroup> columns;
 };
 
-/// One cell's place in the network, before anything is built.
+/// The plan of one cell, made before anything is built. Stride 2 makes it a reduction cell.
 struct CellPlan {
   int filters = 0;
   int stride = 1;
-  bool live = false;
+  bool live = false;  // whether anything reads the cell
 };
 
-/// A genome's block with names in place of numbers.
+/// A block of the genome, with names in place of choice numbers.
 struct BlockPlan {
   std::array<std::string, 2> inputs;
   std::array<std::string, 2> operators;
 };
 
+/// Reads the blocks of a genome. Throws InvalidInput unless it is of the paper's space.
 std::vector<BlockPlan> read_blocks(const SearchSpace& space, const Genome& genome) {
   if (space.notation() != Notation::kCell) {
     throw InvalidInput(fmt::format(
@@ -43,14 +44,14 @@ std::vector<BlockPlan> read_blocks(const SearchSpace& space, const Genome& genom
   for (int b = 0; b < space.block_count(); ++b) {
     const auto choice = [&](int slot) {
       const int i = space.first_slot(b) + slot;
-      return space.slot(i).choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(i)])];
+      return space.slot(i).choices[genome[i]];
     };
     blocks.push_back({{choice(0), choice(1)}, {choice(2), choice(3)}});
   }
   return blocks;
 }
 
-/// Depthwise kernel of a separable convolution, 0 for other operators.
+/// The kernel size of a separable convolution's depthwise part; 0 for other operators.
 int separable_kernel(const std::string& op) {
   return op == "sep3x3" ? 3 : op == "sep5x5" ? 5 : op == "sep7x7" ? 7 : 0;
 }
@@ -82,13 +83,15 @@ class Builder {
 };
 
 bool Builder::cell_reads(const std::string& input, const CellPlan& cell) const {
-  if (input == "c-2" && options_.concat_c2 && cell.stride == 1) return true;
+  if (input == "c-2" && options_.concat_c2 && cell.stride == 1) {
+    return true;
+  }
   return std::any_of(blocks_.begin(), blocks_.end(), [&](const BlockPlan& b) {
     return b.inputs[0] == input || b.inputs[1] == input;
   });
 }
 
-/// Which cells there are, and which of them anything reads.
+/// Plans the cells and marks those that something reads.
 void Builder::plan() {
   const int f = options_.filters;
   if (options_.kind == NetworkKind::kImageNet) {
@@ -96,17 +99,29 @@ void Builder::plan() {
     cells_.push_back({f / 2, 2});
   }
   for (int stage = 0; stage < 3; ++stage) {
-    if (stage > 0) cells_.push_back({f << stage, 2});
-    for (int i = 0; i < options_.cells; ++i) cells_.push_back({f << stage, 1});
-    if (stage == 1) auxiliary_cell_ = static_cast<int>(cells_.size()) - 1;
+    if (stage > 0) {
+      cells_.push_back({f << stage, 2});
+    }
+    for (int i = 0; i < options_.cells; ++i) {
+      cells_.push_back({f << stage, 1});
+    }
+    if (stage == 1) {
+      auxiliary_cell_ = static_cast<int>(cells_.size()) - 1;
+    }
   }
   cells_.back().live = true;
   for (std::size_t i = cells_.size(); i-- > 0;) {
-    if (!cells_[i].live) continue;
-    if (i >= 1 && cell_reads("c-1", cells_[i])) cells_[i - 1].live = true;
-    if (i >= 2 && cell_reads("c-2", cells_[i])) cells_[i - 2].live = true;
+    if (!cells_[i].live) {
+      continue;
+    }
+    if (i >= 1 && cell_reads("c-1", cells_[i])) {
+      cells_[i - 1].live = true;
+    }
+    if (i >= 2 && cell_reads("c-2", cells_[i])) {
+      cells_[i - 2].live = true;
+    }
   }
-  while (auxiliary_cell_ >= 0 && !cells_[static_cast<std::size_t>(auxiliary_cell_)].live) {
+  while (auxiliary_cell_ >= 0 && !cells_[auxiliary_cell_].live) {
     --auxiliary_cell_;
   }
 }
@@ -131,24 +146,26 @@ Map Builder::conv_norm(const std::string& name, const Map& in, int filters) {
   return {graph_.batch_norm(name + "/norm", conv), {}};
 }
 
+/// Adapts a cell's input to its number of filters: ReLU, 1x1 convolution, batch norm.
 Map Builder::adapt(const std::string& name, const Map& in, int filters) {
   return conv_norm(name, {graph_.relu(name + "/relu", in.node), in.columns}, filters);
 }
 
-/// Factorized reduction: half of the filters sees pixels (2i, 2j), the other half (2i+1, 2j+1).
+/// Factorized reduction, which halves height and width: half of the filters reads pixels (2i, 2j),
+/// the other half pixels (2i+1, 2j+1), which a pixel shift brings to the place of the first.
 Map Builder::reduce(const std::string& name, const Map& in, int filters) {
   const int relu = graph_.relu(name + "/relu", in.node);
-  const int even = graph_.conv(
-      name + "/even", relu,
-      {.out_channels = filters / 2, .stride = 2, .columns = in.columns});
-  const int shifted = graph_.shift(name + "/shift", relu);
-  const int odd = graph_.conv(
-      name + "/odd", shifted,
-      {.out_channels = filters - filters / 2, .stride = 2, .columns = in.columns});
+  const int even = graph_.conv(name + "/even", relu,
+                               {.out_channels = filters / 2, .stride = 2, .columns = in.columns});
+  const int shifted = graph_.pixel_shift(name + "/shift", relu);
+  const int odd =
+      graph_.conv(name + "/odd", shifted,
+                  {.out_channels = filters - filters / 2, .stride = 2, .columns = in.columns});
   const int both = graph_.concat(name + "/concat", {even, odd});
   return {graph_.batch_norm(name + "/norm", both), {}};
 }
 
+/// Separable convolution, applied twice as in the paper: ReLU, depthwise, pointwise, batch norm.
 int Builder::separable(const std::string& name, int in, int kernel, int stride) {
   int at = in;
   const int channels = graph_.node(in).shape.channels;
@@ -168,23 +185,25 @@ int Builder::separable(const std::string& name, int in, int kernel, int stride) 
   return at;
 }
 
-/// One operator of a block, with its drop path. A plain identity is never dropped, as in NASNet's
-/// published code.
+/// Builds one operator of a block and its drop path. A plain identity is never dropped, as in
+/// NASNet's published code.
 int Builder::path(const std::string& name, const std::string& op, int in, int stride, float drop) {
   int out = in;
   if (const int kernel = separable_kernel(op)) {
     out = separable(name, in, kernel, stride);
   } else if (op == "avg3x3") {
-    out = graph_.mean_pool(name + "/pool", in, {.stride = stride});
+    out = graph_.average_pool(name + "/pool", in, {.stride = stride});
   } else if (op == "max3x3" || stride == 2) {
     out = graph_.max_pool(name + "/pool", in, {.stride = stride});
   }
-  if (drop > 0 && out != in) out = graph_.drop_path(name + "/drop", out, drop);
+  if (drop > 0 && out != in) {
+    out = graph_.drop_path(name + "/drop", out, drop);
+  }
   return out;
 }
 
 Map Builder::cell(int index, const Map& c2, const Map& c1, bool c2_is_larger) {
-  const CellPlan& plan = cells_[static_cast<std::size_t>(index)];
+  const CellPlan& plan = cells_[index];
   const std::string prefix = fmt::format("cell{}/", index + 1);
   const int f = plan.filters;
   const float depth = static_cast<float>(index + 1) / static_cast<float>(cells_.size());
@@ -198,7 +217,9 @@ Map Builder::cell(int index, const Map& c2, const Map& c1, bool c2_is_larger) {
                  : c2_is_larger ? reduce(prefix + "c-2", c2, f).node
                                 : adapt(prefix + "c-2", c2, f).node;
   }
-  if (cell_reads("c-1", plan)) adapted_c1 = adapt(prefix + "c-1", c1, f).node;
+  if (cell_reads("c-1", plan)) {
+    adapted_c1 = adapt(prefix + "c-1", c1, f).node;
+  }
 
   std::vector<int> outputs;
   std::vector<bool> used(blocks_.size(), false);
@@ -227,7 +248,9 @@ Map Builder::cell(int index, const Map& c2, const Map& c1, bool c2_is_larger) {
   Map result;
   std::vector<int> parts;
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
-    if (used[b]) continue;
+    if (used[b]) {
+      continue;
+    }
     parts.push_back(outputs[b]);
     result.columns.push_back({fmt::format("block{}", b + 1), f});
   }
@@ -244,19 +267,18 @@ void Builder::auxiliary_head(const Map& in) {
   const Shape map = graph_.node(in.node).shape;
   const bool small = map.height < 5 || map.width < 5;
   int at = graph_.relu("auxiliary/relu0", in.node);
-  at = graph_.mean_pool("auxiliary/pool", at,
-                        {.kernel_height = small ? map.height : 5,
-                         .kernel_width = small ? map.width : 5,
-                         .stride = small ? 1 : 3,
-                         .padding_height = 0,
-                         .padding_width = 0});
+  at = graph_.average_pool("auxiliary/pool", at,
+                           {.kernel_height = small ? map.height : 5,
+                            .kernel_width = small ? map.width : 5,
+                            .stride = small ? 1 : 3,
+                            .padding_height = 0,
+                            .padding_width = 0});
   at = conv_norm("auxiliary/1", {at, in.columns}, 128).node;
   at = graph_.relu("auxiliary/relu1", at);
   const Shape pooled = graph_.node(at).shape;
-  at = graph_.conv("auxiliary/2/conv", at,
-                   {.out_channels = 768,
-                    .kernel_height = pooled.height,
-                    .kernel_width = pooled.width});
+  at = graph_.conv(
+      "auxiliary/2/conv", at,
+      {.out_channels = 768, .kernel_height = pooled.height, .kernel_width = pooled.width});
   at = graph_.batch_norm("auxiliary/2/norm", at);
   at = graph_.relu("auxiliary/relu2", at);
   at = graph_.linear("auxiliary/linear", at, options_.classes);
@@ -269,7 +291,8 @@ Graph Builder::build() {
   const Map first = stem();
   const Shape stem_shape = graph_.node(first.node).shape;
 
-  // A cell that is not live keeps its place, and its size still says how its neighbours adapt.
+  // A cell that is not live keeps its place in the sequence, because its size still decides how its
+  // neighbours are adapted.
   struct Previous {
     Map map;
     int height = 0;
@@ -278,22 +301,25 @@ Graph Builder::build() {
   Previous c2{first, stem_shape.height, stem_shape.width};
   Previous c1 = c2;
   for (int i = 0; i < static_cast<int>(cells_.size()); ++i) {
-    const CellPlan& plan = cells_[static_cast<std::size_t>(i)];
+    const CellPlan& plan = cells_[i];
     Previous current;
     current.height = plan.stride == 2 ? (c1.height + 1) / 2 : c1.height;
     current.width = plan.stride == 2 ? (c1.width + 1) / 2 : c1.width;
     if (plan.live) {
-      current.map = cell(i, c2.map, c1.map,
-                         c2.height != c1.height || c2.width != c1.width);
-      if (options_.auxiliary && i == auxiliary_cell_) auxiliary_head(current.map);
+      current.map = cell(i, c2.map, c1.map, c2.height != c1.height || c2.width != c1.width);
+      if (options_.auxiliary && i == auxiliary_cell_) {
+        auxiliary_head(current.map);
+      }
     }
     c2 = std::move(c1);
     c1 = std::move(current);
   }
 
   int at = graph_.relu("head/relu", c1.map.node);
-  at = graph_.global_mean("head/mean", at);
-  if (options_.dropout > 0) at = graph_.dropout("head/dropout", at, options_.dropout);
+  at = graph_.global_average_pool("head/mean", at);
+  if (options_.dropout > 0) {
+    at = graph_.dropout("head/dropout", at, options_.dropout);
+  }
   at = graph_.linear("head/linear", at, options_.classes, c1.map.columns);
   graph_.set_scores(at);
   graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing);
@@ -326,13 +352,16 @@ const char* to_string(NetworkKind kind) {
 }
 
 NetworkKind parse_network_kind(const std::string& text) {
-  if (text == "cifar") return NetworkKind::kCifar;
-  if (text == "imagenet") return NetworkKind::kImageNet;
+  if (text == "cifar") {
+    return NetworkKind::kCifar;
+  }
+  if (text == "imagenet") {
+    return NetworkKind::kImageNet;
+  }
   throw InvalidInput(fmt::format("network: expected cifar or imagenet, got '{}'", text));
 }
 
-Graph build_network(const SearchSpace& space, const Genome& genome,
-                    const NetworkOptions& options) {
+Graph build_network(const SearchSpace& space, const Genome& genome, const NetworkOptions& options) {
   check_options(options);
   return Builder(read_blocks(space, genome), options).build();
 }

@@ -16,8 +16,10 @@ Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
 Flight Evolution::propose() {
   Flight flight;
   std::size_t starting = 0;
-  for (const auto& [id, other] : flights_) starting += other.candidate.parent ? 0 : 1;
-  // With one member, parent and worst would be the same.
+  for (const auto& [id, other] : flights_) {
+    starting += other.candidate.parent ? 0 : 1;
+  }
+  // A single member would be parent and worst at once.
   if (members_.size() + starting < capacity() || members_.size() < 2) {
     flight.candidate.genome = filter_.draw([&] { return random_genome(space(), random_); });
     return flight;
@@ -37,13 +39,14 @@ Flight Evolution::propose() {
 Told Evolution::accept(const Flight& flight, double fitness) {
   Told told{.joined = true, .removed = std::nullopt};
   if (flight.candidate.parent) {
-    // Who leaves is decided before the child joins.
-    if (removal_ == Removal::kOldest)
+    // The member that leaves is chosen before the child joins.
+    if (removal_ == Removal::kOldest) {
       told.removed = remove(0);
-    else if (const auto index = find(*flight.worst))
+    } else if (const auto index = find(*flight.worst)) {
       told.removed = remove(*index);
-    else
+    } else {
       told.removed = remove(tournament().second);
+    }
   } else if (members_.size() >= capacity()) {
     told.removed = remove(removal_ == Removal::kOldest ? 0 : tournament().second);
   }
@@ -56,8 +59,9 @@ Told Evolution::accept(const Flight& flight, double fitness) {
   Sample sample;
   sample.mutations = flight.candidate.mutations;
   sample.parent = flight.candidate.genome;
-  for (const Mutation& m : sample.mutations)
-    sample.parent[static_cast<std::size_t>(m.slot)] = m.from;
+  for (const Mutation& m : sample.mutations) {
+    sample.parent[m.slot] = m.from;
+  }
   sample.log_probability = flight.log_probability;
   sample.entropy = flight.entropy;
   sample.fitness = fitness;
@@ -68,16 +72,23 @@ Told Evolution::accept(const Flight& flight, double fitness) {
 std::pair<std::size_t, std::size_t> Evolution::tournament() {
   std::vector<std::size_t> order(members_.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  const std::size_t count = std::min(static_cast<std::size_t>(options().sample), members_.size());
-  for (std::size_t i = 0; i < count; ++i)
+  const std::size_t count = std::min<std::size_t>(options().sample, members_.size());
+  for (std::size_t i = 0; i < count; ++i) {
     std::swap(order[i], order[i + random_.below(order.size() - i)]);
+  }
   std::size_t best = order[0];
   std::size_t worst = order[0];
   for (std::size_t i = 1; i < count; ++i) {
-    if (members_[order[i]].fitness > members_[best].fitness) best = order[i];
-    if (members_[order[i]].fitness < members_[worst].fitness) worst = order[i];
+    if (members_[order[i]].fitness > members_[best].fitness) {
+      best = order[i];
+    }
+    if (members_[order[i]].fitness < members_[worst].fitness) {
+      worst = order[i];
+    }
   }
-  if (best == worst && count > 1) worst = order[1];  // all equal: the parent stays
+  if (best == worst && count > 1) {
+    worst = order[1];  // all are equal: the parent must stay
+  }
   return {best, worst};
 }
 

@@ -10,15 +10,18 @@ namespace renas::search {
 
 /// Asynchronous tournament evolution (paper, algorithm 1; Real et al., AAAI 2019 for kOldest):
 ///
-///   ask:   fewer than P members alive or starting -> a random genome
-///          else draw S members; the best is the parent, the worst is remembered; mutate the parent
-///   tell:  the remembered worst leaves (if it has left already, the worst of a fresh draw of S;
-///          kOldest: the oldest); the child joins, whatever its fitness; the mutator learns
+///   ask:   if members and random candidates in flight are fewer than P: propose a random genome
+///          else: draw a tournament of S members; the best is the parent, the worst is remembered;
+///          propose a mutation of the parent
+///   tell:  the remembered worst leaves (if it has left already, the worst of a new tournament;
+///          kOldest: the oldest member); the child joins, whatever its fitness; the mutator learns
+///          from the child
 ///
-/// With one candidate in flight at a time this is algorithm 1. Draws of S are without replacement;
-/// among equals, the first drawn counts.
+/// With one candidate in flight at a time this is algorithm 1. Tournaments are drawn without
+/// replacement; among equals, the member drawn first wins.
 class Evolution final : public StrategyBase {
  public:
+  /// Which member leaves when a child joins.
   enum class Removal { kWorst, kOldest };
 
   Evolution(const SearchSpace& space, const StrategyOptions& options,
@@ -31,7 +34,7 @@ class Evolution final : public StrategyBase {
   void load_more(const StateReader& reader) override;
 
  private:
-  /// Draws S members: indices of the best and the worst of them.
+  /// Draws a tournament of S members and returns the indices of its best and its worst.
   std::pair<std::size_t, std::size_t> tournament();
 
   std::unique_ptr<Mutator> mutator_;

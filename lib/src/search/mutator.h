@@ -5,50 +5,40 @@
 
 #include "renas/random.h"
 #include "renas/strategy.h"
-#include "search/filter.h"
+#include "search/candidate_filter.h"
 #include "search/state_io.h"
 
 namespace renas::search {
 
-/// A mutation with what is worth remembering of how it was drawn.
+/// A mutated child, and the probability and entropy with which it was drawn.
 struct Proposal {
   Genome child;
   std::vector<Mutation> mutations;
-  double log_probability = 0;
-  double entropy = 0;
+  double log_probability = 0;  ///< of the mutations, in nats
+  double entropy = 0;          ///< of the decisions that drew them, in nats
 };
 
-/// A result to learn from.
+/// A trained child, for a mutator to learn from.
 struct Sample {
   Genome parent;
   std::vector<Mutation> mutations;
-  double log_probability = 0;  ///< when the actions were taken
-  double entropy = 0;
+  double log_probability = 0;  ///< of the mutations when they were drawn, in nats
+  double entropy = 0;          ///< of the decisions that drew them, in nats
   double fitness = 0;
 };
 
-/// How a parent is turned into a child.
+/// A mutation operator: it turns a parent into a child, and may learn from the child's fitness.
 class Mutator {
  public:
   virtual ~Mutator() = default;
-  virtual Proposal mutate(const Genome& parent, Filter& filter) = 0;
-  /// A genome was trained that has no parent.
+  /// Draws a child of `parent` that `filter` accepts.
+  virtual Proposal mutate(const Genome& parent, CandidateFilter& filter) = 0;
+  /// Takes in the fitness of a genome that has no parent.
   virtual void saw(const Genome& /*genome*/, double /*fitness*/) {}
-  /// A child was trained.
+  /// Takes in the fitness of a child.
   virtual void learn(const Sample& /*sample*/) {}
   virtual void save(StateWriter& writer) const = 0;
   virtual void load(const StateReader& reader) = 0;
 };
-
-/// One slot of every block, its choice redrawn uniformly (it may come out equal): the structure of
-/// the paper's mutation without its controller. With `changes_per_child`, see StrategyOptions.
-std::unique_ptr<Mutator> make_uniform_mutator(const SearchSpace& space,
-                                              const StrategyOptions& options);
-/// One slot of the genome set to a different choice (AmoebaNet's: Real et al., AAAI 2019).
-std::unique_ptr<Mutator> make_one_change_mutator(const SearchSpace& space,
-                                                 const StrategyOptions& options);
-/// The paper's controller.
-std::unique_ptr<Mutator> make_controller_mutator(const SearchSpace& space,
-                                                 const StrategyOptions& options);
 
 }  // namespace renas::search

@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "renas/error.h"
+#include "search/controller/controller.h"
 #include "search/evolution.h"
-#include "search/mutator.h"
-#include "search/sampling.h"
+#include "search/mutators.h"
+#include "search/random_search.h"
+#include "search/reinforce.h"
 
 namespace renas {
 
@@ -16,45 +18,86 @@ namespace {
 
 template <class T>
 void expect(const char* what, T value, bool right, const char* expected) {
-  if (!right) throw InvalidInput(fmt::format("{}: expected {}, got {}", what, expected, value));
+  if (!right) {
+    throw InvalidInput(fmt::format("{}: expected {}, got {}", what, expected, value));
+  }
 }
+
+using search::Evolution;
+
+std::unique_ptr<Strategy> make_evolution(const SearchSpace& space, const StrategyOptions& options) {
+  return std::make_unique<Evolution>(space, options, search::make_uniform_mutator(space, options),
+                                     Evolution::Removal::kWorst);
+}
+
+std::unique_ptr<Strategy> make_regularized(const SearchSpace& space,
+                                           const StrategyOptions& options) {
+  return std::make_unique<Evolution>(
+      space, options, search::make_one_change_mutator(space, options), Evolution::Removal::kOldest);
+}
+
+/// Makes `renas` and its variants: controller_options() tells them apart by the strategy's name.
+std::unique_ptr<Strategy> make_renas(const SearchSpace& space, const StrategyOptions& options) {
+  auto controller =
+      std::make_unique<search::Controller>(space, controller_options(options), options.seed);
+  return std::make_unique<Evolution>(space, options, std::move(controller),
+                                     Evolution::Removal::kWorst);
+}
+
+template <class S>
+std::unique_ptr<Strategy> make(const SearchSpace& space, const StrategyOptions& options) {
+  return std::make_unique<S>(space, options);
+}
+
+/// The table of all strategies. A new strategy is a new line here; the tests loop over
+/// strategy_names() and so include it.
+constexpr struct {
+  const char* name;
+  std::unique_ptr<Strategy> (*make)(const SearchSpace& space, const StrategyOptions& options);
+} kStrategies[] = {
+    {"renas", make_renas},
+    {"renas-frozen", make_renas},
+    {"renas-unidirectional", make_renas},
+    {"evolution", make_evolution},
+    {"regularized", make_regularized},
+    {"reinforce", make<search::Reinforce>},
+    {"random", make<search::RandomSearch>},
+};
 
 }  // namespace
 
 std::vector<std::string> strategy_names() {
-  return {"renas",     "renas-frozen", "renas-unidirectional", "evolution", "regularized",
-          "reinforce", "random"};
+  std::vector<std::string> names;
+  for (const auto& strategy : kStrategies) {
+    names.emplace_back(strategy.name);
+  }
+  return names;
 }
 
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options) {
   expect("population", options.population, options.population >= 2, "at least 2");
   expect("sample", options.sample, options.sample >= 1, "at least 1");
-  if (options.sample > options.population)
+  if (options.sample > options.population) {
     throw InvalidInput(fmt::format("sample: {} members cannot be drawn from a population of {}",
                                    options.sample, options.population));
+  }
   expect("redraw-repeats", options.redraw_repeats, options.redraw_repeats >= 0, "0 or more");
-  for (const double changes : options.changes_per_child)
+  for (const double changes : options.changes_per_child) {
     expect("changes per child", changes, changes >= 0 && std::isfinite(changes), "0 or more");
-  if (!options.changes_per_child.empty() && options.name != "evolution")
+  }
+  if (!options.changes_per_child.empty() && options.name != "evolution") {
     throw InvalidInput(fmt::format(
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
-  controller_options(options);  // a wrong option is an error whatever the strategy
+  }
+  controller_options(options);  // a wrong option is an error even if the strategy ignores it
 
-  using search::Evolution;
-  const auto evolve = [&](std::unique_ptr<search::Mutator> mutator, Evolution::Removal removal) {
-    return std::make_unique<Evolution>(space, options, std::move(mutator), removal);
-  };
-  if (options.name == "evolution")
-    return evolve(search::make_uniform_mutator(space, options), Evolution::Removal::kWorst);
-  if (options.name == "regularized")
-    return evolve(search::make_one_change_mutator(space, options), Evolution::Removal::kOldest);
-  if (options.name == "reinforce") return search::make_reinforce(space, options);
-  if (options.name == "random") return search::make_random(space, options);
-  const auto names = strategy_names();
-  if (std::find(names.begin(), names.end(), options.name) == names.end())
-    throw InvalidInput(fmt::format("strategy: expected one of {}; got '{}'", fmt::join(names, ", "),
-                                   options.name));
-  return evolve(search::make_controller_mutator(space, options), Evolution::Removal::kWorst);
+  for (const auto& strategy : kStrategies) {
+    if (options.name == strategy.name) {
+      return strategy.make(space, options);
+    }
+  }
+  throw InvalidInput(fmt::format("strategy: expected one of {}; got '{}'",
+                                 fmt::join(strategy_names(), ", "), options.name));
 }
 
 }  // namespace renas

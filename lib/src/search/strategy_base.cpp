@@ -26,15 +26,19 @@ namespace search {
 
 namespace {
 
-/// All that makes two search spaces the same to a strategy.
+/// A text that is equal for two search spaces if a strategy cannot tell them apart.
 std::string describe(const SearchSpace& space) {
   std::string text = space.name();
-  for (const std::string& input : space.cell_inputs()) text += " " + input;
+  for (const std::string& input : space.cell_inputs()) {
+    text += " " + input;
+  }
   for (const Block& block : space.blocks()) {
     text += ",";
     for (const Slot& slot : block.slots) {
       text += slot.kind == Slot::Kind::kInput ? "<" : "*";
-      for (const std::string& choice : slot.choices) text += choice + "|";
+      for (const std::string& choice : slot.choices) {
+        text += choice + "|";
+      }
     }
   }
   return text;
@@ -73,14 +77,17 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
   }
   ++succeeded_;
   filter_.told(flight.candidate.genome, outcome.fitness);
-  if (!best_ || outcome.fitness > best_->fitness)
+  if (!best_ || outcome.fitness > best_->fitness) {
     best_ = Member{id, flight.candidate.genome, outcome.fitness};
+  }
   return accept(flight, outcome.fitness);
 }
 
 std::vector<Candidate> StrategyBase::in_flight() const {
   std::vector<Candidate> candidates;
-  for (const auto& [id, flight] : flights_) candidates.push_back(flight.candidate);
+  for (const auto& [id, flight] : flights_) {
+    candidates.push_back(flight.candidate);
+  }
   return candidates;
 }
 
@@ -100,8 +107,11 @@ SearchCounts StrategyBase::counts() const {
 }
 
 std::optional<std::size_t> StrategyBase::find(uint64_t id) const {
-  for (std::size_t i = 0; i < members_.size(); ++i)
-    if (members_[i].id == id) return i;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].id == id) {
+      return i;
+    }
+  }
   return std::nullopt;
 }
 
@@ -120,7 +130,9 @@ State StrategyBase::save() const {
   filter_.save(writer);
 
   std::vector<Member> members = members_;
-  if (best_) members.push_back(*best_);  // last of all, where there is one
+  if (best_) {
+    members.push_back(*best_);  // the best, if there is one, is the last
+  }
   std::vector<uint64_t> ids;
   std::vector<double> fitness;
   std::vector<Genome> genomes;
@@ -172,12 +184,14 @@ void StrategyBase::load(const State& state) {
 
 void StrategyBase::load_all(const State& state) {
   const StateReader reader(state);
-  if (const std::string name = reader.text("strategy"); name != options_.name)
+  if (const std::string name = reader.text("strategy"); name != options_.name) {
     throw InvalidInput(
         fmt::format("search state: it is of strategy '{}', this is '{}'", name, options_.name));
-  if (reader.text("space") != fingerprint_)
+  }
+  if (reader.text("space") != fingerprint_) {
     throw InvalidInput(fmt::format(
         "search state: it is of another search space than this one, '{}'", space_.name()));
+  }
   const auto& told = reader.words("counts/told", 3);
   next_id_ = told[0];
   succeeded_ = told[1];
@@ -188,10 +202,14 @@ void StrategyBase::load_all(const State& state) {
   const auto& fitness = reader.doubles("members/fitness", ids.size());
   const auto genomes = reader.genomes("members/genome", space_, ids.size());
   members_.clear();
-  for (std::size_t i = 0; i < ids.size(); ++i) members_.push_back({ids[i], genomes[i], fitness[i]});
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    members_.push_back({ids[i], genomes[i], fitness[i]});
+  }
   best_.reset();
   if (reader.ints("members/has_best", 1)[0] != 0) {
-    if (members_.empty()) throw InvalidInput("search state: array 'members/id' lacks the best");
+    if (members_.empty()) {
+      throw InvalidInput("search state: array 'members/id' lacks the best");
+    }
     best_ = members_.back();
     members_.pop_back();
   }
@@ -208,9 +226,13 @@ void StrategyBase::load_all(const State& state) {
     Flight flight;
     flight.candidate.id = flight_ids[i];
     flight.candidate.genome = flight_genomes[i];
-    if (parents[i] >= 0) flight.candidate.parent = static_cast<uint64_t>(parents[i]);
+    if (parents[i] >= 0) {
+      flight.candidate.parent = static_cast<uint64_t>(parents[i]);
+    }
     flight.candidate.mutations = std::move(mutations[i]);
-    if (worst[i] >= 0) flight.worst = static_cast<uint64_t>(worst[i]);
+    if (worst[i] >= 0) {
+      flight.worst = static_cast<uint64_t>(worst[i]);
+    }
     flight.log_probability = probabilities[2 * i];
     flight.entropy = probabilities[2 * i + 1];
     flights_.emplace(flight_ids[i], std::move(flight));

@@ -6,20 +6,21 @@
 #include <vector>
 
 #include "renas/strategy.h"
-#include "search/filter.h"
+#include "search/candidate_filter.h"
 #include "search/state_io.h"
 
 namespace renas::search {
 
-/// A candidate with what its strategy must remember until it is told.
+/// A candidate in flight, and what its strategy must remember until it is told.
 struct Flight {
   Candidate candidate;
-  std::optional<uint64_t> worst;  ///< who leaves when it joins
-  double log_probability = 0;     ///< of the actions that made it, when they were taken
-  double entropy = 0;             ///< of the decisions, in nats
+  std::optional<uint64_t> worst;  ///< the member that leaves when the candidate joins
+  double log_probability = 0;     ///< of its mutations when they were drawn, in nats
+  double entropy = 0;             ///< of the decisions that drew them, in nats
 };
 
-/// What all strategies share: ids, what is in flight, the best, the counts, and their state.
+/// The base of all strategies: ids, candidates in flight, the best candidate, counts, and how all
+/// of that is saved and loaded.
 class StrategyBase : public Strategy {
  public:
   StrategyBase(const SearchSpace& space, const StrategyOptions& options);
@@ -36,29 +37,31 @@ class StrategyBase : public Strategy {
   void load(const State& state) final;
 
  protected:
-  /// A new candidate, all but its id.
+  /// Proposes a new candidate; ask() gives it its id.
   virtual Flight propose() = 0;
-  /// `flight` was trained: lets it join or not, and learns from it.
+  /// Takes in a candidate that was trained: decides whether it joins, and learns from it.
   virtual Told accept(const Flight& flight, double fitness) = 0;
+  /// Saves and loads what the derived strategy adds to the state.
   virtual void save_more(StateWriter& writer) const = 0;
   virtual void load_more(const StateReader& reader) = 0;
 
   const StrategyOptions& options() const { return options_; }
-  std::size_t capacity() const { return static_cast<std::size_t>(options_.population); }
-  /// Index of a member by id; none where it has left.
+  std::size_t capacity() const { return options_.population; }
+  /// The index of member `id`; empty if it has left.
   std::optional<std::size_t> find(uint64_t id) const;
+  /// Removes the member at `index` and returns its id.
   uint64_t remove(std::size_t index);
 
   std::vector<Member> members_;  ///< oldest first
   std::map<uint64_t, Flight> flights_;
-  Filter filter_;
+  CandidateFilter filter_;
 
  private:
   void load_all(const State& state);
 
   SearchSpace space_;
   StrategyOptions options_;
-  std::string fingerprint_;
+  std::string fingerprint_;  // of the search space, to refuse the state of another one
   uint64_t next_id_ = 0;
   uint64_t succeeded_ = 0;
   uint64_t failed_ = 0;

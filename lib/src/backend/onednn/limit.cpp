@@ -40,7 +40,8 @@ double other_mult_adds(const Graph& graph, const Bound& bound) {
   const Group& group = bound.group;
   if (group.kind == Group::Kind::kPool) {
     const Node& node = graph.node(group.node);
-    return static_cast<double>(node.kernel_height * node.kernel_width * node.shape.size());
+    return static_cast<double>(node.window.kernel_height * node.window.kernel_width *
+                               node.shape.size());
   }
   if (group.kind == Group::Kind::kAdd) {
     return static_cast<double>(group.parts.size()) *

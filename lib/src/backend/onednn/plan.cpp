@@ -33,8 +33,9 @@ const char* to_string(Group::Kind kind) {
 namespace {
 
 bool is_pointwise(const Node& n) {
-  return n.kind == NodeKind::kConv && n.kernel_height == 1 && n.kernel_width == 1 &&
-         n.groups == 1 && n.padding_height == 0 && n.padding_width == 0;
+  const Window& w = n.window;
+  return n.kind == NodeKind::kConv && w.kernel_height == 1 && w.kernel_width == 1 &&
+         n.groups == 1 && w.padding_height == 0 && w.padding_width == 0;
 }
 
 class Planner {
@@ -85,7 +86,7 @@ class Planner {
       return false;
     const int reader = only_reader(node);
     const Node& r = graph_.node(reader);
-    if (is_depthwise(n)) return is_pointwise(r) && r.stride == 1;
+    if (is_depthwise(n)) return is_pointwise(r) && r.window.stride == 1;
     return is_pointwise(n) && is_joined_convs(reader);
   }
 
@@ -93,9 +94,10 @@ class Planner {
     if (n.kind != NodeKind::kConv || n.groups == 1) return false;
     const int in = graph_.node(n.inputs[0]).shape.channels;
     // A padding wider than the kernel's reach has no flipped counterpart.
+    const Window& w = n.window;
     return n.groups == in && n.shape.channels == in &&
-           n.padding_height <= n.dilation * (n.kernel_height - 1) &&
-           n.padding_width <= n.dilation * (n.kernel_width - 1) && n.kernel_height <= 64;
+           w.padding_height <= w.dilation * (w.kernel_height - 1) &&
+           w.padding_width <= w.dilation * (w.kernel_width - 1) && w.kernel_height <= 64;
   }
 
   /// A concatenation of 1x1 convolutions that nobody else reads: one matrix product.
@@ -194,7 +196,7 @@ class Planner {
         views_[at(i)] = views_[at(n.inputs[0])];
         for (Part& part : views_[at(i)]) part.relu = true;
         return;
-      case NodeKind::kShift: {
+      case NodeKind::kPixelShift: {
         const auto& in = unshifted(n.inputs[0]);
         views_[at(i)] = in;
         for (Part& part : views_[at(i)]) part.shifted = true;
@@ -208,14 +210,14 @@ class Planner {
         }
         return;
       case NodeKind::kMaxPool:
-      case NodeKind::kMeanPool:
+      case NodeKind::kAveragePool:
         return emit({.kind = Group::Kind::kPool, .parts = {single(n.inputs[0])}}, i, n.shape);
       case NodeKind::kAdd: {
         Group group{.kind = Group::Kind::kAdd};
         for (const int in : n.inputs) group.parts.push_back(single(in));
         return emit(std::move(group), i, n.shape);
       }
-      case NodeKind::kGlobalMean:
+      case NodeKind::kGlobalAveragePool:
         return emit({.kind = Group::Kind::kMean, .parts = unshifted(n.inputs[0])}, i, n.shape);
       case NodeKind::kDropout:
       case NodeKind::kDropPath:
@@ -336,7 +338,8 @@ class Planner {
     if (group.kind != Group::Kind::kConv) return false;
     for (std::size_t k = 0; k < group.parts.size(); ++k) {
       const Node& conv = graph_.node(group.terms[k].conv);
-      const bool contiguous = is_pointwise(conv) && conv.stride == 1 && !group.parts[k].shifted;
+      const bool contiguous =
+          is_pointwise(conv) && conv.window.stride == 1 && !group.parts[k].shifted;
       if (!contiguous) return false;
     }
     return true;

@@ -23,12 +23,12 @@ WindowArgs window_of(const Node& node, const Shape& in) {
     w.width = in.width;
     return w;
   }
-  w.height = node.kernel_height;
-  w.width = node.kernel_width;
-  w.stride = node.stride;
-  w.top = node.padding_height;
-  w.left = node.padding_width;
-  w.dilation = node.kind == NodeKind::kConv ? node.dilation : 1;
+  w.height = node.window.kernel_height;
+  w.width = node.window.kernel_width;
+  w.stride = node.window.stride;
+  w.top = node.window.padding_height;
+  w.left = node.window.padding_width;
+  w.dilation = node.kind == NodeKind::kConv ? node.window.dilation : 1;
   return w;
 }
 

@@ -27,11 +27,12 @@ struct Window {
   /// output (y, x) that lies on the map.
   template <class Visit>
   void at(int y, int x, Visit visit) const {
-    for (int r = 0; r < node.kernel_height; ++r) {
-      const int iy = y * node.stride - node.padding_height + r * node.dilation;
+    const renas::Window& w = node.window;
+    for (int r = 0; r < w.kernel_height; ++r) {
+      const int iy = y * w.stride - w.padding_height + r * w.dilation;
       if (iy < 0 || iy >= in.height) continue;
-      for (int s = 0; s < node.kernel_width; ++s) {
-        const int ix = x * node.stride - node.padding_width + s * node.dilation;
+      for (int s = 0; s < w.kernel_width; ++s) {
+        const int ix = x * w.stride - w.padding_width + s * w.dilation;
         if (ix < 0 || ix >= in.width) continue;
         visit(iy, ix, r, s);
       }
@@ -47,8 +48,9 @@ inline std::size_t offset(const Shape& shape, int n, int c, int y, int x) {
 
 /// Offset in a weight [out, in / groups, kh, kw].
 inline std::size_t weight_offset(const Node& node, int per_group, int k, int c, int r, int s) {
+  const renas::Window& w = node.window;
   return static_cast<std::size_t>(
-      ((int64_t{k} * per_group + c) * node.kernel_height + r) * node.kernel_width + s);
+      ((int64_t{k} * per_group + c) * w.kernel_height + r) * w.kernel_width + s);
 }
 
 template <class T>
@@ -81,7 +83,8 @@ void conv_backward(const Window& w, int count, const T* in, const T* weight, con
   const int out_per_group = w.node.shape.channels / w.node.groups;
   std::vector<double> in_sum(static_cast<std::size_t>(count * w.in.size()));
   std::vector<double> weight_sum(static_cast<std::size_t>(
-      int64_t{w.node.shape.channels} * per_group * w.node.kernel_height * w.node.kernel_width));
+      int64_t{w.node.shape.channels} * per_group * w.node.window.kernel_height *
+      w.node.window.kernel_width));
   for (int n = 0; n < count; ++n) {
     for (int k = 0; k < w.node.shape.channels; ++k) {
       const int first = k / out_per_group * per_group;

@@ -102,7 +102,7 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
       return;
     case NodeKind::kMaxPool:
       return max_pool<T>({node, in_shape(node)}, count, in(node), out.data(), nullptr, nullptr);
-    case NodeKind::kMeanPool:
+    case NodeKind::kAveragePool:
       return mean_pool<T>({node, in_shape(node)}, count, in(node), out.data(), nullptr, nullptr);
     case NodeKind::kAdd:
       for (std::size_t k = 0; k < node.inputs.size(); ++k) {
@@ -118,7 +118,7 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
         }
       }
       return;
-    case NodeKind::kShift:
+    case NodeKind::kPixelShift:
       for (int n = 0; n < count; ++n) {
         for (int c = 0; c < node.shape.channels; ++c) {
           for (int y = 0; y + 1 < node.shape.height; ++y) {
@@ -130,7 +130,7 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
         }
       }
       return;
-    case NodeKind::kGlobalMean: {
+    case NodeKind::kGlobalAveragePool: {
       const int64_t pixels = int64_t{in_shape(node).height} * in_shape(node).width;
       for (std::size_t e = 0; e < out.size(); ++e) {
         double sum = 0;
@@ -242,7 +242,7 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
     case NodeKind::kMaxPool:
       return max_pool<T>({node, in_shape(node)}, count, in(node), nullptr, gradient.data(),
                          in_gradient(node));
-    case NodeKind::kMeanPool:
+    case NodeKind::kAveragePool:
       return mean_pool<T>({node, in_shape(node)}, count, in(node), nullptr, gradient.data(),
                           in_gradient(node));
     case NodeKind::kAdd:
@@ -261,7 +261,7 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
         }
       }
       return;
-    case NodeKind::kShift:
+    case NodeKind::kPixelShift:
       for (int n = 0; n < count; ++n) {
         for (int c = 0; c < node.shape.channels; ++c) {
           for (int y = 0; y + 1 < node.shape.height; ++y) {
@@ -273,7 +273,7 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
         }
       }
       return;
-    case NodeKind::kGlobalMean: {
+    case NodeKind::kGlobalAveragePool: {
       const auto pixels = static_cast<std::size_t>(in_shape(node).height) *
                           static_cast<std::size_t>(in_shape(node).width);
       for (std::size_t e = 0; e < gradient.size(); ++e) {

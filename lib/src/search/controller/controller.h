@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "renas/controller.h"
+#include "search/controller/advantage.h"
+#include "search/controller/policy.h"
+#include "search/critic/critic.h"
+#include "search/mutator.h"
+
+namespace renas::search {
+
+/// The paper's mutation controller: it samples mutations from a policy and trains the policy by
+/// REINFORCE (section 4.2),
+///
+///   maximise  advantage * sum of log-probabilities of the 2B actions + entropy bonus
+///
+/// with Adam. ControllerOptions says what the batch of a step holds. Beyond the paper, a critic may
+/// rank several sampled mutations; then the one ranked highest is proposed.
+class Controller final : public Mutator {
+ public:
+  Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed);
+
+  Proposal mutate(const Genome& parent, CandidateFilter& filter) override;
+  void saw(const Genome& genome, double fitness) override;
+  void learn(const Sample& sample) override;
+  void save(StateWriter& writer) const override;
+  void load(const StateReader& reader) override;
+
+  MutationPolicy<float>& policy() { return *policy_; }
+  /// The entropy of the decisions that made each child learnt from, in nats, in that order.
+  const std::vector<float>& entropy() const { return entropy_; }
+
+ private:
+  /// Draws one mutation of the parent last encoded: from the policy, or by uniform exploration with
+  /// probability ControllerOptions::exploration.
+  Proposal draw(const Genome& parent);
+  /// Draws one mutation by uniform exploration.
+  Proposal explore(const Genome& parent);
+  /// Draws mutations until the filter accepts one.
+  Proposal sample(const Genome& parent, CandidateFilter& filter);
+  /// Takes one Adam step on `sample` and replayed results.
+  void update(const Sample& sample);
+
+  SearchSpace space_;
+  ControllerOptions options_;
+  std::unique_ptr<MutationPolicy<float>> policy_;
+  std::unique_ptr<Critic> critic_;
+  AdvantageRule advantage_;
+  Random random_;
+  Random replay_random_;
+  long steps_ = 0;  // of Adam
+  std::vector<float> entropy_;
+  std::deque<Sample> recent_;  // the last `replay` results, oldest first
+};
+
+}  // namespace renas::search

@@ -1,0 +1,37 @@
+#include "search/independent_sampling.h"
+
+#include <algorithm>
+
+namespace renas::search {
+
+Flight IndependentSampling::propose() {
+  Flight flight;
+  flight.candidate.genome = filter_.draw([&] { return draw(); });
+  return flight;
+}
+
+Told IndependentSampling::accept(const Flight& flight, double fitness) {
+  Told told{.joined = true, .removed = std::nullopt};
+  learn(flight.candidate.genome, fitness);
+  if (members_.size() >= capacity()) {
+    const auto worst =
+        std::min_element(members_.begin(), members_.end(),
+                         [](const Member& a, const Member& b) { return a.fitness < b.fitness; });
+    if (worst->fitness >= fitness) {
+      return {};
+    }
+    told.removed = remove(worst - members_.begin());
+  }
+  members_.push_back({flight.candidate.id, flight.candidate.genome, fitness});
+  return told;
+}
+
+void IndependentSampling::save_more(StateWriter& writer) const {
+  writer.random("sampling/random", random_);
+}
+
+void IndependentSampling::load_more(const StateReader& reader) {
+  random_ = reader.random("sampling/random");
+}
+
+}  // namespace renas::search
