@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/onednn/limit.h"
-#include "backend/onednn/program.h"
+#include "backend/cpu/limit.h"
+#include "backend/cpu/program.h"
 #include "bench.h"
 #include "bench_network.h"
 #include "onednn_conv.h"
@@ -17,9 +17,9 @@
 
 namespace {
 
-using renas::onednn::Bound;
-using renas::onednn::Machine;
-using renas::onednn::Work;
+using renas::cpu::Bound;
+using renas::cpu::Machine;
+using renas::cpu::Work;
 
 struct Options {
   NetworkChoice network;
@@ -55,7 +55,7 @@ void run(const Options& o) {
     std::printf(" %.3g MB %.1f", bytes / 1e6, speed / 1e9);
   }
   std::printf("\n");
-  renas::onednn::CpuProgram program(graph, options);
+  renas::cpu::CpuProgram program(graph, options);
   program.load(o.network.weights(graph));
   o.network.stage(program);
   program.gradients({});
@@ -66,11 +66,11 @@ void run(const Options& o) {
   double seconds = 0;
   double limit = 0;
   for (const Bound& bound : program.groups()) {
-    std::string name = renas::onednn::describe(graph, bound);
+    std::string name = renas::cpu::describe(graph, bound);
     if (o.each) name = graph.node(bound.group.node).name + " " + name;
     Line& line = lines[name];
-    const Work forward = renas::onednn::forward_work(graph, bound, options.batch);
-    const Work backward = renas::onednn::backward_work(graph, bound, options.batch);
+    const Work forward = renas::cpu::forward_work(graph, bound, options.batch);
+    const Work backward = renas::cpu::backward_work(graph, bound, options.batch);
     ++line.groups;
     line.forward.flops += forward.all_flops();
     line.forward.bytes += forward.bytes;
@@ -119,7 +119,7 @@ void compare(const Options& o) {
     throw renas::InvalidInput(
         "--compare: oneDNN's convolutions are timed in float32; expected --precision f32");
   }
-  renas::onednn::CpuProgram program(graph, options);
+  renas::cpu::CpuProgram program(graph, options);
   program.load(o.network.weights(graph));
   o.network.stage(program);
   program.gradients({});
@@ -135,7 +135,7 @@ void compare(const Options& o) {
   std::map<OneDnnConv, OneDnnTimes> known;
   for (const Bound& bound : program.groups()) {
     if (bound.weights.maps.empty() || bound.bias >= 0) continue;
-    Pair& pair = pairs[renas::onednn::describe(graph, bound)];
+    Pair& pair = pairs[renas::cpu::describe(graph, bound)];
     ++pair.groups;
     pair.ours += bound.forward_seconds + bound.backward_seconds;
     std::vector<int> nodes;

@@ -12,7 +12,7 @@
 #include <vector>
 
 #ifdef RENAS_WITH_ONEDNN
-#include "backend/onednn/limit.h"
+#include "backend/cpu/limit.h"
 #endif
 #include "bench.h"
 #include "bench_network.h"
@@ -119,9 +119,9 @@ void run(const Options& options) {
       {"loss", loss},
   };
 #ifdef RENAS_WITH_ONEDNN
-  if (const auto* cpu = dynamic_cast<const renas::onednn::CpuProgram*>(&program)) {
-    const renas::onednn::Machine machine(o.threads);
-    const double limit = renas::onednn::step_limit(graph, *cpu, o.batch, machine);
+  if (const auto* cpu = dynamic_cast<const renas::cpu::CpuProgram*>(&program)) {
+    const renas::cpu::Machine machine(o.threads);
+    const double limit = renas::cpu::step_limit(graph, *cpu, o.batch, machine);
     result["limit_images_per_second"] = o.batch / limit;
     result["limit_fraction"] = median * limit / o.batch;
     result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
@@ -133,7 +133,7 @@ void run(const Options& options) {
     std::printf("%s\n", result.dump(2).c_str());
     return;
   }
-  std::printf("%s, %s N=%d F=%d, %s, batch %d, %d thread%s, %s\n", backend->name().c_str(),
+  std::printf("%s, %s N=%d F=%d, %s, batch %d, %d thread%s, %s\n", backend->description().c_str(),
               o.network.c_str(), o.cells, o.filters, o.image.c_str(), o.batch, o.threads,
               o.threads == 1 ? "" : "s", result["precision"].get<std::string>().c_str());
   std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, options.steps,

@@ -1,5 +1,5 @@
 // The one suite that binds the backends: every backend of this build computes every case as the
-// reference does in double. RENAS_REQUIRE_BACKENDS="onednn,..." makes a missing backend an error.
+// reference does in double. RENAS_REQUIRE_BACKENDS="cpu,..." makes a missing backend an error.
 
 #include <fmt/format.h>
 
@@ -501,6 +501,14 @@ BOOST_AUTO_TEST_CASE(says_what_is_wrong_with_weights_batches_and_rates) {
     BOOST_CHECK_EXCEPTION(backend.compile(without, {}), InvalidInput, message("cross-entropy"));
   });
   BOOST_CHECK_EXCEPTION(make_backend("cuda"), InvalidInput, message("got 'cuda'"));
+}
+
+BOOST_AUTO_TEST_CASE(the_cpu_backend_is_also_called_onednn) {
+  const std::vector<std::string> names = backend_names();
+  if (std::find(names.begin(), names.end(), "cpu") == names.end()) return;
+  const auto backend = make_backend("onednn");
+  BOOST_TEST(backend->name() == "cpu");
+  BOOST_TEST(backend->description().find("oneDNN") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(three_hundred_children_leave_no_memory_behind) {

@@ -1,16 +1,16 @@
-// The memory that programs of the oneDNN backend hand on to each other.
+// The memory that programs of the cpu backend hand on to each other.
 
-#include "backend/onednn/memory.h"
+#include "backend/cpu/memory.h"
 
 #include <boost/test/unit_test.hpp>
 #include <utility>
 
-#include "backend/onednn/program.h"
+#include "backend/cpu/program.h"
 #include "conformance/cases.h"
 
 using namespace renas;
-using onednn::Buffer;
-using onednn::Reserve;
+using cpu::Buffer;
+using cpu::Reserve;
 
 BOOST_AUTO_TEST_SUITE(memory)
 
@@ -44,13 +44,13 @@ BOOST_AUTO_TEST_CASE(the_larger_of_two_is_kept) {
 BOOST_AUTO_TEST_CASE(a_program_s_arena_goes_to_the_next) {
   const conformance::Case c = conformance::training_case();
   const auto reserve = std::make_shared<Reserve>();
-  { const onednn::CpuProgram program(c.graph, {.batch = c.batch}, reserve); }
+  { const cpu::CpuProgram program(c.graph, {.batch = c.batch}, reserve); }
   Buffer arena = reserve->take(1);
   const std::size_t size = arena.size();
   BOOST_TEST(size > 1000u);
   reserve->give_back(std::move(arena));
   {
-    const onednn::CpuProgram program(c.graph, {.batch = c.batch}, reserve);
+    const cpu::CpuProgram program(c.graph, {.batch = c.batch}, reserve);
     BOOST_TEST(reserve->take(1).size() == 1u);
   }
   BOOST_TEST(reserve->take(1).size() == size);

@@ -2,7 +2,7 @@
 // small that neither rounds: they must agree to the bit. On a processor without the instruction
 // these compare float32 of its instruction sets.
 
-#include "backend/onednn/kernels/pairs.h"
+#include "backend/cpu/kernels/pairs.h"
 
 #include <hwy/highway.h>
 
@@ -15,7 +15,7 @@
 #include "renas/random.h"
 
 using namespace renas;
-using namespace renas::onednn;
+using namespace renas::cpu;
 
 namespace {
 

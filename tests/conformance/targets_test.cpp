@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/onednn/kernels/args.h"
+#include "backend/cpu/kernels/args.h"
 #include "backend/reference/program.h"
 #include "conformance/cases.h"
 
@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
             program.gradients(c.step);
             return program.gradients_by_name();
           };
-          const auto backend = make_backend("onednn");
+          const auto backend = make_backend("cpu");
           reference::ReferenceProgram<double> exact(c.graph, {.batch = c.batch});
           const auto single = backend->compile(c.graph, {.batch = c.batch});
           const auto half =
@@ -53,9 +53,9 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
 }
 
 BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
-  using renas::onednn::Bfloat16;
+  using renas::cpu::Bfloat16;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const auto rounded = [](float v) { return renas::onednn::value_of(renas::onednn::nearest(v)); };
+  const auto rounded = [](float v) { return renas::cpu::value_of(renas::cpu::nearest(v)); };
   BOOST_TEST(rounded(1) == 1);
   BOOST_TEST(rounded(1 + 1 / 256.0F) == 1);                // a tie: 1 is even
   BOOST_TEST(rounded(1 + 3 / 256.0F) == 1 + 4 / 256.0F);   // a tie the other way
@@ -68,8 +68,8 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
 
   // The vector kernels store what nearest() gives.
   constexpr int kPixels = 4096;
-  renas::onednn::AddArgs args;
-  args.out.map = {1, kPixels, renas::onednn::kBlock};
+  renas::cpu::AddArgs args;
+  args.out.map = {1, kPixels, renas::cpu::kBlock};
   std::vector<float> values(args.out.map.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto bits = static_cast<uint32_t>(0x9e3779b97f4a7c15U * (i + 1) >> 32);
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
     values[i] = std::isnan(value) ? -std::numeric_limits<float>::quiet_NaN() : value;
   }
   std::vector<Bfloat16> stored(values.size());
-  renas::onednn::Source source;
+  renas::cpu::Source source;
   source.map = args.out.map;
   source.data = {values.data(), false};
   args.in = {source};
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
     add_forward(args, 0, 1);
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const float found = renas::onednn::value_of(stored[i]);
+      const float found = renas::cpu::value_of(stored[i]);
       const float expected = rounded(values[i]);
       wrong += found == expected || (std::isnan(found) && std::isnan(expected)) ? 0 : 1;
     }

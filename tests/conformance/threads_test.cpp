@@ -1,13 +1,13 @@
-// The threads of a program of the oneDNN backend.
+// The threads of a program of the cpu backend.
 
-#include "backend/onednn/threads.h"
+#include "backend/cpu/threads.h"
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <vector>
 
-using renas::onednn::Threads;
+using renas::cpu::Threads;
 
 BOOST_AUTO_TEST_SUITE(threads)
 

@@ -19,10 +19,11 @@ class Reducer {
   virtual void sum(std::span<float> values) = 0;
 };
 
-/// Of the maps between layers and their gradients. With kBfloat16 they take half the memory, and the
-/// gradients of several readers add up rounded; weights, their gradients, batch-norm statistics,
-/// scores and the sums within a layer stay float32. Where the processor multiplies bfloat16, what a
-/// convolution multiplies is rounded to it too, so results differ between processors.
+/// Of the maps between layers and their gradients. With kBfloat16 they take half the memory, and
+/// the gradients of several readers add up rounded; weights, their gradients, batch-norm
+/// statistics, scores and the sums within a layer stay float32. Where the processor multiplies
+/// bfloat16, what a convolution multiplies is rounded to it too, so results differ between
+/// processors.
 enum class Precision { kFloat32, kBfloat16 };
 
 struct ProgramOptions {
@@ -98,7 +99,10 @@ class Program {
 class Backend {
  public:
   virtual ~Backend() = default;
+  /// The name that make_backend() takes, such as "cpu".
   virtual std::string name() const = 0;
+  /// The name with what a person may want to know besides, such as the version of a library.
+  virtual std::string description() const { return name(); }
   /// Of programs that were asked for `wanted`: that, or float32 where the backend or the processor
   /// has nothing else.
   virtual Precision precision(Precision wanted) const = 0;
@@ -108,9 +112,10 @@ class Backend {
   virtual MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const = 0;
 };
 
-/// The backends of this build, best first: "onednn", "reference".
+/// The backends of this build, best first: "cpu", "reference".
 std::vector<std::string> backend_names();
-/// The backend called `name`; "auto" is the first of backend_names(). Throws InvalidInput.
+/// The backend called `name`; "auto" is the first of backend_names(), and "onednn" is accepted as
+/// another name of "cpu". Throws InvalidInput.
 std::unique_ptr<Backend> make_backend(const std::string& name = "auto");
 
 }  // namespace renas
