@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/limit.h"
 #include "backend/cpu/program.h"
+#include "backend/cpu/roofline.h"
 #include "bench.h"
 #include "bench_network.h"
 #include "onednn_conv.h"
@@ -18,7 +18,7 @@
 namespace {
 
 using renas::cpu::Bound;
-using renas::cpu::Machine;
+using renas::cpu::MachinePeaks;
 using renas::cpu::Work;
 
 struct Options {
@@ -48,9 +48,9 @@ void print_row(const std::string& name, int groups, const char* way, const Work&
 void run(const Options& o) {
   const renas::Graph graph = o.network.graph();
   renas::ProgramOptions options = o.network.program_options();
-  const Machine machine(options.threads);
+  const MachinePeaks machine(options.threads);
   std::printf("peak %.1f GFLOP/s, of bfloat16 pairs %.1f, on %d thread(s); GB/s by size:",
-              machine.peak_flops() / 1e9, machine.peak_pair_flops() / 1e9, options.threads);
+              machine.peak_flops() / 1e9, machine.peak_bf16_flops() / 1e9, options.threads);
   for (const auto& [bytes, speed] : machine.bandwidths()) {
     std::printf(" %.3g MB %.1f", bytes / 1e6, speed / 1e9);
   }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #ifdef RENAS_WITH_ONEDNN
-#include "backend/cpu/limit.h"
+#include "backend/cpu/roofline.h"
 #endif
 #include "bench.h"
 #include "bench_network.h"
@@ -120,13 +120,13 @@ void run(const Options& options) {
   };
 #ifdef RENAS_WITH_ONEDNN
   if (const auto* cpu = dynamic_cast<const renas::cpu::CpuProgram*>(&program)) {
-    const renas::cpu::Machine machine(o.threads);
-    const double limit = renas::cpu::step_limit(graph, *cpu, o.batch, machine);
+    const renas::cpu::MachinePeaks machine(o.threads);
+    const double limit = renas::cpu::step_roofline(graph, *cpu, o.batch, machine);
     result["limit_images_per_second"] = o.batch / limit;
     result["limit_fraction"] = median * limit / o.batch;
     result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
     result["peak_gflops"] = machine.peak_flops() / 1e9;
-    result["peak_pair_gflops"] = machine.peak_pair_flops() / 1e9;
+    result["peak_pair_gflops"] = machine.peak_bf16_flops() / 1e9;
   }
 #endif
   if (options.json) {

@@ -207,9 +207,9 @@ BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {
   on_each_backend([](Backend& backend) {
     if (backend.precision(Precision::kBfloat16) != Precision::kBfloat16) return;
     const Case c = conformance::training_case();
-    const ProgramOptions half = {.batch = c.batch, .precision = Precision::kBfloat16};
+    const ProgramOptions in_bf16 = {.batch = c.batch, .precision = Precision::kBfloat16};
     Exact exact(c.graph, {.batch = c.batch});
-    const auto program = backend.compile(c.graph, half);
+    const auto program = backend.compile(c.graph, in_bf16);
     const Weights start = conformance::ramp_weights(c.graph, 1);
     for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
       p->load(start);
@@ -236,12 +236,12 @@ BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {
     BOOST_TEST(part <= 0.15);
     BOOST_TEST(part >= 1e-4, "not rounded at all");
     const ProgramOptions many = {.batch = 64};
-    ProgramOptions many_half = many;
-    many_half.precision = Precision::kBfloat16;
+    ProgramOptions many_in_bf16 = many;
+    many_in_bf16.precision = Precision::kBfloat16;
     const auto bytes = [&](const ProgramOptions& options) {
       return static_cast<double>(backend.estimate(c.graph, options).bytes);
     };
-    BOOST_TEST(bytes(many_half) < 0.65 * bytes(many));
+    BOOST_TEST(bytes(many_in_bf16) < 0.65 * bytes(many));
   });
 }
 
@@ -487,11 +487,11 @@ BOOST_AUTO_TEST_CASE(says_what_is_wrong_with_weights_batches_and_rates) {
     program->load(good);
     conformance::stage(*program, c.graph, 2, 1);
     program->staging().count = 3;
-    BOOST_CHECK_EXCEPTION(program->gradients({}), InvalidInput, message("1 to 2 pictures, got 3"));
+    BOOST_CHECK_EXCEPTION(program->gradients({}), InvalidInput, message("1 to 2 images, got 3"));
     program->staging().count = 2;
     program->staging().labels[1] = 4;
     BOOST_CHECK_EXCEPTION(program->gradients({}), InvalidInput,
-                          message("label 4 of picture 1 is not one of 0 to 3"));
+                          message("label 4 of image 1 is not one of 0 to 3"));
     BOOST_CHECK_EXCEPTION(program->update({.learning_rates = {}}), InvalidInput,
                           message("0 learning rates"));
     std::vector<float> scores(7);

@@ -33,8 +33,8 @@ Case make(const std::string& name, Shape shape, int channels, const Body& body, 
   return result;
 }
 
-/// The same without the first convolution: the body reads the picture.
-Case on_picture(const std::string& name, Shape shape, const Body& body) {
+/// The same without the first convolution: the body reads the image.
+Case on_image(const std::string& name, Shape shape, const Body& body) {
   Case result;
   result.name = name;
   Graph& g = result.graph;
@@ -299,22 +299,22 @@ std::vector<Case> small_cases() {
   add("linear, batch norm", 5, [](Graph& g, int in) {
     return g.relu("relu", g.batch_norm("bn", g.linear("hidden", in, 6)));
   });
-  // Where precisions meet: pictures and maps of one pixel are never rounded.
+  // Where precisions meet: images and maps of one pixel are never rounded.
   all.push_back(
-      on_picture("sum of the picture's batch norm and a conv", {5, 7, 6}, [](Graph& g, int in) {
+      on_image("sum of the image's batch norm and a conv", {5, 7, 6}, [](Graph& g, int in) {
         return g.add("add", {g.batch_norm("bn", in), g.conv("conv", in, square(5, 3))});
       }));
   all.push_back(
-      on_picture("sum of the picture's batch norm, read again", {5, 7, 6}, [](Graph& g, int in) {
+      on_image("sum of the image's batch norm, read again", {5, 7, 6}, [](Graph& g, int in) {
         const int bn = g.batch_norm("bn", in);
         const int r = g.relu("relu", bn);
         return g.add("add", {bn, r, g.conv("conv", r, square(5, 3))});
       }));
-  all.push_back(on_picture("sum and concat with the picture", {5, 7, 6}, [](Graph& g, int in) {
+  all.push_back(on_image("sum and concat with the image", {5, 7, 6}, [](Graph& g, int in) {
     const int sum = g.add("add", {in, g.conv("conv", in, square(5, 3))});
     return g.concat("concat", {in, sum, g.batch_norm("bn", in)});
   }));
-  all.push_back(on_picture("pools of the picture", {5, 7, 6}, [](Graph& g, int in) {
+  all.push_back(on_image("pools of the image", {5, 7, 6}, [](Graph& g, int in) {
     return g.add("add",
                  {g.max_pool("max", in, {}), g.mean_pool("mean", g.batch_norm("bn", in), {})});
   }));
@@ -337,7 +337,7 @@ std::vector<Case> small_cases() {
       [](Graph& g, int in) { return separable(g, "sep", in, 6, 3, 2); });
   add("separable 5x5", 5, [](Graph& g, int in) { return separable(g, "sep", in, 5, 5, 1); });
   all.push_back(cells("two cells with an auxiliary head", {3, 9, 8}, 4));
-  all.push_back(cells("two cells of one-channel pictures", {1, 11, 7}, 2));
+  all.push_back(cells("two cells of one-channel images", {1, 11, 7}, 2));
   Case full = cells("two cells, full batch", {3, 8, 7}, 3);
   full.count = full.batch;
   all.push_back(full);
@@ -354,7 +354,7 @@ std::vector<Case> large_cases() {
     one.count = count;
     all.push_back(std::move(one));
   };
-  add(make("separable 3x3, pictures in unequal ranges", {3, 6, 5}, 48,
+  add(make("separable 3x3, images in unequal ranges", {3, 6, 5}, 48,
            [](Graph& g, int in) { return separable(g, "sep", in, 48, 3, 1); }),
       67, 65);
   for (const int channels : {8, 16, 24, 33}) {

@@ -14,7 +14,7 @@ struct Case {
   std::string name;
   renas::Graph graph;
   int batch = 4;  ///< what the program is compiled for
-  int count = 3;  ///< pictures in the batches it is given
+  int count = 3;  ///< images in the batches it is given
   renas::StepScalars step = {.seed = 11, .step = 5, .drop_path = 0.75F};
 };
 
@@ -53,7 +53,7 @@ double largest_distance(const renas::Weights& found, const renas::Weights& expec
 /// Weights for every parameter of `graph`, of a size that keeps activations near 1.
 renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
 
-/// Fills the staging area with `count` ramp pictures and labels.
+/// Fills the staging memory with `count` ramp images and labels.
 void stage(renas::Program& program, const renas::Graph& graph, int count, uint64_t seed);
 
 }  // namespace conformance

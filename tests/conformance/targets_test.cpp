@@ -35,14 +35,14 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
           };
           const auto backend = make_backend("cpu");
           reference::ReferenceProgram<double> exact(c.graph, {.batch = c.batch});
-          const auto single = backend->compile(c.graph, {.batch = c.batch});
-          const auto half =
+          const auto in_float = backend->compile(c.graph, {.batch = c.batch});
+          const auto rounded_maps =
               backend->compile(c.graph, {.batch = c.batch, .precision = Precision::kBfloat16});
           const Weights expected = gradients_of(exact);
-          BOOST_TEST(conformance::largest_error(gradients_of(*single), expected) <= 5e-4);
+          BOOST_TEST(conformance::largest_error(gradients_of(*in_float), expected) <= 5e-4);
           // Through whole cells, rounding decides too much: backend_test.cpp takes three seeds.
           if (c.name.find("cells") != std::string::npos) continue;
-          BOOST_TEST(conformance::largest_distance(gradients_of(*half), expected) <= 0.1);
+          BOOST_TEST(conformance::largest_distance(gradients_of(*rounded_maps), expected) <= 0.1);
         }
       }
     }
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
 BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
   using renas::cpu::Bfloat16;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const auto rounded = [](float v) { return renas::cpu::value_of(renas::cpu::nearest(v)); };
+  const auto rounded = [](float v) { return renas::cpu::to_float(renas::cpu::to_bf16(v)); };
   BOOST_TEST(rounded(1) == 1);
   BOOST_TEST(rounded(1 + 1 / 256.0F) == 1);                // a tie: 1 is even
   BOOST_TEST(rounded(1 + 3 / 256.0F) == 1 + 4 / 256.0F);   // a tie the other way
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
   BOOST_TEST(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));
   BOOST_TEST(std::isnan(rounded(std::bit_cast<float>(0x7fffffffU))));
 
-  // The vector kernels store what nearest() gives.
+  // The vector kernels store what to_bf16() gives.
   constexpr int kPixels = 4096;
   renas::cpu::AddArgs args;
   args.out.map = {1, kPixels, renas::cpu::kBlock};
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
     values[i] = std::isnan(value) ? -std::numeric_limits<float>::quiet_NaN() : value;
   }
   std::vector<Bfloat16> stored(values.size());
-  renas::cpu::Source source;
+  renas::cpu::InputView source;
   source.map = args.out.map;
   source.data = {values.data(), false};
   args.in = {source};
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
     add_forward(args, 0, 1);
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const float found = renas::cpu::value_of(stored[i]);
+      const float found = renas::cpu::to_float(stored[i]);
       const float expected = rounded(values[i]);
       wrong += found == expected || (std::isnan(found) && std::isnan(expected)) ? 0 : 1;
     }

@@ -28,8 +28,9 @@ BOOST_AUTO_TEST_CASE(every_task_runs_once) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_thread_that_is_through_takes_over) {
-  // The first task does not end before the seven others have begun, three of them its own thread's.
+BOOST_AUTO_TEST_CASE(an_idle_thread_steals_unstarted_tasks) {
+  // The first task waits until the seven others have begun. Three of them are its own thread's, so
+  // the other thread has to steal them.
   Threads team(2);
   std::atomic<int> begun = 0;
   std::atomic<bool> gave_up = false;

@@ -5,7 +5,7 @@
 
 namespace renas::cpu {
 
-std::vector<std::size_t> pack_lives(const std::vector<Life>& lives, std::size_t& total) {
+std::vector<std::size_t> pack_live_ranges(const std::vector<LiveRange>& lives, std::size_t& total) {
   constexpr std::size_t kAlign = 16;  // floats
   std::vector<std::size_t> order(lives.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

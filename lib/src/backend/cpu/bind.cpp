@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "backend/contract.h"
-#include "backend/cpu/kernels/pairs.h"
+#include "backend/cpu/kernels/bf16_kernels.h"
 #include "backend/cpu/program.h"
 
 namespace renas::cpu {
@@ -16,15 +16,15 @@ std::size_t aligned(std::size_t floats) { return (floats + kAlign - 1) / kAlign 
 }  // namespace
 
 CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
-                       std::shared_ptr<Reserve> reserve)
-    : reserve_(std::move(reserve)), graph_(graph), options_(options), threads_(options.threads) {
+                       std::shared_ptr<ArenaCache> cache)
+    : arena_cache_(std::move(cache)), graph_(graph), options_(options), threads_(options.threads) {
   contract::check_program(graph_, options_);
   plan_ = make_plan(graph_, options_.training, options_.batch, options_.precision);
   classes_ = graph_.node(graph_.scores()).shape.channels;
   bind();
 }
 
-CpuProgram::~CpuProgram() { reserve_->give_back(std::move(arena_)); }
+CpuProgram::~CpuProgram() { arena_cache_->put_back(std::move(arena_)); }
 
 void CpuProgram::bind() {
   std::size_t total = 0;
@@ -38,7 +38,7 @@ void CpuProgram::bind() {
     momenta_ = Buffer(total);
   }
   // Every kernel writes whole maps, padding included, before anyone reads them.
-  arena_ = reserve_->take(plan_.arena);
+  arena_ = arena_cache_->take(plan_.arena);
   labels_.resize(static_cast<std::size_t>(options_.batch));
   for (const Node& node : graph_.nodes()) {
     if (node.kind != NodeKind::kInput) continue;
@@ -59,11 +59,11 @@ void CpuProgram::bind() {
     state.norm = norm;
     state.channels = stored.shape.channels;
     state.stride = stored.map.channels;
-    for (std::vector<double>* numbers : {&state.inverse, &state.sum, &state.dot}) {
+    for (std::vector<double>* numbers : {&state.inverse, &state.sum, &state.sum_dy_xmu}) {
       numbers->resize(static_cast<std::size_t>(state.channels));
     }
-    for (float** p : {&state.scale, &state.shift, &state.mean, &state.pilot, &state.by_gradient,
-                      &state.by_value, &state.constant}) {
+    for (float** p : {&state.scale, &state.shift, &state.mean, &state.centre, &state.dy_scale,
+                      &state.x_scale, &state.offset}) {
       *p = next;
       next += state.stride;
     }
@@ -79,12 +79,13 @@ void CpuProgram::bind() {
     packed += aligned(bound.weights.forward_size);
     bound.packed_backward = packed;
     packed += aligned(options_.training ? bound.weights.backward_size : 0);
-    bound.paired = packed;
-    if (bound.conv.pairs != nullptr) packed += aligned(bound.conv.pairs->packed(bound.conv));
-    if (bound.separable.pairs != nullptr) {
-      packed += aligned(bound.separable.pairs->packed(bound.separable));
+    bound.bf16_weights = packed;
+    if (bound.conv.bf16_kernels != nullptr)
+      packed += aligned(bound.conv.bf16_kernels->packed(bound.conv));
+    if (bound.separable.bf16_kernels != nullptr) {
+      packed += aligned(bound.separable.bf16_kernels->packed(bound.separable));
     }
-    area_size_ = std::max(area_size_, aligned(bound.area_floats));
+    partial_size_ = std::max(partial_size_, aligned(bound.partial_floats));
     sums = std::max(sums, static_cast<std::size_t>(3 * bound.out.map.channels));
     scratch_size_ = std::max(
         {scratch_size_, aligned(conv_scratch(bound.conv)),
@@ -92,18 +93,18 @@ void CpuProgram::bind() {
                                                              : 0),
          aligned(bound.group.kind == Group::Kind::kPool ? pool_scratch(bound.pool) : 0)});
   }
-  find_partners();
+  find_twins();
   packed_ = Buffer(packed);
   for (Bound& bound : groups_) bind_weights(bound, bound.weights);
-  const std::size_t areas = static_cast<std::size_t>(std::min(kAreas, options_.batch));
-  // One more area, where the others are added up.
-  if (options_.training) areas_ = Buffer(area_size_ * (areas + 1));
+  const std::size_t areas = static_cast<std::size_t>(std::min(kImageRanges, options_.batch));
+  // One more partial, where the others are added up.
+  if (options_.training) partials_ = Buffer(partial_size_ * (areas + 1));
   sums_ = Buffer(aligned(sums) * areas);
   scratch_ = Buffer(scratch_size_ * static_cast<std::size_t>(options_.threads));
 }
 
 /// Summands of one sum have its gradient, where nobody else reads them.
-void CpuProgram::find_partners() {
+void CpuProgram::find_twins() {
   std::map<int, NormState*> alone;  // by whose gradient it is
   for (NormState& norm : norms_) {
     if (!norm.norm.has_gradient || norm.norm.summed) continue;
@@ -113,29 +114,29 @@ void CpuProgram::find_partners() {
       other = &norm;
       continue;
     }
-    other->partner = static_cast<int>(&norm - norms_.data());
-    norm.partner = static_cast<int>(other - norms_.data());
+    other->twin = static_cast<int>(&norm - norms_.data());
+    norm.twin = static_cast<int>(other - norms_.data());
     other = nullptr;
   }
 }
 
-Cells CpuProgram::cells(const Stored& stored, std::size_t offset) const {
-  return {arena_.data() + offset, stored.half};
+MapData CpuProgram::map_data(const Stored& stored, std::size_t offset) const {
+  return {arena_.data() + offset, stored.is_bf16};
 }
 
-Source CpuProgram::source_of(const Part& part) const {
+InputView CpuProgram::source_of(const Part& part) const {
   const Value& value = plan_.values[static_cast<std::size_t>(part.value)];
   const Stored& stored = plan_.stored[static_cast<std::size_t>(value.stored)];
-  Source source;
+  InputView source;
   source.map = stored.map;
-  source.data = cells(stored, stored.offset);
+  source.data = map_data(stored, stored.offset);
   if (value.norm >= 0) {
     const NormState& norm = norms_[static_cast<std::size_t>(value.norm)];
     source.scale = norm.scale;
     source.shift = norm.shift;
   }
   source.relu = part.relu;
-  if (part.gradient) source.gradient = cells(stored, value.offset);
+  if (part.gradient) source.gradient = map_data(stored, value.offset);
   source.accumulate = part.accumulate;
   return source;
 }
@@ -143,21 +144,21 @@ Source CpuProgram::source_of(const Part& part) const {
 void CpuProgram::bind_output(Bound& bound) {
   const Stored& stored = plan_.stored[static_cast<std::size_t>(bound.group.out)];
   bound.raw_value = stored.raw;
-  Output& out = bound.out;
+  OutputMap& out = bound.out;
   out.map = stored.map;
-  out.data = cells(stored, stored.offset);
+  out.data = map_data(stored, stored.offset);
   const Value& raw = plan_.values[static_cast<std::size_t>(stored.raw)];
-  if (raw.written) out.gradient = cells(stored, raw.offset);
+  if (raw.written) out.gradient = map_data(stored, raw.offset);
   if (stored.normalised < 0) return;
   const Value& normalised = plan_.values[static_cast<std::size_t>(stored.normalised)];
   bound.norm = normalised.norm;
   const NormState& norm = norms_[static_cast<std::size_t>(bound.norm)];
-  out.pilot = norm.pilot;
+  out.centre = norm.centre;
   if (!norm.norm.fused) return;
-  out.gradient = cells(stored, normalised.offset);
-  out.by_gradient = norm.by_gradient;
-  out.by_value = norm.by_value;
-  out.constant = norm.constant;
+  out.gradient = map_data(stored, normalised.offset);
+  out.dy_scale = norm.dy_scale;
+  out.x_scale = norm.x_scale;
+  out.offset = norm.offset;
 }
 
 void CpuProgram::bind_group(int index) {
@@ -166,7 +167,7 @@ void CpuProgram::bind_group(int index) {
   const Group& group = bound.group;
   const Node& node = graph_.node(group.node);
   if (group.out >= 0) bind_output(bound);
-  std::vector<Source> sources;
+  std::vector<InputView> sources;
   std::vector<int> channels;
   std::vector<int> shifted;
   for (const Part& part : group.parts) {
@@ -190,7 +191,7 @@ void CpuProgram::bind_group(int index) {
       }
       if (node.kind == NodeKind::kLinear) bound.bias = node.parameters[1];
       bound.weights = map_weights(graph_, group, bound.conv);
-      bound.conv.pairs = pairs::kernels_for(bound.conv);
+      bound.conv.bf16_kernels = bf16::kernels_for(bound.conv);
       break;
     case Group::Kind::kSeparable: {
       const Node& depthwise = graph_.node(group.depthwise);
@@ -198,7 +199,7 @@ void CpuProgram::bind_group(int index) {
       bound.separable.window = window_of(depthwise, {});
       bound.separable.out = bound.out;
       bound.weights = map_weights(graph_, group, bound.separable);
-      bound.separable.pairs = pairs::kernels_for(bound.separable);
+      bound.separable.bf16_kernels = bf16::kernels_for(bound.separable);
       break;
     }
     case Group::Kind::kPool:
@@ -207,9 +208,9 @@ void CpuProgram::bind_group(int index) {
     case Group::Kind::kAdd:
       bound.add = {sources, bound.out};
       break;
-    case Group::Kind::kJoin:
-    case Group::Kind::kMean:
-    case Group::Kind::kDrop:
+    case Group::Kind::kMaterialise:
+    case Group::Kind::kGlobalAverage:
+    case Group::Kind::kDropout:
     case Group::Kind::kLoss:
       bound.join = {sources, channels, shifted, bound.out};
       break;
@@ -221,18 +222,18 @@ void CpuProgram::bind_group(int index) {
 }
 
 void CpuProgram::bind_sums(Bound& bound) {
-  bound.area_floats = aligned(bound.weights.forward_size);
+  bound.partial_floats = aligned(bound.weights.forward_size);
   for (std::size_t k = 0; k < bound.group.parts.size(); ++k) {
     const Part& part = bound.group.parts[k];
     if (!part.sums) continue;
     const int norm = plan_.values[static_cast<std::size_t>(part.value)].norm;
     const NormState& state = norms_[static_cast<std::size_t>(norm)];
-    Source& source =
+    InputView& source =
         bound.group.kind == Group::Kind::kConv ? bound.conv.terms[k].in : bound.separable.in;
     source.mean = state.mean;
-    source.sums = bound.area_floats;
-    bound.sums.push_back({norm, bound.area_floats});
-    bound.area_floats += aligned(static_cast<std::size_t>(2 * state.stride));
+    source.sums = bound.partial_floats;
+    bound.sums.push_back({norm, bound.partial_floats});
+    bound.partial_floats += aligned(static_cast<std::size_t>(2 * state.stride));
   }
 }
 
@@ -240,7 +241,7 @@ void CpuProgram::bind_weights(Bound& bound, const GroupWeights& weights) {
   if (weights.maps.empty()) return;
   const float* forward = packed_.data() + bound.packed_forward;
   const float* backward = packed_.data() + bound.packed_backward;
-  bound.conv.paired = bound.separable.paired = packed_.data() + bound.paired;
+  bound.conv.bf16_weights = bound.separable.bf16_weights = packed_.data() + bound.bf16_weights;
   if (bound.group.kind == Group::Kind::kSeparable) {
     SeparableArgs& args = bound.separable;
     args.depthwise = forward;
@@ -254,7 +255,7 @@ void CpuProgram::bind_weights(Bound& bound, const GroupWeights& weights) {
   for (TermArgs& term : bound.conv.terms) {
     term.weight = forward + term.weight_gradient;
     term.weight_transposed = backward + term.weight_gradient;
-    if (bound.conv.pairs != nullptr) continue;
+    if (bound.conv.bf16_kernels != nullptr) continue;
     const int columns = bound.conv.out.map.channels;
     term.product = product_of(term.weight, term.depth, columns);
     if (options_.training) {

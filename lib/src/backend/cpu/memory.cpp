@@ -35,7 +35,7 @@ Buffer::Buffer(std::size_t size, bool clear) : size_(size) {
 
 void Buffer::Free::operator()(float* p) const { std::free(p); }
 
-Buffer Reserve::take(std::size_t size) {
+Buffer ArenaCache::take(std::size_t size) {
   {
     const std::lock_guard lock(mutex_);
     Buffer kept = std::exchange(kept_, Buffer());
@@ -44,7 +44,7 @@ Buffer Reserve::take(std::size_t size) {
   return Buffer(size, false);
 }
 
-void Reserve::give_back(Buffer buffer) {
+void ArenaCache::put_back(Buffer buffer) {
   const std::lock_guard lock(mutex_);
   if (buffer.size() > kept_.size()) std::swap(buffer, kept_);
 }

@@ -25,11 +25,11 @@ class Buffer {
 /// The arena of a program that is gone, for the next one: the system takes as long to hand out
 /// pages and clear them as a child's first step computes. It keeps one buffer, the larger of two,
 /// so a process never holds more than what it once used. For programs of several threads.
-class Reserve {
+class ArenaCache {
  public:
   /// At least `size` floats, whatever they are. Throws OutOfMemory.
   Buffer take(std::size_t size);
-  void give_back(Buffer buffer);
+  void put_back(Buffer buffer);
 
  private:
   std::mutex mutex_;

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/over_pictures.h"
+#include "backend/cpu/image_ranges.h"
 #include "backend/cpu/program.h"
 
 namespace renas::cpu {
@@ -20,7 +20,7 @@ void CpuProgram::prepare_norms(Mode mode) {
   for (NormState& norm : norms_) {
     const Node& node = graph_.node(norm.norm.node);
     const float* mean = parameter(node.parameters[2]);
-    std::copy_n(mean, norm.channels, norm.pilot);
+    std::copy_n(mean, norm.channels, norm.centre);
     if (mode == Mode::kTraining) continue;
     for (int c = 0; c < norm.channels; ++c) {
       const double inverse = 1 / std::sqrt(parameter(node.parameters[3])[c] + kEpsilon);
@@ -37,17 +37,17 @@ void CpuProgram::finish_statistics(NormState& norm, int areas) {
   const Map& map = plan_.stored[static_cast<std::size_t>(norm.norm.stored)].map;
   const double count = static_cast<double>(map.pixels()) * staging_.count;
   const std::size_t step =
-      sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
+      sums_.size() / static_cast<std::size_t>(std::min(kImageRanges, options_.batch));
   for (int c = 0; c < norm.channels; ++c) {
     double sum = 0;
     double square = 0;
     for (int a = 0; a < areas; ++a) {
-      const float* area = sums_.data() + static_cast<std::size_t>(a) * step;
-      sum += area[c];
-      square += area[norm.stride + c];
+      const float* partial = sums_.data() + static_cast<std::size_t>(a) * step;
+      sum += partial[c];
+      square += partial[norm.stride + c];
     }
     const double offset = sum / count;
-    const double mean = norm.pilot[c] + offset;
+    const double mean = norm.centre[c] + offset;
     const double variance = std::max(square / count - offset * offset, 0.0);
     // A zero or an infinite variance would hide that the training diverged.
     const double honest =
@@ -66,8 +66,8 @@ void CpuProgram::finish_statistics(NormState& norm, int areas) {
   }
 }
 
-void CpuProgram::collect_sums(NormState& norm, const float* sum, const float* dot, std::size_t step,
-                              int areas) {
+void CpuProgram::reduce_sums(NormState& norm, const float* sum, const float* dot, std::size_t step,
+                             int areas) {
   for (int c = 0; c < norm.channels; ++c) {
     double sums = 0;
     double dots = 0;
@@ -76,7 +76,7 @@ void CpuProgram::collect_sums(NormState& norm, const float* sum, const float* do
       dots += dot[static_cast<std::size_t>(a) * step + static_cast<std::size_t>(c)];
     }
     norm.sum[static_cast<std::size_t>(c)] = sums;
-    norm.dot[static_cast<std::size_t>(c)] = dots;
+    norm.sum_dy_xmu[static_cast<std::size_t>(c)] = dots;
   }
   norm.has_sums = true;
 }
@@ -86,25 +86,25 @@ void CpuProgram::sum_gradients(NormState& norm) {
   const Stored& stored = plan_.stored[static_cast<std::size_t>(norm.norm.stored)];
   const Value& value = plan_.values[static_cast<std::size_t>(stored.normalised)];
   NormState* const both[] = {
-      &norm, norm.partner < 0 ? nullptr : &norms_[static_cast<std::size_t>(norm.partner)]};
+      &norm, norm.twin < 0 ? nullptr : &norms_[static_cast<std::size_t>(norm.twin)]};
   NormSumsArgs args;
   args.map = stored.map;
-  args.gradient = cells(stored, value.offset);
-  args.count = norm.partner < 0 ? 1 : 2;
+  args.gradient = map_data(stored, value.offset);
+  args.count = norm.twin < 0 ? 1 : 2;
   for (int k = 0; k < args.count; ++k) {
     const Stored& map = plan_.stored[static_cast<std::size_t>(both[k]->norm.stored)];
-    args.data[k] = cells(map, map.offset);
+    args.data[k] = map_data(map, map.offset);
     args.mean[k] = both[k]->mean;
   }
   const std::size_t step =
-      sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
-  const int areas = over_pictures([&](int first, int last, int area, int) {
-    float* sums = sums_.data() + static_cast<std::size_t>(area) * step;
+      sums_.size() / static_cast<std::size_t>(std::min(kImageRanges, options_.batch));
+  const int areas = for_each_image_range([&](int first, int last, int partial, int) {
+    float* sums = sums_.data() + static_cast<std::size_t>(partial) * step;
     std::fill_n(sums, (1 + args.count) * norm.stride, 0.0F);
     norm_sums(args, first, last, sums);
   });
   for (int k = 0; k < args.count; ++k) {
-    collect_sums(*both[k], sums_.data(), sums_.data() + (k + 1) * norm.stride, step, areas);
+    reduce_sums(*both[k], sums_.data(), sums_.data() + (k + 1) * norm.stride, step, areas);
   }
 }
 
@@ -120,28 +120,28 @@ void CpuProgram::norm_backward(const Bound& bound) {
   const double count = static_cast<double>(stored.map.pixels()) * staging_.count;
   for (int c = 0; c < norm.channels; ++c) {
     const double sum = norm.sum[static_cast<std::size_t>(c)];
-    const double dot = norm.dot[static_cast<std::size_t>(c)];
+    const double dot = norm.sum_dy_xmu[static_cast<std::size_t>(c)];
     const double inverse = norm.inverse[static_cast<std::size_t>(c)];
     parameter_gradient(node.parameters[0])[c] += static_cast<float>(dot * inverse);
     parameter_gradient(node.parameters[1])[c] += static_cast<float>(sum);
-    // A single value is normalised to a constant; what rounding leaves of its gradient would be
+    // A single value is normalised to a offset; what rounding leaves of its gradient would be
     // multiplied by 1 / sqrt(epsilon).
     const double factor = count > 1 ? parameter(node.parameters[0])[c] * inverse : 0;
-    const double by_value = -factor * inverse * inverse * dot / count;
-    norm.by_gradient[c] = static_cast<float>(factor);
-    norm.by_value[c] = static_cast<float>(by_value);
-    norm.constant[c] = static_cast<float>(-factor * sum / count - by_value * norm.mean[c]);
+    const double x_scale = -factor * inverse * inverse * dot / count;
+    norm.dy_scale[c] = static_cast<float>(factor);
+    norm.x_scale[c] = static_cast<float>(x_scale);
+    norm.offset[c] = static_cast<float>(-factor * sum / count - x_scale * norm.mean[c]);
   }
   if (norm.norm.fused || !raw.wanted) return;
-  Output out = bound.out;
-  out.gradient = cells(stored, value.offset);
-  out.by_gradient = norm.by_gradient;
-  out.by_value = norm.by_value;
-  out.constant = norm.constant;
+  OutputMap out = bound.out;
+  out.gradient = map_data(stored, value.offset);
+  out.dy_scale = norm.dy_scale;
+  out.x_scale = norm.x_scale;
+  out.offset = norm.offset;
   // Where readers of the raw map wrote before, add to theirs.
   const bool accumulate = norm.norm.adds;
-  over_pictures([&](int first, int last, int, int) {
-    fold_norm(out, cells(stored, raw.offset), accumulate, first, last);
+  for_each_image_range([&](int first, int last, int, int) {
+    norm_input_gradient(out, map_data(stored, raw.offset), accumulate, first, last);
   });
 }
 

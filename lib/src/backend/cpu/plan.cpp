@@ -18,11 +18,11 @@ const char* to_string(Group::Kind kind) {
       return "pool";
     case Group::Kind::kAdd:
       return "add";
-    case Group::Kind::kJoin:
+    case Group::Kind::kMaterialise:
       return "join";
-    case Group::Kind::kMean:
+    case Group::Kind::kGlobalAverage:
       return "mean";
-    case Group::Kind::kDrop:
+    case Group::Kind::kDropout:
       return "drop";
     case Group::Kind::kLoss:
       return "loss";
@@ -86,7 +86,7 @@ class Planner {
     const int reader = only_reader(node);
     const Node& r = graph_.node(reader);
     if (is_depthwise(n)) return is_pointwise(r) && r.stride == 1;
-    return is_pointwise(n) && is_joined_convs(reader);
+    return is_pointwise(n) && is_concat_of_pointwise(reader);
   }
 
   bool is_depthwise(const Node& n) const {
@@ -99,7 +99,7 @@ class Planner {
   }
 
   /// A concatenation of 1x1 convolutions that nobody else reads: one matrix product.
-  bool is_joined_convs(int node) const {
+  bool is_concat_of_pointwise(int node) const {
     const Node& n = graph_.node(node);
     return n.kind == NodeKind::kConcat &&
            std::all_of(n.inputs.begin(), n.inputs.end(), [&](int in) {
@@ -142,9 +142,9 @@ class Planner {
     group.node = node;
     if (group.kind != Group::Kind::kLoss) {
       group.out = new_stored(shape, wanted);
-      plan_.stored[at(group.out)].half = precision_ == Precision::kBfloat16 &&
-                                         group.kind != Group::Kind::kInput &&
-                                         shape.height * shape.width > 1;
+      plan_.stored[at(group.out)].is_bf16 = precision_ == Precision::kBfloat16 &&
+                                            group.kind != Group::Kind::kInput &&
+                                            shape.height * shape.width > 1;
       views_[at(node)] = {Part{plan_.stored[at(group.out)].raw}};
     }
     plan_.groups.push_back(std::move(group));
@@ -153,7 +153,7 @@ class Planner {
   /// Stores what `node` shows, where it is only a view.
   void materialise(int node) {
     Group group;
-    group.kind = Group::Kind::kJoin;
+    group.kind = Group::Kind::kMaterialise;
     group.parts = views_[at(node)];
     emit(std::move(group), node, graph_.node(node).shape);
   }
@@ -201,7 +201,7 @@ class Planner {
         return;
       }
       case NodeKind::kConcat:
-        if (is_joined_convs(i)) return place_dense(i, n.inputs);
+        if (is_concat_of_pointwise(i)) return place_dense(i, n.inputs);
         for (const int in : n.inputs) {
           const auto& view = views_[at(in)];
           views_[at(i)].insert(views_[at(i)].end(), view.begin(), view.end());
@@ -216,10 +216,11 @@ class Planner {
         return emit(std::move(group), i, n.shape);
       }
       case NodeKind::kGlobalMean:
-        return emit({.kind = Group::Kind::kMean, .parts = unshifted(n.inputs[0])}, i, n.shape);
+        return emit({.kind = Group::Kind::kGlobalAverage, .parts = unshifted(n.inputs[0])}, i,
+                    n.shape);
       case NodeKind::kDropout:
       case NodeKind::kDropPath:
-        return emit({.kind = Group::Kind::kDrop, .parts = {single(n.inputs[0])}}, i, n.shape);
+        return emit({.kind = Group::Kind::kDropout, .parts = {single(n.inputs[0])}}, i, n.shape);
       case NodeKind::kCrossEntropy:
         return emit({.kind = Group::Kind::kLoss, .parts = {plain(n.inputs[0])}}, i, n.shape);
     }
@@ -363,7 +364,7 @@ class Planner {
   bool may_alias(const Part& part, const Value& value, const Group& sum) const {
     if (part.relu || part.shifted || value.readers != 1 || value.written) return false;
     const Stored& stored = plan_.stored[at(value.stored)];
-    if (stored.half != plan_.stored[at(sum.out)].half) return false;
+    if (stored.is_bf16 != plan_.stored[at(sum.out)].is_bf16) return false;
     for (const int other : {stored.raw, stored.normalised}) {
       if (other >= 0 && other != part.value && plan_.values[at(other)].readers > 0) return false;
     }
@@ -385,7 +386,7 @@ class Planner {
 void lay_out(Plan& plan, int batch) {
   const int groups = static_cast<int>(plan.groups.size());
   const int end = 2 * groups;
-  std::vector<Life> lives;
+  std::vector<LiveRange> lives;
   std::vector<std::size_t*> offsets;
   std::vector<int> first_write(plan.values.size(), end);
   std::vector<int> last_read(plan.stored.size(), 0);
@@ -419,7 +420,7 @@ void lay_out(Plan& plan, int batch) {
   last_read[at(plan.scores)] = end;
   const auto floats = [&](const Stored& stored) {
     const std::size_t numbers = stored.map.size() * at(batch);
-    return stored.half ? numbers / 2 : numbers;  // channels are padded to an even number
+    return stored.is_bf16 ? numbers / 2 : numbers;  // channels are padded to an even number
   };
   for (std::size_t s = 0; s < plan.stored.size(); ++s) {
     Stored& stored = plan.stored[s];
@@ -432,7 +433,7 @@ void lay_out(Plan& plan, int batch) {
         {floats(plan.stored[at(plan.values[v].stored)]), first_write[v], last_gradient[v]});
     offsets.push_back(&plan.values[v].offset);
   }
-  const std::vector<std::size_t> places = pack_lives(lives, plan.arena);
+  const std::vector<std::size_t> places = pack_live_ranges(lives, plan.arena);
   for (std::size_t i = 0; i < places.size(); ++i) *offsets[i] = places[i];
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
     plan.values[v].offset = plan.values[at(plan.root(static_cast<int>(v)))].offset;

@@ -18,13 +18,14 @@
 ///   depthwise conv -> 1x1 conv            one group
 ///   conv, concat of 1x1 convs, linear     one group, a matrix product
 ///   pool; add; global mean; dropping      a group each
-///   relu, batch norm, concat, shift       none, except where a reader needs the map itself (kJoin)
+///   relu, batch norm, concat, shift       none, except where a reader needs the map itself
+///   (kMaterialise)
 namespace renas::cpu {
 
 struct Stored {
   Shape shape;
   Map map;
-  bool half = false;       // it and its gradients are bfloat16
+  bool is_bf16 = false;    // it and its gradients are bfloat16
   int producer = -1;       // group
   int raw = -1;            // value
   int normalised = -1;     // value, where one batch norm reads it
@@ -67,7 +68,17 @@ struct Term {
 };
 
 struct Group {
-  enum class Kind { kInput, kConv, kSeparable, kPool, kAdd, kJoin, kMean, kDrop, kLoss };
+  enum class Kind {
+    kInput,
+    kConv,
+    kSeparable,
+    kPool,
+    kAdd,
+    kMaterialise,
+    kGlobalAverage,
+    kDropout,
+    kLoss
+  };
   Kind kind = Kind::kInput;
   int node = -1;       // the node whose value it computes
   int depthwise = -1;  // kSeparable: node

@@ -10,8 +10,8 @@
 
 #include "backend/contract.h"
 #include "backend/cpu/backend.h"
-#include "backend/cpu/kernels/pairs.h"
-#include "backend/cpu/over_pictures.h"
+#include "backend/cpu/image_ranges.h"
+#include "backend/cpu/kernels/bf16_kernels.h"
 #include "backend/mask.h"
 #include "renas/error.h"
 
@@ -84,12 +84,12 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
   if (kind == Group::Kind::kLoss) return run_loss(bound, mode == Mode::kTraining);
   const bool statistics_wanted = bound.norm >= 0 && mode == Mode::kTraining;
   const std::size_t step_floats =
-      sums_.size() / static_cast<std::size_t>(std::min(kAreas, options_.batch));
-  const int areas = over_pictures([&](int first, int last, int area, int thread) {
+      sums_.size() / static_cast<std::size_t>(std::min(kImageRanges, options_.batch));
+  const int areas = for_each_image_range([&](int first, int last, int partial, int thread) {
     float* scratch = scratch_.data() + static_cast<std::size_t>(thread) * scratch_size_;
     float* sums = nullptr;
     if (statistics_wanted) {
-      sums = sums_.data() + static_cast<std::size_t>(area) * step_floats;
+      sums = sums_.data() + static_cast<std::size_t>(partial) * step_floats;
       std::fill_n(sums, 2 * bound.out.map.channels, 0.0F);
     }
     switch (kind) {
@@ -110,13 +110,13 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
       case Group::Kind::kAdd:
         add_forward(bound.add, first, last);
         break;
-      case Group::Kind::kJoin:
-        join_forward(bound.join, first, last);
+      case Group::Kind::kMaterialise:
+        materialise_forward(bound.join, first, last);
         break;
-      case Group::Kind::kMean:
-        mean_forward(bound.join, first, last);
+      case Group::Kind::kGlobalAverage:
+        global_average_forward(bound.join, first, last);
         break;
-      case Group::Kind::kDrop:
+      case Group::Kind::kDropout:
         run_drop(bound, false, mode == Mode::kTraining, step, first, last);
         break;
       case Group::Kind::kLoss:
@@ -130,38 +130,38 @@ void CpuProgram::forward_group(Bound& bound, Mode mode, const StepScalars& step)
 void CpuProgram::backward_group(Bound& bound, const StepScalars& step) {
   const Group::Kind kind = bound.group.kind;
   if (kind == Group::Kind::kLoss) return backward_loss(bound);
-  const int areas = over_pictures([&](int first, int last, int index, int thread) {
+  const int areas = for_each_image_range([&](int first, int last, int index, int thread) {
     float* scratch = scratch_.data() + static_cast<std::size_t>(thread) * scratch_size_;
-    float* area = areas_.data() + static_cast<std::size_t>(index + 1) * area_size_;
-    std::fill_n(area, bound.area_floats, 0.0F);
+    float* partial = partials_.data() + static_cast<std::size_t>(index + 1) * partial_size_;
+    std::fill_n(partial, bound.partial_floats, 0.0F);
     switch (kind) {
       case Group::Kind::kConv:
-        return conv_backward(bound.conv, first, last, scratch, area, thread);
+        return conv_backward(bound.conv, first, last, scratch, partial, thread);
       case Group::Kind::kSeparable:
-        return separable_backward(bound.separable, first, last, scratch, area);
+        return separable_backward(bound.separable, first, last, scratch, partial);
       case Group::Kind::kPool:
         return pool_backward(bound.pool, first, last, scratch);
       case Group::Kind::kAdd:
-        for (const Source& in : bound.add.in) {
-          if (in.gradient) give_gradient(in, bound.out.gradient, first, last);
+        for (const InputView& in : bound.add.in) {
+          if (in.gradient) store_gradient_map(in, bound.out.gradient, first, last);
         }
         return;
-      case Group::Kind::kJoin:
-        return join_backward(bound.join, first, last);
-      case Group::Kind::kMean:
-        return mean_backward(bound.join, first, last);
-      case Group::Kind::kDrop:
+      case Group::Kind::kMaterialise:
+        return materialise_backward(bound.join, first, last);
+      case Group::Kind::kGlobalAverage:
+        return global_average_backward(bound.join, first, last);
+      case Group::Kind::kDropout:
         return run_drop(bound, true, true, step, first, last);
       case Group::Kind::kInput:
       case Group::Kind::kLoss:
         return;
     }
   });
-  if (!bound.weights.maps.empty()) collect_weight_gradients(bound, areas);
+  if (!bound.weights.maps.empty()) reduce_weight_gradients(bound, areas);
   for (const NormSums& sums : bound.sums) {
     NormState& norm = norms_[static_cast<std::size_t>(sums.norm)];
-    const float* sum = areas_.data() + area_size_ + sums.offset;
-    collect_sums(norm, sum, sum + norm.stride, area_size_, areas);
+    const float* sum = partials_.data() + partial_size_ + sums.offset;
+    reduce_sums(norm, sum, sum + norm.stride, partial_size_, areas);
   }
   if (bound.bias >= 0) {
     const int channels = graph_.node(bound.group.node).shape.channels;
@@ -184,15 +184,15 @@ void CpuProgram::in_pieces(std::size_t count, const Task& task) {
   });
 }
 
-void CpuProgram::collect_weight_gradients(Bound& bound, int areas) {
-  float* total = areas_.data();
+void CpuProgram::reduce_weight_gradients(Bound& bound, int areas) {
+  float* total = partials_.data();
   for (const WeightMap& map : bound.weights.maps) {
     float* gradient = parameter_gradient(map.parameter);
     in_pieces(map.element.size(), [&](std::size_t first, std::size_t last) {
       const std::size_t begin = map.forward[first];
       const std::size_t size = map.forward[last - 1] + 1 - begin;
       std::fill_n(total + begin, size, 0.0F);
-      sum_areas(total + area_size_ + begin, area_size_, areas, size, total + begin);
+      add_partials(total + partial_size_ + begin, partial_size_, areas, size, total + begin);
       for (std::size_t i = first; i < last; ++i) {
         gradient[map.element[i]] += total[map.forward[i]];
       }
@@ -213,12 +213,12 @@ void CpuProgram::pack_weights() {
         if (options_.training) backward[map.backward[i]] = weight[map.element[i]];
       }
     }
-    float* paired = packed_.data() + bound.paired;
-    if (bound.conv.pairs != nullptr) {
-      bound.conv.pairs->pack(bound.conv, options_.training, paired);
+    float* bf16_weights = packed_.data() + bound.bf16_weights;
+    if (bound.conv.bf16_kernels != nullptr) {
+      bound.conv.bf16_kernels->pack(bound.conv, options_.training, bf16_weights);
     }
-    if (bound.separable.pairs != nullptr) {
-      bound.separable.pairs->pack(bound.separable, options_.training, paired);
+    if (bound.separable.bf16_kernels != nullptr) {
+      bound.separable.bf16_kernels->pack(bound.separable, options_.training, bf16_weights);
     }
   });
   for (const Packed& p : products_) p.product->set_weights(p.weights);
@@ -250,7 +250,7 @@ void CpuProgram::run_input(const Bound& bound, int first, int last) const {
 
 void CpuProgram::run_drop(const Bound& bound, bool backward, bool masks, const StepScalars& step,
                           int first, int last) const {
-  const Source& in = bound.join.in[0];
+  const InputView& in = bound.join.in[0];
   if (backward && !in.gradient) return;
   const int index = bound.group.node;
   const Node& node = graph_.node(index);
@@ -305,7 +305,7 @@ double target(const Node& node, int classes, int k, int label) {
 void CpuProgram::run_loss(const Bound& bound, bool training) {
   const Node& node = graph_.node(bound.group.node);
   if (!training || node.auxiliary) return;
-  const Source& in = bound.join.in[0];
+  const InputView& in = bound.join.in[0];
   const int classes = bound.join.channels[0];
   for (int n = 0; n < staging_.count; ++n) {
     const float* scores = in.data.as<float>() + static_cast<std::size_t>(n) * in.map.size();
@@ -321,7 +321,7 @@ void CpuProgram::run_loss(const Bound& bound, bool training) {
 
 void CpuProgram::backward_loss(const Bound& bound) {
   const Node& node = graph_.node(bound.group.node);
-  const Source& in = bound.join.in[0];
+  const InputView& in = bound.join.in[0];
   if (!in.gradient) return;
   const int classes = bound.join.channels[0];
   for (int n = 0; n < staging_.count; ++n) {
@@ -416,14 +416,14 @@ class CpuBackend final : public Backend {
   }
   Precision precision(Precision wanted) const override { return wanted; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
-    return std::make_unique<CpuProgram>(graph, options, reserve_);
+    return std::make_unique<CpuProgram>(graph, options, arena_cache_);
   }
   MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const override {
     return {CpuProgram::bytes(graph, options)};
   }
 
  private:
-  const std::shared_ptr<Reserve> reserve_ = std::make_shared<Reserve>();
+  const std::shared_ptr<ArenaCache> arena_cache_ = std::make_shared<ArenaCache>();
 };
 
 }  // namespace

@@ -39,7 +39,7 @@ struct Window {
   }
 };
 
-/// Offset of picture n, channel c, row y, column x in an NCHW array.
+/// Offset of image n, channel c, row y, column x in an NCHW array.
 inline std::size_t offset(const Shape& shape, int n, int c, int y, int x) {
   return static_cast<std::size_t>(
       ((int64_t{n} * shape.channels + c) * shape.height + y) * shape.width + x);
@@ -240,7 +240,7 @@ void mean_pool(const Window& w, int count, const T* in, T* out, const T* out_gra
   }
 }
 
-/// Softmax cross-entropy of one picture with label smoothing s: the target is (1 - s) on the label
+/// Softmax cross-entropy of one image with label smoothing s: the target is (1 - s) on the label
 /// plus s / classes everywhere. Writes d loss / d scores times `factor` where `gradient` is given.
 /// Returns the loss in nats.
 template <class T>

@@ -1,4 +1,4 @@
-// Small matrix products on tiles that lie in cache. Per-target toggle, see vector-inl.h.
+// Small matrix products on tiles that lie in cache (GEMM). Per-target toggle, see vector-inl.h.
 #if defined(RENAS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef RENAS_GEMM_INL_H_
 #undef RENAS_GEMM_INL_H_
@@ -6,16 +6,16 @@
 #define RENAS_GEMM_INL_H_
 #endif
 
-#include "backend/cpu/kernels/ahead.h"
+#include "backend/cpu/kernels/prefetcher.h"
 #include "backend/cpu/kernels/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace renas::cpu {
 namespace HWY_NAMESPACE {
 
-/// Where element (row, column) of a matrix lies: row * row_stride +
-/// column / kBlock * block_stride + column % kBlock. Covers dense rows (block_stride = kBlock) and
-/// blocked tiles (row_stride = kBlock).
+/// A matrix whose element (row, column) lies at row * row_stride + column / kBlock * block_stride +
+/// column % kBlock. This covers dense rows (block_stride = kBlock) and blocked tiles (row_stride =
+/// kBlock).
 template <class T>
 struct Matrix {
   T* data;
@@ -29,10 +29,11 @@ HWY_INLINE T* vector_of(const Matrix<T>& m, int vector) {
   return m.data + static_cast<std::size_t>(column / kBlock) * m.block_stride + column % kBlock;
 }
 
-// Where a product's results go: straight from the registers. `to.strip<NV>(v)` are the vectors of
-// columns from the v-th on, which start their sums and take them row by row, going down.
+// Where a product's results go, straight from the registers. `to.strip<NV>(v)` is the strip of NV
+// vectors of columns from vector v on: start(m, n) gives the first value of row m's n-th sum,
+// put(v, m, n) takes the result, and down(rows) moves on.
 
-/// C = A B, or C += A B.
+/// C = A B or, with `add`, C += A B.
 struct Store {
   Matrix<float> c;
   bool add;
@@ -62,54 +63,55 @@ struct Store {
   }
 };
 
-/// C = A B, or what lies in `more` + A B, rounded; both dense.
-struct StoreHalf {
+/// C = A B or, with an `addend`, C = addend + A B, rounded to bfloat16. Both are dense.
+struct StoreBf16 {
   Bfloat16* c;
   std::size_t row;
-  const float* more;  // nullptr: nothing
+  const float* addend;  // nullptr: none
 
   template <int NV>
   struct Strip {
     Bfloat16* c;
     std::size_t row;
-    const float* more;
+    const float* addend;
     HWY_INLINE V start(int m, int n) const {
-      return more != nullptr ? load(more + static_cast<std::size_t>(m) * row + n * kLanes) : zero();
+      return addend != nullptr ? load(addend + static_cast<std::size_t>(m) * row + n * kLanes)
+                               : zero();
     }
     HWY_INLINE void put(V v, int m, int n) const {
       store(v, c + static_cast<std::size_t>(m) * row + n * kLanes);
     }
     HWY_INLINE void down(int rows) {
       c += static_cast<std::size_t>(rows) * row;
-      if (more != nullptr) more += static_cast<std::size_t>(rows) * row;
+      if (addend != nullptr) addend += static_cast<std::size_t>(rows) * row;
     }
   };
   template <int NV>
   HWY_INLINE Strip<NV> strip(int v) const {
-    return {c + v * kLanes, row, more != nullptr ? more + v * kLanes : nullptr};
+    return {c + v * kLanes, row, addend != nullptr ? addend + v * kLanes : nullptr};
   }
 };
 
-/// Gradients to dense rows: where `shown`, what the reader saw, is larger than zero, if that
-/// matters; added to what is there, or in its place.
+/// Stores input gradients in dense rows: masked by ReLU where `activated` is given, and added to
+/// what is there if `accumulate`.
 template <class T>
-struct Give {
+struct StoreGradient {
   T* c;
   std::size_t row;
-  Matrix<const float> shown;  // null: it does not matter
+  Matrix<const float> activated;  // the input as the group read it; null: no ReLU
   bool accumulate;
 
   template <int NV>
   struct Strip {
     T* c;
     std::size_t row;
-    const float* shown[NV];
-    std::size_t shown_row;
+    const float* activated[NV];
+    std::size_t activated_row;
     bool accumulate;
     HWY_INLINE V start(int, int) const { return zero(); }
     HWY_INLINE void put(V v, int m, int n) const {
-      if (shown[n] != nullptr) {
-        const V s = load(shown[n] + static_cast<std::size_t>(m) * shown_row);
+      if (activated[n] != nullptr) {
+        const V s = load(activated[n] + static_cast<std::size_t>(m) * activated_row);
         v = hn::IfThenElseZero(hn::Gt(s, zero()), v);
       }
       T* to = c + static_cast<std::size_t>(m) * row + n * kLanes;
@@ -118,8 +120,8 @@ struct Give {
     }
     HWY_INLINE void down(int rows) {
       c += static_cast<std::size_t>(rows) * row;
-      for (int n = 0; n < NV && shown[0] != nullptr; ++n) {
-        shown[n] += static_cast<std::size_t>(rows) * shown_row;
+      for (int n = 0; n < NV && activated[0] != nullptr; ++n) {
+        activated[n] += static_cast<std::size_t>(rows) * activated_row;
       }
     }
   };
@@ -129,16 +131,17 @@ struct Give {
     s.c = c + v * kLanes;
     s.row = row;
     for (int n = 0; n < NV; ++n) {
-      s.shown[n] = shown.data != nullptr ? vector_of(shown, v + n) : nullptr;
+      s.activated[n] = activated.data != nullptr ? vector_of(activated, v + n) : nullptr;
     }
-    s.shown_row = shown.row_stride;
+    s.activated_row = activated.row_stride;
     s.accumulate = accumulate;
     return s;
   }
 };
 
-/// Rows x NV vectors of A B, all `depth` steps at once in registers.
-/// TRANSPOSED: A's element (m, k) is taken from row k, column m; rows are then within one block.
+/// Computes ROWS rows of NV vectors of A B, keeping the sums in registers over all `depth` steps.
+/// TRANSPOSED: A is stored transposed, so element (m, k) is taken from row k, column m. The rows
+/// must then lie within one block.
 template <int ROWS, int NV, bool TRANSPOSED, class Strip>
 HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, const float* b,
                       std::size_t b_row, const Strip& to, int depth) {
@@ -164,7 +167,7 @@ HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, co
     }
   } else {
     for (int k = 0; k < depth; k += kBlock) {
-// Unrolled, the compiler loads B anew for every row.
+// Unrolled, this loop would make the compiler load B again for every row.
 #pragma GCC unroll 1
       for (int kk = 0; kk < kBlock; ++kk) {
         V bv[NV];
@@ -197,68 +200,70 @@ HWY_INLINE const float* row_of(const Matrix<const float>& a, int m) {
   }
 }
 
-/// One strip of NV vectors of columns: rows in steps of ROWS, then the rest.
+/// Computes one strip of NV vectors of columns: rows in steps of ROWS, then the rest in smaller
+/// steps.
 template <int ROWS, int NV, bool TRANSPOSED, class Strip>
 HWY_INLINE void strip(const Matrix<const float>& a, const float* b, std::size_t b_row, Strip to,
-                      int rows, int depth, Ahead* ahead) {
+                      int rows, int depth, Prefetcher* prefetcher) {
   int m = 0;
   for (; m + ROWS <= rows; m += ROWS) {
     micro<ROWS, NV, TRANSPOSED>(row_of<TRANSPOSED>(a, m), a.row_stride, a.block_stride, b, b_row,
                                 to, depth);
     to.down(ROWS);
-    if (ahead != nullptr) ahead->some();
+    if (prefetcher != nullptr) prefetcher->issue();
   }
   if constexpr (ROWS > 1) {
     if (m < rows) {
       Matrix<const float> rest = a;
       rest.data = row_of<TRANSPOSED>(a, m);
       // With TRANSPOSED the rest must not cross a block: ROWS divides kBlock and rows are padded.
-      strip<ROWS / 2, NV, TRANSPOSED>(rest, b, b_row, to, rows - m, depth, ahead);
+      strip<ROWS / 2, NV, TRANSPOSED>(rest, b, b_row, to, rows - m, depth, prefetcher);
     }
   }
 }
 
-/// A [rows x depth] B [depth x columns] to `to`; depth and columns multiples of kBlock, B dense
-/// with rows of b_row. `ahead`, if any, is called on the way.
+/// Computes A [rows x depth] B [depth x columns] into `to`. `depth` and `columns` are multiples of
+/// kBlock; B is dense with rows of b_row. `prefetcher`, if any, issues on the way.
 template <bool TRANSPOSED, class To>
 HWY_INLINE void multiply(const Matrix<const float>& a, const float* b, std::size_t b_row,
-                         const To& to, int rows, int columns, int depth, Ahead* ahead) {
+                         const To& to, int rows, int columns, int depth, Prefetcher* prefetcher) {
   const int vectors = columns / kLanes;
   for (int v = 0; v < vectors;) {
-    // Two strips of two beat one of three and one of one.
+    // Two strips of two vectors are faster than one of three and one of one.
     const int rest = vectors - v;
     const int take = rest == 4 || rest == 2 ? 2 : rest >= 3 ? 3 : 1;
     const float* from = b + v * kLanes;
     if (take == 3) {
-      strip<4, 3, TRANSPOSED>(a, from, b_row, to.template strip<3>(v), rows, depth, ahead);
+      strip<4, 3, TRANSPOSED>(a, from, b_row, to.template strip<3>(v), rows, depth, prefetcher);
     } else if (take == 2) {
       strip<TRANSPOSED ? 4 : 6, 2, TRANSPOSED>(a, from, b_row, to.template strip<2>(v), rows, depth,
-                                               ahead);
+                                               prefetcher);
     } else {
-      strip<8, 1, TRANSPOSED>(a, from, b_row, to.template strip<1>(v), rows, depth, ahead);
+      strip<8, 1, TRANSPOSED>(a, from, b_row, to.template strip<1>(v), rows, depth, prefetcher);
     }
     v += take;
   }
 }
 
-/// Steps in which a product is computed, about: how often it calls its Ahead.
+/// About how often a product of this size calls Prefetcher::issue().
 constexpr int micro_steps(int rows, int columns) {
   return (rows + 4) / 5 * ((columns / kLanes + 2) / 3);
 }
 
-/// A B, A [rows x depth].
+/// A B, with A [rows x depth].
 template <class To>
 HWY_INLINE void product(const Matrix<const float>& a, const float* b, std::size_t b_row,
-                        const To& to, int rows, int columns, int depth, Ahead* ahead = nullptr) {
-  multiply<false>(a, b, b_row, to, rows, columns, depth, ahead);
+                        const To& to, int rows, int columns, int depth,
+                        Prefetcher* prefetcher = nullptr) {
+  multiply<false>(a, b, b_row, to, rows, columns, depth, prefetcher);
 }
 
-/// C += A^T B, A [depth x rows], B [depth x columns] with any depth: a weight gradient.
+/// C += A^T B, with A [depth x rows] and B [depth x columns] of any depth: a weight gradient.
 HWY_INLINE void add_transposed_product(const Matrix<const float>& a, const float* b,
                                        std::size_t b_row, float* c, int rows, int columns,
-                                       int depth, Ahead* ahead = nullptr) {
+                                       int depth, Prefetcher* prefetcher = nullptr) {
   multiply<true>(a, b, b_row, Store{{c, static_cast<std::size_t>(columns), kBlock}, true}, rows,
-                 columns, depth, ahead);
+                 columns, depth, prefetcher);
 }
 
 }  // namespace HWY_NAMESPACE

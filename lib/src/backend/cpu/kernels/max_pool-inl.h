@@ -1,11 +1,11 @@
-// The backward pass of maximum pools. The gradient of an output goes to the first of the largest
-// that its window meets:
+// The backward pass of maximum pools. An output's gradient goes to the first maximum of its window:
 //
-//   for each input row: the largest of each window's columns, and in which of them it lies
-//   for each output row: the largest of those rows, and the place of it in the window
-//   for each input row that no later window meets: the gradients of the outputs whose place it is
+//   for each input row: the maximum over each window's columns, and the column it lies in
+//   for each output row: the maximum over those rows, and its position in the window
+//   for each input row that no later window covers: the gradients of the outputs whose maximum is
+//   there
 //
-// Per-target toggle of Highway: included once for each instruction set.
+// Highway's per-target toggle: the file is included once for each instruction set.
 #if defined(RENAS_MAX_POOL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef RENAS_MAX_POOL_INL_H_
 #undef RENAS_MAX_POOL_INL_H_
@@ -21,55 +21,55 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::cpu {
 namespace HWY_NAMESPACE {
 
-/// The largest so far, and where it lies.
+/// The maximum so far and its position. Among equals the first one stays.
 template <class V>
-struct Largest {
+struct Maximum {
   V value;
-  V place;
-  HWY_INLINE void meet(V v, V at) {
+  V position;
+  HWY_INLINE void update(V v, V at) {
     const auto larger = hn::Gt(v, value);
     value = hn::IfThenElse(larger, v, value);
-    place = hn::IfThenElse(larger, at, place);
+    position = hn::IfThenElse(larger, at, position);
   }
 };
 
 template <class Tag>
-HWY_INLINE Largest<hn::Vec<Tag>> nothing_yet(Tag tag) {
+HWY_INLINE Maximum<hn::Vec<Tag>> no_maximum(Tag tag) {
   return {hn::Set(tag, -std::numeric_limits<float>::infinity()), hn::Zero(tag)};
 }
 
-/// For each output column the first of the largest in the window's part of one row.
+/// For each output column, finds the first maximum of the window's part in one input row.
 template <class Tag>
-HWY_INLINE void largest_in_row(Tag tag, const PoolArgs& args, const Runs& runs, const float* shown,
-                               float* largest, float* columns) {
+HWY_INLINE void maxima_in_row(Tag tag, const PoolArgs& args, const WindowRuns& runs,
+                              const float* activated, float* maxima, float* columns) {
   const auto step = static_cast<std::size_t>(args.in.map.channels);
-  for (const Run& run : runs) {
+  for (const WindowRun& run : runs) {
     const int first = run.from + args.window.left - run.to * args.window.stride;
-    const float* from = shown + static_cast<std::size_t>(run.from) * step;
+    const float* from = activated + static_cast<std::size_t>(run.from) * step;
     std::size_t to = static_cast<std::size_t>(run.to) * step;
     const std::size_t from_step = static_cast<std::size_t>(runs.from_step) * step;
     with_count(run.count, [&](auto known) HWY_ATTR {
       const int count = known == 0 ? run.count : known;
       for (int p = 0; p < run.pixels; ++p, to += step, from += from_step) {
         for (std::size_t c = 0; c < step; c += hn::Lanes(tag)) {
-          auto best = nothing_yet(tag);
+          auto best = no_maximum(tag);
 #pragma GCC unroll 4
           for (int k = 0; k < count; ++k) {
-            best.meet(load(tag, from + static_cast<std::size_t>(k) * step + c),
-                      hn::Set(tag, static_cast<float>(first + k)));
+            best.update(load(tag, from + static_cast<std::size_t>(k) * step + c),
+                        hn::Set(tag, static_cast<float>(first + k)));
           }
-          store(best.value, tag, largest + to + c);
-          store(best.place, tag, columns + to + c);
+          store(best.value, tag, maxima + to + c);
+          store(best.position, tag, columns + to + c);
         }
       }
     });
   }
 }
 
-/// Joins the rows of one output row: where in its window the first of the largest lies.
+/// For each output of row y, finds the position in its window of the first maximum.
 template <class Tag>
-HWY_INLINE void place_row(Tag tag, const PoolArgs& args, const PoolPlan& plan, int y) {
-  const Span rows = rows_of(args, y);
+HWY_INLINE void locate_maxima(Tag tag, const PoolArgs& args, const PoolPlan& plan, int y) {
+  const WindowSpan rows = rows_of(args, y);
   const auto size =
       static_cast<std::size_t>(args.out.map.width) * static_cast<std::size_t>(args.in.map.channels);
   float* to = plan.places + plan.slot(y);
@@ -78,28 +78,28 @@ HWY_INLINE void place_row(Tag tag, const PoolArgs& args, const PoolPlan& plan, i
     std::size_t slots[known + 1] = {};
     for (int r = 0; r < known; ++r) slots[r] = plan.slot(rows.at + r);
     for (std::size_t i = 0; i < size; i += hn::Lanes(tag)) {
-      auto best = nothing_yet(tag);
+      auto best = no_maximum(tag);
 #pragma GCC unroll 4
       for (int r = 0; r < count; ++r) {
         const std::size_t at = (known == 0 ? plan.slot(rows.at + r) : slots[r]) + i;
         const auto row = hn::Set(tag, static_cast<float>((rows.first + r) * args.window.width));
-        best.meet(load(tag, plan.ring + at), hn::Add(row, load(tag, plan.columns + at)));
+        best.update(load(tag, plan.ring + at), hn::Add(row, load(tag, plan.columns + at)));
       }
-      store(best.place, tag, to + i);
+      store(best.position, tag, to + i);
     }
   });
 }
 
-/// Adds to input row iy what output row y has for it: to each pixel the gradients of the outputs
-/// whose largest lies there. `places` and `gradient`: of the output row.
+/// Adds to input row iy what it gets from output row y: each pixel gets the gradients of the
+/// outputs whose maximum it is. `places` and `gradient` belong to the output row.
 template <class Tag, class T>
-HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const Runs& runs, int iy, int y,
+HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const WindowRuns& runs, int iy, int y,
                            const float* places, const T* gradient, float* row) {
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(args.in.map.channels);
   const std::size_t to_step = static_cast<std::size_t>(runs.to_step) * step;
   const int first_place = (iy + w.top - y * w.stride) * w.width;
-  for (const Run& run : runs) {
+  for (const WindowRun& run : runs) {
     const int last_column = run.to + w.left - run.from * w.stride;
     std::size_t from = static_cast<std::size_t>(run.from) * step;
     float* to = row + static_cast<std::size_t>(run.to) * step;
@@ -111,9 +111,9 @@ HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const Runs& runs, int 
 #pragma GCC unroll 4
           for (int k = 0; k < count; ++k) {
             const std::size_t at = from + static_cast<std::size_t>(k) * step + c;
-            const auto place =
+            const auto position =
                 hn::Set(tag, static_cast<float>(first_place + last_column - k * w.stride));
-            const auto here = hn::Eq(load(tag, places + at), place);
+            const auto here = hn::Eq(load(tag, places + at), position);
             sum = hn::Add(sum, hn::IfThenElseZero(here, load(tag, gradient + at)));
           }
           store(sum, tag, to + c);
@@ -133,34 +133,34 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
   const std::size_t row_in = static_cast<std::size_t>(in.width) * step;
   const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
   const PoolPlan plan(args, scratch);
-  const Runs outputs = output_runs(args, plan.output_runs);
-  const Runs inputs = input_runs(args, plan.input_runs);
+  const WindowRuns outputs = output_runs(args, plan.output_runs);
+  const WindowRuns inputs = input_runs(args, plan.input_runs);
   for (int n = first; n < last; ++n) {
     const std::size_t from = static_cast<std::size_t>(n) * in.size();
     const T* gradient = gradients + static_cast<std::size_t>(n) * out.size();
-    int seen = 0;
-    int given = 0;
+    int loaded = 0;
+    int done = 0;
     for (int y = 0; y < out.height; ++y) {
-      const Span rows = rows_of(args, y);
-      for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
-        show_row(tag, args, from + static_cast<std::size_t>(seen) * row_in, plan.across);
-        largest_in_row(tag, args, outputs, plan.across, plan.ring + plan.slot(seen),
-                       plan.columns + plan.slot(seen));
+      const WindowSpan rows = rows_of(args, y);
+      for (loaded = std::max(loaded, rows.at); loaded < rows.at + rows.count(); ++loaded) {
+        activate_row(tag, args, from + static_cast<std::size_t>(loaded) * row_in, plan.across);
+        maxima_in_row(tag, args, outputs, plan.across, plan.ring + plan.slot(loaded),
+                      plan.columns + plan.slot(loaded));
       }
-      place_row(tag, args, plan, y);
-      // Input rows that no later window covers.
+      locate_maxima(tag, args, plan, y);
+      // Input rows below `ready` are covered by no later window.
       const int ready =
           y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride - w.top);
-      for (; given < ready; ++given) {
+      for (; done < ready; ++done) {
         std::memset(plan.across, 0, row_in * sizeof(float));
-        const Covering covering = rows_over(args, given);
+        const CoveringOutputs covering = rows_over(args, done);
         for (int over = covering.at; over <= covering.last; ++over) {
-          gather_row(tag, args, inputs, given, over, plan.places + plan.slot(over),
+          gather_row(tag, args, inputs, done, over, plan.places + plan.slot(over),
                      gradient + static_cast<std::size_t>(over) * row_out, plan.across);
         }
-        const std::size_t at = from + static_cast<std::size_t>(given) * row_in;
-        give_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step}, plan.across,
-                    step);
+        const std::size_t at = from + static_cast<std::size_t>(done) * row_in;
+        store_gradient_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step},
+                              plan.across, step);
       }
     }
   }

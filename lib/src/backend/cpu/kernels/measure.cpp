@@ -9,7 +9,7 @@ namespace renas::cpu {
 namespace HWY_NAMESPACE {
 
 double peak_loop(int64_t steps) {
-  // The widest vectors there are, not the kernels' own: the limit is the machine's.
+  // The widest vectors of the processor, not the kernels' own: this measures the processor.
   const hn::ScalableTag<float> widest;
   constexpr int kChains = 12;
   hn::Vec<decltype(widest)> sums[kChains];
@@ -22,7 +22,7 @@ double peak_loop(int64_t steps) {
   }
   auto total = sums[0];
   for (int k = 1; k < kChains; ++k) total = hn::Add(total, sums[k]);
-  // Read, so that the loop is not removed; it is never negative.
+  // The result is read so that the compiler keeps the loop; it is never negative.
   const double lanes = static_cast<double>(hn::Lanes(widest));
   return hn::GetLane(total) < 0 ? 0 : 2.0 * kChains * lanes * static_cast<double>(steps);
 }

@@ -1,5 +1,5 @@
-// What pools have in common: which pixels their windows meet, and rows as they see them.
-// Per-target toggle of Highway: included once for each instruction set.
+// What all pools share: the pixels that their windows cover, and activated rows.
+// Highway's per-target toggle: the file is included once for each instruction set.
 #if defined(RENAS_POOL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef RENAS_POOL_INL_H_
 #undef RENAS_POOL_INL_H_
@@ -16,13 +16,13 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::cpu {
 namespace HWY_NAMESPACE {
 
-/// The part of a window that lies on the map, along one axis: [first, last) of the kernel, and the
-/// place of its first pixel.
-struct Span {
+/// The part of a window that lies on the map, along one axis: kernel positions [first, last), the
+/// first of which covers pixel `at`.
+struct WindowSpan {
   int first;
   int last;
   int at;
-  Span(int out, int kernel, int stride, int padding, int size) {
+  WindowSpan(int out, int kernel, int stride, int padding, int size) {
     const int begin = out * stride - padding;
     first = std::max(0, -begin);
     last = std::min(kernel, size - begin);
@@ -31,18 +31,18 @@ struct Span {
   int count() const { return std::max(0, last - first); }
 };
 
-HWY_INLINE Span rows_of(const PoolArgs& a, int y) {
+HWY_INLINE WindowSpan rows_of(const PoolArgs& a, int y) {
   return {y, a.window.height, a.window.stride, a.window.top, a.in.map.height};
 }
-HWY_INLINE Span columns_of(const PoolArgs& a, int x) {
+HWY_INLINE WindowSpan columns_of(const PoolArgs& a, int x) {
   return {x, a.window.width, a.window.stride, a.window.left, a.in.map.width};
 }
 
-/// Outputs whose window covers input i, along one axis: `at`, ..., last.
-struct Covering {
+/// The outputs whose windows cover input i, along one axis: `at`, ..., `last`.
+struct CoveringOutputs {
   int at;
   int last;
-  Covering(int i, int kernel, int stride, int padding, int size) {
+  CoveringOutputs(int i, int kernel, int stride, int padding, int size) {
     const int low = i + padding - kernel + 1;
     at = low <= 0 ? 0 : (low + stride - 1) / stride;
     last = std::min(size - 1, (i + padding) / stride);
@@ -50,30 +50,32 @@ struct Covering {
   int count() const { return std::max(0, last - at + 1); }
 };
 
-HWY_INLINE Covering rows_over(const PoolArgs& a, int iy) {
+HWY_INLINE CoveringOutputs rows_over(const PoolArgs& a, int iy) {
   return {iy, a.window.height, a.window.stride, a.window.top, a.out.map.height};
 }
-HWY_INLINE Covering columns_over(const PoolArgs& a, int ix) {
+HWY_INLINE CoveringOutputs columns_over(const PoolArgs& a, int ix) {
   return {ix, a.window.width, a.window.stride, a.window.left, a.out.map.width};
 }
 
-/// How the pixels of a row join those of another. The next pixel of a run lies `to_step` pixels on,
-/// what it joins `from_step`.
-struct Runs {
-  const Run* first;
-  const Run* last;
+/// The runs of a row (see WindowRun). The next pixel of a run lies `to_step` pixels on, and what
+/// its window covers `from_step` pixels on.
+struct WindowRuns {
+  const WindowRun* first;
+  const WindowRun* last;
   int to_step;
   int from_step;
-  const Run* begin() const { return first; }
-  const Run* end() const { return last; }
+  const WindowRun* begin() const { return first; }
+  const WindowRun* end() const { return last; }
 };
 
-/// Runs of `width` pixels in `room`, which holds as many; span(pixel) has `at` and count().
-template <class SpanOf>
-HWY_INLINE Runs make_runs(int width, int to_step, int from_step, const SpanOf& span, Run* room) {
-  Run* last = room;
+/// Finds the runs of `width` pixels. `memory` has room for as many; span(pixel) has `at` and
+/// count().
+template <class WindowOf>
+HWY_INLINE WindowRuns make_runs(int width, int to_step, int from_step, const WindowOf& span,
+                                WindowRun* memory) {
+  WindowRun* last = memory;
   for (int phase = 0; phase < to_step; ++phase) {
-    Run* begin = last;
+    WindowRun* begin = last;
     for (int x = phase; x < width; x += to_step) {
       const auto here = span(x);
       if (last != begin && last[-1].count == here.count() &&
@@ -84,30 +86,32 @@ HWY_INLINE Runs make_runs(int width, int to_step, int from_step, const SpanOf& s
       }
     }
   }
-  return {room, last, to_step, from_step};
+  return {memory, last, to_step, from_step};
 }
 
-/// Runs of output pixels: what each joins of an input row.
-HWY_INLINE Runs output_runs(const PoolArgs& args, Run* room) {
+/// Runs of output pixels, with the input pixels that each window covers.
+HWY_INLINE WindowRuns output_runs(const PoolArgs& args, WindowRun* memory) {
   return make_runs(
-      args.out.map.width, 1, args.window.stride, [&](int x) { return columns_of(args, x); }, room);
+      args.out.map.width, 1, args.window.stride, [&](int x) { return columns_of(args, x); },
+      memory);
 }
-/// Runs of input pixels: the outputs of a row whose windows cover each.
-HWY_INLINE Runs input_runs(const PoolArgs& args, Run* room) {
+/// Runs of input pixels, with the outputs whose windows cover each.
+HWY_INLINE WindowRuns input_runs(const PoolArgs& args, WindowRun* memory) {
   return make_runs(
-      args.in.map.width, args.window.stride, 1, [&](int x) { return columns_over(args, x); }, room);
+      args.in.map.width, args.window.stride, 1, [&](int x) { return columns_over(args, x); },
+      memory);
 }
 
-/// Calls work(tag) with the vectors that a pool goes by: the widest, but for mean pools of floats,
-/// which were slower by whole lines of the cache than by halves (bin/BENCHMARKS.md).
+/// Calls work(tag) with a pool's vectors: the widest, except for average pools of floats. Those
+/// were slower by whole cache lines than by half lines (bin/BENCHMARKS.md).
 template <class Work>
 HWY_INLINE void with_pool_tag(const PoolArgs& args, const Work& work) {
-  if (!args.in.data.half() && !args.max) return work(d);
+  if (!args.in.data.is_bf16() && !args.max) return work(d);
   with_tag(args.in.map.channels, work);
 }
 
-/// Calls work(count) with the count as a constant where it is common, so that loops over it vanish;
-/// else with 0.
+/// Calls work(count) with the count as a compile-time constant where it is common, otherwise with
+/// 0. Loops over a constant count are unrolled.
 template <class Work>
 HWY_INLINE void with_count(int count, const Work& work) {
   if (count == 3) return work(std::integral_constant<int, 3>());
@@ -116,24 +120,24 @@ HWY_INLINE void with_count(int count, const Work& work) {
   work(std::integral_constant<int, 0>());
 }
 
-/// A row of the map, which begins at offset `at`, as the pool sees it.
+/// Activates a row of the input, which begins at offset `at`.
 template <class Tag>
-HWY_INLINE void show_row(Tag tag, const PoolArgs& args, std::size_t at, float* to) {
-  const Source& s = args.in;
+HWY_INLINE void activate_row(Tag tag, const PoolArgs& args, std::size_t at, float* to) {
+  const InputView& s = args.in;
   const auto step = static_cast<std::size_t>(s.map.channels);
   const std::size_t row = static_cast<std::size_t>(s.map.width) * step;
   const float* const end = to + row;
-  const Shown shown(s);
+  const Activation activated(s);
   typed(s.data, [&](auto* from) HWY_ATTR {
     for (from += at; to < end; from += step, to += step) {
-      // With a stride of 1 asking ahead took more time than it saved.
+      // With a stride of 1, prefetching took more time than it saved.
       if (args.window.stride > 1) {
         for (std::size_t c = 0; c < step; c += 64 / sizeof(*from)) {
           __builtin_prefetch(from + 2 * row + c, 0, 2);
         }
       }
       for (std::size_t c = 0; c < step; c += hn::Lanes(tag)) {
-        store(shown(tag, load(tag, from + c), c), tag, to + c);
+        store(activated(tag, load(tag, from + c), c), tag, to + c);
       }
     }
   });

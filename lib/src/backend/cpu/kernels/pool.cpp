@@ -12,12 +12,13 @@ namespace renas::cpu {
 namespace HWY_NAMESPACE {
 
 template <bool MAX, class V>
-HWY_INLINE V joined(V a, V b) {
+HWY_INLINE V combine(V a, V b) {
   return MAX ? hn::Max(a, b) : hn::Add(a, b);
 }
 
-/// What is joined: rows or pixels `step` apart, from number `first` of `ring` on, around it.
-struct Joined {
+/// The rows or pixels that one result combines: `step` floats apart, from number `first` of a ring
+/// buffer of `ring` on.
+struct StridedRows {
   const float* data;
   std::size_t step;
   int first = 0;
@@ -28,11 +29,13 @@ struct Joined {
   }
 };
 
-/// `pixels` times: to[i] = the sum, times `share`, or the maximum of from[k][i], k in [0, COUNT), i
-/// in [0, size); then `to` goes on by to_step, `from` by from_step. COUNT 0: as many as `count`.
+/// Combines from[k][i] over k: to[i] = their sum times `share`, or their maximum, for i in [0,
+/// size). It does so `pixels` times, moving `to` on by to_step and `from` by from_step. COUNT is
+/// the number of k; 0: it is `count`.
 template <bool MAX, int COUNT, class Tag, class T>
-HWY_INLINE void join_some(Tag tag, const Joined& from, int count, float share, std::size_t size,
-                          T* to, int pixels, std::size_t from_step, std::size_t to_step) {
+HWY_INLINE void combine_n(Tag tag, const StridedRows& from, int count, float share,
+                          std::size_t size, T* to, int pixels, std::size_t from_step,
+                          std::size_t to_step) {
   for (int p = 0; p < pixels; ++p, to += to_step) {
     const std::size_t begin = static_cast<std::size_t>(p) * from_step;
     const float* row[COUNT + 1];
@@ -42,7 +45,7 @@ HWY_INLINE void join_some(Tag tag, const Joined& from, int count, float share, s
       auto v = load(tag, COUNT == 0 ? from[0] + begin + i : row[0] + i);
 #pragma GCC unroll 4
       for (int k = 1; k < (COUNT == 0 ? count : COUNT); ++k) {
-        v = joined<MAX>(v, load(tag, COUNT == 0 ? from[k] + begin + i : row[k] + i));
+        v = combine<MAX>(v, load(tag, COUNT == 0 ? from[k] + begin + i : row[k] + i));
       }
       store(MAX ? v : hn::Mul(hn::Set(tag, share), v), tag, to + i);
     }
@@ -50,67 +53,72 @@ HWY_INLINE void join_some(Tag tag, const Joined& from, int count, float share, s
 }
 
 template <bool MAX, class Tag, class T>
-HWY_INLINE void join(Tag tag, const Joined& from, int count, float share, std::size_t size, T* to,
-                     int pixels = 1, std::size_t from_step = 0, std::size_t to_step = 0) {
+HWY_INLINE void combine_all(Tag tag, const StridedRows& from, int count, float share,
+                            std::size_t size, T* to, int pixels = 1, std::size_t from_step = 0,
+                            std::size_t to_step = 0) {
   with_count(count, [&](auto known) HWY_ATTR {
-    join_some<MAX, known>(tag, from, count, share, size, to, pixels, from_step, to_step);
+    combine_n<MAX, known>(tag, from, count, share, size, to, pixels, from_step, to_step);
   });
 }
 
-/// Joins the pixels of `row`, `step` numbers each, as the runs say; a sum's share is `share` over
-/// their number if `mean`, else `share`.
+/// Combines the pixels of `row`, `step` floats each, as the runs say. A sum is multiplied by
+/// `share`, and also divided by the number of pixels if `average`.
 template <bool MAX, class Tag, class T>
-HWY_INLINE void join_runs(Tag tag, const Runs& runs, const float* row, std::size_t step,
-                          float share, bool mean, T* to) {
-  for (const Run& run : runs) {
+HWY_INLINE void combine_runs(Tag tag, const WindowRuns& runs, const float* row, std::size_t step,
+                             float share, bool average, T* to) {
+  for (const WindowRun& run : runs) {
     T* t = to + static_cast<std::size_t>(run.to) * step;
-    const Joined from{row + static_cast<std::size_t>(run.from) * step, step};
-    const float part = mean ? share / static_cast<float>(run.count) : share;
+    const StridedRows from{row + static_cast<std::size_t>(run.from) * step, step};
+    const float part = average ? share / static_cast<float>(run.count) : share;
     if (run.count == 0) {
       for (int p = 0; p < run.pixels; ++p) {
         std::memset(t + static_cast<std::size_t>(p * runs.to_step) * step, 0, step * sizeof(T));
       }
     } else if (runs.from_step == 1 && runs.to_step == 1) {
-      join<MAX>(tag, from, run.count, part, static_cast<std::size_t>(run.pixels) * step, t);
+      combine_all<MAX>(tag, from, run.count, part, static_cast<std::size_t>(run.pixels) * step, t);
     } else {
-      join<MAX>(tag, from, run.count, part, step, t, run.pixels,
-                static_cast<std::size_t>(runs.from_step) * step,
-                static_cast<std::size_t>(runs.to_step) * step);
+      combine_all<MAX>(tag, from, run.count, part, step, t, run.pixels,
+                       static_cast<std::size_t>(runs.from_step) * step,
+                       static_cast<std::size_t>(runs.to_step) * step);
     }
   }
 }
 
-/// Joins rows [first, first + count) of the ring, `size` floats of each.
+/// Combines rows [first, first + count) of the ring buffer, `size` floats of each.
 template <bool MAX, class Tag>
-HWY_INLINE void join_rows(Tag tag, const PoolPlan& plan, int first, int count, std::size_t size) {
+HWY_INLINE void combine_rows(Tag tag, const PoolPlan& plan, int first, int count,
+                             std::size_t size) {
   const int rows = plan.window_rows;
-  join<MAX>(tag, {plan.ring, plan.row, first % rows, rows}, count, 1.0F, size, plan.column_wise);
+  combine_all<MAX>(tag, {plan.ring, plan.row, first % rows, rows}, count, 1.0F, size,
+                   plan.combined_rows);
 }
 
-/// Rows are joined first, then columns: a window of k x k costs 2 k steps, not k^2.
+/// Pools images [first, last). Rows are combined before columns, so that a window of k x k costs 2
+/// k steps instead of k^2.
 template <bool MAX, class Tag, class T>
-HWY_INLINE void pool_pictures(Tag tag, const PoolArgs& args, int first, int last, float* scratch,
-                              T* to) {
+HWY_INLINE void pool_images(Tag tag, const PoolArgs& args, int first, int last, float* scratch,
+                            T* to) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row = static_cast<std::size_t>(in.width) * step;
   const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
   const PoolPlan plan(args, scratch);
-  const Runs runs = output_runs(args, plan.output_runs);
+  const WindowRuns runs = output_runs(args, plan.output_runs);
   to += static_cast<std::size_t>(first) * out.size();
   for (int n = first; n < last; ++n) {
-    int seen = 0;
+    int loaded = 0;
     for (int y = 0; y < out.height; ++y, to += row_out) {
-      const Span rows = rows_of(args, y);
-      for (seen = std::max(seen, rows.at); seen < rows.at + rows.count(); ++seen) {
-        show_row(tag, args,
-                 static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(seen) * row,
-                 plan.ring + plan.slot(seen));
+      const WindowSpan rows = rows_of(args, y);
+      for (loaded = std::max(loaded, rows.at); loaded < rows.at + rows.count(); ++loaded) {
+        activate_row(
+            tag, args,
+            static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row,
+            plan.ring + plan.slot(loaded));
       }
-      join_rows<MAX>(tag, plan, rows.at, rows.count(), row);
-      join_runs<MAX>(tag, runs, plan.column_wise, step, 1.0F / static_cast<float>(rows.count()),
-                     true, to);
+      combine_rows<MAX>(tag, plan, rows.at, rows.count(), row);
+      combine_runs<MAX>(tag, runs, plan.combined_rows, step,
+                        1.0F / static_cast<float>(rows.count()), true, to);
     }
   }
 }
@@ -119,19 +127,20 @@ void pool_forward(const PoolArgs& args, int first, int last, float* scratch) {
   with_pool_tag(args, [&](auto tag) HWY_ATTR {
     typed(args.out.data, [&](auto* to) HWY_ATTR {
       if (args.max) {
-        pool_pictures<true>(tag, args, first, last, scratch, to);
+        pool_images<true>(tag, args, first, last, scratch, to);
       } else {
-        pool_pictures<false>(tag, args, first, last, scratch, to);
+        pool_images<false>(tag, args, first, last, scratch, to);
       }
     });
   });
 }
 
-/// Each output's gradient over the number of pixels that it is the mean of; `share`: over its rows.
+/// Divides each gradient of an output row by the number of pixels that the output averages: by the
+/// columns of its window, and by the rows, which `share` = 1 / rows stands for.
 template <class Tag, class T>
-HWY_INLINE void share_row(Tag tag, const Runs& runs, const T* gradient, std::size_t step,
+HWY_INLINE void share_row(Tag tag, const WindowRuns& runs, const T* gradient, std::size_t step,
                           float share, float* to) {
-  for (const Run& run : runs) {
+  for (const WindowRun& run : runs) {
     const auto part = hn::Set(tag, share / static_cast<float>(run.count));
     const std::size_t begin = static_cast<std::size_t>(run.to) * step;
     const std::size_t end = begin + static_cast<std::size_t>(run.pixels) * step;
@@ -141,38 +150,39 @@ HWY_INLINE void share_row(Tag tag, const Runs& runs, const T* gradient, std::siz
   }
 }
 
-/// Mean pools as seen from each input pixel, rows first. Each output's gradient is shared out once.
+/// The backward pass of average pools: each input pixel sums the shares of the outputs that cover
+/// it, rows first. Each output's gradient is divided once.
 template <class Tag, class T>
-HWY_INLINE void mean_backward(Tag tag, const PoolArgs& args, int first, int last, float* scratch,
-                              const T* gradients) {
+HWY_INLINE void average_backward(Tag tag, const PoolArgs& args, int first, int last, float* scratch,
+                                 const T* gradients) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   const auto step = static_cast<std::size_t>(in.channels);
   const std::size_t row_in = static_cast<std::size_t>(in.width) * step;
   const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
   const PoolPlan plan(args, scratch);
-  const Runs outputs = output_runs(args, plan.output_runs);
-  const Runs inputs = input_runs(args, plan.input_runs);
+  const WindowRuns outputs = output_runs(args, plan.output_runs);
+  const WindowRuns inputs = input_runs(args, plan.input_runs);
   for (int n = first; n < last; ++n) {
     const T* gradient = gradients + static_cast<std::size_t>(n) * out.size();
     int shared = 0;
     for (int iy = 0; iy < in.height; ++iy) {
-      const Covering rows = rows_over(args, iy);
+      const CoveringOutputs rows = rows_over(args, iy);
       for (shared = std::max(shared, rows.at); shared <= rows.last; ++shared) {
         const float part = 1.0F / static_cast<float>(rows_of(args, shared).count());
         share_row(tag, outputs, gradient + static_cast<std::size_t>(shared) * row_out, step, part,
                   plan.ring + plan.slot(shared));
       }
       if (rows.count() > 0) {
-        join_rows<false>(tag, plan, rows.at, rows.count(), row_out);
-        join_runs<false>(tag, inputs, plan.column_wise, step, 1.0F, false, plan.across);
+        combine_rows<false>(tag, plan, rows.at, rows.count(), row_out);
+        combine_runs<false>(tag, inputs, plan.combined_rows, step, 1.0F, false, plan.across);
       } else {
         std::memset(plan.across, 0, row_in * sizeof(float));
       }
       const std::size_t at =
           static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(iy) * row_in;
-      give_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step}, plan.across,
-                  step);
+      store_gradient_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step},
+                            plan.across, step);
     }
   }
 }
@@ -184,7 +194,7 @@ void pool_backward(const PoolArgs& args, int first, int last, float* scratch) {
       if (args.max) {
         max_backward(tag, args, first, last, scratch, gradients);
       } else {
-        mean_backward(tag, args, first, last, scratch, gradients);
+        average_backward(tag, args, first, last, scratch, gradients);
       }
     });
   });

@@ -7,14 +7,16 @@
 
 namespace renas::cpu {
 
-/// How a separable convolution divides its scratch.
+/// How a separable convolution divides its scratch memory.
 ///
-/// Output goes by tiles of `tile_rows` rows. `picture` holds the rows of an input picture that a
-/// tile meets, blocked, widened by the window's reach; `gradients` those of the depthwise result's
-/// gradient, `lead` pixels of zeros before each row and enough after it, so that the data gradient
-/// is a forward convolution with the kernel flipped: of stride 1, or for a stride of 2 one for even
-/// and one for odd columns. Both are rings: row y lies where row y - rows_in (rows_out) lay, which
-/// no later tile needs, so that they stay in the nearest cache whatever the picture's height.
+/// The output is computed in tiles of `tile_rows` rows. `input` holds the activated input rows that
+/// a tile's windows cover: blocked, and widened by the columns that the window reaches beyond the
+/// map. `gradients` holds rows of the depthwise result's gradient, with `lead` zero pixels before
+/// each row and enough after it. The zeros make the data gradient a forward convolution with the
+/// flipped kernel: one of stride 1 or, for stride 2, one for even and one for odd columns.
+///
+/// Both are ring buffers: row y lies where row y - rows_in (rows_out) lay, which no later tile
+/// needs. They therefore stay in the nearest cache whatever the height of the map.
 struct SeparablePlan {
   explicit SeparablePlan(const SeparableArgs& args) {
     const Map& in = args.in.map;
@@ -29,12 +31,12 @@ struct SeparablePlan {
     tile_rows = std::max(1, std::min(out.height, kTilePixels / out.width));
     size_rings(args);
     plane_in = static_cast<std::size_t>(rows_in * width_in) * kBlock;
-    picture_size = plane_in * static_cast<std::size_t>(blocks);
+    input_size = plane_in * static_cast<std::size_t>(blocks);
     plane_out = static_cast<std::size_t>(rows_out * width_out) * kBlock;
     gradients_size = plane_out * static_cast<std::size_t>(blocks);
     const auto pixels = static_cast<std::size_t>(tile_rows * out.width);
     tile_size = pixels * static_cast<std::size_t>(in.channels);
-    raw_size = pixels * static_cast<std::size_t>(out.channels);
+    gradient_tile_size = pixels * static_cast<std::size_t>(out.channels);
   }
 
   std::size_t row_in(int block, int y) const {
@@ -46,30 +48,31 @@ struct SeparablePlan {
            static_cast<std::size_t>(y % rows_out * width_out) * kBlock;
   }
 
-  /// Where the gradient of output (y, 0) lies.
+  /// The offset of the gradient of output (y, 0).
   std::size_t gradient_at(int block, int y) const {
     return row_out(block, y) + static_cast<std::size_t>(lead) * kBlock;
   }
 
-  /// Input rows that the outputs before row y1 read.
+  /// The number of input rows that the outputs before row y1 read.
   static int rows_read(const SeparableArgs& args, int y1) {
     const WindowArgs& w = args.window;
     return std::min(args.in.map.height,
                     (y1 - 1) * w.stride - w.top + w.dilation * (w.height - 1) + 1);
   }
 
-  /// Input rows that no output from row y1 on reads: their gradient is whole.
+  /// The number of leading input rows that no output from row y1 on reads: their gradient is
+  /// complete.
   static int rows_done(const SeparableArgs& args, int y1) {
     if (y1 == args.out.map.height) return args.in.map.height;
     return std::min(args.in.map.height, y1 * args.window.stride - args.window.top);
   }
 
   int blocks;
-  std::size_t weights;  // floats of a block's kernel
+  std::size_t weights;  // floats of one block's depthwise kernel
   int width_in;
   int rows_in;
   std::size_t plane_in;
-  std::size_t picture_size;
+  std::size_t input_size;
   int lead;
   int width_out;
   int rows_out;
@@ -77,11 +80,11 @@ struct SeparablePlan {
   std::size_t gradients_size;
   int tile_rows;
   std::size_t tile_size;
-  std::size_t raw_size;
+  std::size_t gradient_tile_size;
 
  private:
-  /// Goes through the tiles as the kernels do: the most rows from the first that a tile needs to
-  /// the last that is loaded by then.
+  /// Sizes the ring buffers by walking through the tiles as the kernels do: the most rows between
+  /// the first that a tile needs and the last that is loaded by then.
   void size_rings(const SeparableArgs& args) {
     const WindowArgs& w = args.window;
     rows_in = rows_out = 1;
@@ -98,7 +101,7 @@ struct SeparablePlan {
   }
 };
 
-/// Zeroes columns [0, first) and [last, width) of every row, each `width` pixels wide.
+/// Zeroes columns [0, first) and [last, width) of every row; a row has `width` pixels.
 inline void clear_edges(float* rows, std::size_t count, int width, int first, int last) {
   const std::size_t row = static_cast<std::size_t>(width) * kBlock;
   for (std::size_t r = 0; r < count; ++r, rows += row) {

@@ -1,8 +1,8 @@
-// Kernels that multiply bfloat16 pairs against those that compute in float32, on whole numbers so
-// small that neither rounds: they must agree to the bit. On a processor without the instruction
-// these compare float32 of its instruction sets.
+// The bfloat16 kernels are compared with the float32 kernels, on whole numbers so small that
+// neither rounds: they must agree to the bit. On a processor without AVX512-BF16 both are float32,
+// on two instruction sets.
 
-#include "backend/cpu/kernels/pairs.h"
+#include "backend/cpu/kernels/bf16_kernels.h"
 
 #include <hwy/highway.h>
 
@@ -19,9 +19,9 @@ using namespace renas::cpu;
 
 namespace {
 
-constexpr int kPictures = 3;
+constexpr int kImages = 3;
 
-/// Whole numbers from -most to most, a part of them zero.
+/// Returns whole numbers from -most to most, of which the share `zeros` is zero.
 std::vector<float> whole(std::size_t count, int most, double zeros, uint64_t seed) {
   Random random(seed);
   std::vector<float> values(count);
@@ -34,13 +34,14 @@ std::vector<float> whole(std::size_t count, int most, double zeros, uint64_t see
   return values;
 }
 
-std::vector<Bfloat16> halves(const std::vector<float>& values) {
+std::vector<Bfloat16> rounded(const std::vector<float>& values) {
   std::vector<Bfloat16> result;
-  for (const float v : values) result.push_back(nearest(v));
+  for (const float v : values) result.push_back(to_bf16(v));
   return result;
 }
 
-/// [rows][columns] with `some` numbers of 1 or -1 a column: sums stay small.
+/// Returns a matrix [rows][columns] with `some` numbers of 1 or -1 a column, so that sums stay
+/// small.
 std::vector<float> sparse(int rows, int columns, int some, uint64_t seed) {
   Random random(seed);
   std::vector<float> m(static_cast<std::size_t>(rows * columns));
@@ -63,8 +64,8 @@ std::vector<float> transposed(const std::vector<float>& m, int rows, int columns
   return t;
 }
 
-/// A map and all that a kernel is told of it, owned.
-struct Ground {
+/// Owns a map and everything that a kernel is told of it.
+struct MapFixture {
   Map map;
   std::vector<Bfloat16> data;
   std::vector<Bfloat16> gradient;
@@ -72,16 +73,16 @@ struct Ground {
   std::vector<float> shift;
   std::vector<float> mean;
 
-  Ground(Map m, uint64_t seed)
+  MapFixture(Map m, uint64_t seed)
       : map(m),
-        data(halves(whole(m.size() * kPictures, 2, 0.2, seed))),
-        gradient(halves(whole(m.size() * kPictures, 2, 0.2, seed + 1))),
+        data(rounded(whole(m.size() * kImages, 2, 0.2, seed))),
+        gradient(rounded(whole(m.size() * kImages, 2, 0.2, seed + 1))),
         scale(whole(static_cast<std::size_t>(m.channels), 1, 0, seed + 2)),
         shift(whole(static_cast<std::size_t>(m.channels), 2, 0, seed + 3)),
         mean(whole(static_cast<std::size_t>(m.channels), 2, 0, seed + 4)) {}
 
-  Source source(bool norm, bool relu, bool accumulate, std::size_t sums) {
-    Source s;
+  InputView source(bool norm, bool relu, bool accumulate, std::size_t sums) {
+    InputView s;
     s.map = map;
     s.data = {data.data(), true};
     s.scale = norm ? scale.data() : nullptr;
@@ -93,56 +94,56 @@ struct Ground {
     s.sums = sums;
     return s;
   }
-  Output output(bool norm) {
-    Output o;
+  OutputMap output(bool norm) {
+    OutputMap o;
     o.map = map;
     o.data = {data.data(), true};
     o.gradient = {gradient.data(), true};
-    o.pilot = mean.data();
-    o.by_gradient = norm ? scale.data() : nullptr;
-    o.by_value = norm ? shift.data() : nullptr;
-    o.constant = norm ? mean.data() : nullptr;
+    o.centre = mean.data();
+    o.dy_scale = norm ? scale.data() : nullptr;
+    o.x_scale = norm ? shift.data() : nullptr;
+    o.offset = norm ? mean.data() : nullptr;
     return o;
   }
 };
 
-/// Everything that a kernel wrote.
+/// Holds everything that a kernel wrote.
 struct Written {
   std::vector<Bfloat16> out;
   std::vector<float> sums;
   std::vector<Bfloat16> gradient;
-  std::vector<float> area;
+  std::vector<float> partial;
 };
 
-void compare(const std::string& what, const Written& pairs, const Written& floats) {
+void compare(const std::string& what, const Written& bf16, const Written& floats) {
   const auto same = [](const std::vector<Bfloat16>& a, const std::vector<Bfloat16>& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                       [](Bfloat16 x, Bfloat16 y) { return x.bits == y.bits; });
   };
-  BOOST_TEST(same(pairs.out, floats.out), what << ": output");
-  BOOST_TEST(pairs.sums == floats.sums, what << ": statistics");
-  BOOST_TEST(same(pairs.gradient, floats.gradient), what << ": data gradient");
-  BOOST_TEST(pairs.area == floats.area, what << ": weight gradients and sums");
+  BOOST_TEST(same(bf16.out, floats.out), what << ": output");
+  BOOST_TEST(bf16.sums == floats.sums, what << ": statistics");
+  BOOST_TEST(same(bf16.gradient, floats.gradient), what << ": data gradient");
+  BOOST_TEST(bf16.partial == floats.partial, what << ": weight gradients and sums");
 }
 
-/// Calls run(floats of scratch) with the kernels of pairs, then with those of float32.
+/// Runs the bfloat16 kernels, then the float32 ones, and compares what they wrote.
 void on_both(const std::string& what, const std::function<Written()>& run) {
-  const Written pairs = run();
+  const Written bf16 = run();
   hwy::SetSupportedTargetsForTest(HWY_AVX2);
   const Written floats = run();
   hwy::SetSupportedTargetsForTest(0);
-  compare(what, pairs, floats);
+  compare(what, bf16, floats);
 }
 
-/// Lets kernels of pairs take the group if they do, its weights packed into what is returned.
+/// Selects the bfloat16 kernels for the group where there are any. Returns its packed weights.
 template <class Args>
-std::vector<float> choose_pairs(Args& args, const std::string& what) {
-  args.pairs = pairs::kernels_for(args);
-  if (pairs::available()) BOOST_TEST(args.pairs != nullptr, what);
-  if (args.pairs == nullptr) return {};
-  std::vector<float> packed(args.pairs->packed(args));
-  args.pairs->pack(args, true, packed.data());
-  args.paired = packed.data();
+std::vector<float> choose_bf16(Args& args, const std::string& what) {
+  args.bf16_kernels = bf16::kernels_for(args);
+  if (bf16::available()) BOOST_TEST(args.bf16_kernels != nullptr, what);
+  if (args.bf16_kernels == nullptr) return {};
+  std::vector<float> packed(args.bf16_kernels->packed(args));
+  args.bf16_kernels->pack(args, true, packed.data());
+  args.bf16_weights = packed.data();
   return packed;
 }
 
@@ -163,7 +164,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
   const Map out = {(in.height + 2 * w.top - w.height) / w.stride + 1,
                    (in.width + 2 * w.left - w.width) / w.stride + 1, columns};
   const auto kernel = static_cast<std::size_t>(w.height * w.width * in.channels);
-  // Rows are of channels within a block: any order of whole numbers serves.
+  // Any whole numbers serve, whatever their order in the blocked layout.
   const std::vector<float> depthwise = whole(kernel, 1, 0.6, 5);
   std::vector<float> flipped(kernel);
   const int positions = w.height * w.width;
@@ -176,8 +177,8 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
   const std::vector<float> pointwise = sparse(in.channels, columns, 2, 6);
   const std::vector<float> back = transposed(pointwise, in.channels, columns);
   on_both(what, [&] {
-    Ground source(in, 1);
-    Ground result(out, 2);
+    MapFixture source(in, 1);
+    MapFixture result(out, 2);
     SeparableArgs args;
     const std::size_t weights = kernel + pointwise.size();
     args.in = source.source(norm, true, norm, weights);
@@ -188,14 +189,14 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     args.pointwise_transposed = back.data();
     args.pointwise_gradient = kernel;
     args.out = result.output(norm);
-    const std::vector<float> packed = choose_pairs(args, what);
+    const std::vector<float> packed = choose_bf16(args, what);
     // Whatever scratch held before must not matter.
     std::vector<float> scratch(separable_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
-    separable_forward(args, 0, kPictures, scratch.data(), sums.data());
-    std::vector<float> area(weights + static_cast<std::size_t>(2 * in.channels));
-    separable_backward(args, 0, kPictures, scratch.data(), area.data());
-    return Written{result.data, sums, source.gradient, area};
+    separable_forward(args, 0, kImages, scratch.data(), sums.data());
+    std::vector<float> partial(weights + static_cast<std::size_t>(2 * in.channels));
+    separable_backward(args, 0, kImages, scratch.data(), partial.data());
+    return Written{result.data, sums, source.gradient, partial};
   });
 }
 
@@ -212,32 +213,32 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
     back.push_back(transposed(weights[k], in[k].channels, columns));
   }
   on_both(what, [&] {
-    std::vector<Ground> sources;
+    std::vector<MapFixture> sources;
     for (std::size_t k = 0; k < in.size(); ++k) sources.emplace_back(in[k], 20 + 10 * k);
-    Ground result(out, 2);
+    MapFixture result(out, 2);
     ConvArgs args;
-    std::size_t area_size = 0;
+    std::size_t partial_size = 0;
     for (std::size_t k = 0; k < in.size(); ++k) {
       TermArgs term;
       term.window = {1, 1, stride, top, top, 1};
       term.k_channels = term.depth = in[k].channels;
       term.weight = weights[k].data();
       term.weight_transposed = back[k].data();
-      term.weight_gradient = area_size;
-      area_size += weights[k].size();
-      term.in = sources[k].source(norm && stride == 1, norm || k == 0, k == 1, area_size);
-      area_size += static_cast<std::size_t>(2 * in[k].channels);
+      term.weight_gradient = partial_size;
+      partial_size += weights[k].size();
+      term.in = sources[k].source(norm && stride == 1, norm || k == 0, k == 1, partial_size);
+      partial_size += static_cast<std::size_t>(2 * in[k].channels);
       args.terms.push_back(term);
     }
     args.out = result.output(norm);
-    const std::vector<float> packed = choose_pairs(args, what);
+    const std::vector<float> packed = choose_bf16(args, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
-    conv_forward(args, 0, kPictures, scratch.data(), sums.data(), 0);
-    std::vector<float> area(area_size);
-    conv_backward(args, 0, kPictures, scratch.data(), area.data(), 0);
-    Written written{result.data, sums, {}, area};
-    for (const Ground& source : sources) {
+    conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
+    std::vector<float> partial(partial_size);
+    conv_backward(args, 0, kImages, scratch.data(), partial.data(), 0);
+    Written written{result.data, sums, {}, partial};
+    for (const MapFixture& source : sources) {
       written.gradient.insert(written.gradient.end(), source.gradient.begin(),
                               source.gradient.end());
     }
@@ -245,7 +246,7 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
   });
 }
 
-/// Pictures of three channels, in float32, whose gradient nobody wants.
+/// Checks a stem: it reads float32 images of three channels and needs no gradient of them.
 void check_stem(const Map& in, int columns, const Window& w) {
   const std::string what = "stem " + std::to_string(w.height) + "x" + std::to_string(w.width) +
                            "/" + std::to_string(w.stride) + " over " + std::to_string(in.height) +
@@ -255,19 +256,19 @@ void check_stem(const Map& in, int columns, const Window& w) {
   constexpr int kChannels = 3;
   const int depth = padded(w.height * w.width * kChannels);
   std::vector<float> weights = sparse(depth, columns, 4, 10);
-  // Rows beyond the windows' hold zeros, as channels beyond the pictures' do.
+  // Rows beyond the windows' hold zeros, and so do channels beyond the images'.
   std::fill(weights.begin() + w.height * w.width * kChannels * columns, weights.end(), 0.0F);
   const std::vector<float> back = transposed(weights, depth, columns);
-  std::vector<float> pictures = whole(in.size() * kPictures, 4, 0.2, 11);
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    if (i % kBlock >= kChannels) pictures[i] = 0;
+  std::vector<float> images = whole(in.size() * kImages, 4, 0.2, 11);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    if (i % kBlock >= kChannels) images[i] = 0;
   }
   on_both(what, [&] {
-    Ground result(out, 2);
+    MapFixture result(out, 2);
     ConvArgs args;
     TermArgs term;
     term.in.map = in;
-    term.in.data = {pictures.data(), false};
+    term.in.data = {images.data(), false};
     term.window = {w.height, w.width, w.stride, w.top, w.left, 1};
     term.k_channels = kChannels;
     term.depth = depth;
@@ -275,21 +276,21 @@ void check_stem(const Map& in, int columns, const Window& w) {
     term.weight_transposed = back.data();
     args.terms.push_back(term);
     args.out = result.output(true);
-    const std::vector<float> packed = choose_pairs(args, what);
+    const std::vector<float> packed = choose_bf16(args, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
     std::vector<float> sums(static_cast<std::size_t>(2 * columns));
-    conv_forward(args, 0, kPictures, scratch.data(), sums.data(), 0);
-    std::vector<float> area(weights.size());
-    conv_backward(args, 0, kPictures, scratch.data(), area.data(), 0);
-    // What rows beyond the windows' get is read by nobody.
-    area.resize(static_cast<std::size_t>(w.height * w.width * kChannels * columns));
-    return Written{result.data, sums, {}, area};
+    conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
+    std::vector<float> partial(weights.size());
+    conv_backward(args, 0, kImages, scratch.data(), partial.data(), 0);
+    // The gradients of rows beyond the windows' are read by nobody.
+    partial.resize(static_cast<std::size_t>(w.height * w.width * kChannels * columns));
+    return Written{result.data, sums, {}, partial};
   });
 }
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(bfloat16_pairs)
+BOOST_AUTO_TEST_SUITE(bfloat16_kernels)
 
 BOOST_AUTO_TEST_CASE(stems_agree_with_float32_to_the_bit) {
   for (const int columns : {8, 24, 72, 104}) {

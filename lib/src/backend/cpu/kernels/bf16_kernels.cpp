@@ -1,18 +1,18 @@
-#include "backend/cpu/kernels/pairs.h"
+#include "backend/cpu/kernels/bf16_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "backend/cpu/kernels/pairs.cpp"
+#define HWY_TARGET_INCLUDE "backend/cpu/kernels/bf16_kernels.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include "backend/cpu/kernels/vector-inl.h"
 
 #if HWY_TARGET == HWY_AVX3
-#include "backend/cpu/kernels/pairs-inl.h"
+#include "backend/cpu/kernels/bf16_gemm-inl.h"
 
-RENAS_PAIRS_BEFORE_NAMESPACE();
+RENAS_BF16_BEFORE_NAMESPACE();
 namespace renas::cpu {
 namespace HWY_NAMESPACE {
-namespace pairs {
+namespace bf16 {
 
 double peak_loop(int64_t steps) {
   constexpr int kChains = 16;
@@ -26,18 +26,18 @@ double peak_loop(int64_t steps) {
   }
   V16 total = sums[0];
   for (int k = 1; k < kChains; ++k) total = hn::Add(total, sums[k]);
-  // Read, so that the loop is not removed; it is never negative.
+  // The result is read so that the compiler keeps the loop; it is never negative.
   return hn::GetLane(total) < 0 ? 0 : 4.0 * kChains * 16 * static_cast<double>(steps);
 }
 
-}  // namespace pairs
+}  // namespace bf16
 }  // namespace HWY_NAMESPACE
 }  // namespace renas::cpu
 HWY_AFTER_NAMESPACE();
 #endif  // HWY_TARGET == HWY_AVX3
 
 #if HWY_ONCE
-namespace renas::cpu::pairs {
+namespace renas::cpu::bf16 {
 
 #if HWY_TARGETS & HWY_AVX3
 
@@ -45,7 +45,7 @@ bool available() {
   return (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512bf16") != 0;
 }
 
-double peak_loop(int64_t steps) { return available() ? N_AVX3::pairs::peak_loop(steps) : 0; }
+double peak_loop(int64_t steps) { return available() ? N_AVX3::bf16::peak_loop(steps) : 0; }
 
 #else
 
@@ -54,5 +54,5 @@ double peak_loop(int64_t) { return 0; }
 
 #endif
 
-}  // namespace renas::cpu::pairs
+}  // namespace renas::cpu::bf16
 #endif

@@ -1,4 +1,4 @@
-#include "backend/cpu/limit.h"
+#include "backend/cpu/roofline.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <ctime>
 #include <numeric>
 
-#include "backend/cpu/kernels/pairs.h"
+#include "backend/cpu/kernels/bf16_kernels.h"
 
 namespace renas::cpu {
 
@@ -21,8 +21,8 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-double map_bytes(const Map& map, const Cells& cells, int count) {
-  return static_cast<double>(cells.bytes(map.size())) * count;
+double map_bytes(const Map& map, const MapData& data, int count) {
+  return static_cast<double>(data.bytes(map.size())) * count;
 }
 
 /// Multiply-adds of the group's convolutions, one picture.
@@ -51,22 +51,22 @@ double other_mult_adds(const Graph& graph, const Bound& bound) {
 
 /// Counts the flops of `count` forward passes of a picture.
 void add_flops(const Graph& graph, const Bound& bound, double count, Work& work) {
-  (bound.out.data.half() ? work.pair_flops : work.flops) += 2 * conv_mult_adds(bound) * count;
+  (bound.out.data.is_bf16() ? work.bf16_flops : work.flops) += 2 * conv_mult_adds(bound) * count;
   work.flops += 2 * other_mult_adds(graph, bound) * count;
 }
 
 template <class Visit>
 void each_source(const Bound& bound, const Visit& visit) {
   for (const TermArgs& term : bound.conv.terms) visit(term.in);
-  for (const Source& source : bound.add.in) visit(source);
-  for (const Source& source : bound.join.in) visit(source);
+  for (const InputView& source : bound.add.in) visit(source);
+  for (const InputView& source : bound.join.in) visit(source);
   if (bound.separable.in.data) visit(bound.separable.in);
   if (bound.pool.in.data) visit(bound.pool.in);
 }
 
 }  // namespace
 
-Machine::Machine(int threads) {
+MachinePeaks::MachinePeaks(int threads) {
   Threads team(threads);
   // All threads at once, each by its own clock; the sum of their speeds, the best of the tries that
   // a quarter of a second has room for: who shares the machine may slow down a few in a row.
@@ -87,9 +87,9 @@ Machine::Machine(int threads) {
   };
   constexpr int64_t kSteps = 2'000'000;
   peak_flops_ = speed(peak_loop(kSteps), [&](int) { peak_loop(kSteps); });
-  peak_pair_flops_ = peak_flops_;
-  if (pairs::available()) {
-    peak_pair_flops_ = speed(pairs::peak_loop(kSteps), [&](int) { pairs::peak_loop(kSteps); });
+  peak_bf16_flops_ = peak_flops_;
+  if (bf16::available()) {
+    peak_bf16_flops_ = speed(bf16::peak_loop(kSteps), [&](int) { bf16::peak_loop(kSteps); });
   }
   for (double bytes = 32e3; bytes < 300e6; bytes *= 3) {
     const auto floats = static_cast<std::size_t>(bytes / 12);
@@ -105,7 +105,7 @@ Machine::Machine(int threads) {
   }
 }
 
-double Machine::bandwidth(double bytes) const {
+double MachinePeaks::bandwidth(double bytes) const {
   const auto above = bandwidths_.lower_bound(bytes);
   if (above == bandwidths_.end()) return bandwidths_.rbegin()->second;
   if (above == bandwidths_.begin()) return above->second;
@@ -114,15 +114,15 @@ double Machine::bandwidth(double bytes) const {
   return below->second + part * (above->second - below->second);
 }
 
-double Machine::limit(const Work& work) const {
-  return std::max(work.flops / peak_flops_ + work.pair_flops / peak_pair_flops_,
+double MachinePeaks::limit(const Work& work) const {
+  return std::max(work.flops / peak_flops_ + work.bf16_flops / peak_bf16_flops_,
                   work.bytes / bandwidth(work.bytes));
 }
 
 Work forward_work(const Graph& graph, const Bound& bound, int count) {
   Work work;
   add_flops(graph, bound, count, work);
-  each_source(bound, [&](const Source& s) { work.bytes += map_bytes(s.map, s.data, count); });
+  each_source(bound, [&](const InputView& s) { work.bytes += map_bytes(s.map, s.data, count); });
   if (bound.out.data) {
     work.bytes += map_bytes(bound.out.map, bound.out.data, count);
   }
@@ -133,7 +133,7 @@ Work backward_work(const Graph& graph, const Bound& bound, int count) {
   Work work;
   if (!bound.group.backward) return work;
   bool data_gradient = false;
-  each_source(bound, [&](const Source& s) {
+  each_source(bound, [&](const InputView& s) {
     const double map = map_bytes(s.map, s.data, count);
     // A pool of means and a sum without ReLU need no values again.
     const bool values = !bound.weights.maps.empty() || s.relu || bound.pool.max;
@@ -144,7 +144,7 @@ Work backward_work(const Graph& graph, const Bound& bound, int count) {
   });
   if (bound.out.gradient && (data_gradient || !bound.weights.maps.empty())) {
     const double map = map_bytes(bound.out.map, bound.out.gradient, count);
-    work.bytes += bound.out.by_gradient != nullptr ? 2 * map : map;
+    work.bytes += bound.out.dy_scale != nullptr ? 2 * map : map;
   }
   const double products = (bound.weights.maps.empty() ? 0 : 1) + (data_gradient ? 1 : 0);
   add_flops(graph, bound, count * products, work);
@@ -161,8 +161,8 @@ Work update_work(const Graph& graph) {
   return work;
 }
 
-double step_limit(const Graph& graph, const CpuProgram& program, int count,
-                  const Machine& machine) {
+double step_roofline(const Graph& graph, const CpuProgram& program, int count,
+                     const MachinePeaks& machine) {
   double seconds = machine.limit(update_work(graph));
   for (const Bound& bound : program.groups()) {
     seconds += machine.limit(forward_work(graph, bound, count));
@@ -184,10 +184,10 @@ std::string describe(const Graph& graph, const Bound& bound) {
   } else if (group.kind == Group::Kind::kConv) {
     text += window(bound.conv.terms[0].window);
   } else if (group.kind == Group::Kind::kPool) {
-    text = (bound.pool.max ? "max pool" : "mean pool") + window(bound.pool.window);
+    text = (bound.pool.max ? "max pool" : "average pool") + window(bound.pool.window);
   }
   int channels = 0;
-  each_source(bound, [&](const Source& s) { channels += s.map.channels; });
+  each_source(bound, [&](const InputView& s) { channels += s.map.channels; });
   const Shape& shape = graph.node(group.node).shape;
   return fmt::format("{} {}>{} {}x{}", text, channels, shape.channels, shape.height, shape.width);
 }

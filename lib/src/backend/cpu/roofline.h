@@ -14,20 +14,20 @@ namespace renas::cpu {
 /// What one pass over a group costs at least, for one batch.
 struct Work {
   double flops = 0;
-  double pair_flops = 0;  ///< of convolutions over maps in bfloat16
+  double bf16_flops = 0;  ///< of convolutions over maps in bfloat16
   double bytes = 0;       ///< each map that it must read or write, once
 
-  double all_flops() const { return flops + pair_flops; }
+  double all_flops() const { return flops + bf16_flops; }
 };
 
 /// The machine, measured: not what a data sheet says.
-class Machine {
+class MachinePeaks {
  public:
   /// Takes about a second. `threads` work at once, as a program's do.
-  explicit Machine(int threads);
+  explicit MachinePeaks(int threads);
   double peak_flops() const { return peak_flops_; }
   /// Of bfloat16 pairs; as peak_flops() where there are no such instructions.
-  double peak_pair_flops() const { return peak_pair_flops_; }
+  double peak_bf16_flops() const { return peak_bf16_flops_; }
   /// Bytes a second of reading two arrays and writing a third that take `bytes` together.
   double bandwidth(double bytes) const;
   /// The larger of the time to compute and the time to move. Seconds.
@@ -36,7 +36,7 @@ class Machine {
 
  private:
   double peak_flops_ = 0;
-  double peak_pair_flops_ = 0;
+  double peak_bf16_flops_ = 0;
   std::map<double, double> bandwidths_;  // by bytes
 };
 
@@ -49,7 +49,8 @@ Work backward_work(const Graph& graph, const Bound& bound, int count);
 Work update_work(const Graph& graph);
 
 /// The sum over the groups of a training step, and SGD. Seconds.
-double step_limit(const Graph& graph, const CpuProgram& program, int count, const Machine& machine);
+double step_roofline(const Graph& graph, const CpuProgram& program, int count,
+                     const MachinePeaks& machine);
 
 std::string describe(const Graph& graph, const Bound& bound);
 
