@@ -17,9 +17,8 @@
 
 namespace {
 
-using renas::cpu::Bound;
 using renas::cpu::MachinePeaks;
-using renas::cpu::Work;
+using renas::plan::Work;
 
 struct Options {
   NetworkChoice network;
@@ -65,23 +64,27 @@ void run(const Options& o) {
   std::map<std::string, Line> lines;
   double seconds = 0;
   double limit = 0;
-  for (const Bound& bound : program.groups()) {
-    std::string name = renas::cpu::describe(graph, bound);
-    if (o.each) name = graph.node(bound.group.node).name + " " + name;
+  for (std::size_t i = 0; i < program.groups().size(); ++i) {
+    const renas::cpu::FusedGroup& group = *program.groups()[i];
+    const renas::cpu::GroupTimes& times = program.times()[i];
+    std::string name = group.describe();
+    if (o.each) name = graph.node(group.group().node).name + " " + name;
     Line& line = lines[name];
-    const Work forward = renas::cpu::forward_work(graph, bound, options.batch);
-    const Work backward = renas::cpu::backward_work(graph, bound, options.batch);
+    const Work forward = renas::plan::forward_work(group.work(), options.batch);
+    const Work backward = renas::plan::backward_work(group.work(), options.batch);
     ++line.groups;
     line.forward.flops += forward.all_flops();
     line.forward.bytes += forward.bytes;
     line.backward.flops += backward.all_flops();
     line.backward.bytes += backward.bytes;
-    line.forward_seconds += bound.forward_seconds;
-    line.backward_seconds += bound.backward_seconds;
-    line.forward_limit += machine.limit(forward);
-    line.backward_limit += backward.bytes > 0 ? machine.limit(backward) : 0;
-    seconds += bound.forward_seconds + bound.backward_seconds;
-    limit += machine.limit(forward) + (backward.bytes > 0 ? machine.limit(backward) : 0);
+    const double forward_limit = machine.seconds(forward);
+    const double backward_limit = backward.bytes > 0 ? machine.seconds(backward) : 0;
+    line.forward_seconds += times.forward;
+    line.backward_seconds += times.backward;
+    line.forward_limit += forward_limit;
+    line.backward_limit += backward_limit;
+    seconds += times.forward + times.backward;
+    limit += forward_limit + backward_limit;
   }
   std::printf("%-44s %4s %-8s %9s %8s %8s %8s\n", "group", "n", "", "ms", "GFLOP/s", "GB/s",
               "of limit");
@@ -133,16 +136,19 @@ void compare(const Options& o) {
   };
   std::map<std::string, Pair> pairs;
   std::map<OneDnnConv, OneDnnTimes> known;
-  for (const Bound& bound : program.groups()) {
-    if (bound.weights.maps.empty() || bound.bias >= 0) continue;
-    Pair& pair = pairs[renas::cpu::describe(graph, bound)];
+  for (std::size_t i = 0; i < program.groups().size(); ++i) {
+    const renas::cpu::FusedGroup& fused = *program.groups()[i];
+    const renas::plan::Group& group = fused.group();
+    const bool linear = graph.node(group.node).kind == renas::NodeKind::kLinear;
+    if (fused.weights().maps.empty() || linear) continue;
+    Pair& pair = pairs[fused.describe()];
     ++pair.groups;
-    pair.ours += bound.forward_seconds + bound.backward_seconds;
+    pair.ours += program.times()[i].forward + program.times()[i].backward;
     std::vector<int> nodes;
-    for (const int node : {bound.group.depthwise, bound.group.pointwise}) {
+    for (const int node : {group.depthwise, group.pointwise}) {
       if (node >= 0) nodes.push_back(node);
     }
-    for (const auto& term : bound.group.terms) {
+    for (const auto& term : group.terms) {
       if (nodes.empty() || nodes.back() != term.conv) nodes.push_back(term.conv);
     }
     pair.implementations.clear();

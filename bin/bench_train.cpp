@@ -11,9 +11,6 @@
 #include <string>
 #include <vector>
 
-#ifdef RENAS_WITH_ONEDNN
-#include "backend/cpu/roofline.h"
-#endif
 #include "bench.h"
 #include "bench_network.h"
 #include "renas/backend.h"
@@ -118,17 +115,14 @@ void run(const Options& options) {
       {"peak_bytes", peak_resident()},
       {"loss", loss},
   };
-#ifdef RENAS_WITH_ONEDNN
-  if (const auto* cpu = dynamic_cast<const renas::cpu::CpuProgram*>(&program)) {
-    const renas::cpu::MachinePeaks machine(o.threads);
-    const double limit = renas::cpu::step_roofline(graph, *cpu, o.batch, machine);
+  if (const auto roofline = program.roofline(o.batch)) {
+    const double limit = roofline->seconds;
     result["limit_images_per_second"] = o.batch / limit;
     result["limit_fraction"] = median * limit / o.batch;
     result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
-    result["peak_gflops"] = machine.peak_flops() / 1e9;
-    result["peak_pair_gflops"] = machine.peak_bf16_flops() / 1e9;
+    result["peak_gflops"] = roofline->peak_flops / 1e9;
+    result["peak_pair_gflops"] = roofline->peak_bf16_flops / 1e9;
   }
-#endif
   if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
     return;

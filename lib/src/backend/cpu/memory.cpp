@@ -13,7 +13,7 @@ namespace renas::cpu {
 
 Buffer::Buffer(std::size_t size, bool clear) : size_(size) {
   if (size == 0) return;
-  // Large buffers in large pages: fewer page faults at the start, fewer walks of the page tables.
+  // Large buffers lie in large pages, which cost fewer page faults and fewer page-table walks.
   constexpr std::size_t kLine = 64;
   constexpr std::size_t kLargePage = std::size_t{2} << 20;
   const std::size_t wanted = size * sizeof(float);
@@ -28,7 +28,7 @@ Buffer::Buffer(std::size_t size, bool clear) : size_(size) {
                     bytes));
   }
 #ifdef MADV_HUGEPAGE
-  if (large) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a hint: refused, nothing is lost
+  if (large) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a hint that may be refused
 #endif
   if (clear) std::memset(data_.get(), 0, bytes);
 }
@@ -40,7 +40,7 @@ Buffer ArenaCache::take(std::size_t size) {
     const std::lock_guard lock(mutex_);
     Buffer kept = std::exchange(kept_, Buffer());
     if (kept.size() >= size) return kept;
-  }  // too small: freed before another is asked for
+  }  // a kept buffer that is too small is freed before a new one is allocated
   return Buffer(size, false);
 }
 

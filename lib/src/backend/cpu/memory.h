@@ -6,7 +6,14 @@
 
 namespace renas::cpu {
 
-/// Floats at 64-byte boundaries, zero at first if `clear`. Throws OutOfMemory.
+/// Rounds a number of floats up to whole cache lines.
+inline std::size_t aligned(std::size_t floats) {
+  constexpr std::size_t kLine = 16;  // floats
+  return (floats + kLine - 1) / kLine * kLine;
+}
+
+/// An array of floats that begins at a multiple of 64 bytes. It is zero at first if `clear`. Throws
+/// OutOfMemory.
 class Buffer {
  public:
   Buffer() = default;
@@ -22,12 +29,12 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
-/// The arena of a program that is gone, for the next one: the system takes as long to hand out
-/// pages and clear them as a child's first step computes. It keeps one buffer, the larger of two,
-/// so a process never holds more than what it once used. For programs of several threads.
+/// Keeps the last destroyed program's arena for the next one. Getting fresh zeroed pages from the
+/// system takes as long as a child's first training step. The cache keeps one buffer, the larger of
+/// two, so a process never holds more than it once used. Several threads may call.
 class ArenaCache {
  public:
-  /// At least `size` floats, whatever they are. Throws OutOfMemory.
+  /// Returns a buffer of at least `size` floats with arbitrary contents. Throws OutOfMemory.
   Buffer take(std::size_t size);
   void put_back(Buffer buffer);
 

@@ -24,7 +24,7 @@ void await_change(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-Threads::Threads(int count) : parts_(static_cast<std::size_t>(count)) {
+Threads::Threads(int count) : shares_(static_cast<std::size_t>(count)) {
   for (int t = 1; t < count; ++t) workers_.emplace_back([this, t] { work(t); });
 }
 
@@ -42,24 +42,24 @@ void Threads::run(int tasks, const std::function<void(int, int)>& task) {
   }
   task_ = &task;
   for (int t = 0; t < count(); ++t) {
-    Part& part = parts_[static_cast<std::size_t>(t)];
-    part.next.store(t * tasks / count(), std::memory_order_relaxed);
-    part.end = (t + 1) * tasks / count();
+    Share& share = shares_[static_cast<std::size_t>(t)];
+    share.next.store(t * tasks / count(), std::memory_order_relaxed);
+    share.end = (t + 1) * tasks / count();
   }
   busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
-  take(0);
+  take_tasks(0);
   for (int left = busy_.load(std::memory_order_acquire); left != 0;
        left = busy_.load(std::memory_order_acquire)) {
     await_change(busy_, left);
   }
 }
 
-void Threads::take(int thread) {
+void Threads::take_tasks(int thread) {
   for (int other = 0; other < count(); ++other) {
-    Part& part = parts_[static_cast<std::size_t>((thread + other) % count())];
-    for (int i = part.next.fetch_add(1); i < part.end; i = part.next.fetch_add(1)) {
+    Share& share = shares_[static_cast<std::size_t>((thread + other) % count())];
+    for (int i = share.next.fetch_add(1); i < share.end; i = share.next.fetch_add(1)) {
       (*task_)(i, thread);
     }
   }
@@ -71,7 +71,7 @@ void Threads::work(int thread) {
     await_change(round_, round);
     if (stop_.load()) return;
     ++round;
-    take(thread);
+    take_tasks(thread);
     if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
   }
 }

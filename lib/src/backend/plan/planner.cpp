@@ -1,10 +1,10 @@
-#include "backend/cpu/plan.h"
-
 #include <algorithm>
+#include <map>
 
-#include "backend/cpu/arena.h"
+#include "backend/plan/arena.h"
+#include "backend/plan/plan.h"
 
-namespace renas::cpu {
+namespace renas::plan {
 
 const char* to_string(Group::Kind kind) {
   switch (kind) {
@@ -19,36 +19,35 @@ const char* to_string(Group::Kind kind) {
     case Group::Kind::kAdd:
       return "add";
     case Group::Kind::kMaterialise:
-      return "join";
+      return "materialise";
     case Group::Kind::kGlobalAverage:
-      return "mean";
+      return "global average pool";
     case Group::Kind::kDropout:
-      return "drop";
+      return "dropout";
     case Group::Kind::kLoss:
       return "loss";
   }
   return "";
 }
 
-namespace {
-
-bool is_pointwise(const Node& n) {
-  return n.kind == NodeKind::kConv && n.kernel_height == 1 && n.kernel_width == 1 &&
-         n.groups == 1 && n.padding_height == 0 && n.padding_width == 0;
+bool is_pointwise(const Node& node) {
+  return node.kind == NodeKind::kConv && node.kernel_height == 1 && node.kernel_width == 1 &&
+         node.groups == 1 && node.padding_height == 0 && node.padding_width == 0;
 }
+
+namespace {
 
 class Planner {
  public:
-  Planner(const Graph& graph, bool training, Precision precision)
-      : graph_(graph), training_(training), precision_(precision) {
+  Planner(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {
     mark_useful();
     views_.resize(graph.nodes().size());
     for (int i = 0; i < static_cast<int>(graph.nodes().size()); ++i) {
       if (useful_[at(i)]) place(i);
     }
-    plan_.scores = plan_.values[at(plain(graph.scores()).value)].stored;
+    plan_.scores = plan_.values[at(stored_part(graph.scores()).value)].stored;
     mark_scores();
-    if (training) {
+    if (options_.training) {
       plan_gradients();
       plan_norm_sums();
     }
@@ -59,14 +58,14 @@ class Planner {
  private:
   static std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-  /// Nodes that the scores or a loss depend on, and how many of them read each.
+  /// Marks the nodes that the scores or a loss depend on, and counts how many of them read each.
   void mark_useful() {
     const auto& nodes = graph_.nodes();
     useful_.assign(nodes.size(), false);
     readers_.assign(nodes.size(), 0);
     for (std::size_t i = nodes.size(); i-- > 0;) {
       if (static_cast<int>(i) == graph_.scores() ||
-          (training_ && nodes[i].kind == NodeKind::kCrossEntropy)) {
+          (options_.training && nodes[i].kind == NodeKind::kCrossEntropy)) {
         useful_[i] = true;
       }
       if (!useful_[i]) continue;
@@ -78,7 +77,7 @@ class Planner {
     ++readers_[at(graph_.scores())];
   }
 
-  /// True if `node`, a convolution, is computed inside its only reader.
+  /// True if `node` is a convolution that is computed inside its only reader.
   bool deferred(int node) const {
     const Node& n = graph_.node(node);
     if (n.kind != NodeKind::kConv || readers_[at(node)] != 1 || node == graph_.scores())
@@ -92,13 +91,15 @@ class Planner {
   bool is_depthwise(const Node& n) const {
     if (n.kind != NodeKind::kConv || n.groups == 1) return false;
     const int in = graph_.node(n.inputs[0]).shape.channels;
-    // A padding wider than the kernel's reach has no flipped counterpart.
+    // With a padding wider than the kernel's reach, the data gradient is no convolution with the
+    // flipped kernel.
     return n.groups == in && n.shape.channels == in &&
            n.padding_height <= n.dilation * (n.kernel_height - 1) &&
-           n.padding_width <= n.dilation * (n.kernel_width - 1) && n.kernel_height <= 64;
+           n.padding_width <= n.dilation * (n.kernel_width - 1) &&
+           n.kernel_height <= options_.max_depthwise_height;
   }
 
-  /// A concatenation of 1x1 convolutions that nobody else reads: one matrix product.
+  /// True for a concatenation of 1x1 convolutions that nobody else reads. It is one matrix product.
   bool is_concat_of_pointwise(int node) const {
     const Node& n = graph_.node(node);
     return n.kind == NodeKind::kConcat &&
@@ -117,40 +118,42 @@ class Planner {
     return node;
   }
 
-  int new_stored(const Shape& shape, bool wanted) {
+  int new_stored(const Shape& shape, bool needs_gradient) {
+    const int block = options_.channel_block;
     Stored s;
     s.shape = shape;
-    s.map = {shape.height, shape.width, padded(shape.channels)};
+    s.map = {shape.height, shape.width, (shape.channels + block - 1) / block * block};
     s.producer = static_cast<int>(plan_.groups.size());
     s.raw = static_cast<int>(plan_.values.size());
     Value v;
     v.stored = static_cast<int>(plan_.stored.size());
-    v.wanted = wanted;
+    v.needs_gradient = needs_gradient;
     plan_.values.push_back(v);
     plan_.stored.push_back(s);
     return v.stored;
   }
 
-  /// Appends a group that computes a map of `shape`, and gives `node` its view.
+  /// Appends a group that computes a map of `shape`, which becomes the view of `node`.
   void emit(Group group, int node, const Shape& shape) {
-    bool wanted = false;
+    bool needs_gradient = false;
     for (const Part& part : group.parts) {
       ++plan_.values[at(part.value)].readers;
-      wanted = wanted || plan_.values[at(part.value)].wanted;
+      needs_gradient = needs_gradient || plan_.values[at(part.value)].needs_gradient;
     }
-    wanted = wanted || group.kind == Group::Kind::kConv || group.kind == Group::Kind::kSeparable;
+    needs_gradient =
+        needs_gradient || group.kind == Group::Kind::kConv || group.kind == Group::Kind::kSeparable;
     group.node = node;
     if (group.kind != Group::Kind::kLoss) {
-      group.out = new_stored(shape, wanted);
-      plan_.stored[at(group.out)].is_bf16 = precision_ == Precision::kBfloat16 &&
-                                            group.kind != Group::Kind::kInput &&
-                                            shape.height * shape.width > 1;
+      group.out = new_stored(shape, needs_gradient);
+      plan_.stored[at(group.out)].is_bf16 =
+          options_.precision == Precision::kBfloat16 && group.kind != Group::Kind::kInput &&
+          (options_.single_pixels_in_bf16 || shape.height * shape.width > 1);
       views_[at(node)] = {Part{plan_.stored[at(group.out)].raw}};
     }
     plan_.groups.push_back(std::move(group));
   }
 
-  /// Stores what `node` shows, where it is only a view.
+  /// Appends a group that stores the map of `node`, which was only a view before.
   void materialise(int node) {
     Group group;
     group.kind = Group::Kind::kMaterialise;
@@ -158,17 +161,20 @@ class Planner {
     emit(std::move(group), node, graph_.node(node).shape);
   }
 
-  Part single(int node) {
+  /// The view of `node` as one part without pixel shift; it is materialised if need be.
+  Part single_part(int node) {
     if (views_[at(node)].size() != 1 || views_[at(node)][0].shifted) materialise(node);
     return views_[at(node)][0];
   }
 
-  Part plain(int node) {
-    if (single(node).relu || plan_.values[at(views_[at(node)][0].value)].norm >= 0)
+  /// The view of `node` as one stored map without batch norm and ReLU; likewise.
+  Part stored_part(int node) {
+    if (single_part(node).relu || plan_.values[at(views_[at(node)][0].value)].norm >= 0)
       materialise(node);
     return views_[at(node)][0];
   }
 
+  /// The view of `node` without pixel shifts; likewise.
   const std::vector<Part>& unshifted(int node) {
     for (const Part& part : views_[at(node)]) {
       if (part.shifted) {
@@ -179,6 +185,7 @@ class Planner {
     return views_[at(node)];
   }
 
+  /// Adds node i to the plan: as a group, as a view, or not yet if its reader computes it.
   void place(int i) {
     const Node& n = graph_.node(i);
     switch (n.kind) {
@@ -209,10 +216,10 @@ class Planner {
         return;
       case NodeKind::kMaxPool:
       case NodeKind::kMeanPool:
-        return emit({.kind = Group::Kind::kPool, .parts = {single(n.inputs[0])}}, i, n.shape);
+        return emit({.kind = Group::Kind::kPool, .parts = {single_part(n.inputs[0])}}, i, n.shape);
       case NodeKind::kAdd: {
         Group group{.kind = Group::Kind::kAdd};
-        for (const int in : n.inputs) group.parts.push_back(single(in));
+        for (const int in : n.inputs) group.parts.push_back(single_part(in));
         return emit(std::move(group), i, n.shape);
       }
       case NodeKind::kGlobalMean:
@@ -220,9 +227,10 @@ class Planner {
                     n.shape);
       case NodeKind::kDropout:
       case NodeKind::kDropPath:
-        return emit({.kind = Group::Kind::kDropout, .parts = {single(n.inputs[0])}}, i, n.shape);
+        return emit({.kind = Group::Kind::kDropout, .parts = {single_part(n.inputs[0])}}, i,
+                    n.shape);
       case NodeKind::kCrossEntropy:
-        return emit({.kind = Group::Kind::kLoss, .parts = {plain(n.inputs[0])}}, i, n.shape);
+        return emit({.kind = Group::Kind::kLoss, .parts = {stored_part(n.inputs[0])}}, i, n.shape);
     }
   }
 
@@ -230,12 +238,13 @@ class Planner {
     const Node& n = graph_.node(i);
     if (deferred(i)) return;
     if (is_depthwise(n)) {
-      return emit({.kind = Group::Kind::kSeparable, .depthwise = i, .parts = {single(n.inputs[0])}},
-                  i, n.shape);
+      return emit(
+          {.kind = Group::Kind::kSeparable, .depthwise = i, .parts = {single_part(n.inputs[0])}}, i,
+          n.shape);
     }
     const int in = n.inputs[0];
     if (deferred(in) && is_depthwise(graph_.node(in))) {
-      const Part source = single(graph_.node(in).inputs[0]);
+      const Part source = single_part(graph_.node(in).inputs[0]);
       return emit(
           {.kind = Group::Kind::kSeparable, .depthwise = in, .pointwise = i, .parts = {source}}, i,
           n.shape);
@@ -243,14 +252,14 @@ class Planner {
     place_dense(i, {i});
   }
 
-  /// The matrix product of `convs`, side by side in the output.
+  /// Appends a matrix product: the convolutions `convs` side by side in the output of node i.
   void place_dense(int i, const std::vector<int>& convs) {
     Group group{.kind = Group::Kind::kConv};
     int column = 0;
     for (const int conv : convs) {
       const Node& n = graph_.node(conv);
       int first = 0;
-      // Only a 1x1 window without padding may start inside the map.
+      // A pixel shift lets the window start inside the map, which only 1x1 windows may.
       const auto& view = is_pointwise(n) ? views_[at(n.inputs[0])] : unshifted(n.inputs[0]);
       for (const Part& part : view) {
         group.parts.push_back(part);
@@ -264,8 +273,8 @@ class Planner {
 
   void place_norm(int i) {
     const int in = graph_.node(i).inputs[0];
-    int stored = plan_.values[at(plain(in).value)].stored;
-    if (plan_.stored[at(stored)].normalised >= 0) {  // by another batch norm
+    int stored = plan_.values[at(stored_part(in).value)].stored;
+    if (plan_.stored[at(stored)].normalised >= 0) {  // another batch norm reads the map
       materialise(in);
       stored = plan_.values[at(views_[at(in)][0].value)].stored;
     }
@@ -275,13 +284,14 @@ class Planner {
     Value value;
     value.stored = stored;
     value.norm = static_cast<int>(plan_.norms.size());
-    value.wanted = true;
+    value.needs_gradient = true;
     plan_.stored[at(stored)].normalised = static_cast<int>(plan_.values.size());
     views_[at(i)] = {Part{static_cast<int>(plan_.values.size())}};
     plan_.values.push_back(value);
     plan_.norms.push_back(norm);
   }
 
+  /// Marks the groups that the scores depend on: what inference runs.
   void mark_scores() {
     std::vector<bool> needed(plan_.stored.size(), false);
     needed[at(plan_.scores)] = true;
@@ -292,8 +302,8 @@ class Planner {
     }
   }
 
-  /// Walks the groups backward: who writes a gradient first, who adds, which sums pass theirs on as
-  /// it is.
+  /// Walks the groups backward and decides for each gradient who writes it first, who adds to it,
+  /// and which summands share the gradient of their sum.
   void plan_gradients() {
     for (auto group = plan_.groups.rbegin(); group != plan_.groups.rend(); ++group) {
       if (group->kind == Group::Kind::kLoss) {
@@ -304,7 +314,7 @@ class Planner {
       if (!group->backward) continue;
       for (Part& part : group->parts) {
         Value& value = plan_.values[at(part.value)];
-        if (!value.wanted) continue;
+        if (!value.needs_gradient) continue;
         if (group->kind == Group::Kind::kAdd && may_alias(part, value, *group)) {
           value.alias = plan_.root(plan_.stored[at(group->out)].raw);
           value.written = true;
@@ -317,33 +327,23 @@ class Planner {
     }
   }
 
-  /// The last writer of a normalised value's gradient takes the batch norm's sums of it while its
-  /// tile is in cache, if it writes whole tiles in order.
+  /// Lets the last writer of a normalised value's gradient take the batch norm's backward sums, if
+  /// it can (see PlanOptions::takes_norm_sums).
   void plan_norm_sums() {
     std::vector<bool> seen(plan_.values.size(), false);
-    for (Group& group : plan_.groups) {  // backward, the first group comes last
+    for (Group& group : plan_.groups) {  // the first group comes last in the backward pass
       for (auto part = group.parts.rbegin(); part != group.parts.rend(); ++part) {
         const Value& value = plan_.values[at(part->value)];
         if (!part->gradient || value.norm < 0 || seen[at(part->value)]) continue;
         seen[at(part->value)] = true;
-        part->sums = writes_in_order(group);
+        part->sums = options_.takes_norm_sums && options_.takes_norm_sums(graph_, group);
         plan_.norms[at(value.norm)].summed = part->sums;
       }
     }
   }
 
-  bool writes_in_order(const Group& group) const {
-    if (group.kind == Group::Kind::kSeparable) return true;
-    if (group.kind != Group::Kind::kConv) return false;
-    for (std::size_t k = 0; k < group.parts.size(); ++k) {
-      const Node& conv = graph_.node(group.terms[k].conv);
-      const bool contiguous = is_pointwise(conv) && conv.stride == 1 && !group.parts[k].shifted;
-      if (!contiguous) return false;
-    }
-    return true;
-  }
-
-  /// Whether the group's output has a gradient, and how a batch norm's reaches the raw map.
+  /// Returns whether the group's output has a gradient. Decides how the gradient behind a batch
+  /// norm reaches the raw map.
   bool settle_output(const Group& group) {
     Stored& stored = plan_.stored[at(group.out)];
     Value& raw = plan_.values[at(stored.raw)];
@@ -351,16 +351,16 @@ class Planner {
       Norm& norm = plan_.norms[at(plan_.values[at(stored.normalised)].norm)];
       norm.has_gradient = true;
       norm.adds = raw.written;
-      // A linear layer's bias wants the raw gradient itself.
+      // A linear layer's bias needs the gradient of the raw map itself.
       norm.fused = !raw.written && graph_.node(group.node).kind != NodeKind::kLinear &&
                    (group.kind == Group::Kind::kConv || group.kind == Group::Kind::kSeparable);
-      if (!norm.fused && raw.wanted) raw.written = true;
-      return raw.wanted;
+      if (!norm.fused && raw.needs_gradient) raw.written = true;
+      return raw.needs_gradient;
     }
     return raw.written;
   }
 
-  /// A summand that only the sum reads has the sum's gradient.
+  /// True if the summand `part` can share the gradient of `sum`: only the sum reads it.
   bool may_alias(const Part& part, const Value& value, const Group& sum) const {
     if (part.relu || part.shifted || value.readers != 1 || value.written) return false;
     const Stored& stored = plan_.stored[at(value.stored)];
@@ -368,77 +368,17 @@ class Planner {
     for (const int other : {stored.raw, stored.normalised}) {
       if (other >= 0 && other != part.value && plan_.values[at(other)].readers > 0) return false;
     }
-    // Raw with a batch norm behind it would have the norm's share added in place.
+    // A raw map that a batch norm reads would get the norm's share added in place.
     return value.norm >= 0 || stored.normalised < 0;
   }
 
   const Graph& graph_;
-  bool training_;
-  Precision precision_;
+  const PlanOptions& options_;
   Plan plan_;
   std::vector<bool> useful_;
   std::vector<int> readers_;
   std::vector<std::vector<Part>> views_;
 };
-
-/// Gives every stored map and gradient its place. Group i runs forward at time i and backward at
-/// time 2 G - 1 - i.
-void lay_out(Plan& plan, int batch) {
-  const int groups = static_cast<int>(plan.groups.size());
-  const int end = 2 * groups;
-  std::vector<LiveRange> lives;
-  std::vector<std::size_t*> offsets;
-  std::vector<int> first_write(plan.values.size(), end);
-  std::vector<int> last_read(plan.stored.size(), 0);
-  std::vector<int> last_gradient(plan.values.size(), -1);
-  const auto at = [](int i) { return static_cast<std::size_t>(i); };
-  for (int i = 0; i < groups; ++i) {
-    const Group& group = plan.groups[at(i)];
-    const int back = end - 1 - i;
-    for (const Part& part : group.parts) {
-      int& last = last_read[at(plan.values[at(part.value)].stored)];
-      last = std::max(last, group.backward ? back : i);
-      if (part.gradient) {
-        int& first = first_write[at(plan.root(part.value))];
-        first = std::min(first, back);
-      }
-    }
-    if (group.out < 0) continue;
-    last_read[at(group.out)] = std::max(last_read[at(group.out)], i);
-    if (!group.backward && !(plan.stored[at(group.out)].normalised >= 0)) continue;
-    const Stored& stored = plan.stored[at(group.out)];
-    for (const int value : {stored.raw, stored.normalised}) {
-      if (value < 0 || !plan.values[at(value)].written) continue;
-      int& last = last_gradient[at(plan.root(value))];
-      last = std::max(last, back);
-      last_read[at(group.out)] = std::max(last_read[at(group.out)], back);
-      // A batch norm's share may be all that the raw gradient gets.
-      int& first = first_write[at(plan.root(value))];
-      first = std::min(first, back);
-    }
-  }
-  last_read[at(plan.scores)] = end;
-  const auto floats = [&](const Stored& stored) {
-    const std::size_t numbers = stored.map.size() * at(batch);
-    return stored.is_bf16 ? numbers / 2 : numbers;  // channels are padded to an even number
-  };
-  for (std::size_t s = 0; s < plan.stored.size(); ++s) {
-    Stored& stored = plan.stored[s];
-    lives.push_back({floats(stored), stored.producer, last_read[s]});
-    offsets.push_back(&stored.offset);
-  }
-  for (std::size_t v = 0; v < plan.values.size(); ++v) {
-    if (plan.values[v].alias >= 0 || last_gradient[v] < 0) continue;
-    lives.push_back(
-        {floats(plan.stored[at(plan.values[v].stored)]), first_write[v], last_gradient[v]});
-    offsets.push_back(&plan.values[v].offset);
-  }
-  const std::vector<std::size_t> places = pack_live_ranges(lives, plan.arena);
-  for (std::size_t i = 0; i < places.size(); ++i) *offsets[i] = places[i];
-  for (std::size_t v = 0; v < plan.values.size(); ++v) {
-    plan.values[v].offset = plan.values[at(plan.root(static_cast<int>(v)))].offset;
-  }
-}
 
 }  // namespace
 
@@ -449,10 +389,30 @@ int Plan::root(int value) const {
   return value;
 }
 
-Plan make_plan(const Graph& graph, bool training, int batch, Precision precision) {
-  Plan plan = Planner(graph, training, precision).take();
-  lay_out(plan, batch);
+Plan make_plan(const Graph& graph, const PlanOptions& options) {
+  Plan plan = Planner(graph, options).take();
+  lay_out(plan, options.batch, options.alignment);
   return plan;
 }
 
-}  // namespace renas::cpu
+std::vector<int> twin_norms(const Plan& plan) {
+  std::vector<int> twins(plan.norms.size(), -1);
+  std::map<int, int> unpaired;  // norm, by the value that owns its gradient
+  for (int i = 0; i < static_cast<int>(plan.norms.size()); ++i) {
+    const Norm& norm = plan.norms[static_cast<std::size_t>(i)];
+    if (!norm.has_gradient || norm.summed) continue;
+    const Stored& stored = plan.stored[static_cast<std::size_t>(norm.stored)];
+    const int root = plan.root(stored.normalised);
+    const auto other = unpaired.find(root);
+    if (other == unpaired.end()) {
+      unpaired.emplace(root, i);
+      continue;
+    }
+    twins[static_cast<std::size_t>(i)] = other->second;
+    twins[static_cast<std::size_t>(other->second)] = i;
+    unpaired.erase(other);
+  }
+  return twins;
+}
+
+}  // namespace renas::plan
