@@ -106,7 +106,7 @@ class FusedGroup {
   virtual void pack_bf16(float* /*packed*/) const {}
 
   /// Reserves the partial sums: the weight gradients, then for each part that takes them the batch
-  /// norm's backward sums, which `inputs` are told of. Called when weights_ is complete.
+  /// norm's backward sums, whose places `inputs` get. Called when weights_ is complete.
   void reserve_partials(const Lowering& lowering, const std::vector<InputView*>& inputs);
   /// The views of all parts.
   std::vector<InputView> inputs(const Lowering& lowering) const;

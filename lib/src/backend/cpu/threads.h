@@ -31,7 +31,7 @@ class Threads {
   void work(int thread);
   void take_tasks(int thread);
 
-  /// The tasks of one thread that nobody has started: [next, end).
+  /// The tasks of one thread that no thread has started: [next, end).
   struct alignas(64) Share {
     std::atomic<int> next{0};
     int end = 0;

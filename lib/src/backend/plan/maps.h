@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
-/// Maps between layers as a fast backend keeps them in memory, and what kernels are told of them.
-/// Plain structs of pointers.
+/// The maps between layers as a fast backend keeps them in memory, and the structs of pointers that
+/// describe them to kernels.
 ///
 /// A map is [image, row, column, channel] with channels padded to a multiple of the backend's
 /// channel block. The padding holds zeros and every kernel keeps it so: coefficients and weights

@@ -33,8 +33,9 @@ struct PlanOptions {
   Precision precision = Precision::kFloat32;
   int channel_block = 8;       ///< maps' channels are padded to a multiple of this
   std::size_t alignment = 16;  ///< of every buffer in the arena, in floats
-  bool single_pixels_in_bf16 =
-      false;                      ///< if kBfloat16: maps of one pixel too; scores come from them
+  /// With kBfloat16: maps of one pixel are bfloat16 too. Scores come from them, and they cost
+  /// nothing.
+  bool single_pixels_in_bf16 = false;
   int max_depthwise_height = 64;  ///< kernel rows of a depthwise convolution that may be fused
   /// True if a group's backward pass writes its input gradients tile by tile in memory order. Such
   /// a group can take a batch norm's backward sums while a tile is in cache. Empty: no group can.
@@ -57,8 +58,7 @@ struct Value {
   int readers = 0;
   bool needs_gradient = false;  // false only for what depends on no parameter, i.e. the images
   bool written = false;         // some group writes its gradient
-  int alias = -1;          // the value with which it shares a gradient: it is a summand of that
-                           // value's sum; -1: the gradient is its own
+  int alias = -1;  // the value whose gradient it shares, being a summand; -1: it has its own
   std::size_t offset = 0;  // of the gradient, floats into the arena
 };
 
@@ -66,11 +66,12 @@ struct Norm {
   int node = -1;
   int stored = -1;  // the map that it normalises
   bool has_gradient = false;
-  bool fused =
-      false;  // the producer's backward pass applies the norm's; else a pass of its own does
-  bool adds = false;  // that pass adds to what readers of the raw map wrote
-  bool summed =
-      false;  // the last writer of its gradient takes its sums; else a pass of its own does
+  // The gradient of the raw map is computed by the producer's backward pass; else by a pass of its
+  // own, which `adds` to what readers of the raw map wrote.
+  bool fused = false;
+  bool adds = false;
+  // The backward sums are taken by the last writer of the gradient; else by a pass of their own.
+  bool summed = false;
 };
 
 /// One part of a view.

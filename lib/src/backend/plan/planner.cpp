@@ -99,7 +99,8 @@ class Planner {
            n.kernel_height <= options_.max_depthwise_height;
   }
 
-  /// True for a concatenation of 1x1 convolutions that nobody else reads. It is one matrix product.
+  /// True for a concatenation of 1x1 convolutions that no other node reads. It is one matrix
+  /// product.
   bool is_concat_of_pointwise(int node) const {
     const Node& n = graph_.node(node);
     return n.kind == NodeKind::kConcat &&
@@ -167,14 +168,15 @@ class Planner {
     return views_[at(node)][0];
   }
 
-  /// The view of `node` as one stored map without batch norm and ReLU; likewise.
+  /// The view of `node` as one stored map without batch norm and ReLU; it is
+  /// materialised if need be.
   Part stored_part(int node) {
     if (single_part(node).relu || plan_.values[at(views_[at(node)][0].value)].norm >= 0)
       materialise(node);
     return views_[at(node)][0];
   }
 
-  /// The view of `node` without pixel shifts; likewise.
+  /// The view of `node` without pixel shifts; it is materialised if need be.
   const std::vector<Part>& unshifted(int node) {
     for (const Part& part : views_[at(node)]) {
       if (part.shifted) {

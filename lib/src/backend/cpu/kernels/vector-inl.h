@@ -321,7 +321,8 @@ HWY_INLINE void add_statistics(const T* data, std::size_t pixels, int channels, 
   }
 }
 
-/// Adds the sums of dy and of dy * (x - mean) over `pixels` pixels of `channels`, likewise.
+/// Adds the sums of dy and of dy * (x - mean) over `pixels` pixels of `channels`, two pixels at
+/// a time.
 template <class T>
 HWY_INLINE void add_norm_sums(const T* data, const T* gradient, std::size_t pixels, int channels,
                               const float* mean, float* sums) {

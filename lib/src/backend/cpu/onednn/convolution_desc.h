@@ -2,7 +2,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-/// Convolutions described to oneDNN 2 and 3 alike.
+/// Descriptions of convolutions for oneDNN 2 and 3 alike.
 namespace renas::cpu {
 
 struct Descriptors {
@@ -10,8 +10,8 @@ struct Descriptors {
   dnnl::memory::dims strides, dilation, padding;
 };
 
-// The one difference between oneDNN 2 and 3: an operation's description is an object of its own, or
-// the arguments of its primitive description.
+// The interfaces of oneDNN 2 and 3 differ in one point: an operation's description is an object of
+// its own in 2, the arguments of its primitive description in 3.
 inline dnnl::convolution_forward::primitive_desc forward_desc(
     const dnnl::engine& engine, const Descriptors& d, const dnnl::primitive_attr& attr = {}) {
   const auto kind = dnnl::prop_kind::forward_training;
@@ -26,7 +26,7 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(
 #endif
 }
 
-/// Backward: dnnl::convolution_backward_data or convolution_backward_weights.
+/// The backward pass; Backward is dnnl::convolution_backward_data or convolution_backward_weights.
 template <class Backward>
 typename Backward::primitive_desc backward_desc(
     const dnnl::engine& engine, const Descriptors& d,

@@ -15,8 +15,8 @@ namespace {
 
 using dnnl::memory;
 
-/// oneDNN asks OpenMP how many threads there are, which is the calling thread's own setting: one,
-/// while a TileProduct is made or runs.
+/// Sets OpenMP's number of threads to one while a TileProduct is made or runs. oneDNN takes its
+/// number of threads from that setting, which belongs to the calling thread.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
@@ -30,8 +30,8 @@ class OneThread {
 
 using Arguments = std::unordered_map<int, memory>;
 
-/// What a thread needs to run the convolution; oneDNN's memories are handles, their copies share
-/// what they point to.
+/// What one thread needs to run the convolution. oneDNN's memories are handles: copies share what
+/// they point to.
 struct Slot {
   dnnl::stream stream;
   memory in;
@@ -52,8 +52,9 @@ struct TileProduct::Impl {
   std::vector<Slot> slots;
 };
 
-// Measured on Zen 3: from 128 x 128 on whole groups are 1.07 to 1.28 times as fast forward, at most
-// 1.07 backward; at 96 x 96 a call costs more than the kernel gains.
+// The width from which oneDNN multiplies. On Zen 3, groups of 128 x 128 and more are 1.07 to 1.28
+// times as fast forward with oneDNN and at most 1.07 times backward; at 96 x 96 a call costs more
+// than it gains.
 constexpr int kWide = 128;
 
 std::string TileProduct::library_version() {
@@ -86,7 +87,7 @@ TileProduct::TileProduct(int pixels, int depth, int columns, int threads)
     const auto add = forward_desc(impl_->engine, d, attr);
     impl_->write = dnnl::convolution_forward(write);
     impl_->add = dnnl::convolution_forward(add);
-    // B's columns are the filters: OIHW with the strides of its transpose.
+    // B's columns are the filters, so B is OIHW with the strides of its transpose.
     impl_->plain = memory({{columns, depth, 1, 1}, type, memory::dims{1, columns, 1, 1}},
                           impl_->engine, nullptr);
     impl_->weights = memory(d.weights, impl_->engine);
