@@ -25,6 +25,9 @@ std::vector<Case> small_cases();
 /// Larger maps and channel counts, where vector loops have full bodies and tails.
 std::vector<Case> large_cases();
 
+/// The small and the large cases.
+std::vector<Case> all_cases();
+
 /// Networks as the search trains them: RENASNet, random genomes, both forms, with all that training
 /// adds. They are so deep that rounding sometimes decides a ReLU or a maximum, and with it every
 /// gradient before: judge several seeds.

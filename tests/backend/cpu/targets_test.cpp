@@ -10,7 +10,7 @@
 
 #include "backend/cpu/kernels/args.h"
 #include "backend/reference/program.h"
-#include "conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 using namespace renas;
 

@@ -1,10 +1,9 @@
-// The one suite that binds the backends: every backend of this build computes every case as the
-// reference does in double. RENAS_REQUIRE_BACKENDS="cpu,..." makes a missing backend an error.
+// What every backend of this build must do besides computing the cases of cases_test.cpp.
+// RENAS_REQUIRE_BACKENDS="reference,cpu,..." makes a missing backend an error.
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -12,65 +11,19 @@
 #include <functional>
 #include <limits>
 
+#include "backend/conformance/cases.h"
+#include "backend/conformance/checks.h"
 #include "backend/reference/program.h"
-#include "conformance/cases.h"
 #include "renas/error.h"
 
 using namespace renas;
+using conformance::all_cases;
 using conformance::Case;
+using conformance::check_close;
+using conformance::scores_of;
 using Exact = reference::ReferenceProgram<double>;
 
 namespace {
-
-constexpr double kTolerance = 5e-5;  // of a tensor's largest value, float32
-
-std::vector<Case> all_cases() {
-  std::vector<Case> cases = conformance::small_cases();
-  for (Case& c : conformance::large_cases()) cases.push_back(std::move(c));
-  return cases;
-}
-
-void check_close(const std::string& what, std::span<const float> found,
-                 std::span<const float> expected, double tolerance = kTolerance) {
-  BOOST_REQUIRE_MESSAGE(found.size() == expected.size(), what);
-  double largest = 0;
-  double error = 0;
-  std::size_t worst = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    largest = std::max(largest, std::abs(double{expected[i]}));
-    const double e = std::abs(double{found[i]} - expected[i]);
-    if (!(e <= error)) {  // a NaN must not pass
-      error = e;
-      worst = i;
-    }
-  }
-  BOOST_TEST(error <= tolerance * (largest + 0.1), what << "[" << worst << "]: " << found[worst]
-                                                        << " instead of " << expected[worst]
-                                                        << ", largest " << largest);
-}
-
-void check_close(const std::string& what, const Weights& found, const Weights& expected,
-                 double tolerance = kTolerance) {
-  BOOST_TEST(found.size() == expected.size());
-  for (const auto& [name, tensor] : expected) {
-    BOOST_REQUIRE_MESSAGE(found.count(name) == 1, what << name << " is missing");
-    BOOST_TEST(found.at(name).shape == tensor.shape, boost::test_tools::per_element());
-    check_close(what + name, found.at(name).values, tensor.values, tolerance);
-  }
-}
-
-void check_close(const StepMetrics& found, const StepMetrics& expected) {
-  BOOST_TEST(found.loss == expected.loss, boost::test_tools::tolerance(kTolerance));
-  BOOST_TEST(found.correct == expected.correct);
-  BOOST_TEST(found.count == expected.count);
-}
-
-std::vector<float> scores_of(Program& program, const Graph& graph) {
-  std::vector<float> scores(static_cast<std::size_t>(program.staging().count) *
-                            static_cast<std::size_t>(graph.node(graph.scores()).shape.channels));
-  program.infer(scores);
-  return scores;
-}
 
 /// Runs `test` on each backend of this build.
 void on_each_backend(const std::function<void(Backend&)>& test) {
@@ -96,111 +49,6 @@ BOOST_AUTO_TEST_CASE(required_backends_are_in_this_build) {
   }
   const auto wanted = static_cast<std::size_t>(std::count(list.begin(), list.end(), ',')) - 1;
   BOOST_TEST(found == wanted, "required: " << list << " found " << found << " of them");
-}
-
-BOOST_AUTO_TEST_CASE(computes_every_case_forward_and_backward_as_the_reference_in_double) {
-  on_each_backend([](Backend& backend) {
-    std::size_t computed = 0;
-    for (const Case& c : all_cases()) {
-      BOOST_TEST_CONTEXT(c.name) {
-        const Weights weights = conformance::ramp_weights(c.graph, 1);
-        Exact exact(c.graph, {.batch = c.batch});
-        const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
-        for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
-          p->load(weights);
-          conformance::stage(*p, c.graph, c.count, 2);
-          p->gradients(c.step);
-        }
-        check_close(program->metrics(), exact.metrics());
-        check_close("gradient of ", program->gradients_by_name(), exact.gradients_by_name());
-        check_close("after one step: ", program->save(false), exact.save(false));
-        check_close("scores", scores_of(*program, c.graph), scores_of(exact, c.graph));
-        ++computed;
-      }
-    }
-    BOOST_TEST(computed == all_cases().size());
-  });
-}
-
-BOOST_AUTO_TEST_CASE(computes_whole_networks_as_the_reference_in_double) {
-  on_each_backend([](Backend& backend) {
-    for (const Case& c : conformance::network_cases()) {
-      std::vector<double> errors;
-      for (const uint64_t seed : {1, 2, 3}) {
-        Exact exact(c.graph, {.batch = c.batch});
-        const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
-        for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
-          p->load(conformance::ramp_weights(c.graph, 1000 * seed));
-          conformance::stage(*p, c.graph, c.count, seed);
-          p->gradients(c.step);
-        }
-        errors.push_back(std::max(
-            conformance::largest_error(program->gradients_by_name(), exact.gradients_by_name()),
-            conformance::largest_error(program->save(false), exact.save(false))));
-      }
-      std::sort(errors.begin(), errors.end());
-      BOOST_TEST(errors[1] <= 1e-4,
-                 c.name << ": " << errors[0] << ", " << errors[1] << ", " << errors[2]);
-    }
-  });
-}
-
-/// The weights of every convolution and linear layer to the nearest bfloat16.
-Weights rounded(Weights weights) {
-  for (auto& [name, tensor] : weights) {
-    if (tensor.shape.size() < 2) continue;
-    for (float& v : tensor.values) {
-      const auto bits = std::bit_cast<uint32_t>(v);
-      v = std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000U);
-    }
-  }
-  return weights;
-}
-
-// Rounding decides some ReLUs and maxima, and each decision moves every gradient before it: how
-// much shows in the reference itself, in double, when nothing but its weights is rounded. A backend
-// rounds maps too, and where it multiplies bfloat16, what it multiplies: twice that is its due, or
-// 0.08 where a case has so few values that a single decision is much.
-BOOST_AUTO_TEST_CASE(computes_every_case_in_bfloat16_within_its_rounding) {
-  on_each_backend([](Backend& backend) {
-    if (backend.precision(Precision::kBfloat16) != Precision::kBfloat16) return;
-    for (const Case& c : all_cases()) {
-      // Through two cells there are so many decisions, and batch norms of a few values make so much
-      // of them, that only all tensors together tell right from wrong.
-      const bool deep = c.name.find("cells") != std::string::npos;
-      const auto distance = deep ? conformance::distance : conformance::largest_distance;
-      std::vector<double> gradients;
-      std::vector<double> due;
-      std::vector<double> scores;
-      for (const uint64_t seed : {1, 2, 3, 4, 5}) {
-        Exact exact(c.graph, {.batch = c.batch});
-        Exact of_rounded(c.graph, {.batch = c.batch});
-        const auto program = backend.compile(
-            c.graph, {.batch = c.batch, .threads = 2, .precision = Precision::kBfloat16});
-        const Weights weights = conformance::ramp_weights(c.graph, 1000 * seed);
-        for (Program* p :
-             {static_cast<Program*>(&exact), static_cast<Program*>(&of_rounded), program.get()}) {
-          p->load(p == &of_rounded ? rounded(weights) : weights);
-          conformance::stage(*p, c.graph, c.count, seed);
-          p->gradients(c.step);
-        }
-        gradients.push_back(distance(program->gradients_by_name(), exact.gradients_by_name()));
-        due.push_back(distance(of_rounded.gradients_by_name(), exact.gradients_by_name()));
-        const auto named = [](std::vector<float> values) {
-          const auto size = static_cast<int64_t>(values.size());
-          return Weights{{"scores", {{size}, std::move(values)}}};
-        };
-        scores.push_back(conformance::distance(named(scores_of(*program, c.graph)),
-                                               named(scores_of(exact, c.graph))));
-      }
-      for (auto* values : {&gradients, &due, &scores}) std::sort(values->begin(), values->end());
-      BOOST_TEST(gradients[2] <= std::max(deep ? 0.3 : 0.08, 2 * due[2]),
-                 c.name << ": gradients " << gradients[1] << ", " << gradients[2] << ", "
-                        << gradients[3] << "; weights rounded in double: " << due[2]);
-      BOOST_TEST(scores[2] <= 0.01,
-                 c.name << ": scores " << scores[1] << ", " << scores[2] << ", " << scores[3]);
-    }
-  });
 }
 
 BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {

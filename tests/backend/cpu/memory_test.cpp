@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "backend/cpu/program.h"
-#include "conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 using namespace renas;
 using cpu::ArenaCache;

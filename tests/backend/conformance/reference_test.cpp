@@ -6,8 +6,8 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
+#include "backend/conformance/cases.h"
 #include "backend/reference/program.h"
-#include "conformance/cases.h"
 #include "renas/error.h"
 
 using namespace renas;

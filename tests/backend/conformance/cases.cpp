@@ -1,7 +1,8 @@
-#include "conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 #include <cmath>
 #include <functional>
+#include <set>
 
 #include "renas/genome.h"
 #include "renas/network.h"
@@ -372,11 +373,12 @@ std::vector<Case> large_cases() {
              }),
         4, 3);
   }
-  // Many tiles of rows, of which only those that a window meets are kept.
+  // Many tiles of rows. The kernels keep only the rows that the current windows cover.
   for (const int kernel : {1, 3, 4, 5}) {
     for (const int stride : {1, 2, 3, 7}) {
       for (const int dilation : {1, 3}) {
-        for (const int padding : {0, dilation * (kernel - 1) / 2, dilation * kernel}) {
+        const std::set<int> paddings = {0, dilation * (kernel - 1) / 2, dilation * kernel};
+        for (const int padding : paddings) {
           add(make("rows of depthwise " + std::to_string(kernel) + " stride " +
                        std::to_string(stride) + " dilation " + std::to_string(dilation) +
                        " padding " + std::to_string(padding),
@@ -583,6 +585,12 @@ void stage(renas::Program& program, const Graph& graph, int count, uint64_t seed
         (static_cast<uint64_t>(n) * 2 + seed) % static_cast<uint64_t>(classes));
   }
   batch.count = count;
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases = small_cases();
+  for (Case& c : large_cases()) cases.push_back(std::move(c));
+  return cases;
 }
 
 }  // namespace conformance
