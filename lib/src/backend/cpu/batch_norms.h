@@ -18,12 +18,15 @@ namespace renas::cpu {
 ///   finish_statistics() turns the sums into mean, variance, scale and shift; then readers may read
 ///
 /// The centre is the running mean. Around zero, a mean far from zero would drown the variance.
-/// Backward, with dy the gradient behind the norm and 1/s its inverse deviation,
+///
+/// Backward, with dy the gradient behind the norm, s the standard deviation and m the number of
+/// values:
 ///
 ///   the last writer of dy adds up dy and dy * (x - mean); if it cannot, a pass of its own does
-///   backward() turns the sums into dx = scale/s (dy - sum(dy)/m - (x - mean) sum(dy (x - mean))/(m
-///   s^2)), that is dx = dy_scale * dy + x_scale * x + offset, which the producer applies while
-///   loading dy
+///   backward() turns these sums into the coefficients of
+///     dx = scale / s * (dy - sum(dy) / m - (x - mean) * sum(dy * (x - mean)) / (m * s * s))
+///        = dy_scale * dy + x_scale * x + offset
+///   and the producer of x computes dx while loading dy
 ///
 /// Keeps references to what it is made from.
 class BatchNorms {
