@@ -8,9 +8,9 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/conformance/cases.h"
 #include "backend/cpu/kernels/args.h"
 #include "backend/reference/program.h"
-#include "backend/conformance/cases.h"
 
 using namespace renas;
 
@@ -40,7 +40,7 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
               backend->compile(c.graph, {.batch = c.batch, .precision = Precision::kBfloat16});
           const Weights expected = gradients_of(exact);
           BOOST_TEST(conformance::largest_error(gradients_of(*in_float), expected) <= 5e-4);
-          // Through whole cells, rounding decides too much: backend_test.cpp takes three seeds.
+          // Through whole cells, rounding decides too much: cases_test.cpp takes several seeds.
           if (c.name.find("cells") != std::string::npos) continue;
           BOOST_TEST(conformance::largest_distance(gradients_of(*rounded_maps), expected) <= 0.1);
         }
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
   std::vector<float> values(args.out.map.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto bits = static_cast<uint32_t>(0x9e3779b97f4a7c15U * (i + 1) >> 32);
-    // Half of them ties; infinities, but no other NaN than the processor's own.
+    // Half of them are ties. Infinities occur, but no other NaN than the processor's own.
     const uint32_t number = i % 2 == 0 ? bits : (bits & 0xffff0000U) | 0x8000U;
     const auto value = std::bit_cast<float>(number);
     values[i] = std::isnan(value) ? -std::numeric_limits<float>::quiet_NaN() : value;

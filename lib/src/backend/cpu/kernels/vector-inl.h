@@ -41,7 +41,7 @@ HWY_INLINE void store(hn::Vec<Tag> v, Tag tag, float* p) {
 }
 
 #if HWY_TARGET == HWY_AVX3
-// A bfloat16 is the upper half of a float. AVX-512 moves upper words16 with one permutation instead
+// A bfloat16 is the upper half of a float. AVX-512 moves upper halves with one permutation instead
 // of two or three instructions, which would all compete for the same two of the four vector units.
 
 /// Indices of 16-bit words: from bfloat16 to the upper half of each lane, and back.
