@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/onednn/limit.h"
-#include "backend/onednn/program.h"
+#include "backend/cpu/program.h"
+#include "backend/cpu/roofline.h"
 #include "bench.h"
 #include "bench_network.h"
 #include "onednn_conv.h"
@@ -17,9 +17,8 @@
 
 namespace {
 
-using renas::onednn::Bound;
-using renas::onednn::Machine;
-using renas::onednn::Work;
+using renas::cpu::MachinePeaks;
+using renas::plan::Work;
 
 struct Options {
   NetworkChoice network;
@@ -48,14 +47,14 @@ void print_row(const std::string& name, int groups, const char* way, const Work&
 void run(const Options& o) {
   const renas::Graph graph = o.network.graph();
   renas::ProgramOptions options = o.network.program_options();
-  const Machine machine(options.threads);
+  const MachinePeaks machine(options.threads);
   std::printf("peak %.1f GFLOP/s, of bfloat16 pairs %.1f, on %d thread(s); GB/s by size:",
-              machine.peak_flops() / 1e9, machine.peak_pair_flops() / 1e9, options.threads);
+              machine.peak_flops() / 1e9, machine.peak_bf16_flops() / 1e9, options.threads);
   for (const auto& [bytes, speed] : machine.bandwidths()) {
     std::printf(" %.3g MB %.1f", bytes / 1e6, speed / 1e9);
   }
   std::printf("\n");
-  renas::onednn::CpuProgram program(graph, options);
+  renas::cpu::CpuProgram program(graph, options);
   program.load(o.network.weights(graph));
   o.network.stage(program);
   program.gradients({});
@@ -65,23 +64,27 @@ void run(const Options& o) {
   std::map<std::string, Line> lines;
   double seconds = 0;
   double limit = 0;
-  for (const Bound& bound : program.groups()) {
-    std::string name = renas::onednn::describe(graph, bound);
-    if (o.each) name = graph.node(bound.group.node).name + " " + name;
+  for (std::size_t i = 0; i < program.groups().size(); ++i) {
+    const renas::cpu::FusedGroup& group = *program.groups()[i];
+    const renas::cpu::GroupTimes& times = program.times()[i];
+    std::string name = group.describe();
+    if (o.each) name = graph.node(group.group().node).name + " " + name;
     Line& line = lines[name];
-    const Work forward = renas::onednn::forward_work(graph, bound, options.batch);
-    const Work backward = renas::onednn::backward_work(graph, bound, options.batch);
+    const Work forward = renas::plan::forward_work(group.work(), options.batch);
+    const Work backward = renas::plan::backward_work(group.work(), options.batch);
     ++line.groups;
     line.forward.flops += forward.all_flops();
     line.forward.bytes += forward.bytes;
     line.backward.flops += backward.all_flops();
     line.backward.bytes += backward.bytes;
-    line.forward_seconds += bound.forward_seconds;
-    line.backward_seconds += bound.backward_seconds;
-    line.forward_limit += machine.limit(forward);
-    line.backward_limit += backward.bytes > 0 ? machine.limit(backward) : 0;
-    seconds += bound.forward_seconds + bound.backward_seconds;
-    limit += machine.limit(forward) + (backward.bytes > 0 ? machine.limit(backward) : 0);
+    const double forward_limit = machine.seconds(forward);
+    const double backward_limit = backward.bytes > 0 ? machine.seconds(backward) : 0;
+    line.forward_seconds += times.forward;
+    line.backward_seconds += times.backward;
+    line.forward_limit += forward_limit;
+    line.backward_limit += backward_limit;
+    seconds += times.forward + times.backward;
+    limit += forward_limit + backward_limit;
   }
   std::printf("%-44s %4s %-8s %9s %8s %8s %8s\n", "group", "n", "", "ms", "GFLOP/s", "GB/s",
               "of limit");
@@ -119,7 +122,7 @@ void compare(const Options& o) {
     throw renas::InvalidInput(
         "--compare: oneDNN's convolutions are timed in float32; expected --precision f32");
   }
-  renas::onednn::CpuProgram program(graph, options);
+  renas::cpu::CpuProgram program(graph, options);
   program.load(o.network.weights(graph));
   o.network.stage(program);
   program.gradients({});
@@ -133,16 +136,19 @@ void compare(const Options& o) {
   };
   std::map<std::string, Pair> pairs;
   std::map<OneDnnConv, OneDnnTimes> known;
-  for (const Bound& bound : program.groups()) {
-    if (bound.weights.maps.empty() || bound.bias >= 0) continue;
-    Pair& pair = pairs[renas::onednn::describe(graph, bound)];
+  for (std::size_t i = 0; i < program.groups().size(); ++i) {
+    const renas::cpu::FusedGroup& fused = *program.groups()[i];
+    const renas::plan::Group& group = fused.group();
+    const bool linear = graph.node(group.node).kind == renas::NodeKind::kLinear;
+    if (fused.weights().maps.empty() || linear) continue;
+    Pair& pair = pairs[fused.describe()];
     ++pair.groups;
-    pair.ours += bound.forward_seconds + bound.backward_seconds;
+    pair.ours += program.times()[i].forward + program.times()[i].backward;
     std::vector<int> nodes;
-    for (const int node : {bound.group.depthwise, bound.group.pointwise}) {
+    for (const int node : {group.depthwise, group.pointwise}) {
       if (node >= 0) nodes.push_back(node);
     }
-    for (const auto& term : bound.group.terms) {
+    for (const auto& term : group.terms) {
       if (nodes.empty() || nodes.back() != term.conv) nodes.push_back(term.conv);
     }
     pair.implementations.clear();

@@ -11,9 +11,6 @@
 #include <string>
 #include <vector>
 
-#ifdef RENAS_WITH_ONEDNN
-#include "backend/onednn/limit.h"
-#endif
 #include "bench.h"
 #include "bench_network.h"
 #include "renas/backend.h"
@@ -118,22 +115,19 @@ void run(const Options& options) {
       {"peak_bytes", peak_resident()},
       {"loss", loss},
   };
-#ifdef RENAS_WITH_ONEDNN
-  if (const auto* cpu = dynamic_cast<const renas::onednn::CpuProgram*>(&program)) {
-    const renas::onednn::Machine machine(o.threads);
-    const double limit = renas::onednn::step_limit(graph, *cpu, o.batch, machine);
+  if (const auto roofline = program.roofline(o.batch)) {
+    const double limit = roofline->seconds;
     result["limit_images_per_second"] = o.batch / limit;
     result["limit_fraction"] = median * limit / o.batch;
     result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
-    result["peak_gflops"] = machine.peak_flops() / 1e9;
-    result["peak_pair_gflops"] = machine.peak_pair_flops() / 1e9;
+    result["peak_gflops"] = roofline->peak_flops / 1e9;
+    result["peak_pair_gflops"] = roofline->peak_bf16_flops / 1e9;
   }
-#endif
   if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
     return;
   }
-  std::printf("%s, %s N=%d F=%d, %s, batch %d, %d thread%s, %s\n", backend->name().c_str(),
+  std::printf("%s, %s N=%d F=%d, %s, batch %d, %d thread%s, %s\n", backend->description().c_str(),
               o.network.c_str(), o.cells, o.filters, o.image.c_str(), o.batch, o.threads,
               o.threads == 1 ? "" : "s", result["precision"].get<std::string>().c_str());
   std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, options.steps,

@@ -9,15 +9,15 @@
 #include <unordered_map>
 #include <vector>
 
-#include "backend/onednn/convolution_desc.h"
+#include "backend/cpu/onednn/convolution_desc.h"
 
 namespace {
 
 using dnnl::memory;
 
-using renas::onednn::backward_desc;
-using renas::onednn::Descriptors;
-using renas::onednn::forward_desc;
+using renas::cpu::backward_desc;
+using renas::cpu::Descriptors;
+using renas::cpu::forward_desc;
 
 /// Memory filled with ones: zeros and denormals have speeds of their own.
 memory filled(const memory::desc& desc, const dnnl::engine& engine) {

@@ -27,7 +27,7 @@ void add_network_options(CLI::App& app, NetworkOptions& network) {
 
 void add_device_options(CLI::App& app, std::string& backend, int& threads, Precision& precision) {
   const char* group = "Device";
-  app.add_option("--backend", backend, "What computes: onednn, reference, or auto (the fastest)")
+  app.add_option("--backend", backend, "What computes: cpu, reference, or auto (the fastest)")
       ->group(group);
   app.add_option("--threads", threads,
                  "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")

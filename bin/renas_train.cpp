@@ -221,7 +221,7 @@ int train_network(const CLI::App& app, Settings& s) {
   console.log()(LogLevel::kInfo,
                 fmt::format("{}\n{} parameters, {} mult-adds, {} training pictures, {} on {} thread{}",
                             text, counts.parameters, counts.mult_adds, data.train.size(),
-                            backend->name(), f.threads, f.threads == 1 ? "" : "s"));
+                            backend->description(), f.threads, f.threads == 1 ? "" : "s"));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();

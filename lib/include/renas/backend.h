@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@
 
 namespace renas {
 
-/// Sums arrays over the ranks of a data-parallel training. One rank alone needs none.
+/// A Reducer sums arrays over the ranks of a data-parallel training. One rank alone needs none.
 class Reducer {
  public:
   virtual ~Reducer() = default;
@@ -19,10 +20,11 @@ class Reducer {
   virtual void sum(std::span<float> values) = 0;
 };
 
-/// Of the maps between layers and their gradients. With kBfloat16 they take half the memory, and the
-/// gradients of several readers add up rounded; weights, their gradients, batch-norm statistics,
-/// scores and the sums within a layer stay float32. Where the processor multiplies bfloat16, what a
-/// convolution multiplies is rounded to it too, so results differ between processors.
+/// How activations and their gradients are stored. kBfloat16 halves their memory and traffic; where
+/// several layers read one map, their gradients are summed in bfloat16. Weights, weight gradients,
+/// batch-norm statistics, scores and sums inside a layer stay float32. Where the processor
+/// multiplies bfloat16, the operands of convolutions are rounded to it too, so results differ
+/// between processors.
 enum class Precision { kFloat32, kBfloat16 };
 
 struct ProgramOptions {
@@ -39,28 +41,29 @@ struct ProgramOptions {
 struct HostBatch {
   std::span<float> images;    ///< [batch, C, H, W]
   std::span<int32_t> labels;  ///< [batch], class indices
-  int count = 0;              ///< pictures in it, 1 .. batch
+  int count = 0;              ///< images in it, 1 .. batch
 };
 
-/// What changes from step to step of the forward pass. Masks are a function of (seed, step, node,
-/// element) through philox(), the same in every backend.
+/// What changes of the forward pass from step to step. Random masks are a function of (seed, step,
+/// node, element) through philox(), the same in every backend.
 struct StepScalars {
   uint64_t seed = 0;
   uint64_t step = 0;
   float drop_path = 1;  ///< times each kDropPath node's probability
 };
 
-/// v = momentum v + (gradient + decay w); w -= learning_rate v. Decay only where
-/// Parameter::decays().
+/// One step of stochastic gradient descent: v = momentum v + (gradient + decay w); w -=
+/// learning_rate v. Only parameters with Parameter::decays() decay.
 struct SgdStep {
   std::vector<float> learning_rates = {0.01F};  ///< by parameter group
   float momentum = 0.9F;
   float weight_decay = 3e-4F;
 };
 
-/// Of the main head, summed over the gradients() calls since metrics() was last asked.
+/// Loss and accuracy of the main head, summed over the gradients() calls since the last metrics()
+/// call.
 struct StepMetrics {
-  double loss = 0;  ///< total over pictures, in nats, without the auxiliary head
+  double loss = 0;  ///< total over images, in nats, without the auxiliary head
   int64_t correct = 0;
   int64_t count = 0;
 };
@@ -69,48 +72,68 @@ struct MemoryEstimate {
   int64_t bytes = 0;
 };
 
-/// One network on one device; used by one thread at a time.
+/// The roofline of a training step: the shortest time in which this machine could compute and move
+/// what the step needs, and the measured peaks that it follows from.
+struct Roofline {
+  double seconds = 0;
+  double peak_flops = 0;  ///< of float32, a second
+  double peak_bf16_flops =
+      0;  ///< of bfloat16, a second; as peak_flops where there is no such instruction
+};
+
+/// One network on one device. One thread at a time may call.
 class Program {
  public:
   virtual ~Program() = default;
-  /// Fill images and labels and set count, then call gradients or infer.
+  /// The batch to fill: images, labels and count, before gradients() or infer().
   virtual HostBatch& staging() = 0;
-  /// Forward and backward over the staged batch; adds to the gradients and updates BN statistics.
+  /// Runs forward and backward over the staged batch: adds to the gradients and updates the running
+  /// statistics of batch norms.
   virtual void gradients(const StepScalars& step) = 0;
-  /// Sums gradients over ranks and divides by their number; a no-op alone.
+  /// Sums the gradients over ranks and divides them by their number. One rank alone need not call
+  /// it.
   virtual void reduce(Reducer& reducer, int ranks) = 0;
-  /// One SGD step; clears the gradients.
+  /// Takes one step of SGD and clears the gradients.
   virtual void update(const SgdStep& step) = 0;
-  /// The only call of a training step that must wait for the device.
+  /// Returns the metrics and clears them. It is the only call of a training step that must wait for
+  /// the device.
   virtual StepMetrics metrics() = 0;
-  /// Scores [count, classes] of the staged batch: running statistics, no dropping.
+  /// Computes scores [count, classes] of the staged batch, with running statistics and without
+  /// dropping.
   virtual void infer(std::span<float> scores) = 0;
   /// Takes every parameter of the graph from `host` by name; momenta where present, else zero.
   /// Throws InvalidShape (names the tensor) where one is missing or of another shape.
   virtual void load(const Weights& host) = 0;
-  /// All parameters; with `momenta` also those of the trainable ones.
+  /// Returns all parameters; with `momenta` also those of the trainable ones.
   virtual Weights save(bool momenta = false) const = 0;
-  /// Accumulated gradients by parameter name, for tests.
+  /// Returns the accumulated gradients by parameter name, for tests.
   virtual Weights gradients_by_name() const = 0;
+  /// Measures this machine, which takes about a second, and returns how fast a training step over
+  /// `images` images could be. nullopt where the backend does not count its work.
+  virtual std::optional<Roofline> roofline(int /*images*/) const { return std::nullopt; }
 };
 
 /// Compiles graphs for one kind of device.
 class Backend {
  public:
   virtual ~Backend() = default;
+  /// The name that make_backend() takes, such as "cpu".
   virtual std::string name() const = 0;
-  /// Of programs that were asked for `wanted`: that, or float32 where the backend or the processor
-  /// has nothing else.
+  /// The name with what a person may want to know besides, such as the version of a library.
+  virtual std::string description() const { return name(); }
+  /// The precision that a program compiled with `wanted` will use: `wanted`, or float32 where the
+  /// backend has nothing else.
   virtual Precision precision(Precision wanted) const = 0;
-  /// Throws OutOfMemory, Unsupported.
+  /// Compiles a graph. Throws OutOfMemory, Unsupported.
   virtual std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) = 0;
-  /// Bytes of device memory `compile` would take, without taking them.
+  /// The device memory that compile() would take, without taking it.
   virtual MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const = 0;
 };
 
-/// The backends of this build, best first: "onednn", "reference".
+/// The backends of this build, best first: "cpu", "reference".
 std::vector<std::string> backend_names();
-/// The backend called `name`; "auto" is the first of backend_names(). Throws InvalidInput.
+/// The backend called `name`; "auto" is the first of backend_names(), and "onednn" is accepted as
+/// another name of "cpu". Throws InvalidInput.
 std::unique_ptr<Backend> make_backend(const std::string& name = "auto");
 
 }  // namespace renas

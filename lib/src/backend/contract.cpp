@@ -27,7 +27,7 @@ void check_shape(const Parameter& parameter, const std::string& name, const Tens
 void check_program(const Graph& graph, const ProgramOptions& options) {
   if (options.batch < 1) {
     throw InvalidInput(
-        fmt::format("backend: a batch holds 1 picture or more, got {}", options.batch));
+        fmt::format("backend: a batch holds 1 image or more, got {}", options.batch));
   }
   if (options.threads < 1) {
     throw InvalidInput(fmt::format("backend: threads must be 1 or more, got {}", options.threads));
@@ -64,14 +64,14 @@ void check_program(const Graph& graph, const ProgramOptions& options) {
 void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels) {
   if (batch.count < 1 || batch.count > capacity) {
     throw InvalidInput(
-        fmt::format("batch: expected 1 to {} pictures, got {}", capacity, batch.count));
+        fmt::format("batch: expected 1 to {} images, got {}", capacity, batch.count));
   }
   if (!with_labels) return;
   for (int n = 0; n < batch.count; ++n) {
     const int32_t label = batch.labels[static_cast<std::size_t>(n)];
     if (label < 0 || label >= classes) {
-      throw InvalidInput(fmt::format("batch: label {} of picture {} is not one of 0 to {}", label,
-                                     n, classes - 1));
+      throw InvalidInput(
+          fmt::format("batch: label {} of image {} is not one of 0 to {}", label, n, classes - 1));
     }
   }
 }
@@ -79,9 +79,8 @@ void check_batch(const HostBatch& batch, int capacity, int classes, bool with_la
 void check_scores(std::span<const float> scores, int count, int classes) {
   const auto expected = static_cast<std::size_t>(count) * static_cast<std::size_t>(classes);
   if (scores.size() < expected) {
-    throw InvalidInput(
-        fmt::format("infer: {} pictures of {} classes need {} scores, got room for {}", count,
-                    classes, expected, scores.size()));
+    throw InvalidInput(fmt::format("infer: {} images of {} classes need {} scores, got room for {}",
+                                   count, classes, expected, scores.size()));
   }
 }
 

@@ -1,23 +1,40 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <span>
 #include <vector>
 
 #include "renas/backend.h"
 
-/// Checks and conversions that are the same in every backend.
+/// What is the same in every backend: constants, rules, checks and conversions.
 namespace renas::contract {
 
-/// Throws InvalidInput unless the graph has one input, scores of 1x1xclasses, and, for training, a
-/// cross-entropy outside the auxiliary head; and unless `options` fit it.
+/// Batch norm: y = scale (x - mean) / sqrt(variance + kBatchNormEpsilon) + shift. In training,
+/// variance is the biased one of the batch.
+inline constexpr double kBatchNormEpsilon = 1e-5;
+/// Running mean and variance: r = kBatchNormMomentum r + (1 - kBatchNormMomentum) b, where b is the
+/// batch's mean or unbiased variance.
+inline constexpr double kBatchNormMomentum = 0.9;
+
+/// True if the largest of the `classes` scores, the first among equals, is that of `label`. A
+/// network whose largest score is no finite number answers nothing right.
+template <class T>
+bool correct(const T* scores, int classes, int label) {
+  const T* best = std::max_element(scores, scores + classes);
+  return std::isfinite(*best) && best - scores == label;
+}
+
+/// Checks a graph before it is compiled. Throws InvalidInput unless it has one input, scores of
+/// 1x1xclasses and, for training, a cross-entropy outside the auxiliary head, and `options` fit it.
 void check_program(const Graph& graph, const ProgramOptions& options);
 
-/// Throws InvalidInput unless 1 <= count <= capacity and the first `count` labels are classes.
-/// `with_labels` is false for inference.
+/// Checks a staged batch. Throws InvalidInput unless 1 <= count <= capacity and, `with_labels`, the
+/// first `count` labels are classes. Inference needs no labels.
 void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels);
 
-/// Throws InvalidInput unless `scores` holds count * classes numbers.
+/// Checks the memory for scores. Throws InvalidInput unless it holds count * classes numbers.
 void check_scores(std::span<const float> scores, int count, int classes);
 
 /// Calls take(parameter index, values, momenta) for each parameter of `graph`, momenta empty where
@@ -27,15 +44,17 @@ void load_parameters(
     const Graph& graph, const Weights& host,
     const std::function<void(int, std::span<const float>, std::span<const float>)>& take);
 
-/// A tensor of parameter `i`'s shape, filled by `fill`, under the parameter's name + `suffix`.
+/// Adds a tensor of parameter `i`'s shape to `weights`, under the parameter's name + `suffix`.
+/// `fill` sets its values.
 void save_parameter(const Graph& graph, int i, const char* suffix, Weights& weights,
                     const std::function<void(std::span<float>)>& fill);
 
-/// The learning rate of each parameter. Throws InvalidInput where a group has none.
+/// Returns the learning rate of each parameter. Throws InvalidInput where a parameter group has
+/// none.
 std::vector<float> parameter_rates(const Graph& graph, const ProgramOptions& options,
                                    const SgdStep& step);
 
-/// For each node, whether the scores depend on it: what inference runs.
+/// Returns for each node whether the scores depend on it. Inference runs only these.
 std::vector<bool> needed_for_scores(const Graph& graph);
 
 }  // namespace renas::contract

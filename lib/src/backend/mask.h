@@ -8,8 +8,9 @@ namespace renas {
 
 /// The factor by which a dropout or drop-path node multiplies element `element` in training:
 /// 0 with `probability`, else 1 / (1 - probability); the expectation is 1. `node` is the node's
-/// index in the graph given to compile(); `element` is picture * C * H * W + its NCHW place for
-/// dropout, the picture for drop path. One function, so that every backend drops the same elements.
+/// index in the graph given to compile(); `element` is image * C * H * W + its NCHW place for
+/// dropout, the image for drop path. All backends call this function, so that they drop the same
+/// elements.
 inline float mask_factor(uint64_t seed, uint64_t step, int node, uint64_t element,
                          float probability) {
   const auto bits = philox({static_cast<uint32_t>(element), static_cast<uint32_t>(element >> 32),

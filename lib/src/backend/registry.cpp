@@ -5,7 +5,7 @@
 #include "renas/backend.h"
 #include "renas/error.h"
 #ifdef RENAS_WITH_ONEDNN
-#include "backend/onednn/backend.h"
+#include "backend/cpu/backend.h"
 #endif
 
 namespace renas {
@@ -15,7 +15,7 @@ namespace renas {
 std::vector<std::string> backend_names() {
   std::vector<std::string> names;
 #ifdef RENAS_WITH_ONEDNN
-  names.push_back("onednn");
+  names.push_back("cpu");
 #endif
   names.push_back("reference");
   return names;
@@ -25,7 +25,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name) {
   const std::vector<std::string> names = backend_names();
   const std::string wanted = name == "auto" ? names.front() : name;
 #ifdef RENAS_WITH_ONEDNN
-  if (wanted == "onednn") return onednn::make_onednn();
+  if (wanted == "cpu" || wanted == "onednn") return cpu::make_cpu();
 #endif
   if (wanted == "reference") return reference::make_reference();
   throw InvalidInput(

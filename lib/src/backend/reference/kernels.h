@@ -6,19 +6,18 @@
 #include <limits>
 #include <vector>
 
+#include "backend/contract.h"
 #include "renas/graph.h"
 
-/// Each node kind as plain loops over dense NCHW arrays, forward and backward: the meaning that
-/// every backend must reproduce. Slow on purpose; sums run in double whatever T is.
+/// Each node kind as plain loops over dense NCHW arrays, forward and backward. This is the meaning
+/// that every backend must reproduce. The loops are slow on purpose; sums run in double whatever T
+/// is.
 ///
 /// Backward functions add to the gradients they are given, since a tensor may have several readers.
 namespace renas::reference {
 
-inline constexpr double kBatchNormEpsilon = 1e-5;
-inline constexpr double kBatchNormMomentum = 0.9;
-
-/// What a convolution or pool needs to know: `node` gives kernel, stride, padding, dilation and
-/// groups, `in` and `node.shape` the maps.
+/// The sliding window of a convolution or pool. `node` has kernel, stride, padding, dilation and
+/// groups; the maps are of shapes `in` and `node.shape`.
 struct Window {
   const Node& node;
   Shape in;
@@ -40,13 +39,13 @@ struct Window {
   }
 };
 
-/// Offset of picture n, channel c, row y, column x in an NCHW array.
+/// The offset of image n, channel c, row y, column x in an NCHW array.
 inline std::size_t offset(const Shape& shape, int n, int c, int y, int x) {
   return static_cast<std::size_t>(
       ((int64_t{n} * shape.channels + c) * shape.height + y) * shape.width + x);
 }
 
-/// Offset in a weight [out, in / groups, kh, kw].
+/// The offset of an element in a weight [out, in / groups, kh, kw].
 inline std::size_t weight_offset(const Node& node, int per_group, int k, int c, int r, int s) {
   const renas::Window& w = node.window;
   return static_cast<std::size_t>(
@@ -109,12 +108,14 @@ void conv_backward(const Window& w, int count, const T* in, const T* weight, con
   }
 }
 
-/// Statistics of one channel over the batch; variance is the biased one.
+/// The statistics of one channel over the batch. The variance is the biased one.
 struct Moments {
   double mean = 0;
   double variance = 0;
   int64_t count = 0;
-  double inverse_deviation() const { return 1.0 / std::sqrt(variance + kBatchNormEpsilon); }
+  double inverse_deviation() const {
+    return 1.0 / std::sqrt(variance + contract::kBatchNormEpsilon);
+  }
 };
 
 template <class T>
@@ -182,7 +183,7 @@ void batch_norm_backward(const Shape& shape, int count, int c, const Moments& mo
   *shift_gradient += static_cast<T>(sum);
 }
 
-/// The place of the maximum that output (y, x) takes: the first in row order among equals.
+/// The offset of the maximum of the window of output (y, x): the first in row order among equals.
 template <class T>
 std::size_t argmax(const Window& w, int n, int c, int y, int x, const T* in) {
   std::size_t best = 0;
@@ -218,8 +219,8 @@ void max_pool(const Window& w, int count, const T* in, T* out, const T* out_grad
 }
 
 template <class T>
-void mean_pool(const Window& w, int count, const T* in, T* out, const T* out_gradient,
-               T* in_gradient) {
+void average_pool(const Window& w, int count, const T* in, T* out, const T* out_gradient,
+                  T* in_gradient) {
   const Shape& shape = w.node.shape;
   for (int n = 0; n < count; ++n) {
     for (int c = 0; c < shape.channels; ++c) {
@@ -227,14 +228,14 @@ void mean_pool(const Window& w, int count, const T* in, T* out, const T* out_gra
         for (int x = 0; x < shape.width; ++x) {
           const std::size_t i = offset(shape, n, c, y, x);
           double sum = 0;
-          int cells = 0;
+          int covered = 0;
           w.at(y, x, [&](int iy, int ix, int, int) {
             if (out != nullptr) sum += in[offset(w.in, n, c, iy, ix)];
-            ++cells;
+            ++covered;
           });
-          if (out != nullptr) out[i] = static_cast<T>(sum / cells);
+          if (out != nullptr) out[i] = static_cast<T>(sum / covered);
           if (in_gradient == nullptr) continue;
-          const T share = static_cast<T>(double{out_gradient[i]} / cells);
+          const T share = static_cast<T>(double{out_gradient[i]} / covered);
           w.at(y, x,
                [&](int iy, int ix, int, int) { in_gradient[offset(w.in, n, c, iy, ix)] += share; });
         }
@@ -243,7 +244,7 @@ void mean_pool(const Window& w, int count, const T* in, T* out, const T* out_gra
   }
 }
 
-/// Softmax cross-entropy of one picture with label smoothing s: the target is (1 - s) on the label
+/// Softmax cross-entropy of one image with label smoothing s: the target is (1 - s) on the label
 /// plus s / classes everywhere. Writes d loss / d scores times `factor` where `gradient` is given.
 /// Returns the loss in nats.
 template <class T>

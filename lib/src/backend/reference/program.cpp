@@ -103,7 +103,7 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
     case NodeKind::kMaxPool:
       return max_pool<T>({node, in_shape(node)}, count, in(node), out.data(), nullptr, nullptr);
     case NodeKind::kAveragePool:
-      return mean_pool<T>({node, in_shape(node)}, count, in(node), out.data(), nullptr, nullptr);
+      return average_pool<T>({node, in_shape(node)}, count, in(node), out.data(), nullptr, nullptr);
     case NodeKind::kAdd:
       for (std::size_t k = 0; k < node.inputs.size(); ++k) {
         for (std::size_t e = 0; e < out.size(); ++e) out[e] += in(node, k)[e];
@@ -187,9 +187,10 @@ void ReferenceProgram<T>::normalise(const Node& node, Mode mode) {
     if (mode == Mode::kTraining) {
       const auto m = static_cast<double>(moments.count);
       const double unbiased = moments.variance * m / std::max(m - 1, 1.0);
-      mean = static_cast<T>(kBatchNormMomentum * mean + (1 - kBatchNormMomentum) * moments.mean);
-      variance =
-          static_cast<T>(kBatchNormMomentum * variance + (1 - kBatchNormMomentum) * unbiased);
+      mean = static_cast<T>(contract::kBatchNormMomentum * mean +
+                            (1 - contract::kBatchNormMomentum) * moments.mean);
+      variance = static_cast<T>(contract::kBatchNormMomentum * variance +
+                                (1 - contract::kBatchNormMomentum) * unbiased);
     }
     batch_norm_apply(node.shape, staging_.count, c, moments, of(node, 0, parameters_)[at],
                      of(node, 1, parameters_)[at], in(node), out.data());
@@ -205,7 +206,7 @@ void ReferenceProgram<T>::entropy(const Node& node, Mode mode) {
     const T* scores = in(node) + int64_t{n} * classes;
     const int label = labels_[static_cast<std::size_t>(n)];
     total += cross_entropy<T>(classes, scores, label, node.label_smoothing, 0, nullptr);
-    correct += std::max_element(scores, scores + classes) - scores == label ? 1 : 0;
+    correct += contract::correct(scores, classes, label) ? 1 : 0;
   }
   loss_ += node.loss_weight * total / staging_.count;
   if (mode != Mode::kTraining || node.auxiliary) return;
@@ -243,8 +244,8 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
       return max_pool<T>({node, in_shape(node)}, count, in(node), nullptr, gradient.data(),
                          in_gradient(node));
     case NodeKind::kAveragePool:
-      return mean_pool<T>({node, in_shape(node)}, count, in(node), nullptr, gradient.data(),
-                          in_gradient(node));
+      return average_pool<T>({node, in_shape(node)}, count, in(node), nullptr, gradient.data(),
+                             in_gradient(node));
     case NodeKind::kAdd:
       for (std::size_t k = 0; k < node.inputs.size(); ++k) {
         for (std::size_t e = 0; e < gradient.size(); ++e) in_gradient(node, k)[e] += gradient[e];

@@ -7,8 +7,9 @@
 
 namespace renas::reference {
 
-/// The plain-loop program in T, float or double. Tests use the double one, whose values can be read
-/// and changed in T, against finite differences; everyone else sees the float one as a Program.
+/// A network computed by plain loops in T, float or double. Tests compare the double one, whose
+/// values can be read and changed in T, with finite differences. Everyone else sees the float one
+/// as a Program.
 template <class T>
 class ReferenceProgram final : public Program {
  public:
@@ -24,8 +25,8 @@ class ReferenceProgram final : public Program {
   Weights save(bool momenta) const override;
   Weights gradients_by_name() const override;
 
-  /// Total training loss of the staged batch: the sum over cross-entropy nodes of their weight
-  /// times their mean. Leaves BN statistics, gradients and metrics as they are.
+  /// The training loss of the staged batch: the sum over cross-entropy nodes of their weight times
+  /// their mean. Leaves batch-norm statistics, gradients and metrics as they are.
   double loss(const StepScalars& step);
   /// The value of a node after gradients(), loss() or infer(), [count, C, H, W].
   std::span<const T> value(int node) const { return values_[static_cast<std::size_t>(node)]; }
@@ -37,7 +38,7 @@ class ReferenceProgram final : public Program {
   std::span<const T> parameter_gradient(int i) const {
     return gradients_[static_cast<std::size_t>(i)];
   }
-  /// Pictures in T, used instead of staging().images where not empty.
+  /// The images in T, used instead of staging().images where not empty.
   std::vector<T>& exact_images() { return exact_images_; }
 
  private:

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <cmath>
+
+#include "backend/contract.h"
+#include "backend/cpu/groups/groups.h"
+
+namespace renas::cpu {
+
+namespace {
+
+/// The logarithm of the sum of exponentials.
+double log_sum_exp(const float* scores, int classes) {
+  const double top = *std::max_element(scores, scores + classes);
+  double total = 0;
+  for (int k = 0; k < classes; ++k) total += std::exp(scores[k] - top);
+  return std::log(total) + top;
+}
+
+/// Softmax and cross-entropy with label smoothing. It stores no map: forward() adds to the metrics,
+/// and backward() computes the softmax again.
+class LossGroup final : public FusedGroup {
+ public:
+  LossGroup(const Lowering& lowering, const plan::Group& group)
+      : FusedGroup(lowering, group),
+        in_(lowering.views.input(group.parts[0])),
+        classes_(lowering.views.channels(group.parts[0])) {}
+
+  bool on_whole_batch() const override { return true; }
+
+  void backward(const ImageRange&, const StepContext& step, float*, float*) override {
+    if (!in_.gradient) return;
+    for (int n = 0; n < step.count; ++n) {
+      const std::size_t at = static_cast<std::size_t>(n) * in_.map.size();
+      const float* scores = in_.data.as<float>() + at;
+      const double total = log_sum_exp(scores, classes_);
+      for (int k = 0; k < in_.map.channels; ++k) {
+        double gradient = 0;
+        if (k < classes_) gradient = std::exp(scores[k] - total) - target(k, step.labels[n]);
+        const auto g = static_cast<float>(gradient * node_.loss_weight / step.count);
+        float& to = in_.gradient.as<float>()[at + static_cast<std::size_t>(k)];
+        to = in_.accumulate ? to + g : g;
+      }
+    }
+  }
+
+ protected:
+  void forward(const ImageRange&, const StepContext& step, float*, float*) override {
+    if (!step.training || node_.auxiliary) return;
+    for (int n = 0; n < step.count; ++n) {
+      const float* scores = in_.data.as<float>() + static_cast<std::size_t>(n) * in_.map.size();
+      const int label = step.labels[n];
+      const double total = log_sum_exp(scores, classes_);
+      for (int k = 0; k < classes_; ++k) {
+        step.metrics->loss -= target(k, label) * (scores[k] - total);
+      }
+      step.metrics->correct += contract::correct(scores, classes_, label) ? 1 : 0;
+    }
+    step.metrics->count += step.count;
+  }
+  void add_work(plan::GroupWork& work) const override { work.inputs.push_back(in_); }
+
+ private:
+  /// The probability that class k should have.
+  double target(int k, int label) const {
+    const double smoothing{node_.label_smoothing};
+    return smoothing / classes_ + (k == label ? 1 - smoothing : 0);
+  }
+
+  InputView in_;
+  int classes_;
+};
+
+}  // namespace
+
+std::unique_ptr<FusedGroup> make_loss(const Lowering& lowering, const plan::Group& group) {
+  return std::make_unique<LossGroup>(lowering, group);
+}
+
+}  // namespace renas::cpu

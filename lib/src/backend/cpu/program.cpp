@@ -1,0 +1,235 @@
+#include "backend/cpu/program.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "backend/contract.h"
+#include "backend/cpu/kernels/args.h"
+#include "backend/cpu/lower.h"
+#include "backend/cpu/roofline.h"
+#include "renas/error.h"
+
+namespace renas::cpu {
+
+namespace {
+
+/// Times a scope by the clock and keeps the shortest time in `seconds`, since other work on the
+/// machine can only lengthen it. (The processor time of other threads is known only to a tick.)
+class Stopwatch {
+  using Clock = std::chrono::steady_clock;
+
+ public:
+  Stopwatch(bool on, double& seconds) : seconds_(on ? &seconds : nullptr) {
+    if (on) start_ = Clock::now();
+  }
+  ~Stopwatch() {
+    if (seconds_ == nullptr) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    *seconds_ = *seconds_ == 0 ? seconds : std::min(*seconds_, seconds);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double* seconds_;
+  Clock::time_point start_;
+};
+
+/// Calls task(first, last) for pieces of [0, count), one a thread.
+template <class Task>
+void in_pieces(Threads& threads, std::size_t count, const Task& task) {
+  constexpr std::size_t kFew = 2048;  // less is not worth waking a thread
+  if (count == 0) return;
+  const std::size_t pieces = count < kFew ? 1 : static_cast<std::size_t>(threads.count());
+  threads.run(static_cast<int>(pieces), [&](int piece, int) {
+    const auto i = static_cast<std::size_t>(piece);
+    task(i * count / pieces, (i + 1) * count / pieces);
+  });
+}
+
+/// Checks before anything is allocated.
+const Graph& checked(const Graph& graph, const ProgramOptions& options) {
+  contract::check_program(graph, options);
+  return graph;
+}
+
+int classes_of(const Graph& graph) { return graph.node(graph.scores()).shape.channels; }
+
+}  // namespace
+
+CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
+                       std::shared_ptr<ArenaCache> cache)
+    : arena_cache_(std::move(cache)),
+      graph_(checked(graph, options)),
+      options_(options),
+      plan_(plan::make_plan(graph_, plan_options(options))),
+      parameters_(graph_, options.training),
+      norms_(graph_, plan_, parameters_, options.batch),
+      // Every kernel writes whole maps, padding included, before anyone reads them.
+      arena_(arena_cache_->take(plan_.arena)),
+      views_(plan_, arena_.data(), norms_.coefficients()),
+      groups_(lower({graph_, plan_, views_, parameters_, options_})),
+      times_(groups_.size()),
+      threads_(options.threads) {
+  for (const Node& node : graph_.nodes()) {
+    if (node.kind != NodeKind::kInput) continue;
+    images_ = Buffer(static_cast<std::size_t>(node.shape.size() * options_.batch));
+  }
+  labels_.resize(static_cast<std::size_t>(options_.batch));
+  staging_ = {{images_.data(), images_.size()}, labels_, 0};
+  allocate_step_memory();
+}
+
+CpuProgram::~CpuProgram() { arena_cache_->put_back(std::move(arena_)); }
+
+void CpuProgram::allocate_step_memory() {
+  std::size_t packed = 0;
+  for (const auto& group : groups_) {
+    packed += group->packed_floats();
+    partial_size_ = std::max(partial_size_, aligned(group->partial_floats()));
+    scratch_size_ = std::max(scratch_size_, aligned(group->scratch_floats()));
+  }
+  packed_ = Buffer(packed);
+  float* next = packed_.data();
+  for (const auto& group : groups_) {
+    group->place_weights(next);
+    next += group->packed_floats();
+  }
+  const auto ranges = static_cast<std::size_t>(std::min(kImageRanges, options_.batch));
+  // The first of the partial sums is where the others are added up.
+  if (options_.training) partials_ = Buffer(partial_size_ * (ranges + 1));
+  scratch_ = Buffer(scratch_size_ * static_cast<std::size_t>(options_.threads));
+}
+
+StepContext CpuProgram::context(bool training, const StepScalars& step) {
+  return {training, step, staging_.count, images_.data(), labels_.data(), &metrics_};
+}
+
+void CpuProgram::gradients(const StepScalars& scalars) {
+  if (!options_.training) {
+    throw InvalidInput("cpu backend: gradients() of a program compiled for inference");
+  }
+  contract::check_batch(staging_, options_.batch, classes_of(graph_), true);
+  const StepContext step = context(true, scalars);
+  forward(step);
+  for (std::size_t i = groups_.size(); i-- > 0;) {
+    FusedGroup& group = *groups_[i];
+    const Stopwatch watch(profiling_, times_[i].backward);
+    if (group.norm() >= 0 && plan_.norms[static_cast<std::size_t>(group.norm())].has_gradient) {
+      norms_.backward(group.norm(), group.out(), views_, step.count, threads_);
+    }
+    if (group.group().backward) run_backward(group, step);
+  }
+}
+
+void CpuProgram::infer(std::span<float> scores) {
+  const int classes = classes_of(graph_);
+  contract::check_batch(staging_, options_.batch, classes, false);
+  contract::check_scores(scores, staging_.count, classes);
+  forward(context(false, {}));
+  const plan::Stored& stored = plan_.stored[static_cast<std::size_t>(plan_.scores)];
+  for (int n = 0; n < staging_.count; ++n) {
+    std::copy_n(arena_.data() + stored.offset + static_cast<std::size_t>(n) * stored.map.size(),
+                classes, scores.data() + static_cast<std::ptrdiff_t>(n) * classes);
+  }
+}
+
+void CpuProgram::forward(const StepContext& step) {
+  pack_weights();
+  norms_.prepare(step.training);
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    if (!step.training && !groups_[i]->group().scores) continue;
+    const Stopwatch watch(profiling_, times_[i].forward);
+    run_forward(*groups_[i], step);
+  }
+}
+
+void CpuProgram::run_forward(FusedGroup& group, const StepContext& step) {
+  if (group.on_whole_batch()) {
+    return group.run_forward({0, step.count, 0, 0}, step, scratch(0), nullptr);
+  }
+  const bool statistics_wanted = group.norm() >= 0 && step.training;
+  const int ranges = for_each_image_range(threads_, step.count, [&](const ImageRange& range) {
+    float* sums = statistics_wanted ? norms_.clear_sums(group.norm(), range) : nullptr;
+    group.run_forward(range, step, scratch(range.thread), sums);
+  });
+  if (statistics_wanted) norms_.finish_statistics(group.norm(), ranges, step.count);
+}
+
+void CpuProgram::run_backward(FusedGroup& group, const StepContext& step) {
+  if (group.on_whole_batch()) {
+    return group.backward({0, step.count, 0, 0}, step, scratch(0), nullptr);
+  }
+  const int ranges = for_each_image_range(threads_, step.count, [&](const ImageRange& range) {
+    float* partial = partials_.data() + static_cast<std::size_t>(range.index + 1) * partial_size_;
+    std::fill_n(partial, group.partial_floats(), 0.0F);
+    group.backward(range, step, scratch(range.thread), partial);
+  });
+  reduce_weight_gradients(group, ranges);
+  for (const NormSums& sums : group.norm_sums()) {
+    norms_.reduce_sums(sums.norm, partials_.data() + partial_size_ + sums.offset, partial_size_,
+                       ranges);
+  }
+  group.finish_backward(step);
+}
+
+void CpuProgram::reduce_weight_gradients(const FusedGroup& group, int ranges) {
+  float* total = partials_.data();
+  for (const plan::WeightMap& map : group.weights().maps) {
+    float* gradient = parameters_.gradient(map.parameter);
+    in_pieces(threads_, map.element.size(), [&](std::size_t first, std::size_t last) {
+      const std::size_t begin = map.forward[first];
+      const std::size_t size = map.forward[last - 1] + 1 - begin;
+      std::fill_n(total + begin, size, 0.0F);
+      add_partials(total + partial_size_ + begin, partial_size_, ranges, size, total + begin);
+      for (std::size_t i = first; i < last; ++i) {
+        gradient[map.element[i]] += total[map.forward[i]];
+      }
+    });
+  }
+}
+
+void CpuProgram::pack_weights() {
+  if (packed_is_current_) return;
+  threads_.run(static_cast<int>(groups_.size()),
+               [&](int g, int) { groups_[static_cast<std::size_t>(g)]->pack_weights(); });
+  for (const auto& group : groups_) group->set_product_weights();
+  packed_is_current_ = true;
+}
+
+void CpuProgram::update(const SgdStep& step) {
+  parameters_.update(step, contract::parameter_rates(graph_, options_, step), threads_);
+  packed_is_current_ = false;
+}
+
+StepMetrics CpuProgram::metrics() { return std::exchange(metrics_, StepMetrics{}); }
+
+void CpuProgram::load(const Weights& host) {
+  parameters_.load(host);
+  packed_is_current_ = false;
+}
+
+std::optional<Roofline> CpuProgram::roofline(int images) const {
+  const MachinePeaks machine(options_.threads);
+  return Roofline{step_seconds(graph_, groups_, images, machine), machine.peak_flops(),
+                  machine.peak_bf16_flops()};
+}
+
+int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
+  std::size_t floats = plan::make_plan(graph, plan_options(options)).arena;
+  for (const Parameter& p : graph.parameters()) {
+    // Weights, gradients, momenta, and two packed copies; with bfloat16 kernels two more at half
+    // size.
+    floats += (options.training ? 5 : 2) * static_cast<std::size_t>(p.size());
+    if (options.precision == Precision::kBfloat16) floats += static_cast<std::size_t>(p.size());
+  }
+  for (const Node& node : graph.nodes()) {
+    if (node.kind == NodeKind::kInput) {
+      floats += static_cast<std::size_t>(node.shape.size() * options.batch);
+    }
+  }
+  return static_cast<int64_t>(floats * sizeof(float));
+}
+
+}  // namespace renas::cpu

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "renas/backend.h"
+#include "renas/graph.h"
+
+/// The one list of networks that every backend must compute alike.
+namespace conformance {
+
+struct Case {
+  std::string name;
+  renas::Graph graph;
+  int batch = 4;  ///< what the program is compiled for
+  int count = 3;  ///< images in the batches it is given
+  renas::StepScalars step = {.seed = 11, .step = 5, .drop_path = 0.75F};
+};
+
+/// Each node kind at odd, unequal sizes, alone and in the patterns that backends fuse: small enough
+/// for finite differences.
+std::vector<Case> small_cases();
+
+/// Larger maps and channel counts, where vector loops have full bodies and tails.
+std::vector<Case> large_cases();
+
+/// The small and the large cases.
+std::vector<Case> all_cases();
+
+/// Networks as the search trains them: RENASNet, random genomes, both forms, with all that training
+/// adds. They are so deep that rounding sometimes decides a ReLU or a maximum, and with it every
+/// gradient before: judge several seeds.
+std::vector<Case> network_cases();
+
+/// A network that trains calmly: no batch norm over a handful of values, whose gradients would let
+/// rounding errors grow a hundredfold in a few steps.
+Case training_case();
+
+/// A ramp from `low` to `high`, shuffled: no two values are equal and none lies at 0, so that no
+/// maximum is tied and no ReLU is on its kink.
+std::vector<float> ramp(std::size_t size, float low, float high, uint64_t seed);
+
+/// The largest error of a tensor that two sets of them share, as a part of the tensor's largest
+/// value; infinite for a NaN. Values that should be zero count as a part of 0.1.
+double largest_error(const renas::Weights& found, const renas::Weights& expected);
+
+/// |found - expected| / |expected|, all tensors as one vector; infinite for a NaN. Unlike the
+/// largest error, it hardly changes where rounding decides a single ReLU or maximum.
+double distance(const renas::Weights& found, const renas::Weights& expected);
+
+/// The largest distance of a single tensor; one with values far below the others' counts as if they
+/// were a hundredth of the largest.
+double largest_distance(const renas::Weights& found, const renas::Weights& expected);
+
+/// Weights for every parameter of `graph`, of a size that keeps activations near 1.
+renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
+
+/// Fills the staging memory with `count` ramp images and labels.
+void stage(renas::Program& program, const renas::Graph& graph, int count, uint64_t seed);
+
+}  // namespace conformance
