@@ -7,14 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "options.h"
-#include "program.h"
+#include "cli/options.h"
+#include "cli/frame.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
-#include "search_settings.h"
+#include "cli/search_settings.h"
 
 using namespace renas;
 using Json = nlohmann::ordered_json;
@@ -40,12 +40,12 @@ int inspect_genome(GenomeSettings& s) {
                             {"parameters", counts.parameters},
                             {"mult_adds", counts.mult_adds}}
                            .dump(2));
-    return program::kDone;
+    return cli::kDone;
   }
   fmt::print("genome      {}\ncanonical   {}\nparameters  {}\nmult_adds   {}\n",
              to_string(space, genome), to_string(space, canonical(space, genome)),
              counts.parameters, counts.mult_adds);
-  return program::kDone;
+  return cli::kDone;
 }
 
 /// What a history says of the population now: the members in the order they joined.
@@ -89,10 +89,10 @@ int inspect_run(const RunSettings& s) {
   const History whole = run.read_history();
   const std::vector<HistoryEntry>& history = whole.entries;
   for (const std::string& repair : whole.repairs) {
-    program::say(fmt::format("warning: {}/history.jsonl: {}\n", s.folder, repair));
+    cli::say(fmt::format("warning: {}/history.jsonl: {}\n", s.folder, repair));
   }
   for (const uint64_t line : whole.missing) {
-    program::say(fmt::format("warning: {}/history.jsonl:{}: the line is lost or damaged; its result is "
+    cli::say(fmt::format("warning: {}/history.jsonl:{}: the line is lost or damaged; its result is "
                              "not counted\n",
                              s.folder, line + 1));
   }
@@ -140,7 +140,7 @@ int inspect_run(const RunSettings& s) {
                             {"population", entries(members)},
                             {"result", result ? Json::parse(to_json(*result)) : Json()}}
                            .dump(2));
-    return program::kDone;
+    return cli::kDone;
   }
   fmt::print("{}: {} results", run.path(), history.size());
   for (const auto& [status, number] : statuses) fmt::print(", {} {}", number, status);
@@ -150,7 +150,7 @@ int inspect_run(const RunSettings& s) {
     fmt::print("{:>6} {:>7.2f} % {:>11} {:>13} {:>8.1f} %  {}\n", e->id, 100 * e->fitness,
                e->parameters, e->mult_adds, 100 * e->inherited, e->genome);
   }
-  if (best == nullptr) return program::kDone;
+  if (best == nullptr) return cli::kDone;
   fmt::print("\nlineage of the best ({})\n", best->id);
   for (const HistoryEntry* e : lineage) {
     fmt::print("{:>6} {:>7.2f} %  {}\n", e->id, 100 * e->fitness,
@@ -160,14 +160,14 @@ int inspect_run(const RunSettings& s) {
   }
   fmt::print("\nbest       {}\ninherited  {:.1f} % of a child's numbers, in the mean over {} children\n",
              best->genome, 100 * share, children);
-  if (!result) return program::kDone;
+  if (!result) return cli::kDone;
   fmt::print("\nretrained from scratch\n");
   for (const RetrainedNetwork& n : result->networks) {
     fmt::print("{:>10} {:>7.2f} % on D_val{}  {}{}\n", n.name, 100 * n.validation_accuracy,
                n.test_accuracy ? fmt::format(" {:>7.2f} % on test", 100 * *n.test_accuracy) : "",
                n.genome, n.name == result->winner ? "  (winner)" : "");
   }
-  return program::kDone;
+  return cli::kDone;
 }
 
 /// A distribution as percentages beside its choices, the likeliest first.
@@ -188,7 +188,7 @@ std::string distribution_text(const std::vector<std::string>& names,
 /// What the controller of a run has learnt.
 int inspect_controller(const RunSettings& s) {
   const RunDirectory run = RunDirectory::open(s.folder);
-  const SearchRunOptions options = program::run_options(program::stored_settings(s.folder));
+  const SearchRunOptions options = cli::run_options(cli::stored_settings(s.folder));
   const auto snapshot = run.load_snapshot();
   if (!snapshot) {
     throw InvalidInput(fmt::format("{}: has no snapshot (search.h5) yet", s.folder));
@@ -203,7 +203,7 @@ int inspect_controller(const RunSettings& s) {
                             {"entropy", view.entropy},
                             {"largest_entropy", view.largest_entropy}}
                            .dump(2));
-    return program::kDone;
+    return cli::kDone;
   }
   fmt::print("what the router changes, and to what (means over the population)\n");
   for (int b = 0; b < space.block_count(); ++b) {
@@ -222,14 +222,14 @@ int inspect_controller(const RunSettings& s) {
     for (std::size_t i = from; i < to; ++i) mean += view.entropy[i] / static_cast<double>(to - from);
     fmt::print("children {:>5} to {:>5}  {:.3f}\n", from + 1, to, mean);
   }
-  return program::kDone;
+  return cli::kDone;
 }
 
 int inspect_model(const std::string& path, bool genome_only) {
   const Model m = load_model(path);
   if (genome_only) {
     fmt::print("{}\n", m.genome);
-    return program::kDone;
+    return cli::kDone;
   }
   const Counts counts = count(graph_of(m));
   fmt::print("genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, pictures {}\n"
@@ -237,21 +237,21 @@ int inspect_model(const std::string& path, bool genome_only) {
              m.genome, to_string(m.network.kind), m.network.cells, m.network.filters,
              m.network.classes, to_string(m.network.image), counts.parameters, counts.mult_adds,
              100 * m.validation_accuracy);
-  return program::kDone;
+  return cli::kDone;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Looks at genomes, runs and models.", "renas-inspect");
-  program::prepare(app);
+  cli::prepare(app);
   app.require_subcommand(1);
 
   GenomeSettings genome;
   CLI::App* g = app.add_subcommand("genome", "Size and cost of a genome's network");
   g->option_defaults()->always_capture_default();
   g->add_option("genome", genome.genome, "Text form of a cell; renasnet is known")->required();
-  program::add_network_options(*g, genome.network);
+  cli::add_network_options(*g, genome.network);
   g->add_option("--image", genome.image, "Size of pictures, HxWxC");
   g->add_option("--classes", genome.network.classes, "Classes to tell apart")
       ->check(CLI::Range(2, 1000000));
@@ -273,7 +273,7 @@ int main(int argc, char** argv) {
   bool genome_only = false;
   m->add_flag("--genome", genome_only, "Print the genome alone");
 
-  return program::run(app, argc, argv, [&] {
+  return cli::run(app, argc, argv, [&] {
     if (g->parsed()) return inspect_genome(genome);
     if (r->parsed()) return inspect_run(run);
     if (c->parsed()) return inspect_controller(controller);

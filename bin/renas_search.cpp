@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 
-#include "console.h"
-#include "program.h"
-#include "ranks.h"
+#include "cli/console.h"
+#include "cli/frame.h"
+#include "cli/ranks.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
-#include "search_settings.h"
+#include "cli/search_settings.h"
 
 using namespace renas;
 
@@ -33,7 +33,7 @@ std::string progress_line(const SearchProgress& p) {
   if (p.best > 0) line += fmt::format("  best {:.2f} %", 100 * p.best);
   if (search && p.mean > 0) line += fmt::format("  mean {:.2f} %", 100 * p.mean);
   line += fmt::format("  {:.0f} images/s", p.images_per_second);
-  if (p.seconds_left) line += "  " + program::duration_text(*p.seconds_left) + " left";
+  if (p.seconds_left) line += "  " + cli::duration_text(*p.seconds_left) + " left";
   return line;
 }
 
@@ -57,22 +57,22 @@ void print_result(const SearchRunResult& result, const RunDirectory& run) {
   }
 }
 
-int search(const CLI::App& app, const program::SearchSettings& settings, const program::Ranks& ranks,
+int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::Ranks& ranks,
            Transport& transport) {
-  SearchRunOptions o = program::run_options(settings);
+  SearchRunOptions o = cli::run_options(settings);
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
   if (o.child.threads == 0) o.child.threads = ranks.threads();
   o.final.threads = o.child.threads;
 
   const bool first = ranks.rank() == 0;
-  std::unique_ptr<program::Console> console;
+  std::unique_ptr<cli::Console> console;
   SearchRunHooks hooks;
-  hooks.stop = &program::stop_on_signals();
+  hooks.stop = &cli::stop_on_signals();
   if (first) {
     // The run's folder does not exist before the run has made it; its log opens with the first line.
     hooks.log = [&](LogLevel level, std::string_view text) {
       if (!console) {
-        console = std::make_unique<program::Console>(RunDirectory::open(o.folder).log_file(),
+        console = std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(),
                                                      settings.quiet);
         console->log()(LogLevel::kInfo, fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
                                                     ranks.ranks() == 1 ? "" : "s", o.child.threads,
@@ -85,21 +85,21 @@ int search(const CLI::App& app, const program::SearchSettings& settings, const p
     };
   } else {
     hooks.log = [](LogLevel level, std::string_view text) {
-      if (level == LogLevel::kError) program::say(fmt::format("{}\n", text));
+      if (level == LogLevel::kError) cli::say(fmt::format("{}\n", text));
     };
   }
   const SearchRunResult result = run_search(o, transport, hooks);
   if (console) console->finish();
   if (!first) {
-    if (result.silent_ranks > 0) ranks.abort(program::kFailed);
-    return program::kDone;
+    if (result.silent_ranks > 0) ranks.abort(cli::kFailed);
+    return cli::kDone;
   }
   if (result.finished) {
     print_result(result, RunDirectory::open(o.folder));
   } else {
-    program::say(fmt::format("stopped; go on by renas-search --run {} --resume\n", o.folder));
+    cli::say(fmt::format("stopped; go on by renas-search --run {} --resume\n", o.folder));
   }
-  const int code = result.finished ? program::kDone : program::kStopped;
+  const int code = result.finished ? cli::kDone : cli::kStopped;
   if (result.silent_ranks > 0) {
     std::fflush(stdout);
     ranks.abort(code);
@@ -110,22 +110,22 @@ int search(const CLI::App& app, const program::SearchSettings& settings, const p
 }  // namespace
 
 int main(int argc, char** argv) {
-  const program::Ranks ranks(argc, argv);
+  const cli::Ranks ranks(argc, argv);
   CLI::App app(kDescription, "renas-search");
-  program::prepare(app);
+  cli::prepare(app);
   app.footer(kFooter);
-  program::SearchSettings settings;
+  cli::SearchSettings settings;
   settings.run.child.threads = 0;
-  program::add_search_options(app, settings);
+  cli::add_search_options(app, settings);
   // All ranks start, or none: a rank that cannot read its options says so unless rank 0 does.
   const std::unique_ptr<Transport> transport = ranks.make_transport();
   const bool first = ranks.rank() == 0;
   std::exception_ptr problem;
   try {
     app.parse(argc, argv);
-    program::check_numbers(app);
+    cli::check_numbers(app);
     if (settings.run.resume) {
-      settings = program::settings_of_run(app, settings);
+      settings = cli::settings_of_run(app, settings);
     } else if (settings.run.data.empty()) {
       throw InvalidInput("--data is required, except with --resume");
     }
@@ -135,12 +135,12 @@ int main(int argc, char** argv) {
   const bool first_is_well = ranks.worst(first && problem ? 1 : 0) == 0;
   const std::string name =
       first ? app.get_name() : fmt::format("{} [rank {}]", app.get_name(), ranks.rank());
-  int code = program::kDone;
+  int code = cli::kDone;
   if (problem && (first || first_is_well)) {
-    code = program::guarded(app, name, [&]() -> int { std::rethrow_exception(problem); });
+    code = cli::guarded(app, name, [&]() -> int { std::rethrow_exception(problem); });
   }
   const bool all_well = ranks.worst(problem ? 1 : 0) == 0;
   code = ranks.worst(code);
   if (!all_well) return code;
-  return program::guarded(app, name, [&] { return search(app, settings, ranks, *transport); });
+  return cli::guarded(app, name, [&] { return search(app, settings, ranks, *transport); });
 }

@@ -7,9 +7,9 @@
 #include <chrono>
 #include <filesystem>
 
-#include "console.h"
-#include "options.h"
-#include "program.h"
+#include "cli/console.h"
+#include "cli/options.h"
+#include "cli/frame.h"
 #include "renas/error.h"
 #include "renas/model.h"
 
@@ -52,7 +52,7 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_option("--genome", s.genome, "Cell to train, in the text form; renasnet is known");
   app.add_option("--data", s.data, "HDF5 data set with groups train and test")
       ->required()
-      ->transform(program::absolute_path());
+      ->transform(cli::absolute_path());
   app.add_option("--out", s.out, "Model to write; OUT.checkpoint appears beside it")->required();
   app.add_flag("--resume", s.resume, "Go on from OUT.checkpoint")->configurable(false);
   app.add_flag("--force", s.force, "Replace OUT or OUT.checkpoint where they exist")
@@ -60,7 +60,7 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_flag("--quiet", s.quiet, "Only the result")->configurable(false);
   app.add_option("--seed", s.seed, "All randomness follows from it");
 
-  program::add_network_options(app, network);
+  cli::add_network_options(app, network);
 
   const char* group = "Training";
   app.add_option("--validation", s.validation, "Training pictures held out and scored at the end")
@@ -123,7 +123,7 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth")
       ->group(group);
 
-  program::add_device_options(app, s.backend, s.final.threads, s.final.precision);
+  cli::add_device_options(app, s.backend, s.final.threads, s.final.precision);
 }
 
 /// What distinguishes this training from another, for the checkpoint.
@@ -134,7 +134,7 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
-    text += fmt::format(" {} {}", name, program::value_text(*option));
+    text += fmt::format(" {} {}", name, cli::value_text(*option));
   }
   return text;
 }
@@ -162,7 +162,7 @@ bool finished_before(const std::string& out, const std::string& checkpoint,
 }
 
 int train_network(const CLI::App& app, Settings& s) {
-  const std::atomic<bool>& stop = program::stop_on_signals();
+  const std::atomic<bool>& stop = cli::stop_on_signals();
   const std::string checkpoint = s.out + ".checkpoint";
   const SearchData data = open_search_data(s.data, s.validation, s.subset, s.seed);
   const SearchSpace space = space_of(s.genome);
@@ -186,7 +186,7 @@ int train_network(const CLI::App& app, Settings& s) {
   f.recipe.learning_rates = {s.rate};
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
-  if (f.threads == 0) f.threads = program::available_cores();
+  if (f.threads == 0) f.threads = cli::available_cores();
 
   const std::string purpose = purpose_of(app, text);
   FinalState state;
@@ -198,7 +198,7 @@ int train_network(const CLI::App& app, Settings& s) {
   }
   if (s.resume && finished_before(s.out, checkpoint, text)) {
     fmt::print("model: {}\nfinished before\n", s.out);
-    return program::kDone;
+    return cli::kDone;
   }
   if (s.resume) {
     state = load_checkpoint(checkpoint, purpose);
@@ -214,7 +214,7 @@ int train_network(const CLI::App& app, Settings& s) {
   const auto backend = make_backend(s.backend);
   const Graph graph = build_network(space, genome, f.network);
   const Counts counts = count(graph);
-  program::Console console("", s.quiet);
+  cli::Console console("", s.quiet);
   if (backend->precision(f.precision) != f.precision) {
     console.log()(LogLevel::kWarning, "bf16 is not to be had from backend " + backend->name() + ": float32");
   }
@@ -237,7 +237,7 @@ int train_network(const CLI::App& app, Settings& s) {
     console.progress(fmt::format("{:.1f} % of {} epochs  {:.0f} images/s  {} left",
                                  100.0 * static_cast<double>(pictures) / static_cast<double>(total),
                                  s.epochs, rate,
-                                 program::duration_text(static_cast<double>(total - pictures) / rate)));
+                                 cli::duration_text(static_cast<double>(total - pictures) / rate)));
   };
   const Evaluation result = train_from_scratch(
       *backend, space, genome, std::move(state), data, f, hooks, [&](const FinalState& reached) {
@@ -249,8 +249,8 @@ int train_network(const CLI::App& app, Settings& s) {
       });
   console.finish();
   if (result.stopped) {
-    program::say("stopped; the same command with --resume goes on\n");
-    return program::kStopped;
+    cli::say("stopped; the same command with --resume goes on\n");
+    return cli::kStopped;
   }
   if (result.status != Status::kOk) {
     throw Error(fmt::format("training ended: {} ({})", to_string(result.status), result.message));
@@ -283,16 +283,16 @@ int train_network(const CLI::App& app, Settings& s) {
                                       f.augmentation);
     fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
   }
-  return program::kDone;
+  return cli::kDone;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(kDescription, "renas-train");
-  program::prepare(app);
+  cli::prepare(app);
   Settings settings;
   settings.final.threads = 0;
   add_options(app, settings);
-  return program::run(app, argc, argv, [&] { return train_network(app, settings); });
+  return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
 }

@@ -8,7 +8,7 @@
 
 #include "cifar.h"
 #include "files.h"
-#include "program.h"
+#include "cli/frame.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
       "set for "
       "RENAS.",
       "renas-prep-cifar");
-  renas::program::prepare(app);
+  renas::cli::prepare(app);
   std::string folder;
   std::string out;
   bool coarse = false;
@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
   app.add_option("OUT", out, "The HDF5 file to write")->required();
   app.add_flag("--coarse", coarse, "CIFAR-100: the 20 coarse labels instead of the 100 fine ones");
   app.add_flag("--force", force, "Overwrite OUT where it exists");
-  return renas::program::run(app, argc, argv, [&] {
+  return renas::cli::run(app, argc, argv, [&] {
     renas::DataSetWriter writer(out, force);
     const Version version = find_version(folder, coarse);
     const CifarPictures train = read_pictures(version, version.train);
@@ -112,6 +112,6 @@ int main(int argc, char** argv) {
     add("test", test);
     writer.finish(info);
     report.print(out, info);
-    return renas::program::kDone;
+    return renas::cli::kDone;
   });
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "idx.h"
-#include "program.h"
+#include "cli/frame.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
       "Turns IDX files (MNIST, Fashion-MNIST and their like; plain or .gz) into a data set for "
       "RENAS.",
       "renas-prep-idx");
-  renas::program::prepare(app);
+  renas::cli::prepare(app);
   std::string folder;
   std::string out;
   std::vector<std::string> names;
@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   app.add_option("OUT", out, "The HDF5 file to write")->required();
   app.add_option("--class-names", names, "Names of the classes, label 0 first")->delimiter(',');
   app.add_flag("--force", force, "Overwrite OUT where it exists");
-  return renas::program::run(app, argc, argv, [&] {
+  return renas::cli::run(app, argc, argv, [&] {
     renas::DataSetWriter writer(out, force);
     const Part train = read_part(folder, "train");
     const Part test = read_part(folder, "t10k");
@@ -123,6 +123,6 @@ int main(int argc, char** argv) {
     }
     writer.finish(info);
     report.print(out, info);
-    return renas::program::kDone;
+    return renas::cli::kDone;
   });
 }

@@ -14,7 +14,7 @@
 
 #include "files.h"
 #include "parallel.h"
-#include "program.h"
+#include "cli/frame.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "renas/image.h"
@@ -247,7 +247,7 @@ int main(int argc, char** argv) {
       "scaled) and are decoded while training; --size makes a set of one size, which needs no "
       "decoding.",
       "renas-prep-images");
-  renas::program::prepare(app);
+  renas::cli::prepare(app);
   Options options;
   app.add_option("DIR", options.folder, "Folder with train, and val or test or both")
       ->required()
@@ -286,11 +286,11 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "Threads that decode; 0: one a core")
       ->check(CLI::Range(0, 1024));
   app.add_flag("--force", options.force, "Overwrite OUT where it exists");
-  return renas::program::run(app, argc, argv, [&] {
+  return renas::cli::run(app, argc, argv, [&] {
     if (options.threads == 0) {
-      options.threads = renas::program::available_cores();
+      options.threads = renas::cli::available_cores();
     }
     Program(options).run();
-    return renas::program::kDone;
+    return renas::cli::kDone;
   });
 }

@@ -21,7 +21,7 @@ void Progress::update(int64_t done) {
   const double seconds = std::chrono::duration<double>(now - begin_).count();
   const double rate = static_cast<double>(done) / std::max(seconds, 1e-3);
   console_.progress(fmt::format("{} of {} {}, {:.0f} a second, {} left", done, total_, what_, rate,
-                                program::duration_text(static_cast<double>(total_ - done) / rate)));
+                                cli::duration_text(static_cast<double>(total_ - done) / rate)));
   if (done == total_) console_.finish();
 }
 

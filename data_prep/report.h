@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "console.h"
+#include "cli/console.h"
 #include "renas/dataset.h"
 
 namespace renas::prep {
@@ -21,7 +21,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  program::Console console_;
+  cli::Console console_;
   std::string what_;
   int64_t total_;
   Clock::time_point begin_;

@@ -59,7 +59,7 @@ struct Files {
                                 sample_state().weights;
                        }});
     readers.push_back({"state", [this] {
-                         return search::read_state(folder / "search state") ==
+                         return read_state(folder / "search state") ==
                                 sample_snapshot().strategy;
                        }});
     readers.push_back({"run", [this] {

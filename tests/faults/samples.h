@@ -11,7 +11,7 @@
 #include "renas/dataset_writer.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
-#include "search/state_file.h"
+#include "store/state_file.h"
 #include "store/attempt_log.h"
 #include "store/snapshot.h"
 #include "support/temporary_folder.h"
@@ -126,7 +126,7 @@ inline std::vector<Writer> writers() {
       {"snapshot",
        [](const std::string& path) { save_snapshot(path, sample_snapshot()); }},
       {"search state",
-       [](const std::string& path) { search::write_state(path, sample_snapshot().strategy); }},
+       [](const std::string& path) { write_state(path, sample_snapshot().strategy); }},
       {"text", [](const std::string& path) { write_text(path, std::string(10000, 'x')); }},
   };
 }

@@ -10,7 +10,7 @@
 #include "renas/error.h"
 #include "renas/objective.h"
 #include "renas/strategy.h"
-#include "search/state_file.h"
+#include "store/state_file.h"
 
 using renas::Candidate;
 using renas::SearchSpace;
@@ -80,8 +80,8 @@ BOOST_AUTO_TEST_CASE(a_state_file_gives_back_what_was_written_and_damage_is_foun
     }
   }
   const renas::State state = strategy->save();
-  renas::search::write_state(path, state);
-  BOOST_TEST((renas::search::read_state(path) == state));
+  renas::write_state(path, state);
+  BOOST_TEST((renas::read_state(path) == state));
 
   std::string bytes;
   {
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_state_file_gives_back_what_was_written_and_damage_is_foun
   }
   const auto write = [&](const std::string& content) {
     std::ofstream(path, std::ios::binary) << content;
-    return message_of([&] { renas::search::read_state(path); });
+    return message_of([&] { renas::read_state(path); });
   };
   BOOST_TEST(write(bytes.substr(0, bytes.size() / 2)).find("damaged") != std::string::npos);
   BOOST_TEST(write(bytes.substr(0, 16)).find("damaged") != std::string::npos);
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_state_file_gives_back_what_was_written_and_damage_is_foun
   BOOST_TEST(write(flipped).find("damaged") != std::string::npos);
   BOOST_TEST(write(bytes) == "no error");
   fs::remove_all(folder);
-  BOOST_TEST(message_of([&] { renas::search::read_state(path); }).find("cannot open") !=
+  BOOST_TEST(message_of([&] { renas::read_state(path); }).find("cannot open") !=
              std::string::npos);
 }
 

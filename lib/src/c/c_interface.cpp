@@ -6,7 +6,7 @@
 #include "renas/error.h"
 #include "renas/renas.h"
 #include "renas/strategy.h"
-#include "search/state_file.h"
+#include "store/state_file.h"
 
 struct renas_search {
   std::unique_ptr<renas::Strategy> strategy;
@@ -153,14 +153,14 @@ int renas_best(renas_search* search, uint64_t* id, const char** genome, double* 
 int renas_save(renas_search* search, const char* path) {
   return guarded(search, [&] {
     require(path, "renas_save: path");
-    renas::search::write_state(path, search->strategy->save());
+    renas::write_state(path, search->strategy->save());
   });
 }
 
 int renas_load(renas_search* search, const char* path) {
   return guarded(search, [&] {
     require(path, "renas_load: path");
-    search->strategy->load(renas::search::read_state(path));
+    search->strategy->load(renas::read_state(path));
   });
 }
 

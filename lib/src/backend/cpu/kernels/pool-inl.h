@@ -103,7 +103,7 @@ HWY_INLINE WindowRuns input_runs(const PoolArgs& args, WindowRun* memory) {
 }
 
 /// Calls work(tag) with a pool's vectors: the widest, except for average pools of floats. Those
-/// were slower by whole cache lines than by half lines (bin/BENCHMARKS.md).
+/// were slower by whole cache lines than by half lines (bin/bench/BENCHMARKS.md).
 template <class Work>
 HWY_INLINE void with_pool_tag(const PoolArgs& args, const Work& work) {
   if (!args.in.data.is_bf16() && !args.max) return work(d);

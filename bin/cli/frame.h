@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace renas::program {
+namespace renas::cli {
 
 /// Exit codes of every program.
 inline constexpr int kDone = 0;
@@ -41,4 +41,4 @@ const std::atomic<bool>& stop_on_signals();
 /// Processor cores that this process may run on.
 int available_cores();
 
-}  // namespace renas::program
+}  // namespace renas::cli

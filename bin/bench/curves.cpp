@@ -1,4 +1,4 @@
-#include "search_curves.h"
+#include "bench/curves.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,4 +1,4 @@
-#include "program.h"
+#include "cli/frame.h"
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -17,7 +17,7 @@
 
 #include "renas/error.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 namespace {
 
@@ -155,4 +155,4 @@ int available_cores() {
   return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
-}  // namespace renas::program
+}  // namespace renas::cli

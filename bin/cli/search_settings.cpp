@@ -1,17 +1,17 @@
-#include "search_settings.h"
+#include "cli/search_settings.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <sstream>
 
-#include "options.h"
-#include "program.h"
+#include "cli/options.h"
+#include "cli/frame.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 namespace {
 
@@ -261,4 +261,4 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   return o;
 }
 
-}  // namespace renas::program
+}  // namespace renas::cli

@@ -1,4 +1,4 @@
-#include "console.h"
+#include "cli/console.h"
 
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -7,10 +7,10 @@
 
 #include <cstdio>
 
-#include "program.h"
+#include "cli/frame.h"
 #include "renas/error.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 namespace {
 
@@ -95,4 +95,4 @@ std::string duration_text(double seconds) {
   return fmt::format("{} s", whole);
 }
 
-}  // namespace renas::program
+}  // namespace renas::cli

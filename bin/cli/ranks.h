@@ -4,7 +4,7 @@
 
 #include "renas/transport.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 /// MPI for as long as a program runs: initialised on construction, finalised on destruction. In a
 /// build without MPI there is one rank.
@@ -31,4 +31,4 @@ class Ranks {
   int threads_ = 1;
 };
 
-}  // namespace renas::program
+}  // namespace renas::cli

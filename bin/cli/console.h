@@ -11,7 +11,7 @@ namespace spdlog {
 class logger;
 }
 
-namespace renas::program {
+namespace renas::cli {
 
 /// What a person sees of a long job, on standard error: messages, and one live line below them. Off
 /// a terminal the line appears every 30 s, more seldom the longer the job runs, so that a week's log
@@ -45,4 +45,4 @@ class Console {
 /// "1 h 05 min", "3 min 20 s", "12 s".
 std::string duration_text(double seconds);
 
-}  // namespace renas::program
+}  // namespace renas::cli

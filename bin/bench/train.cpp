@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "bench.h"
-#include "bench_network.h"
+#include "bench/bench.h"
+#include "bench/network.h"
 #include "renas/backend.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "search/state_file.h"
+#include "store/state_file.h"
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@
 //   for each array, by name: u64 length of the name, the name, u64 type (index in StateArray),
 //                            u64 number of elements, the elements
 //   u64 checksum of all bytes before
-namespace renas::search {
+namespace renas {
 
 static_assert(std::endian::native == std::endian::little, "state files are little-endian");
 
@@ -122,4 +122,4 @@ State read_state(const std::string& path) {
   return state;
 }
 
-}  // namespace renas::search
+}  // namespace renas

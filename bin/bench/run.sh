@@ -3,7 +3,7 @@
 # limit, the loader, and the strategies on synthetic objectives. Every figure is of this run on this
 # machine; compare ratios, not single times.
 #
-#   bin/bench.sh [FOLDER OF THE PROGRAMS]
+#   bin/bench/run.sh [FOLDER OF THE PROGRAMS]
 set -euo pipefail
 bin=${1:-build/bin}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,7 +28,7 @@ for round in 1 2 3; do
   done
   "$python" -c 'import torch' 2> /dev/null || continue
   for layout in channels_last nchw; do
-    theirs=$("$python" "$here/bench_torch.py" --threads "$threads" --layout $layout)
+    theirs=$("$python" "$here/torch_peer.py" --threads "$threads" --layout $layout)
     echo "round $round: PyTorch $theirs"
     peer=$(larger "$(echo "$theirs" | field images_per_second)" "$peer")
   done

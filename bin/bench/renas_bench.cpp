@@ -1,13 +1,13 @@
 // renas-bench: what the parts of RENAS do and how fast, in figures.
-#include "bench.h"
-#include "program.h"
+#include "bench/bench.h"
+#include "cli/frame.h"
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Measures the parts of RENAS: how well strategies search, how fast"
       " networks train, how fast images are loaded.",
       "renas-bench"};
-  renas::program::prepare(app);
+  renas::cli::prepare(app);
   app.require_subcommand(1);
   add_data_bench(app);
   add_search_bench(app);
@@ -16,5 +16,5 @@ int main(int argc, char** argv) {
   add_kernels_bench(app);
 #endif
   // The benchmarks run as callbacks of their subcommands.
-  return renas::program::run(app, argc, argv, [] { return renas::program::kDone; });
+  return renas::cli::run(app, argc, argv, [] { return renas::cli::kDone; });
 }

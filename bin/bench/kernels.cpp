@@ -10,9 +10,9 @@
 
 #include "backend/cpu/program.h"
 #include "backend/cpu/roofline.h"
-#include "bench.h"
-#include "bench_network.h"
-#include "onednn_conv.h"
+#include "bench/bench.h"
+#include "bench/network.h"
+#include "bench/onednn_conv.h"
 #include "renas/error.h"
 
 namespace {

@@ -6,7 +6,7 @@
 #include "renas/evaluation.h"
 #include "renas/network.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 // Groups of options that several programs share. Each binds the options to a struct whose values
 // are the defaults shown by --help; validity is checked on parsing.
@@ -17,4 +17,4 @@ void add_network_options(CLI::App& app, NetworkOptions& network);
 void add_device_options(CLI::App& app, std::string& backend, int& threads, Precision& precision);
 
 
-}  // namespace renas::program
+}  // namespace renas::cli

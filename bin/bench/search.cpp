@@ -15,9 +15,9 @@
 #include <sstream>
 #include <thread>
 
-#include "bench.h"
+#include "bench/bench.h"
 #include "renas/error.h"
-#include "search_curves.h"
+#include "bench/curves.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 
 #include "renas/search_run.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 /// Everything on the command line of renas-search.
 struct SearchSettings {
@@ -31,4 +31,4 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
 /// What `settings` say of the search and of the retraining, in the library's terms.
 SearchRunOptions run_options(const SearchSettings& settings);
 
-}  // namespace renas::program
+}  // namespace renas::cli

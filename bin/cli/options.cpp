@@ -1,6 +1,6 @@
-#include "options.h"
+#include "cli/options.h"
 
-namespace renas::program {
+namespace renas::cli {
 
 void add_network_options(CLI::App& app, NetworkOptions& network) {
   const char* group = "Network";
@@ -45,4 +45,4 @@ void add_device_options(CLI::App& app, std::string& backend, int& threads, Preci
       ->group(group);
 }
 
-}  // namespace renas::program
+}  // namespace renas::cli

@@ -1,4 +1,4 @@
-#include "onednn_conv.h"
+#include "bench/onednn_conv.h"
 
 #include <fmt/format.h>
 #include <omp.h>

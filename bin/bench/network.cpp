@@ -1,4 +1,4 @@
-#include "bench_network.h"
+#include "bench/network.h"
 
 #include <CLI/CLI.hpp>
 

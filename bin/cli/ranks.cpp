@@ -1,8 +1,8 @@
-#include "ranks.h"
+#include "cli/ranks.h"
 
 #include <cstdlib>
 
-#include "program.h"
+#include "cli/frame.h"
 
 #ifdef RENAS_WITH_MPI
 #include <sched.h>
@@ -13,7 +13,7 @@
 #include "renas/mpi_transport.h"
 #endif
 
-namespace renas::program {
+namespace renas::cli {
 
 #ifdef RENAS_WITH_MPI
 
@@ -75,4 +75,4 @@ std::unique_ptr<Transport> Ranks::make_transport() const { return make_local_tra
 
 #endif
 
-}  // namespace renas::program
+}  // namespace renas::cli

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "bench.h"
+#include "bench/bench.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
 #include "renas/loader.h"
