@@ -61,8 +61,8 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
            Transport& transport) {
   SearchRunOptions o = cli::run_options(settings);
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
-  if (o.child.threads == 0) o.child.threads = ranks.threads();
-  o.final.threads = o.child.threads;
+  if (o.child.device.threads == 0) o.child.device.threads = ranks.threads();
+  o.final.device = o.child.device;
 
   const bool first = ranks.rank() == 0;
   std::unique_ptr<cli::Console> console;
@@ -75,8 +75,8 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
         console = std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(),
                                                      settings.quiet);
         console->log()(LogLevel::kInfo, fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
-                                                    ranks.ranks() == 1 ? "" : "s", o.child.threads,
-                                                    o.child.threads == 1 ? "" : "s"));
+                                                    ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
+                                                    o.child.device.threads == 1 ? "" : "s"));
       }
       console->log()(level, text);
     };
@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
   cli::prepare(app);
   app.footer(kFooter);
   cli::SearchSettings settings;
-  settings.run.child.threads = 0;
+  settings.run.child.device.threads = 0;
   cli::add_search_options(app, settings);
   // All ranks start, or none: a rank that cannot read its options says so unless rank 0 does.
   const std::unique_ptr<Transport> transport = ranks.make_transport();

@@ -43,7 +43,6 @@ struct Settings {
   int cutout = 0;
   double drop_path = 0;
   double dropout = 0;
-  std::string backend = "auto";
   FinalOptions final;
 };
 
@@ -123,7 +122,7 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth")
       ->group(group);
 
-  cli::add_device_options(app, s.backend, s.final.threads, s.final.precision);
+  cli::add_device_options(app, s.final.device);
 }
 
 /// What distinguishes this training from another, for the checkpoint.
@@ -186,7 +185,7 @@ int train_network(const CLI::App& app, Settings& s) {
   f.recipe.learning_rates = {s.rate};
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
-  if (f.threads == 0) f.threads = cli::available_cores();
+  if (f.device.threads == 0) f.device.threads = cli::available_cores();
 
   const std::string purpose = purpose_of(app, text);
   FinalState state;
@@ -211,17 +210,17 @@ int train_network(const CLI::App& app, Settings& s) {
     }
   }
 
-  const auto backend = make_backend(s.backend);
+  const auto backend = make_backend(s.final.device);
   const Graph graph = build_network(space, genome, f.network);
   const Counts counts = count(graph);
   cli::Console console("", s.quiet);
-  if (backend->precision(f.precision) != f.precision) {
+  if (backend->precision(f.device.precision) != f.device.precision) {
     console.log()(LogLevel::kWarning, "bf16 is not to be had from backend " + backend->name() + ": float32");
   }
   console.log()(LogLevel::kInfo,
                 fmt::format("{}\n{} parameters, {} mult-adds, {} training pictures, {} on {} thread{}",
                             text, counts.parameters, counts.mult_adds, data.train.size(),
-                            backend->description(), f.threads, f.threads == 1 ? "" : "s"));
+                            backend->description(), f.device.threads, f.device.threads == 1 ? "" : "s"));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
@@ -278,9 +277,9 @@ int train_network(const CLI::App& app, Settings& s) {
   const auto splits = DataSet::splits(s.data);
   if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
     const DataSet test = DataSet::open(s.data, "test");
-    const Score score = score_network(*backend, graph, model.weights, test,
-                                      all_indices(test.size()), f.batch, f.threads, f.precision,
-                                      f.augmentation);
+    const Score score = score_network(
+        *backend, graph, model.weights, test, all_indices(test.size()),
+        {.batch = f.batch, .device = f.device, .training = f.augmentation, .stop = nullptr});
     fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
   }
   return cli::kDone;
@@ -292,7 +291,7 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, "renas-train");
   cli::prepare(app);
   Settings settings;
-  settings.final.threads = 0;
+  settings.final.device.threads = 0;
   add_options(app, settings);
   return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
 }

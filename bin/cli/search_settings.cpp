@@ -184,7 +184,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::Range(0, 100000))
       ->group("Retraining of the final population");
 
-  add_device_options(app, o.backend, o.child.threads, o.child.precision);
+  add_device_options(app, o.child.device);
 }
 
 SearchSettings stored_settings(const std::string& folder) {
@@ -237,7 +237,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
   override_by("--max-attempts", stored.run.max_attempts, now.max_attempts);
   override_by("--io-patience", stored.run.io_patience, now.io_patience);
-  override_by("--threads", stored.run.child.threads, now.child.threads);
+  override_by("--threads", stored.run.child.device.threads, now.child.device.threads);
   if (stored.run.data.empty()) {
     throw InvalidInput(fmt::format("{}: its options name no data set; name it by --data", run.path()));
   }
@@ -257,7 +257,7 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   o.final.batch = o.child.batch;
   o.final.augmentation = o.child.augmentation;
   o.final.augmentation.cutout = settings.retrain_cutout;
-  o.final.precision = o.child.precision;
+  o.final.device = o.child.device;
   return o;
 }
 

@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_on
   const std::string path = scratch / "a.h5";
   write_fixed(path);
   BOOST_TEST(message([&] { DataSetWriter writer(path); }) ==
-             path + ": exists already; --force overwrites it");
+             path + ": exists already, and is overwritten only by force");
   const auto before = renas::test::bytes_of(path);
   {
     DataSetWriter writer(path, true);

@@ -86,9 +86,9 @@ BOOST_AUTO_TEST_CASE(every_augmented_value_is_that_of_the_plain_definition) {
     for (int64_t i = 0; i < data.size(); ++i) {
       const renas::Draw draw = renas::draw_augmentation(options.augmentation, shape,
                                                         renas::augmentation_stream(11, 5, i));
-      for (int c = 0; c < 3; ++c) {
-        for (int y = 0; y < shape.height; ++y) {
-          for (int x = 0; x < shape.width; ++x) {
+      for (int y = 0; y < shape.height; ++y) {
+        for (int x = 0; x < shape.width; ++x) {
+          for (int c = 0; c < 3; ++c) {
             const float expected = augmented(data, i, draw, options.augmentation, c, y, x);
             worst = std::max(worst, std::abs(double{expected} - epoch.images[at++]));
           }

@@ -26,7 +26,8 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   o.final.recipe.epochs = 2;
   o.final.recipe.cosine_cycles = {2};
   o.controls = 1;
-  o.backend = "reference";
+  o.child.device.backend = "reference";
+  o.final.device = o.child.device;
   o.snapshot_seconds = 0;
   o.io_patience = 0.05;
   return o;

@@ -123,7 +123,7 @@ struct DataSetWriter::State {
 
 DataSetWriter::DataSetWriter(const std::string& path, bool force) {
   if (!force && exists(path)) {
-    throw InvalidInput(fmt::format("{}: exists already; --force overwrites it", path));
+    throw InvalidInput(fmt::format("{}: exists already, and is overwritten only by force", path));
   }
   remove_stale_partials(path);
   state_ = std::make_unique<State>(path);

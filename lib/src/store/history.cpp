@@ -20,14 +20,6 @@ std::optional<uint64_t> read_id(const Json& value) {
   return value.get<uint64_t>();
 }
 
-Status parse_status(const std::string& text) {
-  for (const Status s :
-       {Status::kOk, Status::kDiverged, Status::kOutOfMemory, Status::kLost}) {
-    if (text == to_string(s)) return s;
-  }
-  throw InvalidInput(fmt::format("status '{}' is unknown", text));
-}
-
 }  // namespace
 
 std::string to_json(const HistoryEntry& e) {
