@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS)
 
-.PHONY: all help deps configure demo test test-long bench install asan tidy clean
+.PHONY: all help deps configure demo test test-long bench install asan tidy format format-check clean
 
 all: configure
 	cmake --build $(BUILD) -j $(JOBS)
@@ -17,7 +17,8 @@ help:
 	@echo 'make bench      benchmarks'
 	@echo 'make install    headers, librenas.a, CMake package, renas.pc, programs to PREFIX'
 	@echo 'make asan       the tests under the address and undefined-behaviour sanitizers'
-	@echo 'make tidy       clang-tidy over the library'
+	@echo 'make tidy       clang-tidy over library and programs: names, likely mistakes'
+	@echo 'make format     clang-format 14 over all C++; make format-check only looks'
 	@echo 'make clean      remove $(BUILD)'
 
 deps:
@@ -48,6 +49,12 @@ asan:
 
 tidy: configure
 	cmake --build $(BUILD) --target tidy
+
+format:
+	sh cmake/format.sh --fix
+
+format-check:
+	@sh cmake/format.sh
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan demo

@@ -1,4 +1,4 @@
-// renas-bench data: how fast pictures come out of a data set, beside plain ways of doing the same.
+// renas-bench data: how fast images come out of a data set, beside plain ways of doing the same.
 
 #include <fmt/format.h>
 
@@ -30,7 +30,7 @@ using renas::LoaderOptions;
 
 struct Options {
   std::string small;   // data set of one size
-  std::string images;  // data set of encoded pictures
+  std::string images;  // data set of encoded images
   double seconds = 2;
   int rounds = 5;
 };
@@ -76,8 +76,8 @@ void compare(std::vector<Way> ways, const Options& options) {
     for (std::size_t i = 0; i < way.rates.size(); ++i) {
       ratios.push_back(way.rates[i] / ways[0].rates[i]);
     }
-    fmt::print("  {:<58}{:>10.0f} pictures/s{:>8.2f} times the first\n", way.name,
-               median(way.rates), median(ratios));
+    fmt::print("  {:<58}{:>10.0f} images/s{:>8.2f} times the first\n", way.name, median(way.rates),
+               median(ratios));
   }
 }
 
@@ -89,8 +89,8 @@ class Reader {
     options.augmentation = augmentation;
     options.threads = 0;  // all work in this thread: one core
     loader_ = std::make_unique<Loader>(data, renas::all_indices(data.size()), options);
-    images_.resize(static_cast<std::size_t>(options.batch * loader_->shape().size()));
-    labels_.resize(static_cast<std::size_t>(options.batch));
+    images_.resize(options.batch * loader_->shape().size());
+    labels_.resize(options.batch);
     loader_->start(0);
   }
   int64_t operator()() {
@@ -108,7 +108,7 @@ class Reader {
 };
 
 std::vector<uint8_t> noise(int64_t size) {
-  std::vector<uint8_t> values(static_cast<std::size_t>(size));
+  std::vector<uint8_t> values(size);
   uint32_t x = 1;
   for (uint8_t& value : values) value = static_cast<uint8_t>((x = x * 1664525 + 1013904223) >> 24);
   return values;
@@ -140,7 +140,7 @@ int64_t normalise(const std::vector<uint8_t>& pixels, bool planes, std::vector<f
 
 void bench_small(const Options& options) {
   const DataSet data = small_set(options);
-  fmt::print("{} pictures of {}, one core:\n",
+  fmt::print("{} images of {}, one core:\n",
              options.small.empty() ? "made-up" : options.small.c_str(), to_string(data.shape()));
   Reader plain(data, Augmentation::none());
   Reader search(data, Augmentation::search());
@@ -159,7 +159,7 @@ void bench_small(const Options& options) {
 
 #ifdef RENAS_WITH_IMAGES
 
-// Of the size of ImageNet's average picture, with its share of detail.
+// Of the size of ImageNet's average image, with its share of detail.
 DataSet made_up_jpegs() {
   std::vector<std::vector<uint8_t>> files;
   for (int n = 0; n < 20; ++n) {
@@ -203,7 +203,7 @@ void bench_images(const Options& options) {
   const DataSet data =
       options.images.empty() ? made_up_jpegs() : DataSet::open(options.images, "train");
   if (!data.encoded()) {
-    throw renas::InvalidInput(options.images + ": expected a data set of encoded pictures");
+    throw renas::InvalidInput(options.images + ": expected a data set of encoded images");
   }
   std::vector<std::vector<uint8_t>> files;
   double bytes = 0;
@@ -214,7 +214,7 @@ void bench_images(const Options& options) {
     files.emplace_back(file.begin(), file.end());
     bytes += static_cast<double>(file.size());
   }
-  if (files.empty()) throw renas::InvalidInput(options.images + ": no JPEG among the pictures");
+  if (files.empty()) throw renas::InvalidInput(options.images + ": no JPEG among the images");
   fmt::print("{} JPEG files of {:.0f} KB on average ({}), one core:\n", files.size(),
              bytes / static_cast<double>(files.size()) / 1000,
              options.images.empty() ? "made up" : options.images);
@@ -227,7 +227,7 @@ void bench_images(const Options& options) {
   Reader train(data, Augmentation::imagenet());
   Reader last(data, Augmentation::imagenet_last());
   Reader centre(data, Augmentation::imagenet_center());
-  compare({{"libjpeg-turbo, whole pictures to RGB", whole},
+  compare({{"libjpeg-turbo, whole images to RGB", whole},
            {"loader, side 256 to 480, crop 224, flip, lighting", [&] { return train(); }},
            {"loader, side 256, crop 224, flip", [&] { return last(); }},
            {"loader, side 256, centre 224", [&] { return centre(); }}},
@@ -248,11 +248,11 @@ void bench(const Options& options) {
 void add_data_bench(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "data", "How fast the loader augments small pictures, and decodes and crops large ones");
+      "data", "How fast the loader augments small images, and decodes and crops large ones");
   command->add_option("--small", options->small,
-                      "Data set of pictures of one size (default: made-up 32x32x3)");
+                      "Data set of images of one size (default: made-up 32x32x3)");
   command->add_option("--images", options->images,
-                      "Data set of encoded pictures (default: made-up JPEGs of 500x375)");
+                      "Data set of encoded images (default: made-up JPEGs of 500x375)");
   command->add_option("--seconds", options->seconds, "Processor time for each figure")
       ->check(CLI::Range(0.01, 1000.0))
       ->capture_default_str();

@@ -16,8 +16,8 @@
 #include <thread>
 
 #include "bench/bench.h"
-#include "renas/error.h"
 #include "bench/curves.h"
+#include "renas/error.h"
 
 namespace {
 

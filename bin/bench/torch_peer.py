@@ -1,9 +1,11 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 """Training steps of RENASNet with PyTorch on the CPU: what `renas-bench train` is compared with.
 
 Builds the search network of `renas-bench train` (CIFAR form, no auxiliary head), takes whole steps
-with SGD (momentum 0.9, weight decay 3e-4) and prints images/s as JSON, for NCHW and channels_last.
-Checks its parameter count against the published one, so that both train the same network.
+with SGD (momentum 0.9, weight decay 3e-4) and prints images/s as JSON. Any Python that has torch will
+do. --compile uses torch.compile (PyTorch 2), --precision bf16 autocast; the first steps, compilation
+among them, are not timed. Checks its parameter count against the published one, so that both train
+the same network.
 """
 import argparse
 import json
@@ -128,21 +130,26 @@ def measure(options, layout):
         network = network.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, weight_decay=3e-4)
+    run = torch.compile(network) if options.compile else network
+    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
     times = []
     processor = 0.0
-    for step in range(options.steps + 1):
-        if step == 1:
+    for step in range(-options.warmup, options.steps):
+        if step == 0:
             processor = time.process_time()
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(network(images), labels).backward()
+        with bf16:
+            loss = F.cross_entropy(run(images), labels)
+        loss.backward()
         optimizer.step()
-        if step:
+        if step >= 0:
             times.append(time.perf_counter() - start)
     processor = time.process_time() - processor
     with open("/proc/self/status", encoding="ascii") as status:
         peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    return {"layout": layout, "parameters": parameters,
+    return {"layout": layout, "precision": options.precision, "compiled": options.compile,
+            "parameters": parameters,
             "images_per_second": options.batch / statistics.median(times),
             "images_per_processor_second": options.batch * options.steps / processor,
             "images_per_second_minimum": options.batch / max(times),
@@ -157,9 +164,16 @@ def main():
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warmup", type=int, default=3, help="steps before those that are timed")
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--layout", choices=("nchw", "channels_last"), default="channels_last")
     options = parser.parse_args()
+    if options.warmup < 1 or options.steps < 1:
+        parser.error("--warmup and --steps: expected 1 or more")
+    if options.compile and not hasattr(torch, "compile"):
+        parser.error(f"--compile: PyTorch {torch.__version__} has no torch.compile")
     torch.set_num_threads(options.threads)
     print(json.dumps({"torch": torch.__version__, "threads": options.threads,
                       **measure(options, options.layout)}))

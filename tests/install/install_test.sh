@@ -12,9 +12,21 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 prefix=$work/prefix
 
+# The README shows the consumer as it is.
+awk '/^```cpp$/ { on = 1; next } /^```$/ { on = 0 } on' "$here/../../README.md" \
+  | diff - "$here/consumer.cpp" ||
+  { echo "README.md (<) and tests/install/consumer.cpp (>) differ"; exit 1; }
+
 cmake --install "$build" --prefix "$prefix" > "$work/install.log"
-for file in lib/librenas.a include/renas/strategy.h lib/pkgconfig/renas.pc bin/renas-search; do
+for file in lib/librenas.a include/renas/strategy.h lib/pkgconfig/renas.pc bin/renas-search \
+  share/doc/renas/README.md; do
   test -e "$prefix/$file" || { echo "not installed: $file"; exit 1; }
+done
+# What installed headers name lies beside the README, under its path in the source tree.
+documents=$(grep -rhoE 'lib/src/[a-z/]+/[A-Z]+\.md' "$prefix/include/renas" | sort -u)
+test -n "$documents"
+for file in $documents; do
+  test -e "$prefix/share/doc/renas/$file" || { echo "named by a header, not installed: $file"; exit 1; }
 done
 
 echo "find_package"
