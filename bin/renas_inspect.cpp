@@ -232,7 +232,7 @@ int inspect_model(const std::string& path, bool genome_only) {
     return cli::kDone;
   }
   const Counts counts = count(graph_of(m));
-  fmt::print("genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, pictures {}\n"
+  fmt::print("genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, images {}\n"
              "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %\n",
              m.genome, to_string(m.network.kind), m.network.cells, m.network.filters,
              m.network.classes, to_string(m.network.image), counts.parameters, counts.mult_adds,
@@ -252,7 +252,7 @@ int main(int argc, char** argv) {
   g->option_defaults()->always_capture_default();
   g->add_option("genome", genome.genome, "Text form of a cell; renasnet is known")->required();
   cli::add_network_options(*g, genome.network);
-  g->add_option("--image", genome.image, "Size of pictures, HxWxC");
+  g->add_option("--image", genome.image, "Size of images, HxWxC");
   g->add_option("--classes", genome.network.classes, "Classes to tell apart")
       ->check(CLI::Range(2, 1000000));
   g->add_flag("--json", genome.json, "Print JSON");

@@ -100,7 +100,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
                  "Networks with more are not trained but drawn again; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->group("Search");
-  app.add_option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of a picture")
+  app.add_option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of an image")
       ->check(CLI::NonNegativeNumber)
       ->group("Search");
   app.add_option("--blocks", o.blocks, "B: blocks of the cell")
@@ -131,18 +131,18 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   add_network_options(app, o.child.network);
 
   app.add_option("--pad", o.child.augmentation.pad,
-                 "Zeros around a training picture before a random crop of its size")
+                 "Zeros around a training image before a random crop of its size")
       ->check(CLI::Range(0, 1024))
       ->group("Training of children");
-  app.add_flag("--no-flip", s.no_flip, "Do not mirror training pictures at random")
+  app.add_flag("--no-flip", s.no_flip, "Do not mirror training images at random")
       ->group("Training of children");
 
   app.add_option("--validation", o.validation,
-                 "Pictures held out of the training set as D_val; -1: 5000, or a tenth if fewer")
+                 "Images held out of the training set as D_val; -1: 5000, or a tenth if fewer")
       ->group("Training of children");
-  app.add_option("--subset", o.subset, "Pictures of D_train, after D_val was held out; 0: all")
+  app.add_option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all")
       ->group("Training of children");
-  app.add_option("--batch", o.child.batch, "Pictures a step")
+  app.add_option("--batch", o.child.batch, "Images a step")
       ->check(CLI::Range(1, 65536))
       ->group("Training of children");
   app.add_option("--initial-epochs", o.child.initial_epochs, "Epochs of members without a parent")
@@ -174,13 +174,13 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::PositiveNumber)
       ->group("Retraining of the final population");
   app.add_option("--retrain-subset", o.retrain_subset,
-                 "Pictures of D_train then; 0: all; -1: as --subset")
+                 "Images of D_train then; 0: all; -1: as --subset")
       ->group("Retraining of the final population");
   app.add_option("--retrain-cutout", s.retrain_cutout, "Side of a square cut out; 0: none")
       ->check(CLI::Range(0, 65536))
       ->group("Retraining of the final population");
   app.add_option("--controls", o.controls,
-                 "Random cells retrained and tested in the same way, beside the winner")
+                 "Random baselines: so many cells drawn at random, retrained and tested as the winner is")
       ->check(CLI::Range(0, 100000))
       ->group("Retraining of the final population");
 
@@ -232,7 +232,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
     if (given.get_option(name)->count() > 0) value = new_value;
   };
   const SearchRunOptions& now = from_command_line.run;
-  override_by("--data", stored.run.data, now.data);  // the same pictures: the run knows them
+  override_by("--data", stored.run.data, now.data);  // the same images: the run knows them
   override_by("--snapshot-seconds", stored.run.snapshot_seconds, now.snapshot_seconds);
   override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
   override_by("--max-attempts", stored.run.max_attempts, now.max_attempts);

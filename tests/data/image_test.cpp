@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_window_of_a_jpeg_is_that_part_of_the_whole) {
           BOOST_TEST(got.height == height);
           BOOST_TEST(got.left <= left);
           BOOST_TEST(got.left + got.width >= left + width);
-          // Two pixels from an edge that is not the picture's, chroma lacks its neighbours.
+          // Two pixels from an edge that is not the image's, chroma lacks its neighbours.
           int worst = 0;
           for (int y = 0; y < height; ++y) {
             for (int x = std::max(left, got.left + (got.left > 0 ? 2 : 0));
@@ -188,7 +188,7 @@ BOOST_AUTO_TEST_CASE(grey_becomes_colour_and_colour_grey) {
 }
 
 BOOST_AUTO_TEST_CASE(cmyk_turns_to_ink_on_white) {
-  // One colour a picture, so that compression changes nothing: cyan, and black by ink, and half
+  // One colour an image, so that compression changes nothing: cyan, and black by ink, and half
   // grey.
   const Shape shape{4, 16, 16};
   const auto decoded = [&](std::array<uint8_t, 4> inks, bool adobe) {
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(a_jpeg_of_endless_scans_is_given_up) {
   JpegForm form;
   form.progressive = true;
   auto jpeg = encode_jpeg_as(image.shape, image.pixels, form);
-  // The last scan, from its marker to the end of the picture, again and again.
+  // The last scan, from its marker to the end of the image, again and again.
   const uint8_t marker[] = {0xff, 0xda};
   const auto last = std::find_end(jpeg.begin(), jpeg.end(), std::begin(marker), std::end(marker));
   BOOST_REQUIRE((last != jpeg.end()));
@@ -298,8 +298,8 @@ BOOST_AUTO_TEST_CASE(a_window_is_resampled_as_it_is_within_the_whole) {
   const int top = 6;
   const int left = 10;
   const int side = 12;
-  const auto down = renas::make_taps(renas::Filter::kTriangle, 40, 25, top, side);
-  const auto across = renas::make_taps(renas::Filter::kTriangle, 60, 33, left, side);
+  const auto down = renas::make_resample_taps(renas::ResampleKernel::kTriangle, 40, 25, top, side);
+  const auto across = renas::make_resample_taps(renas::ResampleKernel::kTriangle, 60, 33, left, side);
   const Image part = renas::crop_image(image, down.first_input(), across.first_input(),
                                        down.last_input() - down.first_input(),
                                        across.last_input() - across.first_input());

@@ -48,7 +48,7 @@ Image with_channels(Image image, int channels) {
 
 void check_channels(int channels) {
   if (channels != 0 && channels != 1 && channels != 3) {
-    throw InvalidInput(fmt::format("pictures are decoded to 1 or 3 channels, not {}", channels));
+    throw InvalidInput(fmt::format("images are decoded to 1 or 3 channels, not {}", channels));
   }
 }
 
@@ -84,8 +84,8 @@ Image resize_image(const Image& image, int height, int width) {
   result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
   std::vector<float> scratch;
   resample({image.pixels.data(), 0, 0, image.shape.height, image.shape.width, image.shape.channels},
-           make_taps(Filter::kLanczos3, image.shape.height, height, 0, height),
-           make_taps(Filter::kLanczos3, image.shape.width, width, 0, width), scratch,
+           make_resample_taps(ResampleKernel::kLanczos3, image.shape.height, height, 0, height),
+           make_resample_taps(ResampleKernel::kLanczos3, image.shape.width, width, 0, width), scratch,
            result.pixels.data());
   return result;
 }

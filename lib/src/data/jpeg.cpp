@@ -47,7 +47,7 @@ void on_message(j_common_ptr info, int level) {
 
 void no_output(j_common_ptr) {}
 
-// A progressive file may have thousands of scans over a large picture: hours of work in few bytes.
+// A progressive file may have thousands of scans over a large image: hours of work in few bytes.
 constexpr int kMostScans = 500;
 
 void on_progress(j_common_ptr info) {

@@ -16,10 +16,10 @@ Members by_class(std::span<const int32_t> labels, const std::vector<int64_t>& in
   Members members;
   for (const int64_t i : indices) {
     if (i < 0 || i >= static_cast<int64_t>(labels.size())) {
-      throw InvalidInput(fmt::format("index {} of a data set of {} pictures", i, labels.size()));
+      throw InvalidInput(fmt::format("index {} of a data set of {} images", i, labels.size()));
     }
     const int32_t label = labels[static_cast<std::size_t>(i)];
-    if (label < 0) throw InvalidInput(fmt::format("label {} of picture {}", label, i));
+    if (label < 0) throw InvalidInput(fmt::format("label {} of image {}", label, i));
     if (members.size() <= static_cast<std::size_t>(label)) {
       members.resize(static_cast<std::size_t>(label) + 1);
     }
@@ -53,7 +53,7 @@ Split partition(std::span<const int32_t> labels, const std::vector<int64_t>& ind
                 uint64_t seed, uint64_t stream) {
   const auto total = static_cast<int64_t>(indices.size());
   if (count < 0 || count > total) {
-    throw InvalidInput(fmt::format("cannot take {} of {} pictures", count, total));
+    throw InvalidInput(fmt::format("cannot take {} of {} images", count, total));
   }
   Split split;
   if (total == 0) return split;

@@ -126,7 +126,7 @@ void check_model(const std::string& path, const Model& model) {
   };
   const auto channels = static_cast<std::size_t>(model.network.image.channels);
   if (model.mean.size() != channels || model.sd.size() != channels) {
-    throw damaged(fmt::format("{} means and {} sds for {} channels", model.mean.size(),
+    throw damaged(fmt::format("{} means and {} standard deviations for {} channels", model.mean.size(),
                               model.sd.size(), channels));
   }
   for (const double mean : model.mean) in_range(path, "mean", mean, 0.0, 1.0);

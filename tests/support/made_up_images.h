@@ -7,7 +7,7 @@
 
 namespace renas::test {
 
-/// `count` pictures of `shape` whose every byte differs from its neighbours'; picture i is of class
+/// `count` images of `shape` whose every byte differs from its neighbours'; image i is of class
 /// i % classes.
 inline DataSet made_up(int64_t count, const Shape& shape, int classes) {
   std::vector<uint8_t> pixels(static_cast<std::size_t>(count * shape.size()));
