@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "cli/console.h"
-#include "cli/options.h"
 #include "cli/frame.h"
+#include "cli/options.h"
 #include "renas/error.h"
 #include "renas/model.h"
 
@@ -18,7 +18,8 @@ using namespace renas;
 namespace {
 
 constexpr const char* kDescription =
-    "Trains the network of one genome from scratch: SGD with momentum, cosine learning rate. Writes\n"
+    "Trains the network of one genome from scratch: SGD with momentum, cosine learning rate. "
+    "Writes\n"
     "a checkpoint beside the model after every epoch; stopped or killed, the same command with\n"
     "--resume goes on. Prints the accuracy on held-out images and, once, on the test set.";
 
@@ -69,15 +70,19 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_option("--subset", s.subset, "Images to train on, after holding out; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000))->group(group);
+  app.add_option("--epochs", s.epochs, "Passes over them")
+      ->check(CLI::Range(1, 100000))
+      ->group(group);
   app.add_option("--batch", s.final.batch, "Images a step")
       ->check(CLI::Range(1, 65536))
       ->group(group);
-  app.add_option("--learning-rate,--rate", s.learning_rate, "Learning rate at the start of a cosine")
+  app.add_option("--learning-rate,--rate", s.learning_rate,
+                 "Learning rate at the start of a cosine")
       ->check(CLI::PositiveNumber)
       ->group(group);
-  app.add_option("--cycles", s.cycles,
-                 "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
+  app.add_option(
+         "--cycles", s.cycles,
+         "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
       ->delimiter(',')
       ->check(CLI::PositiveNumber)
       ->group(group);
@@ -102,8 +107,9 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--pad", s.pad,
-                 "Zeros around an image before a random crop of its size; default: 4, with --crop 0")
+  app.add_option(
+         "--pad", s.pad,
+         "Zeros around an image before a random crop of its size; default: 4, with --crop 0")
       ->check(CLI::Range(0, 1024))
       ->group(group);
   app.add_flag("--no-flip", s.no_flip, "Do not mirror images at random")->group(group);
@@ -128,7 +134,7 @@ void add_options(CLI::App& app, Settings& s) {
 
 /// What distinguishes this training from another, for the checkpoint.
 std::string purpose_of(const CLI::App& app, const std::string& genome) {
-  const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force", "--quiet",
+  const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force",  "--quiet",
                                          "--threads", "--config", "--help",   "--version"};
   std::string text = "training of " + genome;
   for (const CLI::Option* option : app.get_options()) {
@@ -217,18 +223,19 @@ int train_network(const CLI::App& app, Settings& s) {
   const Counts counts = count(graph);
   cli::Console console("", s.quiet);
   if (backend->precision(f.precision) != f.precision) {
-    console.log()(LogLevel::kWarning, "bf16 is not to be had from backend " + backend->name() + ": float32");
+    console.log()(LogLevel::kWarning,
+                  "bf16 is not to be had from backend " + backend->name() + ": float32");
   }
-  console.log()(LogLevel::kInfo,
-                fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}",
-                            text, counts.parameters, counts.mult_adds, data.train.size(),
-                            backend->description(), f.threads, f.threads == 1 ? "" : "s"));
+  console.log()(
+      LogLevel::kInfo,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}", text,
+                  counts.parameters, counts.mult_adds, data.train.size(), backend->description(),
+                  f.threads, f.threads == 1 ? "" : "s"));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   int64_t images = 0;
-  const int64_t total =
-      static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
+  const int64_t total = static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
   hooks.on_step = [&](int count) {
@@ -269,8 +276,9 @@ int train_network(const CLI::App& app, Settings& s) {
   std::error_code failure;
   std::filesystem::remove(checkpoint, failure);
   if (failure) {
-    console.log()(LogLevel::kWarning, fmt::format("{}: cannot remove it ({}); the model is finished",
-                                                  checkpoint, failure.message()));
+    console.log()(LogLevel::kWarning,
+                  fmt::format("{}: cannot remove it ({}); the model is finished", checkpoint,
+                              failure.message()));
   }
   fmt::print("model: {}\n", s.out);
   if (!data.validation.empty()) {
@@ -279,9 +287,9 @@ int train_network(const CLI::App& app, Settings& s) {
   const auto splits = DataSet::splits(s.data);
   if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
     const DataSet test = DataSet::open(s.data, "test");
-    const Score score = score_network(*backend, graph, model.weights, test,
-                                      all_indices(test.size()), f.batch, f.threads, f.precision,
-                                      f.augmentation);
+    const Score score =
+        score_network(*backend, graph, model.weights, test, all_indices(test.size()), f.batch,
+                      f.threads, f.precision, f.augmentation);
     fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
   }
   return cli::kDone;

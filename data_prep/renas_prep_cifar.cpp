@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cifar.h"
-#include "files.h"
 #include "cli/frame.h"
+#include "files.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using renas::InvalidInput;
-using renas::prep::CifarLayout;
 using renas::prep::CifarImages;
+using renas::prep::CifarLayout;
 
 struct Version {
   std::string folder;

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "idx.h"
 #include "cli/frame.h"
+#include "idx.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"

@@ -12,9 +12,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cli/frame.h"
 #include "files.h"
 #include "parallel.h"
-#include "cli/frame.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "renas/image.h"
@@ -147,8 +147,7 @@ class Program {
   }
 
  private:
-  void add_split(const ImageTree::Split& split, renas::DataSetWriter& writer,
-                 Progress& progress) {
+  void add_split(const ImageTree::Split& split, renas::DataSetWriter& writer, Progress& progress) {
     int64_t bytes = 0;  // an upper limit where images are scaled
     for (const auto& image : split.images) {
       std::error_code missing;
@@ -159,11 +158,9 @@ class Program {
     std::vector<int32_t> labels;
     in_order<Prepared>(
         static_cast<int64_t>(split.images.size()), options_.threads,
-        [&](int64_t i) {
-          return prepare(split.images[static_cast<std::size_t>(i)].path, options_, fixed_);
-        },
+        [&](int64_t i) { return prepare(split.images[i].path, options_, fixed_); },
         [&](int64_t i, Prepared prepared) {
-          const auto& image = split.images[static_cast<std::size_t>(i)];
+          const auto& image = split.images[i];
           if (add(image, prepared, writer)) {
             labels.push_back(image.label);
             if (split.name == "train") statistics_.add(*prepared.statistics);
@@ -176,22 +173,20 @@ class Program {
     report_.count(split.name, labels);
   }
 
-  bool add(const ImageTree::Image& image, const Prepared& prepared,
-           renas::DataSetWriter& writer) {
+  bool add(const ImageTree::Image& image, const Prepared& prepared, renas::DataSetWriter& writer) {
     if (!prepared.failure.empty()) {
       if (!options_.tree.skip_bad) {
         const bool named = prepared.failure.rfind(image.path, 0) == 0;
-        throw InvalidInput(
-            fmt::format("{}{}{} (--skip-bad leaves such images out and counts them)",
-                        named ? "" : image.path, named ? "" : ": ", prepared.failure));
+        throw InvalidInput(fmt::format("{}{}{} (--skip-bad leaves such images out and counts them)",
+                                       named ? "" : image.path, named ? "" : ": ",
+                                       prepared.failure));
       }
       report_.skip("cannot be used", prepared.failure.rfind(image.path, 0) == 0
                                          ? prepared.failure
                                          : image.path + ": " + prepared.failure);
       return false;
     }
-    const auto [first, is_new] =
-        seen_.try_emplace(prepared.hash, image.path, prepared.file_bytes);
+    const auto [first, is_new] = seen_.try_emplace(prepared.hash, image.path, prepared.file_bytes);
     if (!is_new && first->second.second == prepared.file_bytes &&
         read_file(first->second.first) == read_file(image.path)) {
       const std::string which = image.path + " is " + first->second.first;

@@ -13,8 +13,8 @@ struct ImageTree {
     int32_t label = 0;
   };
   struct Split {
-    std::string name;               ///< train, val or test
-    std::string folder;             ///< where it came from
+    std::string name;           ///< train, val or test
+    std::string folder;         ///< where it came from
     std::vector<Image> images;  ///< by class, then name
   };
   struct Skipped {

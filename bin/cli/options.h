@@ -16,5 +16,4 @@ void add_network_options(CLI::App& app, NetworkOptions& network);
 /// --backend, --threads, --precision. `threads` 0 stands for all that the process may use.
 void add_device_options(CLI::App& app, std::string& backend, int& threads, Precision& precision);
 
-
 }  // namespace renas::cli

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "cli/options.h"
 #include "cli/frame.h"
+#include "cli/options.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
@@ -47,11 +47,13 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->required()
       ->configurable(false)
       ->group("Run");
-  app.add_flag("--resume", o.resume,
-               "Go on with the run in that folder; its options hold. If its data set has moved, each "
-               "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
-               "--io-patience and --snapshot-seconds may change, and until the first network was retrained --controls "
-               "and what begins with --retrain-")
+  app.add_flag(
+         "--resume", o.resume,
+         "Go on with the run in that folder; its options hold. If its data set has moved, each "
+         "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
+         "--io-patience and --snapshot-seconds may change, and until the first network was "
+         "retrained --controls "
+         "and what begins with --retrain-")
       ->configurable(false)
       ->group("Run");
   app.add_option("--seed", o.strategy.seed, "All randomness of the run follows from it")
@@ -59,9 +61,10 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   app.add_option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
       ->check(CLI::NonNegativeNumber)
       ->group("Run");
-  app.add_option("--worker-timeout", o.worker_timeout,
-                 "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
-                 "0 for the others")
+  app.add_option(
+         "--worker-timeout", o.worker_timeout,
+         "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
+         "0 for the others")
       ->check(CLI::PositiveNumber)
       ->group("Run");
   app.add_option("--max-attempts", o.max_attempts,
@@ -88,8 +91,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
                  "controller's own")
       ->check(CLI::IsMember({"", "none", "moving", "standardised"}))
       ->group("Search");
-  app.add_option("--critic", o.strategy.critic,
-                 "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
+  app.add_option(
+         "--critic", o.strategy.critic,
+         "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
       ->check(CLI::Range(-1, 10000))
       ->group("Search");
   app.add_option("--redraw-repeats", o.strategy.redraw_repeats,
@@ -118,10 +122,11 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   app.add_option("--children", o.children, "E: children after the first P members")
       ->check(CLI::Range(0, 100000000))
       ->group("Search");
-  app.add_flag("--in-order", o.in_order,
-               "Count results in the order in which children were handed out: equal seeds give equal "
-               "runs on equally many ranks, which may then wait for a slow one; results that still wait "
-               "when the run is stopped are computed again")
+  app.add_flag(
+         "--in-order", o.in_order,
+         "Count results in the order in which children were handed out: equal seeds give equal "
+         "runs on equally many ranks, which may then wait for a slow one; results that still wait "
+         "when the run is stopped are computed again")
       ->group("Search");
   app.add_option("--time-budget", o.time_budget,
                  "End the search after so many seconds, earlier sessions included; 0: no limit")
@@ -179,8 +184,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   app.add_option("--retrain-cutout", s.retrain_cutout, "Side of a square cut out; 0: none")
       ->check(CLI::Range(0, 65536))
       ->group("Retraining of the final population");
-  app.add_option("--controls", o.controls,
-                 "Random baselines: so many cells drawn at random, retrained and tested as the winner is")
+  app.add_option(
+         "--controls", o.controls,
+         "Random baselines: so many cells drawn at random, retrained and tested as the winner is")
       ->check(CLI::Range(0, 100000))
       ->group("Retraining of the final population");
 
@@ -199,9 +205,9 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   SearchSettings stored;
   CLI::App app;
   parse_stored(run, app, stored);
-  const std::vector<std::string> free{"--run",  "--resume",           "--quiet",   "--config",
-                                      "--data", "--snapshot-seconds", "--threads",
-                                      "--worker-timeout", "--max-attempts",
+  const std::vector<std::string> free{"--run",        "--resume",         "--quiet",
+                                      "--config",     "--data",           "--snapshot-seconds",
+                                      "--threads",    "--worker-timeout", "--max-attempts",
                                       "--io-patience"};
   bool replaced = false;
   for (const CLI::Option* option : given.get_options()) {
@@ -239,7 +245,8 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   override_by("--io-patience", stored.run.io_patience, now.io_patience);
   override_by("--threads", stored.run.child.threads, now.child.threads);
   if (stored.run.data.empty()) {
-    throw InvalidInput(fmt::format("{}: its options name no data set; name it by --data", run.path()));
+    throw InvalidInput(
+        fmt::format("{}: its options name no data set; name it by --data", run.path()));
   }
   return stored;
 }

@@ -9,10 +9,10 @@
 
 #include "data/augment.h"
 #include "data/fit.h"
-#include "support/encode.h"
-#include "support/made_up_images.h"
 #include "renas/image.h"
 #include "renas/loader.h"
+#include "support/encode.h"
+#include "support/made_up_images.h"
 
 using renas::Augmentation;
 using renas::CropPlan;
@@ -51,20 +51,20 @@ BOOST_AUTO_TEST_CASE(the_shorter_side_is_scaled_and_the_aspect_kept) {
 BOOST_AUTO_TEST_CASE(scales_and_places_of_crops_are_uniform) {
   const Augmentation options = Augmentation::imagenet();
   std::map<int, int> sides;
-  std::vector<int> across(
-      33);  // of an image whose shorter side is scaled to 256 and wider by none
+  std::vector<int> across(33);  // of an image whose shorter side is scaled to 256 and wider by none
   const int draws = 45000;
   for (int i = 0; i < draws; ++i) {
     Draw draw = draw_of(options, i);
     ++sides[draw.shorter_side];
     draw.shorter_side = 256;
-    ++across[static_cast<std::size_t>(renas::plan_crop(300, 300, options, draw).left)];
+    ++across[renas::plan_crop(300, 300, options, draw).left];
   }
   BOOST_TEST(sides.begin()->first == 256);
   BOOST_TEST(sides.rbegin()->first == 480);
   double chi_squared = 0;
-  for (const auto& [side, n] : sides)
+  for (const auto& [side, n] : sides) {
     chi_squared += std::pow(n - draws / 225.0, 2) / (draws / 225.0);
+  }
   BOOST_TEST(sides.size() == 225U);
   BOOST_TEST(chi_squared < 293);  // 224 degrees of freedom, p = 0.001
   chi_squared = 0;

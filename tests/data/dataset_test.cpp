@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "support/made_up_images.h"
 #include "renas/error.h"
+#include "support/made_up_images.h"
 
 using renas::DataSet;
 using renas::DataSetInfo;

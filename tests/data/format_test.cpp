@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "core/hdf5.h"
-#include "support/made_up_images.h"
 #include "renas/dataset.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
+#include "support/made_up_images.h"
 #include "support/scratch.h"
 
 namespace fs = std::filesystem;
@@ -72,7 +72,7 @@ std::vector<std::vector<uint8_t>> write_encoded(const std::string& path) {
   uint32_t x = 1;
   for (int i = 0; i < 40; ++i) {
     // 5.6 MB in all: several chunks, images across their borders, one larger than a chunk.
-    std::vector<uint8_t> bytes(i == 7 ? 2500000 : 10 + static_cast<std::size_t>(i) * 4000);
+    std::vector<uint8_t> bytes(i == 7 ? 2500000 : 10 + i * 4000);
     for (uint8_t& b : bytes) b = static_cast<uint8_t>((x = x * 1664525 + 1013904223) >> 24);
     writer.add(bytes, i % 3);
     images.push_back(bytes);
@@ -133,8 +133,9 @@ BOOST_AUTO_TEST_CASE(images_of_one_size_come_back_byte_for_byte) {
     BOOST_TEST((data.shape() == kShape));
     BOOST_TEST(!data.encoded());
     BOOST_TEST((pixels_of(data) == pixels));
-    for (int32_t i = 0; i < 100; ++i)
-      BOOST_TEST(data.labels()[static_cast<std::size_t>(i)] == i % 3);
+    for (int32_t i = 0; i < 100; ++i) {
+      BOOST_TEST(data.labels()[i] == i % 3);
+    }
     const DataSetInfo info = info_of_three();
     BOOST_TEST(data.classes() == 3);
     BOOST_TEST(data.info().class_names == info.class_names);
@@ -175,7 +176,7 @@ BOOST_AUTO_TEST_CASE(encoded_images_come_back_byte_for_byte) {
   std::vector<uint8_t> buffer;
   for (int64_t i = 39; i >= 0; --i) {
     const auto bytes = data.image(i, buffer);
-    const auto& expected = images[static_cast<std::size_t>(i)];
+    const auto& expected = images[i];
     BOOST_TEST(std::equal(bytes.begin(), bytes.end(), expected.begin(), expected.end()));
   }
 }
@@ -213,10 +214,10 @@ BOOST_AUTO_TEST_CASE(a_writer_that_is_used_wrongly_says_how) {
   writer.begin_split("test", {3, 0, 0});
   BOOST_TEST(message([&] { writer.add({}, 0); }) == "an encoded image without bytes");
   writer.add(image, 3);
-  BOOST_TEST(
-      message([&] { writer.finish(info_of_three()); }) ==
-      "cannot finish a data set of 2 splits, labels 0 to 3 of 3 classes, 3 means and 3 standard deviations for 3 "
-      "channels");
+  BOOST_TEST(message([&] { writer.finish(info_of_three()); }) ==
+             "cannot finish a data set of 2 splits, labels 0 to 3 of 3 classes, 3 means and 3 "
+             "standard deviations for 3 "
+             "channels");
 }
 
 BOOST_AUTO_TEST_CASE(locks_on_files_do_not_matter) {
@@ -281,8 +282,8 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
   };
   BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(100, 3))),
                  "train: label 3 of image 0 is not one of the 3 classes"));
-  BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(100, -1))),
-                 "label -1 of image 0"));
+  BOOST_TEST(
+      has(spoiled(replace("train/labels", std::vector<int32_t>(100, -1))), "label -1 of image 0"));
   BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(99, 0))),
                  "100 images but 99 labels"));
   BOOST_TEST(has(spoiled(replace("train/images", std::vector<float>(100))),
@@ -348,8 +349,7 @@ BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {
   std::vector<uint8_t> buffer;
   const DataSet data = DataSet::open(other, "train");
   BOOST_TEST(data.image(19, buffer).size() == images[19].size());
-  BOOST_TEST(
-      has(message([&] { data.image(20, buffer); }), "image 20 of train is damaged (CRC32 "));
+  BOOST_TEST(has(message([&] { data.image(20, buffer); }), "image 20 of train is damaged (CRC32 "));
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_says_why_and_leaves_nothing) {

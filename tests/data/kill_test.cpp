@@ -14,10 +14,10 @@
 #include <thread>
 #include <vector>
 
-#include "support/encode.h"
 #include "renas/dataset.h"
 #include "renas/image.h"
 #include "renas/random.h"
+#include "support/encode.h"
 #include "support/scratch.h"
 
 namespace fs = std::filesystem;

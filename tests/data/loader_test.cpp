@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "support/made_up_images.h"
 #include "renas/error.h"
+#include "support/made_up_images.h"
 
 using renas::Augmentation;
 using renas::DataSet;
@@ -26,8 +26,8 @@ struct Epoch {
 
 Epoch read_epoch(Loader& loader, int batch, uint64_t epoch) {
   Epoch result;
-  std::vector<float> images(static_cast<std::size_t>(batch * loader.shape().size()));
-  std::vector<int32_t> labels(static_cast<std::size_t>(batch));
+  std::vector<float> images(batch * loader.shape().size());
+  std::vector<int32_t> labels(batch);
   loader.start(epoch);
   while (const int count = loader.next(images, labels)) {
     result.images.insert(result.images.end(), images.begin(),
@@ -59,10 +59,8 @@ float augmented(const DataSet& data, int64_t index, const renas::Draw& draw,
   if (y < 0 || y >= shape.height || x < 0 || x >= shape.width) return 0;
   std::vector<uint8_t> buffer;
   const auto image = data.image(index, buffer);
-  const double value =
-      image[static_cast<std::size_t>((y * shape.width + x) * shape.channels + c)] / 255.0;
-  const auto channel = static_cast<std::size_t>(c);
-  return static_cast<float>((value - data.info().mean[channel]) / data.info().sd[channel]);
+  const double value = image[(y * shape.width + x) * shape.channels + c] / 255.0;
+  return static_cast<float>((value - data.info().mean[c]) / data.info().sd[c]);
 }
 
 }  // namespace
@@ -169,7 +167,7 @@ BOOST_AUTO_TEST_CASE(epochs_given_up_in_the_middle_leave_nothing_behind) {
   options.augmentation = Augmentation::search();
   const Epoch expected = read_epoch(data, options, 1);
   Loader loader(data, renas::all_indices(data.size()), options);
-  std::vector<float> images(static_cast<std::size_t>(40 * data.shape().size()));
+  std::vector<float> images(40 * data.shape().size());
   std::vector<int32_t> labels(40);
   int wrong = 0;
   for (int round = 0; round < 400; ++round) {
@@ -195,7 +193,7 @@ BOOST_AUTO_TEST_CASE(each_epoch_has_every_image_once_and_the_last_batch_may_be_l
   BOOST_TEST(epoch.counts == counts);
   BOOST_TEST(!std::is_sorted(epoch.labels.begin(), epoch.labels.end()));
   std::sort(epoch.labels.begin(), epoch.labels.end());
-  for (int i = 0; i < 50; ++i) BOOST_TEST(epoch.labels[static_cast<std::size_t>(i)] == i);
+  for (int i = 0; i < 50; ++i) BOOST_TEST(epoch.labels[i] == i);
   options.drop_last = true;
   BOOST_TEST(read_epoch(data, options, 0).counts == std::vector<int>(6, 8));
 }

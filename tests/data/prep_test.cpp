@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "cifar.h"
-#include "support/encode.h"
 #include "idx.h"
-#include "support/made_up_images.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
 #include "renas/image.h"
+#include "support/encode.h"
+#include "support/made_up_images.h"
 #include "support/scratch.h"
 #include "tree.h"
 
@@ -224,8 +224,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
   BOOST_TEST(
       has(run(command + " --force").output, "expected images x rows x columns; found 4 x 6"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 2, 3}, counting(24)));
-  BOOST_TEST(
-      has(run(command + " --force").output, "training images are 2x3x1, test images 3x2x1"));
+  BOOST_TEST(has(run(command + " --force").output, "training images are 2x3x1, test images 3x2x1"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 3, 2}, counting(24)));
   BOOST_TEST(has(run(command + " --force --class-names a,b").output,
                  "--class-names: 2 names, but the labels go from 0 to 2"));
@@ -476,8 +475,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
                         std::string("ASAN_OPTIONS=verify_asan_link_order=0 RENAS_DISK_BYTES=") +
                             bytes + " LD_PRELOAD=" RENAS_FULL_DISK " ");
     BOOST_TEST(ran.code == 2, ran.output);
-    BOOST_TEST(has(ran.output, "out.h5: cannot write"),
-               ran.output);
+    BOOST_TEST(has(ran.output, "out.h5: cannot write"), ran.output);
     BOOST_TEST(has(ran.output, "No space left on device"), ran.output);
     BOOST_TEST(!fs::exists(out));
     BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "support/encode.h"
 #include "renas/dataset.h"
 #include "renas/image.h"
 #include "renas/loader.h"
+#include "support/encode.h"
 #include "support/scratch.h"
 
 namespace fs = std::filesystem;
@@ -59,7 +59,7 @@ std::vector<uint8_t> unzipped(const std::string& path) {
   const int count = gzread(file, bytes.data(), static_cast<unsigned>(bytes.size()));
   gzclose(file);
   BOOST_REQUIRE(count > 0);
-  bytes.resize(static_cast<std::size_t>(count));
+  bytes.resize(count);
   return bytes;
 }
 
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(fashion_mnist_comes_out_as_it_went_in, *present("fashion-mn
     for (int64_t i = 0; i < data.size(); ++i) {
       const auto at = images.begin() + 16 + i * 784;
       same = same && stored(data, i) == std::vector<uint8_t>(at, at + 784) &&
-             data.labels()[static_cast<std::size_t>(i)] == labels[static_cast<std::size_t>(8 + i)];
+             data.labels()[i] == labels[8 + i];
     }
     BOOST_TEST(same);
   }
@@ -124,12 +124,13 @@ BOOST_AUTO_TEST_CASE(cifar_10_comes_out_as_it_went_in, *present("cifar-10-batche
     const DataSet& data = file < 5 ? train : test;
     for (int64_t i = 0; i < 10000; ++i) {
       const int64_t at = file < 5 ? file * 10000 + i : i;
-      const uint8_t* record = &bytes[static_cast<std::size_t>(i * 3073)];
+      const uint8_t* record = &bytes[i * 3073];
       const auto image = stored(data, at);
-      bool same = data.labels()[static_cast<std::size_t>(at)] == record[0];
+      bool same = data.labels()[at] == record[0];
       for (std::size_t p = 0; p < 1024; ++p) {
-        for (std::size_t c = 0; c < 3; ++c)
+        for (std::size_t c = 0; c < 3; ++c) {
           same = same && image[p * 3 + c] == record[1 + c * 1024 + p];
+        }
       }
       wrong += same ? 0 : 1;
     }
@@ -147,9 +148,7 @@ BOOST_AUTO_TEST_CASE(imagenets_images_stay_byte_for_byte_and_decode_as_libjpeg_t
   for (const auto& [split, folder] : {std::pair{"train", "train"}, std::pair{"test", "val"}}) {
     const DataSet data = DataSet::open(scratch / "i.h5", split);
     for (int64_t i = 0; i < data.size(); ++i) {
-      const std::string& name =
-          data.info()
-              .class_names[static_cast<std::size_t>(data.labels()[static_cast<std::size_t>(i)])];
+      const std::string& name = data.info().class_names[data.labels()[i]];
       // The sample has one image a class.
       const auto file =
           bytes_of(fs::directory_iterator(in + "/" + folder + "/" + name)->path().string());
@@ -185,11 +184,10 @@ BOOST_AUTO_TEST_CASE(crops_of_imagenets_images_are_those_of_the_whole_images,
   for (int64_t i = 0; i < data.size(); ++i) {
     // The same image decoded whole, in a data set where it has the same number.
     const auto whole = renas::test::plain_jpeg(stored(data, i), 3);
-    std::vector<uint8_t> pixels(static_cast<std::size_t>(i) * whole.pixels.size());
+    std::vector<uint8_t> pixels(i * whole.pixels.size());
     pixels.insert(pixels.end(), whole.pixels.begin(), whole.pixels.end());
     renas::DataSetInfo info = data.info();
-    const DataSet decoded(whole.shape, std::move(pixels),
-                          std::vector<int32_t>(static_cast<std::size_t>(i + 1), 0), info);
+    const DataSet decoded(whole.shape, std::move(pixels), std::vector<int32_t>(i + 1, 0), info);
     renas::Loader one(decoded, {i}, options);
     one.start(1);
     BOOST_TEST(one.next(expected, label) == 1);

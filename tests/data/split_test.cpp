@@ -13,8 +13,9 @@ namespace {
 std::vector<int> count_by_class(const std::vector<int32_t>& labels,
                                 const std::vector<int64_t>& list) {
   std::vector<int> counts(10);
-  for (const int64_t i : list)
-    ++counts[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])];
+  for (const int64_t i : list) {
+    ++counts[labels[i]];
+  }
   return counts;
 }
 
@@ -80,7 +81,7 @@ BOOST_AUTO_TEST_CASE(an_image_is_held_out_as_often_as_any_other) {
   std::vector<int> held(100);
   for (uint64_t seed = 0; seed < 1000; ++seed) {
     for (const int64_t i : renas::split_validation(labels, 20, seed).validation) {
-      ++held[static_cast<std::size_t>(i)];
+      ++held[i];
     }
   }
   // 200 each, std 12.6: five of them.

@@ -27,10 +27,8 @@ inline SearchData toy_data(int count = 96, int classes = 3, uint64_t seed = 5) {
 /// A network small enough for the reference backend.
 inline ChildOptions toy_child(const SearchData& data) {
   ChildOptions options;
-  options.network = {.cells = 1,
-                     .filters = 4,
-                     .image = data.pictures.shape(),
-                     .classes = data.pictures.classes()};
+  options.network = {
+      .cells = 1, .filters = 4, .image = data.pictures.shape(), .classes = data.pictures.classes()};
   options.batch = 16;
   options.initial_epochs = 4;
   options.augmentation = Augmentation::none();

@@ -17,8 +17,7 @@ inline void write_toy_file(const std::string& path, int images = 96, uint64_t se
   for (const char* split : {"train", "test"}) {
     writer.begin_split(split, data.pictures.shape());
     for (int64_t i = 0; i < data.pictures.size(); ++i) {
-      writer.add(data.pictures.image(i, buffer),
-                 data.pictures.labels()[static_cast<std::size_t>(i)]);
+      writer.add(data.pictures.image(i, buffer), data.pictures.labels()[i]);
     }
   }
   writer.finish(data.pictures.info());

@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include "support/history.h"
 #include "renas/search_run.h"
+#include "support/history.h"
 #include "support/temporary_folder.h"
 
 namespace renas::test {

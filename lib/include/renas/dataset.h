@@ -15,10 +15,9 @@ namespace renas {
 struct DataSetInfo {
   std::vector<std::string> class_names;  ///< by label; may be empty where only `classes` is known
   int classes = 0;
-  std::vector<double>
-      mean;                ///< of each channel over the training images, values scaled to [0, 1]
-  std::vector<double> sd;  ///< likewise
-  std::string source;      ///< where the images came from, for people
+  std::vector<double> mean;  ///< of each channel over the training images, values scaled to [0, 1]
+  std::vector<double> sd;    ///< likewise
+  std::string source;        ///< where the images came from, for people
 };
 
 /// How many bytes of fixed-size images DataSet::open reads into memory at most.

@@ -67,7 +67,8 @@ H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
 }
 
 herr_t close_file(H5FD_t* file) {
-  // Whoever wrote has synced, or will through a descriptor of its own: this one has nothing to tell.
+  // Whoever wrote has synced, or will through a descriptor of its own: this one has nothing to
+  // tell.
   sys::close(of(file).descriptor);
   delete &of(file);
   return 0;
@@ -115,8 +116,7 @@ void lay_over(const DriverFile& file, haddr_t address, std::size_t size, char* b
 herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, void* buffer) {
   DriverFile& file = of(base);
   std::size_t got = 0;
-  const int failure =
-      read_fully(file.descriptor, buffer, size, static_cast<off_t>(address), got);
+  const int failure = read_fully(file.descriptor, buffer, size, static_cast<off_t>(address), got);
   if (failure != 0) {
     push_reason(H5E_READERROR, failure);
     return -1;
@@ -187,7 +187,8 @@ void use_driver(hid_t properties, std::string& failure) {
   const H5FD_class_t driver = make_class();
   const hid_t id = H5FDregister(&driver);
   const DriverInfo info{&failure};
-  H5Pset_driver(properties, id, &info);  // which keeps the driver registered as long as it is needed
+  H5Pset_driver(properties, id,
+                &info);  // which keeps the driver registered as long as it is needed
   H5FDunregister(id);
 }
 

@@ -16,7 +16,7 @@ class EncodedMemorySource final : public DataSet::Source {
   std::vector<std::vector<uint8_t>> images;
 
   std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>&) const override {
-    return images[static_cast<std::size_t>(i)];
+    return images[i];
   }
 };
 
@@ -33,8 +33,8 @@ void check_statistics(const DataSetInfo& info, int channels) {
 void check_labels(std::span<const int32_t> labels, int classes, const std::string& where) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 0 || labels[i] >= classes) {
-      throw InvalidInput(fmt::format("{}: label {} of image {} is not one of the {} classes",
-                                     where, labels[i], i, classes));
+      throw InvalidInput(fmt::format("{}: label {} of image {} is not one of the {} classes", where,
+                                     labels[i], i, classes));
     }
   }
 }
@@ -72,10 +72,10 @@ DataSet::DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<in
 DataSet DataSet::from_encoded(int channels, std::vector<std::vector<uint8_t>> images,
                               std::vector<int32_t> labels, DataSetInfo info) {
   if ((channels != 1 && channels != 3) || images.size() != labels.size()) {
-    throw InvalidInput(fmt::format(
-        "data set: {} encoded images, {} labels, {} channels; expected as many labels "
-        "as images, and 1 or 3 channels",
-        images.size(), labels.size(), channels));
+    throw InvalidInput(
+        fmt::format("data set: {} encoded images, {} labels, {} channels; expected as many labels "
+                    "as images, and 1 or 3 channels",
+                    images.size(), labels.size(), channels));
   }
   check_labels(labels, info.classes, "data set");
   check_statistics(info, channels);

@@ -45,8 +45,8 @@ CropPlan plan_crop(int height, int width, const Augmentation& options, const Dra
 #ifdef RENAS_WITH_IMAGES
 
 PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
-                                const Augmentation& options, const Draw& draw, CropPlan& plan,
-                                Shape& decoded) {
+                              const Augmentation& options, const Draw& draw, CropPlan& plan,
+                              Shape& decoded) {
   DecodeOptions decoding;
   decoding.channels = channels;
   decoding.strict = false;  // who prepared the set decided what is good enough
@@ -87,7 +87,7 @@ PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
 #else
 
 PixelView ImageFitter::decode(std::span<const uint8_t>, int, const Augmentation&, const Draw&,
-                                CropPlan&, Shape&) {
+                              CropPlan&, Shape&) {
   throw Unsupported(
       "this build cannot decode images (configure with -DRENAS_WITH_IMAGES=ON); data sets of one "
       "size need no decoding");
@@ -96,8 +96,8 @@ PixelView ImageFitter::decode(std::span<const uint8_t>, int, const Augmentation&
 #endif
 
 std::span<const uint8_t> ImageFitter::fit(const DataSet& data, int64_t index,
-                                            std::span<const uint8_t> stored,
-                                            const Augmentation& options, const Draw& draw) {
+                                          std::span<const uint8_t> stored,
+                                          const Augmentation& options, const Draw& draw) {
   if (options.crop == 0) return stored;
   const int channels = data.shape().channels;
   CropPlan plan;
@@ -113,7 +113,7 @@ std::span<const uint8_t> ImageFitter::fit(const DataSet& data, int64_t index,
     view = {stored.data(), 0, 0, whole.height, whole.width, channels};
     plan = plan_crop(whole.height, whole.width, options, draw);
   }
-  pixels_.resize(static_cast<std::size_t>(int64_t{options.crop} * options.crop * channels));
+  pixels_.resize(int64_t{options.crop} * options.crop * channels);
   resample(view, taps_down(plan, whole.height, options.crop),
            taps_across(plan, whole.width, options.crop), scratch_, pixels_.data());
   return pixels_;

@@ -19,7 +19,7 @@ class FileSource final : public DataSet::Source {
   h5::File file;
   h5::Dataset images;
   std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
-    buffer.resize(static_cast<std::size_t>(shape.size()));
+    buffer.resize(shape.size());
     const h5::Guard guard;
     const h5::Space from(H5Dget_space(images));
     const hsize_t start[4] = {static_cast<hsize_t>(i), 0, 0, 0};
@@ -50,13 +50,13 @@ class EncodedSource final : public DataSet::Source {
 
   std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
     const auto at = static_cast<std::size_t>(i);
-    buffer.resize(static_cast<std::size_t>(lengths[at]));
+    buffer.resize(lengths[at]);
     int64_t position = offsets[at];
     for (std::size_t done = 0; done < buffer.size();) {
       const int64_t within = position % chunk_bytes;
       const auto wanted =
           std::min(static_cast<std::size_t>(chunk_bytes - within), buffer.size() - done);
-      const int64_t address = chunk_address[static_cast<std::size_t>(position / chunk_bytes)];
+      const int64_t address = chunk_address[position / chunk_bytes];
       std::size_t got = 0;
       const int failure =
           read_fully(file.descriptor(), buffer.data() + done, wanted, address + within, got);
@@ -109,7 +109,8 @@ DataSetInfo read_info(hid_t file, const std::string& path) {
                                    info.class_names.size()));
   }
   for (const double sd : info.sd) {
-    if (!(sd > 0)) throw InvalidInput(fmt::format("{}: a channel's standard deviation is {}", path, sd));
+    if (!(sd > 0))
+      throw InvalidInput(fmt::format("{}: a channel's standard deviation is {}", path, sd));
   }
   return info;
 }
@@ -215,7 +216,7 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
     count = dims[0];
     if (description.size() <= memory_limit) {
       auto whole = std::make_shared<MemorySource>();
-      whole->pixels.resize(static_cast<std::size_t>(description.size()));
+      whole->pixels.resize(description.size());
       h5::read_raw(images, H5T_NATIVE_UINT8, whole->pixels.data());
       source = std::move(whole);
     } else {

@@ -62,8 +62,8 @@ void scale_down(const uint8_t* first, std::ptrdiff_t stride, const float* weight
 template <int kChannels>
 void scale_across(const float* row, int left, const ResampleTaps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
-    const int begin = taps.begin[static_cast<std::size_t>(x)];
-    const int n = taps.end[static_cast<std::size_t>(x)] - begin;
+    const int begin = taps.begin[x];
+    const int n = taps.end[x] - begin;
     const float* from = row + std::ptrdiff_t{begin - left} * kChannels;
     const float* weights = taps.weights.data() + std::ptrdiff_t{x} * taps.width;
     Lanes sum = load(from) * weights[0];
@@ -74,13 +74,12 @@ void scale_across(const float* row, int left, const ResampleTaps& taps, float* o
 
 void scale_across(const float* row, int left, int channels, const ResampleTaps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
-    const int begin = taps.begin[static_cast<std::size_t>(x)];
-    const int n = taps.end[static_cast<std::size_t>(x)] - begin;
+    const int begin = taps.begin[x];
+    const int n = taps.end[x] - begin;
     for (int c = 0; c < channels; ++c) {
       float sum = 0;
       for (int k = 0; k < n; ++k) {
-        sum += taps.weights[static_cast<std::size_t>(x * taps.width + k)] *
-               row[(begin - left + k) * channels + c];
+        sum += taps.weights[x * taps.width + k] * row[(begin - left + k) * channels + c];
       }
       *out++ = sum;
     }
@@ -96,9 +95,9 @@ ResampleTaps make_resample_taps(ResampleKernel kernel, int in, int out, int firs
   ResampleTaps taps;
   taps.count = count;
   taps.width = static_cast<int>(std::ceil(2 * reach)) + 1;
-  taps.begin.resize(static_cast<std::size_t>(count));
-  taps.end.resize(static_cast<std::size_t>(count));
-  taps.weights.resize(static_cast<std::size_t>(count) * static_cast<std::size_t>(taps.width));
+  taps.begin.resize(count);
+  taps.end.resize(count);
+  taps.weights.resize(static_cast<std::size_t>(count) * taps.width);
   std::vector<double> values;
   for (int i = 0; i < count; ++i) {
     const double centre = (first + i + 0.5) * scale - 0.5;
@@ -117,9 +116,8 @@ ResampleTaps make_resample_taps(ResampleKernel kernel, int in, int out, int firs
     }
     double sum = 0;
     for (const double value : values) sum += value;
-    const auto at = static_cast<std::size_t>(i);
-    taps.begin[at] = begin;
-    taps.end[at] = end;
+    taps.begin[i] = begin;
+    taps.end[i] = end;
     float* weights = taps.weights.data() + std::ptrdiff_t{i} * taps.width;
     for (const double value : values) *weights++ = static_cast<float>(value / sum);
   }
@@ -134,10 +132,9 @@ void resample(const PixelView& view, const ResampleTaps& down, const ResampleTap
   float* const scaled_down = scratch.data();
   float* const scaled = scaled_down + stride + kSlack;
   for (int y = 0; y < down.count; ++y) {
-    const int begin = down.begin[static_cast<std::size_t>(y)];
+    const int begin = down.begin[y];
     scale_down(view.pixels + (begin - view.top) * stride, stride,
-               down.weights.data() + std::ptrdiff_t{y} * down.width,
-               down.end[static_cast<std::size_t>(y)] - begin, static_cast<std::size_t>(stride),
+               down.weights.data() + std::ptrdiff_t{y} * down.width, down.end[y] - begin, stride,
                scaled_down);
     if (view.channels == 3) {
       scale_across<3>(scaled_down, view.left, across, scaled);

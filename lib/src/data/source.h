@@ -29,7 +29,7 @@ class MemorySource final : public DataSet::Source {
 
   std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>&) const override {
     const auto size = static_cast<std::size_t>(shape.size());
-    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
+    return {pixels.data() + i * size, size};
   }
 };
 

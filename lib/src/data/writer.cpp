@@ -36,8 +36,8 @@ int64_t bytes_a_chunk(int64_t expected_bytes) {
 
 namespace {
 
-/// Reads what was written but for the pixels: labels and indices with their checksums, and that every
-/// chunk of images has its place. (Reading all pixels again would take a tenth of the time of
+/// Reads what was written but for the pixels: labels and indices with their checksums, and that
+/// every chunk of images has its place. (Reading all pixels again would take a tenth of the time of
 /// preparing small images.)
 void check_data_set(const std::string& path, const std::set<std::string>& splits) {
   for (const std::string& split : splits) DataSet::open(path, split, 0);
