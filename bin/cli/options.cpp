@@ -5,7 +5,8 @@ namespace renas::cli {
 void add_network_options(CLI::App& app, NetworkOptions& network) {
   const char* group = "Network";
   app.add_option_function<std::string>(
-         "--network", [&network](const std::string& text) { network.kind = parse_network_kind(text); },
+         "--network",
+         [&network](const std::string& text) { network.kind = parse_network_kind(text); },
          "Frame around the cells (cifar: 3x3 stem, three stages; imagenet: two more stride-2 cells "
          "first)")
       ->check(CLI::IsMember({"cifar", "imagenet"}))

@@ -16,5 +16,4 @@ void add_network_options(CLI::App& app, NetworkOptions& network);
 /// --backend, --threads, --precision. `device.threads` 0 stands for all that the process may use.
 void add_device_options(CLI::App& app, Device& device);
 
-
 }  // namespace renas::cli
