@@ -7,14 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "cli/options.h"
 #include "cli/frame.h"
+#include "cli/options.h"
+#include "cli/search_settings.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
-#include "cli/search_settings.h"
 
 using namespace renas;
 using Json = nlohmann::ordered_json;
@@ -73,12 +73,10 @@ std::string mutation_text(const std::string& parent, const std::string& child) {
   std::string text;
   for (int b = 0; b < space.block_count(); ++b) {
     for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (from[at] == to[at]) continue;
+      if (from[i] == to[i]) continue;
       const Slot& slot = space.slot(i);
       text += fmt::format("{}{}.{} {}>{}", text.empty() ? "" : ", ", b + 1, slot.name,
-                          slot.choices[static_cast<std::size_t>(from[at])],
-                          slot.choices[static_cast<std::size_t>(to[at])]);
+                          slot.choices[from[i]], slot.choices[to[i]]);
     }
   }
   return text.empty() ? "no change" : text;
@@ -92,9 +90,10 @@ int inspect_run(const RunSettings& s) {
     cli::say(fmt::format("warning: {}/history.jsonl: {}\n", s.folder, repair));
   }
   for (const uint64_t line : whole.missing) {
-    cli::say(fmt::format("warning: {}/history.jsonl:{}: the line is lost or damaged; its result is "
-                             "not counted\n",
-                             s.folder, line + 1));
+    cli::say(
+        fmt::format("warning: {}/history.jsonl:{}: the line is lost or damaged; its result is "
+                    "not counted\n",
+                    s.folder, line + 1));
   }
   std::map<uint64_t, const HistoryEntry*> by_id;
   std::map<std::string, int> statuses;
@@ -112,9 +111,8 @@ int inspect_run(const RunSettings& s) {
     }
   }
   std::vector<const HistoryEntry*> members = living(history);
-  std::stable_sort(members.begin(), members.end(), [](const auto* a, const auto* b) {
-    return a->fitness > b->fitness;
-  });
+  std::stable_sort(members.begin(), members.end(),
+                   [](const auto* a, const auto* b) { return a->fitness > b->fitness; });
   std::vector<const HistoryEntry*> lineage;
   for (const HistoryEntry* e = best; e != nullptr;
        e = e->parent && by_id.contains(*e->parent) ? by_id[*e->parent] : nullptr) {
@@ -158,8 +156,9 @@ int inspect_run(const RunSettings& s) {
                    ? mutation_text(by_id.at(*e->parent)->genome, e->genome)
                    : e->genome);
   }
-  fmt::print("\nbest       {}\ninherited  {:.1f} % of a child's numbers, in the mean over {} children\n",
-             best->genome, 100 * share, children);
+  fmt::print(
+      "\nbest       {}\ninherited  {:.1f} % of a child's numbers, in the mean over {} children\n",
+      best->genome, 100 * share, children);
   if (!result) return cli::kDone;
   fmt::print("\nretrained from scratch\n");
   for (const RetrainedNetwork& n : result->networks) {
@@ -180,7 +179,8 @@ std::string distribution_text(const std::vector<std::string>& names,
   });
   std::string text;
   for (const std::size_t i : order) {
-    text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : "  ", names[i], 100 * probabilities[i]);
+    text +=
+        fmt::format("{}{} {:.0f} %", text.empty() ? "" : "  ", names[i], 100 * probabilities[i]);
   }
   return text;
 }
@@ -208,10 +208,9 @@ int inspect_controller(const RunSettings& s) {
   fmt::print("what the router changes, and to what (means over the population)\n");
   for (int b = 0; b < space.block_count(); ++b) {
     for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
-      const auto in_block = static_cast<std::size_t>(i - space.first_slot(b));
       fmt::print("block {}  {}  {:>3.0f} %   {}\n", b + 1, space.slot(i).name,
-                 100 * view.router[static_cast<std::size_t>(b)][in_block],
-                 distribution_text(space.slot(i).choices, view.choices[static_cast<std::size_t>(i)]));
+                 100 * view.router[b][i - space.first_slot(b)],
+                 distribution_text(space.slot(i).choices, view.choices[i]));
     }
   }
   fmt::print("\nentropy of a child's decisions, in nats (uniform: {:.2f})\n", view.largest_entropy);
@@ -219,7 +218,8 @@ int inspect_controller(const RunSettings& s) {
   for (std::size_t from = 0; from < view.entropy.size(); from += step) {
     const std::size_t to = std::min(view.entropy.size(), from + step);
     double mean = 0;
-    for (std::size_t i = from; i < to; ++i) mean += view.entropy[i] / static_cast<double>(to - from);
+    for (std::size_t i = from; i < to; ++i)
+      mean += view.entropy[i] / static_cast<double>(to - from);
     fmt::print("children {:>5} to {:>5}  {:.3f}\n", from + 1, to, mean);
   }
   return cli::kDone;
@@ -232,11 +232,11 @@ int inspect_model(const std::string& path, bool genome_only) {
     return cli::kDone;
   }
   const Counts counts = count(graph_of(m));
-  fmt::print("genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, pictures {}\n"
-             "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %\n",
-             m.genome, to_string(m.network.kind), m.network.cells, m.network.filters,
-             m.network.classes, to_string(m.network.image), counts.parameters, counts.mult_adds,
-             100 * m.validation_accuracy);
+  fmt::print(
+      "genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, images {}\n"
+      "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %\n",
+      m.genome, to_string(m.network.kind), m.network.cells, m.network.filters, m.network.classes,
+      to_string(m.network.image), counts.parameters, counts.mult_adds, 100 * m.validation_accuracy);
   return cli::kDone;
 }
 
@@ -252,7 +252,7 @@ int main(int argc, char** argv) {
   g->option_defaults()->always_capture_default();
   g->add_option("genome", genome.genome, "Text form of a cell; renasnet is known")->required();
   cli::add_network_options(*g, genome.network);
-  g->add_option("--image", genome.image, "Size of pictures, HxWxC");
+  g->add_option("--image", genome.image, "Size of images, HxWxC");
   g->add_option("--classes", genome.network.classes, "Classes to tell apart")
       ->check(CLI::Range(2, 1000000));
   g->add_flag("--json", genome.json, "Print JSON");

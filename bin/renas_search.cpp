@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
-
 #include "cli/console.h"
 #include "cli/frame.h"
 #include "cli/ranks.h"
+#include "cli/search_settings.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
-#include "cli/search_settings.h"
 
 using namespace renas;
 
@@ -17,9 +16,11 @@ namespace {
 
 constexpr const char* kDescription =
     "Searches a cell by RENAS (Chen et al., CVPR 2019): tournament evolution whose mutations a\n"
-    "recurrent controller decides, children inheriting weights. Then retrains the final population\n"
+    "recurrent controller decides, children inheriting weights. Then retrains the final "
+    "population\n"
     "from scratch and reads the winner's test accuracy.\n\n"
-    "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run is\n"
+    "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run "
+    "is\n"
     "a folder; stopped by SIGINT, SIGTERM, SIGHUP or SIGUSR1, or killed, it goes on by\n"
     "  renas-search --run DIR --resume";
 
@@ -61,22 +62,23 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
            Transport& transport) {
   SearchRunOptions o = cli::run_options(settings);
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
-  if (o.child.threads == 0) o.child.threads = ranks.threads();
-  o.final.threads = o.child.threads;
+  if (o.child.device.threads == 0) o.child.device.threads = ranks.threads();
+  o.final.device = o.child.device;
 
   const bool first = ranks.rank() == 0;
   std::unique_ptr<cli::Console> console;
   SearchRunHooks hooks;
   hooks.stop = &cli::stop_on_signals();
   if (first) {
-    // The run's folder does not exist before the run has made it; its log opens with the first line.
+    // The run's folder does not exist before the run has made it; its log opens with the first
+    // line.
     hooks.log = [&](LogLevel level, std::string_view text) {
       if (!console) {
-        console = std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(),
-                                                     settings.quiet);
+        console =
+            std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), settings.quiet);
         console->log()(LogLevel::kInfo, fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
-                                                    ranks.ranks() == 1 ? "" : "s", o.child.threads,
-                                                    o.child.threads == 1 ? "" : "s"));
+                                                    ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
+                                                    o.child.device.threads == 1 ? "" : "s"));
       }
       console->log()(level, text);
     };
@@ -115,7 +117,7 @@ int main(int argc, char** argv) {
   cli::prepare(app);
   app.footer(kFooter);
   cli::SearchSettings settings;
-  settings.run.child.threads = 0;
+  settings.run.child.device.threads = 0;
   cli::add_search_options(app, settings);
   // All ranks start, or none: a rank that cannot read its options says so unless rank 0 does.
   const std::unique_ptr<Transport> transport = ranks.make_transport();

@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "cli/console.h"
-#include "cli/options.h"
 #include "cli/frame.h"
+#include "cli/options.h"
 #include "renas/error.h"
 #include "renas/model.h"
 
@@ -18,9 +18,10 @@ using namespace renas;
 namespace {
 
 constexpr const char* kDescription =
-    "Trains the network of one genome from scratch: SGD with momentum, cosine learning rate. Writes\n"
+    "Trains the network of one genome from scratch: SGD with momentum, cosine learning rate. "
+    "Writes\n"
     "a checkpoint beside the model after every epoch; stopped or killed, the same command with\n"
-    "--resume goes on. Prints the accuracy on held-out pictures and, once, on the test set.";
+    "--resume goes on. Prints the accuracy on held-out images and, once, on the test set.";
 
 struct Settings {
   std::string genome = "renasnet";
@@ -33,7 +34,7 @@ struct Settings {
   int64_t validation = 0;
   int64_t subset = 0;
   int epochs = 20;
-  double rate = 0.05;
+  double learning_rate = 0.05;
   std::vector<int> cycles;
   std::optional<int> pad;
   int crop = 0;
@@ -43,7 +44,6 @@ struct Settings {
   int cutout = 0;
   double drop_path = 0;
   double dropout = 0;
-  std::string backend = "auto";
   FinalOptions final;
 };
 
@@ -63,21 +63,25 @@ void add_options(CLI::App& app, Settings& s) {
   cli::add_network_options(app, network);
 
   const char* group = "Training";
-  app.add_option("--validation", s.validation, "Training pictures held out and scored at the end")
+  app.add_option("--validation", s.validation, "Training images held out and scored at the end")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--subset", s.subset, "Pictures to train on, after holding out; 0: all")
+  app.add_option("--subset", s.subset, "Images to train on, after holding out; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000))->group(group);
-  app.add_option("--batch", s.final.batch, "Pictures a step")
+  app.add_option("--epochs", s.epochs, "Passes over them")
+      ->check(CLI::Range(1, 100000))
+      ->group(group);
+  app.add_option("--batch", s.final.batch, "Images a step")
       ->check(CLI::Range(1, 65536))
       ->group(group);
-  app.add_option("--rate", s.rate, "Learning rate at the start of a cosine")
+  app.add_option("--learning-rate,--rate", s.learning_rate,
+                 "Learning rate at the start of a cosine")
       ->check(CLI::PositiveNumber)
       ->group(group);
-  app.add_option("--cycles", s.cycles,
-                 "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
+  app.add_option(
+         "--cycles", s.cycles,
+         "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
       ->delimiter(',')
       ->check(CLI::PositiveNumber)
       ->group(group);
@@ -88,12 +92,12 @@ void add_options(CLI::App& app, Settings& s) {
       ->check(CLI::NonNegativeNumber)
       ->group(group);
   app.add_option("--crop", s.crop,
-                 "Side of the square cut out of each picture: pictures of varying or large size; 0: "
-                 "pictures as they are")
+                 "Side of the square cut out of each image: images of varying or large size; 0: "
+                 "images as they are")
       ->check(CLI::Range(0, 65536))
       ->group(group);
   app.add_option("--shorter-side", s.shorter_side,
-                 "Scale each picture to this shorter side before the crop, or to one drawn between "
+                 "Scale each image to this shorter side before the crop, or to one drawn between "
                  "two, as in 256,480; default: as it is")
       ->delimiter(',')
       ->expected(1, 2)
@@ -102,12 +106,13 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--pad", s.pad,
-                 "Zeros around a picture before a random crop of its size; default: 4, with --crop 0")
+  app.add_option(
+         "--pad", s.pad,
+         "Zeros around an image before a random crop of its size; default: 4, with --crop 0")
       ->check(CLI::Range(0, 1024))
       ->group(group);
-  app.add_flag("--no-flip", s.no_flip, "Do not mirror pictures at random")->group(group);
-  app.add_option("--cutout", s.cutout, "Side of a square cut out of each picture; 0: none")
+  app.add_flag("--no-flip", s.no_flip, "Do not mirror images at random")->group(group);
+  app.add_option("--cutout", s.cutout, "Side of a square cut out of each image; 0: none")
       ->check(CLI::Range(0, 65536))
       ->group(group);
   app.add_option("--dropout", s.dropout, "Before the classifier")
@@ -123,17 +128,18 @@ void add_options(CLI::App& app, Settings& s) {
   app.add_flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth")
       ->group(group);
 
-  cli::add_device_options(app, s.backend, s.final.threads, s.final.precision);
+  cli::add_device_options(app, s.final.device);
 }
 
 /// What distinguishes this training from another, for the checkpoint.
 std::string purpose_of(const CLI::App& app, const std::string& genome) {
-  const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force", "--quiet",
+  const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force",  "--quiet",
                                          "--threads", "--config", "--help",   "--version"};
   std::string text = "training of " + genome;
   for (const CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_name();
+    std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
+    if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
     text += fmt::format(" {} {}", name, cli::value_text(*option));
   }
   return text;
@@ -175,7 +181,7 @@ int train_network(const CLI::App& app, Settings& s) {
   if (s.crop > 0) f.network.image.height = f.network.image.width = s.crop;
   if (s.crop == 0 && data.pictures.encoded()) {
     throw InvalidInput(fmt::format(
-        "{}: its pictures vary in size; --crop says what to cut out of each (ImageNet: --crop 224 "
+        "{}: its images vary in size; --crop says what to cut out of each (ImageNet: --crop 224 "
         "--shorter-side 256,480)",
         s.data));
   }
@@ -183,10 +189,10 @@ int train_network(const CLI::App& app, Settings& s) {
   f.network.dropout = static_cast<float>(s.dropout);
   f.network.drop_path = static_cast<float>(s.drop_path);
   f.recipe.epochs = s.epochs;
-  f.recipe.learning_rates = {s.rate};
+  f.recipe.learning_rates = {s.learning_rate};
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
-  if (f.threads == 0) f.threads = cli::available_cores();
+  if (f.device.threads == 0) f.device.threads = cli::available_cores();
 
   const std::string purpose = purpose_of(app, text);
   FinalState state;
@@ -211,33 +217,34 @@ int train_network(const CLI::App& app, Settings& s) {
     }
   }
 
-  const auto backend = make_backend(s.backend);
+  const auto backend = make_backend(s.final.device);
   const Graph graph = build_network(space, genome, f.network);
   const Counts counts = count(graph);
   cli::Console console("", s.quiet);
-  if (backend->precision(f.precision) != f.precision) {
-    console.log()(LogLevel::kWarning, "bf16 is not to be had from backend " + backend->name() + ": float32");
+  if (backend->precision(f.device.precision) != f.device.precision) {
+    console.log()(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32",
+                                                  backend->name(), to_string(f.device.precision)));
   }
-  console.log()(LogLevel::kInfo,
-                fmt::format("{}\n{} parameters, {} mult-adds, {} training pictures, {} on {} thread{}",
-                            text, counts.parameters, counts.mult_adds, data.train.size(),
-                            backend->description(), f.threads, f.threads == 1 ? "" : "s"));
+  console.log()(
+      LogLevel::kInfo,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}", text,
+                  counts.parameters, counts.mult_adds, data.train.size(), backend->description(),
+                  f.device.threads, f.device.threads == 1 ? "" : "s"));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  int64_t pictures = 0;
-  const int64_t total =
-      static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
+  int64_t images = 0;
+  const int64_t total = static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
   hooks.on_step = [&](int count) {
-    pictures += count;
+    images += count;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const double rate = static_cast<double>(pictures) / seconds;
+    const double rate = static_cast<double>(images) / seconds;
     console.progress(fmt::format("{:.1f} % of {} epochs  {:.0f} images/s  {} left",
-                                 100.0 * static_cast<double>(pictures) / static_cast<double>(total),
+                                 100.0 * static_cast<double>(images) / static_cast<double>(total),
                                  s.epochs, rate,
-                                 cli::duration_text(static_cast<double>(total - pictures) / rate)));
+                                 cli::duration_text(static_cast<double>(total - images) / rate)));
   };
   const Evaluation result = train_from_scratch(
       *backend, space, genome, std::move(state), data, f, hooks, [&](const FinalState& reached) {
@@ -268,8 +275,9 @@ int train_network(const CLI::App& app, Settings& s) {
   std::error_code failure;
   std::filesystem::remove(checkpoint, failure);
   if (failure) {
-    console.log()(LogLevel::kWarning, fmt::format("{}: cannot remove it ({}); the model is finished",
-                                                  checkpoint, failure.message()));
+    console.log()(LogLevel::kWarning,
+                  fmt::format("{}: cannot remove it ({}); the model is finished", checkpoint,
+                              failure.message()));
   }
   fmt::print("model: {}\n", s.out);
   if (!data.validation.empty()) {
@@ -278,9 +286,9 @@ int train_network(const CLI::App& app, Settings& s) {
   const auto splits = DataSet::splits(s.data);
   if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
     const DataSet test = DataSet::open(s.data, "test");
-    const Score score = score_network(*backend, graph, model.weights, test,
-                                      all_indices(test.size()), f.batch, f.threads, f.precision,
-                                      f.augmentation);
+    const Score score = score_network(
+        *backend, graph, model.weights, test, all_indices(test.size()),
+        {.batch = f.batch, .device = f.device, .training = f.augmentation, .stop = nullptr});
     fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
   }
   return cli::kDone;
@@ -292,7 +300,7 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, "renas-train");
   cli::prepare(app);
   Settings settings;
-  settings.final.threads = 0;
+  settings.final.device.threads = 0;
   add_options(app, settings);
   return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
 }

@@ -60,7 +60,7 @@ if(RENAS_WITH_IMAGES)
   if(NOT TARGET JPEG::JPEG)
     renas_missing("libjpeg-turbo" libjpeg-dev RENAS_WITH_IMAGES)
   endif()
-  # Parts of pictures are decoded by calls that other libjpegs lack.
+  # Parts of images are decoded by calls that other libjpegs lack.
   include(CheckLibraryExists)
   check_library_exists("${JPEG_LIBRARIES}" jpeg_crop_scanline "" RENAS_LIBJPEG_IS_TURBO)
   if(NOT RENAS_LIBJPEG_IS_TURBO)

@@ -7,7 +7,7 @@
 namespace renas::prep {
 
 void parse_cifar(std::span<const uint8_t> bytes, const CifarLayout& layout, const std::string& name,
-                 CifarPictures& to) {
+                 CifarImages& to) {
   constexpr std::size_t kPlane = std::size_t{32} * 32;
   const auto label_bytes = static_cast<std::size_t>(layout.label_bytes);
   const std::size_t record = label_bytes + 3 * kPlane;

@@ -14,7 +14,7 @@ struct CifarLayout {
   int classes = 10;
 };
 
-struct CifarPictures {
+struct CifarImages {
   std::vector<uint8_t> pixels;  ///< [N, 32, 32, 3]
   std::vector<int32_t> labels;
 };
@@ -22,6 +22,6 @@ struct CifarPictures {
 /// Appends the records of a file's `bytes`. Throws InvalidInput, beginning with `name`: not a whole
 /// number of records, no record, a label out of range.
 void parse_cifar(std::span<const uint8_t> bytes, const CifarLayout& layout, const std::string& name,
-                 CifarPictures& to);
+                 CifarImages& to);
 
 }  // namespace renas::prep

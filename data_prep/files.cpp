@@ -33,14 +33,14 @@ std::vector<uint8_t> read_file(const std::string& path, int64_t limit) {
     throw InvalidInput(fmt::format("{}: {} bytes, more than the limit of {}", path,
                                    static_cast<int64_t>(status.st_size), limit));
   }
-  std::vector<uint8_t> bytes(static_cast<std::size_t>(status.st_size));
+  std::vector<uint8_t> bytes(status.st_size);
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t got = ::read(file.fd, bytes.data() + done, bytes.size() - done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("read");
     if (got == 0) break;  // it shrank
-    done += static_cast<std::size_t>(got);
+    done += got;
   }
   bytes.resize(done);
   return bytes;

@@ -80,15 +80,17 @@ IdxArray read_idx(const std::string& path) {
         int code = Z_OK;
         const char* text = gzerror(file.get(), &code);
         if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-          if (code == Z_BUF_ERROR)
+          if (code == Z_BUF_ERROR) {
             throw InvalidInput(fmt::format("{}: the gzip data is truncated", path));
-          if (code == Z_DATA_ERROR)
+          }
+          if (code == Z_DATA_ERROR) {
             throw InvalidInput(fmt::format("{}: the gzip data is damaged: {}", path, text));
+          }
           throw IoError(
               fmt::format("{}: cannot read: {}", path,
                           code == Z_ERRNO ? std::generic_category().message(errno) : text));
         }
-        return static_cast<std::size_t>(got);
+        return got;
       },
       path);
 }

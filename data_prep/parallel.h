@@ -44,7 +44,7 @@ void in_order(int64_t count, int threads, const Work& work, const Take& take) {
       }
       filled.ready = true;
       lock.lock();
-      slots[static_cast<std::size_t>(i % slot_count)] = std::move(filled);
+      slots[i % slot_count] = std::move(filled);
       done.notify_one();
     }
   };
@@ -61,7 +61,7 @@ void in_order(int64_t count, int threads, const Work& work, const Take& take) {
     for (int i = 0; i < threads; ++i) pool.emplace_back(run);
     for (int64_t i = 0; i < count; ++i) {
       std::unique_lock lock(mutex);
-      Slot& slot = slots[static_cast<std::size_t>(i % slot_count)];
+      Slot& slot = slots[i % slot_count];
       done.wait(lock, [&] { return slot.ready; });
       Slot mine = std::move(slot);
       slot = Slot();

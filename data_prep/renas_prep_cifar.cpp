@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cifar.h"
-#include "files.h"
 #include "cli/frame.h"
+#include "files.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using renas::InvalidInput;
+using renas::prep::CifarImages;
 using renas::prep::CifarLayout;
-using renas::prep::CifarPictures;
 
 struct Version {
   std::string folder;
@@ -55,13 +55,13 @@ Version find_version(const std::string& given, bool coarse) {
       given));
 }
 
-CifarPictures read_pictures(const Version& version, const std::vector<std::string>& files) {
-  CifarPictures pictures;
+CifarImages read_images(const Version& version, const std::vector<std::string>& files) {
+  CifarImages images;
   for (const std::string& file : files) {
     const std::string path = version.folder + "/" + file;
-    renas::prep::parse_cifar(renas::prep::read_file(path), version.layout, path, pictures);
+    renas::prep::parse_cifar(renas::prep::read_file(path), version.layout, path, images);
   }
-  return pictures;
+  return images;
 }
 
 }  // namespace
@@ -87,8 +87,8 @@ int main(int argc, char** argv) {
   return renas::cli::run(app, argc, argv, [&] {
     renas::DataSetWriter writer(out, force);
     const Version version = find_version(folder, coarse);
-    const CifarPictures train = read_pictures(version, version.train);
-    const CifarPictures test = read_pictures(version, version.test);
+    const CifarImages train = read_images(version, version.train);
+    const CifarImages test = read_images(version, version.test);
     renas::DataSetInfo info;
     info.source = fmt::format("CIFAR-{} in {}", version.layout.label_bytes == 1 ? 10 : 100, folder);
     info.classes = version.layout.classes;
@@ -103,10 +103,10 @@ int main(int argc, char** argv) {
     info.sd = statistics.sd();
     renas::prep::Report report;
     const renas::Shape shape{3, 32, 32};
-    const auto add = [&](const char* split, const CifarPictures& pictures) {
+    const auto add = [&](const char* split, const CifarImages& images) {
       writer.begin_split(split, shape);
-      writer.add_all(pictures.pixels, pictures.labels);
-      report.count(split, pictures.labels);
+      writer.add_all(images.pixels, images.labels);
+      report.count(split, images.labels);
     };
     add("train", train);
     add("test", test);

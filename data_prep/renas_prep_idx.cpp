@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "idx.h"
 #include "cli/frame.h"
+#include "idx.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -47,10 +47,10 @@ Part read_part(const std::string& folder, const std::string& prefix) {
   IdxArray images = renas::prep::read_idx(images_path);
   const IdxArray labels = renas::prep::read_idx(labels_path);
   const std::vector<int64_t>& dims = images.dims;
-  // Three dimensions are grey pictures; a fourth is their channels.
+  // Three dimensions are grey images; a fourth is their channels.
   if (dims.size() < 3 || dims[1] < 1 || dims[2] < 1 || dims[1] > 65536 || dims[2] > 65536 ||
       (dims.size() == 4 && (dims[3] < 1 || dims[3] > 65536))) {
-    throw InvalidInput(fmt::format("{}: expected pictures x rows x columns; found {}", images_path,
+    throw InvalidInput(fmt::format("{}: expected images x rows x columns; found {}", images_path,
                                    fmt::join(dims, " x ")));
   }
   if (labels.dims.size() != 1) {
@@ -58,7 +58,7 @@ Part read_part(const std::string& folder, const std::string& prefix) {
                                    fmt::join(labels.dims, " x ")));
   }
   if (labels.dims[0] != dims[0]) {
-    throw InvalidInput(fmt::format("{}: {} labels, but {} has {} pictures", labels_path,
+    throw InvalidInput(fmt::format("{}: {} labels, but {} has {} images", labels_path,
                                    labels.dims[0], images_path, dims[0]));
   }
   Part part;
@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
     const Part train = read_part(folder, "train");
     const Part test = read_part(folder, "t10k");
     if (!(train.shape == test.shape)) {
-      throw InvalidInput(fmt::format("{}: training pictures are {}, test pictures {}", folder,
+      throw InvalidInput(fmt::format("{}: training images are {}, test images {}", folder,
                                      to_string(train.shape), to_string(test.shape)));
     }
     renas::DataSetInfo info;

@@ -1,4 +1,4 @@
-// A folder of JPEG and PNG pictures to the project's HDF5.
+// A folder of JPEG and PNG images to the project's HDF5.
 
 #include <fmt/format.h>
 
@@ -12,9 +12,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cli/frame.h"
 #include "files.h"
 #include "parallel.h"
-#include "cli/frame.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "renas/image.h"
@@ -33,8 +33,8 @@ struct Options {
   std::string folder;
   std::string out;
   TreeOptions tree;
-  std::string size;      // HxW: pictures of one size
-  int shorter_side = 0;  // else: larger pictures are scaled down to it
+  std::string size;      // HxW: images of one size
+  int shorter_side = 0;  // else: larger images are scaled down to it
   int quality = 95;
   int channels = 3;
   bool drop_duplicates = false;
@@ -45,7 +45,7 @@ struct Options {
 
 // What became of one file.
 struct Prepared {
-  std::vector<uint8_t> bytes;  // pixels, or an encoded picture
+  std::vector<uint8_t> bytes;  // pixels, or an encoded image
   std::string failure;         // why there are none
   std::size_t hash = 0;        // of the file
   std::size_t file_bytes = 0;
@@ -94,7 +94,7 @@ Prepared prepare(const std::string& path, const Options& options,
     renas::DecodeOptions decoding;
     decoding.channels = options.channels;
     decoding.max_pixels = options.max_pixels;
-    // Everything is decoded, so that training meets no bad picture.
+    // Everything is decoded, so that training meets no bad image.
     Image image = renas::decode_image(file, decoding);
     if (fixed) {
       result.scaled = image.shape.height != fixed->height || image.shape.width != fixed->width;
@@ -129,11 +129,11 @@ class Program {
 
   void run() {
     renas::DataSetWriter writer(options_.out, options_.force);
-    const PictureTree tree = scan_tree(options_.folder, options_.tree);
+    const ImageTree tree = scan_tree(options_.folder, options_.tree);
     for (const auto& skipped : tree.skipped) report_.skip(skipped.reason, skipped.path);
     int64_t total = 0;
-    for (const auto& split : tree.splits) total += static_cast<int64_t>(split.pictures.size());
-    Progress progress("pictures", total);
+    for (const auto& split : tree.splits) total += static_cast<int64_t>(split.images.size());
+    Progress progress("images", total);
     for (const auto& split : tree.splits) add_split(split, writer, progress);
 
     renas::DataSetInfo info;
@@ -147,54 +147,49 @@ class Program {
   }
 
  private:
-  void add_split(const PictureTree::Split& split, renas::DataSetWriter& writer,
-                 Progress& progress) {
-    int64_t bytes = 0;  // an upper limit where pictures are scaled
-    for (const auto& picture : split.pictures) {
+  void add_split(const ImageTree::Split& split, renas::DataSetWriter& writer, Progress& progress) {
+    int64_t bytes = 0;  // an upper limit where images are scaled
+    for (const auto& image : split.images) {
       std::error_code missing;
-      const auto size = std::filesystem::file_size(picture.path, missing);
+      const auto size = std::filesystem::file_size(image.path, missing);
       if (!missing) bytes += static_cast<int64_t>(size);
     }
     writer.begin_split(split.name, fixed_.value_or(Shape{options_.channels, 0, 0}), bytes);
     std::vector<int32_t> labels;
     in_order<Prepared>(
-        static_cast<int64_t>(split.pictures.size()), options_.threads,
-        [&](int64_t i) {
-          return prepare(split.pictures[static_cast<std::size_t>(i)].path, options_, fixed_);
-        },
+        static_cast<int64_t>(split.images.size()), options_.threads,
+        [&](int64_t i) { return prepare(split.images[i].path, options_, fixed_); },
         [&](int64_t i, Prepared prepared) {
-          const auto& picture = split.pictures[static_cast<std::size_t>(i)];
-          if (add(picture, prepared, writer)) {
-            labels.push_back(picture.label);
+          const auto& image = split.images[i];
+          if (add(image, prepared, writer)) {
+            labels.push_back(image.label);
             if (split.name == "train") statistics_.add(*prepared.statistics);
           }
           progress.update(++done_);
         });
     if (labels.empty()) {
-      throw InvalidInput(fmt::format("{}: none of its pictures could be used", split.folder));
+      throw InvalidInput(fmt::format("{}: none of its images could be used", split.folder));
     }
     report_.count(split.name, labels);
   }
 
-  bool add(const PictureTree::Picture& picture, const Prepared& prepared,
-           renas::DataSetWriter& writer) {
+  bool add(const ImageTree::Image& image, const Prepared& prepared, renas::DataSetWriter& writer) {
     if (!prepared.failure.empty()) {
       if (!options_.tree.skip_bad) {
-        const bool named = prepared.failure.rfind(picture.path, 0) == 0;
-        throw InvalidInput(
-            fmt::format("{}{}{} (--skip-bad leaves such pictures out and counts them)",
-                        named ? "" : picture.path, named ? "" : ": ", prepared.failure));
+        const bool named = prepared.failure.rfind(image.path, 0) == 0;
+        throw InvalidInput(fmt::format("{}{}{} (--skip-bad leaves such images out and counts them)",
+                                       named ? "" : image.path, named ? "" : ": ",
+                                       prepared.failure));
       }
-      report_.skip("cannot be used", prepared.failure.rfind(picture.path, 0) == 0
+      report_.skip("cannot be used", prepared.failure.rfind(image.path, 0) == 0
                                          ? prepared.failure
-                                         : picture.path + ": " + prepared.failure);
+                                         : image.path + ": " + prepared.failure);
       return false;
     }
-    const auto [first, is_new] =
-        seen_.try_emplace(prepared.hash, picture.path, prepared.file_bytes);
+    const auto [first, is_new] = seen_.try_emplace(prepared.hash, image.path, prepared.file_bytes);
     if (!is_new && first->second.second == prepared.file_bytes &&
-        read_file(first->second.first) == read_file(picture.path)) {
-      const std::string which = picture.path + " is " + first->second.first;
+        read_file(first->second.first) == read_file(image.path)) {
+      const std::string which = image.path + " is " + first->second.first;
       if (options_.drop_duplicates) {
         report_.skip("duplicate", which);
         return false;
@@ -204,11 +199,11 @@ class Program {
     }
     scaled_ += prepared.scaled ? 1 : 0;
     misnamed_ += prepared.misnamed ? 1 : 0;
-    writer.add(prepared.bytes, picture.label);
+    writer.add(prepared.bytes, image.label);
     return true;
   }
 
-  void progress_end(const PictureTree& tree, const renas::DataSetInfo& info) const {
+  void progress_end(const ImageTree& tree, const renas::DataSetInfo& info) const {
     report_.print(options_.out, info);
     for (const auto& split : tree.splits) {
       if (split.name == "test" && split.folder == options_.folder + "/val") {
@@ -240,9 +235,9 @@ class Program {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Turns a folder of JPEG and PNG pictures, DIR/train/CLASS/PICTURE and val and test likewise, "
+      "Turns a folder of JPEG and PNG images, DIR/train/CLASS/IMAGE and val and test likewise, "
       "into a "
-      "data set for RENAS. Pictures of varying size stay encoded (JPEG stays JPEG, byte for byte "
+      "data set for RENAS. Images of varying size stay encoded (JPEG stays JPEG, byte for byte "
       "unless "
       "scaled) and are decoded while training; --size makes a set of one size, which needs no "
       "decoding.",
@@ -255,15 +250,15 @@ int main(int argc, char** argv) {
   app.add_option("OUT", options.out, "The HDF5 file to write")->required();
   auto* size =
       app.add_option("--size", options.size,
-                     "Pictures of one size, such as 64x64: scaled to cover it (Lanczos), the "
+                     "Images of one size, such as 64x64: scaled to cover it (Lanczos), the "
                      "centre cut out; those that have it stay as they are");
   app.add_option(
          "--shorter-side", options.shorter_side,
-         "Scale pictures down to this shorter side (ImageNet: 480), as JPEG; smaller ones stay "
+         "Scale images down to this shorter side (ImageNet: 480), as JPEG; smaller ones stay "
          "as they are")
       ->check(CLI::Range(1, 65500))
       ->excludes(size);
-  app.add_option("--quality", options.quality, "JPEG quality of scaled pictures")
+  app.add_option("--quality", options.quality, "JPEG quality of scaled images")
       ->check(CLI::Range(1, 100));
   app.add_option("--channels", options.channels, "3: colour, 1: grey")
       ->check(CLI::IsMember({1, 3}));
@@ -277,11 +272,11 @@ int main(int argc, char** argv) {
       "Store the folder val as split val even where there is no test (it would become test)");
   app.add_flag(
       "--skip-bad", options.tree.skip_bad,
-      "Leave out and count what else stops the program: pictures that are damaged, truncated, "
-      "too large or unreadable, classes without pictures, names without pictures");
+      "Leave out and count what else stops the program: images that are damaged, truncated, "
+      "too large or unreadable, classes without images, names without images");
   app.add_flag("--drop-duplicates", options.drop_duplicates,
                "Keep only the first of several equal files (they are counted anyway)");
-  app.add_option("--max-pixels", options.max_pixels, "Refuse larger pictures before decoding them")
+  app.add_option("--max-pixels", options.max_pixels, "Refuse larger images before decoding them")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
   app.add_option("--threads", options.threads, "Threads that decode; 0: one a core")
       ->check(CLI::Range(0, 1024));

@@ -49,7 +49,7 @@ void Report::print(const std::string& path, const DataSetInfo& info) const {
     std::vector<int64_t> by_class = counts.by_class;
     by_class.resize(classes);
     const auto [least, most] = std::minmax_element(by_class.begin(), by_class.end());
-    fmt::print("{}: {} pictures, {}\n", counts.split,
+    fmt::print("{}: {} images, {}\n", counts.split,
                std::accumulate(by_class.begin(), by_class.end(), int64_t{0}),
                *least == *most ? fmt::format("{} of each class", *least)
                                : fmt::format("{} to {} of a class", *least, *most));

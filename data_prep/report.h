@@ -15,7 +15,7 @@ namespace renas::prep {
 /// How far a long preparation is, on the console's live line.
 class Progress {
  public:
-  /// `what` in the plural: "pictures".
+  /// `what` in the plural: "images".
   Progress(std::string what, int64_t total);
   void update(int64_t done);
 

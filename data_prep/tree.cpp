@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_picture(const std::string& name) {
+bool is_image(const std::string& name) {
   const auto dot = name.find_last_of('.');
   if (dot == std::string::npos) return false;
   std::string end = name.substr(dot + 1);
@@ -30,11 +30,11 @@ class Scan {
   Scan(const std::string& folder, const TreeOptions& options)
       : folder_(folder), options_(options) {}
 
-  PictureTree run() {
+  ImageTree run() {
     const std::string train = folder_ + "/train";
     if (!fs::is_directory(train)) {
       throw InvalidInput(fmt::format(
-          "{}: no folder train in it; expected train/CLASS/PICTURE, and val and test likewise",
+          "{}: no folder train in it; expected train/CLASS/IMAGE, and val and test likewise",
           folder_));
     }
     find_classes();
@@ -80,10 +80,10 @@ class Scan {
     return entries;
   }
 
-  std::vector<std::string> pictures_in(const std::string& folder) {
+  std::vector<std::string> images_in(const std::string& folder) {
     std::vector<std::string> names;
     for (const Entry& entry : list(folder)) {
-      if (!entry.folder && is_picture(entry.name)) {
+      if (!entry.folder && is_image(entry.name)) {
         names.push_back(entry.name);
       } else {
         tree_.skipped.push_back(
@@ -108,9 +108,9 @@ class Scan {
           tree_.skipped.push_back({"not in a class", path});
           continue;
         }
-        found_[path] = pictures_in(path);
+        found_[path] = images_in(path);
         if (found_[path].empty()) {
-          bad("a class without pictures", path);
+          bad("a class without images", path);
         } else {
           names.insert(entry.name);
         }
@@ -123,7 +123,7 @@ class Scan {
   }
 
   void add_split(const std::string& name, const std::string& folder) {
-    PictureTree::Split split{name, folder, {}};
+    ImageTree::Split split{name, folder, {}};
     const bool val = folder == folder_ + "/val";
     if (val && !options_.val_labels.empty()) {
       add_flat(split);
@@ -133,28 +133,28 @@ class Scan {
     tree_.splits.push_back(std::move(split));
   }
 
-  void add_classes(PictureTree::Split& split) {
+  void add_classes(ImageTree::Split& split) {
     for (const auto& [name, label] : labels_) {
       const std::string path = split.folder + "/" + name;
       const auto found = found_.find(path);
       if (found == found_.end()) continue;
-      for (const std::string& picture : found->second) {
-        split.pictures.push_back({path + "/" + picture, label});
+      for (const std::string& image : found->second) {
+        split.images.push_back({path + "/" + image, label});
       }
     }
-    if (split.pictures.empty()) {
+    if (split.images.empty()) {
       throw InvalidInput(
-          fmt::format("{}: no pictures in folders of classes; for ImageNet's flat val folder, "
+          fmt::format("{}: no images in folders of classes; for ImageNet's flat val folder, "
                       "--val-labels FILE says "
                       "the class of each",
                       split.folder));
     }
   }
 
-  void add_flat(PictureTree::Split& split) {
+  void add_flat(ImageTree::Split& split) {
     std::map<std::string, std::string> paths;  // by name, and by name without its ending
     std::set<std::string> unnamed;
-    for (const std::string& name : pictures_in(split.folder)) {
+    for (const std::string& name : images_in(split.folder)) {
       paths[name] = name;
       paths.emplace(name.substr(0, name.find_last_of('.')), name);
       unnamed.insert(name);
@@ -169,13 +169,13 @@ class Scan {
       if (unnamed.erase(path->second) == 0) {
         throw InvalidInput(fmt::format("{}: names {} twice", options_.val_labels, line.name));
       }
-      split.pictures.push_back({split.folder + "/" + path->second, label_of(line)});
+      split.images.push_back({split.folder + "/" + path->second, label_of(line)});
     }
     for (const std::string& name : unnamed) {
       bad("not named in the label file", split.folder + "/" + name);
     }
-    if (split.pictures.empty()) throw InvalidInput(fmt::format("{}: no pictures", split.folder));
-    std::sort(split.pictures.begin(), split.pictures.end(), [](const auto& a, const auto& b) {
+    if (split.images.empty()) throw InvalidInput(fmt::format("{}: no images", split.folder));
+    std::sort(split.images.begin(), split.images.end(), [](const auto& a, const auto& b) {
       return a.label != b.label ? a.label < b.label : a.path < b.path;
     });
   }
@@ -197,9 +197,9 @@ class Scan {
 
   std::string folder_;
   TreeOptions options_;
-  PictureTree tree_;
+  ImageTree tree_;
   std::map<std::string, int32_t> labels_;
-  std::map<std::string, std::vector<std::string>> found_;  // pictures by train's class folders
+  std::map<std::string, std::vector<std::string>> found_;  // images by train's class folders
 };
 
 }  // namespace
@@ -214,7 +214,7 @@ std::vector<LabelLine> parse_labels(const std::vector<std::string>& lines,
     const auto begin = line.find_first_not_of(" \t,", cut);
     if (cut == std::string::npos || cut == 0 || begin == std::string::npos) {
       throw InvalidInput(fmt::format(
-          "{}, line {}: expected a picture's name and its class, got '{}'", name, i + 1, line));
+          "{}, line {}: expected an image's name and its class, got '{}'", name, i + 1, line));
     }
     const auto end = line.find_first_of(" \t,", begin);
     result.push_back({line.substr(0, cut), line.substr(begin, end - begin)});
@@ -223,7 +223,7 @@ std::vector<LabelLine> parse_labels(const std::vector<std::string>& lines,
   return result;
 }
 
-PictureTree scan_tree(const std::string& folder, const TreeOptions& options) {
+ImageTree scan_tree(const std::string& folder, const TreeOptions& options) {
   return Scan(folder, options).run();
 }
 

@@ -6,16 +6,16 @@
 
 namespace renas::prep {
 
-/// The pictures of a folder, found by name only: nothing is decoded.
-struct PictureTree {
-  struct Picture {
+/// The images of a folder, found by name only: nothing is decoded.
+struct ImageTree {
+  struct Image {
     std::string path;
     int32_t label = 0;
   };
   struct Split {
-    std::string name;               ///< train, val or test
-    std::string folder;             ///< where it came from
-    std::vector<Picture> pictures;  ///< by class, then name
+    std::string name;           ///< train, val or test
+    std::string folder;         ///< where it came from
+    std::vector<Image> images;  ///< by class, then name
   };
   struct Skipped {
     std::string reason;
@@ -28,22 +28,22 @@ struct PictureTree {
 
 struct TreeOptions {
   bool skip_bad = false;   ///< leave out and note what else would stop: see scan_tree
-  std::string val_labels;  ///< file that says the class of each picture of a flat val folder
+  std::string val_labels;  ///< file that says the class of each image of a flat val folder
   bool keep_val = false;   ///< val stays val even without a test folder
 };
 
-/// Finds DIR/train/CLASS/PICTURE and the same for val and test; a val (or test) folder may be flat,
+/// Finds DIR/train/CLASS/IMAGE and the same for val and test; a val (or test) folder may be flat,
 /// as ImageNet's, with options.val_labels. A val folder without a test folder becomes the split
 /// `test`.
 ///
-/// Throws InvalidInput, or with skip_bad leaves out and notes: a class without pictures; a picture
-/// named in the label file that is not there; a picture of the folder that the file does not name;
-/// a folder that cannot be read. Always throws: no train folder, a split without pictures, an
+/// Throws InvalidInput, or with skip_bad leaves out and notes: a class without images; an image
+/// named in the label file that is not there; an image of the folder that the file does not name;
+/// a folder that cannot be read. Always throws: no train folder, a split without images, an
 /// ill-formed label file. Files that do not end in .jpg, .jpeg or .png (in any case) are noted and
 /// left out; hidden ones silently.
-PictureTree scan_tree(const std::string& folder, const TreeOptions& options);
+ImageTree scan_tree(const std::string& folder, const TreeOptions& options);
 
-/// A line of a label file: a picture's name and its class, by name or number.
+/// A line of a label file: an image's name and its class, by name or number.
 struct LabelLine {
   std::string name;
   std::string label;

@@ -36,8 +36,8 @@ while at < len(text.rstrip()):
     if winner["test_accuracy"] is not None: test.append(winner["test_accuracy"])
 def cell(values):
     if not values: return "-"
-    sd = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{100 * statistics.mean(values):.2f} +- {100 * sd:.2f}"
+    std = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{100 * statistics.mean(values):.2f} +- {100 * std:.2f}"
 print(f"{sys.argv[1]:<20} {len(best):>5} {cell(population):>18} {cell(best):>18} {cell(test):>12}")
 ' "$strategy"
   done

@@ -31,13 +31,10 @@ renas::Graph NetworkChoice::graph() const {
 }
 
 renas::ProgramOptions NetworkChoice::program_options() const {
-  if (precision != "f32" && precision != "bf16") {
-    throw renas::InvalidInput("--precision: expected f32 or bf16, got '" + precision + "'");
-  }
   renas::ProgramOptions options;
   options.batch = batch;
   options.threads = threads;
-  if (precision == "bf16") options.precision = renas::Precision::kBfloat16;
+  options.precision = renas::parse_precision(precision);
   return options;
 }
 

@@ -64,10 +64,10 @@ int64_t peak_resident() {
 void run(const Options& options) {
   const NetworkChoice& o = options.network;
   const renas::ProgramOptions program_options = o.program_options();
-  const auto backend = renas::make_backend(options.backend);
+  const auto backend = renas::make_backend({options.backend});
   const renas::Graph graph = o.graph();
   if (backend->precision(program_options.precision) != program_options.precision) {
-    std::fprintf(stderr, "renas-bench: bf16 is not to be had from backend %s: float32\n",
+    std::fprintf(stderr, "renas-bench: backend %s has no bf16; using float32\n",
                  backend->name().c_str());
   }
 
@@ -98,9 +98,7 @@ void run(const Options& options) {
       {"image", o.image},
       {"batch", o.batch},
       {"threads", o.threads},
-      {"precision", backend->precision(program_options.precision) == renas::Precision::kFloat32
-                        ? "f32"
-                        : "bf16"},
+      {"precision", renas::to_string(backend->precision(program_options.precision))},
       {"steps", options.steps},
       {"images_per_second", median},
       {"images_per_second_minimum", o.batch / times.back()},

@@ -14,8 +14,8 @@ class logger;
 namespace renas::cli {
 
 /// What a person sees of a long job, on standard error: messages, and one live line below them. Off
-/// a terminal the line appears every 30 s, more seldom the longer the job runs, so that a week's log
-/// stays a page. Any thread may call.
+/// a terminal the line appears every 30 s, more seldom the longer the job runs, so that a week's
+/// log stays a page. Any thread may call.
 class Console {
  public:
   /// Messages also go to `log_file`, where not empty; debugging ones only there.

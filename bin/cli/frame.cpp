@@ -36,8 +36,8 @@ void request_stop(int signal) {
 
 void prepare(CLI::App& app) {
 #ifdef RENAS_WITH_HDF5
-  // All files are closed where they are written. HDF5's own end of the process has nothing left to do,
-  // but speaks up, in its own words, where it has met a damaged file.
+  // All files are closed where they are written. HDF5's own end of the process has nothing left to
+  // do, but speaks up, in its own words, where it has met a damaged file.
   H5dont_atexit();
 #endif
   std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is not a reason to stop
@@ -72,8 +72,8 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
     return kMistake;
   } catch (const std::system_error& e) {
     if (e.code() == std::errc::broken_pipe) return kDone;
-    complain(fmt::format("the system refuses: {}. Threads, memory or files may be limited (ulimit -a)",
-                         e.what()));
+    complain(fmt::format(
+        "the system refuses: {}. Threads, memory or files may be limited (ulimit -a)", e.what()));
     return kFailed;
   } catch (const std::bad_alloc&) {
     complain("this machine has no memory left for it");
@@ -106,8 +106,9 @@ void check_numbers(const CLI::App& app) {
       if (end == text.c_str()) continue;  // CLI11 has seen to it, or it is an empty default
       if (real && std::isfinite(number)) continue;
       if (natural && number >= 0 && number < 18446744073709551616.0) continue;
-      throw InvalidInput(fmt::format("{} {}: expected {}", option->get_name(), text,
-                                     real ? "a finite number" : "a whole number from 0 to 2^64 - 1"));
+      throw InvalidInput(
+          fmt::format("{} {}: expected {}", option->get_name(), text,
+                      real ? "a finite number" : "a whole number from 0 to 2^64 - 1"));
     }
   }
 }

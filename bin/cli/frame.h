@@ -16,11 +16,12 @@ inline constexpr int kStopped = 3;  ///< stopped by a signal before the end; --r
 /// What all programs' command lines share: --version, --config, and the look of --help.
 void prepare(CLI::App& app);
 
-/// Runs `work`, which returns an exit code. Errors, those of CLI11 among them, become one message on
-/// standard error that begins with `name`, and an exit code.
+/// Runs `work`, which returns an exit code. Errors, those of CLI11 among them, become one message
+/// on standard error that begins with `name`, and an exit code.
 int guarded(const CLI::App& app, const std::string& name, const std::function<int()>& work);
-/// Throws InvalidInput where a number that was given is not finite, or is too large or negative where
-/// only larger ones make sense: CLI11 takes `nan` for a number in any range and -1 for 2^64 - 1.
+/// Throws InvalidInput where a number that was given is not finite, or is too large or negative
+/// where only larger ones make sense: CLI11 takes `nan` for a number in any range and -1 for 2^64
+/// - 1.
 void check_numbers(const CLI::App& app);
 /// Parses the command line, then runs `work`, guarded.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work);

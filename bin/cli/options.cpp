@@ -5,7 +5,8 @@ namespace renas::cli {
 void add_network_options(CLI::App& app, NetworkOptions& network) {
   const char* group = "Network";
   app.add_option_function<std::string>(
-         "--network", [&network](const std::string& text) { network.kind = parse_network_kind(text); },
+         "--network",
+         [&network](const std::string& text) { network.kind = parse_network_kind(text); },
          "Frame around the cells (cifar: 3x3 stem, three stages; imagenet: two more stride-2 cells "
          "first)")
       ->check(CLI::IsMember({"cifar", "imagenet"}))
@@ -25,19 +26,17 @@ void add_network_options(CLI::App& app, NetworkOptions& network) {
       ->group(group);
 }
 
-void add_device_options(CLI::App& app, std::string& backend, int& threads, Precision& precision) {
+void add_device_options(CLI::App& app, Device& device) {
   const char* group = "Device";
-  app.add_option("--backend", backend, "What computes: cpu, reference, or auto (the fastest)")
+  app.add_option("--backend", device.backend, "What computes: cpu, reference, or auto (the fastest)")
       ->group(group);
-  app.add_option("--threads", threads,
+  app.add_option("--threads", device.threads,
                  "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")
       ->check(CLI::Range(0, 4096))
       ->group(group);
   app.add_option_function<std::string>(
          "--precision",
-         [&precision](const std::string& text) {
-           precision = text == "bf16" ? Precision::kBfloat16 : Precision::kFloat32;
-         },
+         [&device](const std::string& text) { device.precision = parse_precision(text); },
          "Numbers of the maps between layers; bf16 halves their memory, weights and the sums "
          "within a layer stay f32")
       ->check(CLI::IsMember({"f32", "bf16"}))

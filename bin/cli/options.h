@@ -13,8 +13,7 @@ namespace renas::cli {
 
 /// --network, --cells, --filters, --stem, --concat-c2.
 void add_network_options(CLI::App& app, NetworkOptions& network);
-/// --backend, --threads, --precision. `threads` 0 stands for all that the process may use.
-void add_device_options(CLI::App& app, std::string& backend, int& threads, Precision& precision);
-
+/// --backend, --threads, --precision. `device.threads` 0 stands for all that the process may use.
+void add_device_options(CLI::App& app, Device& device);
 
 }  // namespace renas::cli

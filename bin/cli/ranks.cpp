@@ -31,7 +31,7 @@ Ranks::Ranks(int& argc, char**& argv) {
   cpu_set_t own;
   CPU_ZERO(&own);
   sched_getaffinity(0, sizeof own, &own);
-  std::vector<cpu_set_t> all(static_cast<std::size_t>(neighbours));
+  std::vector<cpu_set_t> all(neighbours);
   MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, host);
   MPI_Comm_free(&host);
   int sharing = 0;

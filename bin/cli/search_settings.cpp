@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "cli/options.h"
 #include "cli/frame.h"
+#include "cli/options.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
@@ -47,11 +47,13 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->required()
       ->configurable(false)
       ->group("Run");
-  app.add_flag("--resume", o.resume,
-               "Go on with the run in that folder; its options hold. If its data set has moved, each "
-               "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
-               "--io-patience and --snapshot-seconds may change, and until the first network was retrained --controls "
-               "and what begins with --retrain-")
+  app.add_flag(
+         "--resume", o.resume,
+         "Go on with the run in that folder; its options hold. If its data set has moved, each "
+         "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
+         "--io-patience and --snapshot-seconds may change, and until the first network was "
+         "retrained --controls "
+         "and what begins with --retrain-")
       ->configurable(false)
       ->group("Run");
   app.add_option("--seed", o.strategy.seed, "All randomness of the run follows from it")
@@ -59,9 +61,10 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   app.add_option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
       ->check(CLI::NonNegativeNumber)
       ->group("Run");
-  app.add_option("--worker-timeout", o.worker_timeout,
-                 "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
-                 "0 for the others")
+  app.add_option(
+         "--worker-timeout", o.worker_timeout,
+         "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
+         "0 for the others")
       ->check(CLI::PositiveNumber)
       ->group("Run");
   app.add_option("--max-attempts", o.max_attempts,
@@ -88,8 +91,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
                  "controller's own")
       ->check(CLI::IsMember({"", "none", "moving", "standardised"}))
       ->group("Search");
-  app.add_option("--critic", o.strategy.critic,
-                 "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
+  app.add_option(
+         "--critic", o.strategy.critic,
+         "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
       ->check(CLI::Range(-1, 10000))
       ->group("Search");
   app.add_option("--redraw-repeats", o.strategy.redraw_repeats,
@@ -100,7 +104,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
                  "Networks with more are not trained but drawn again; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->group("Search");
-  app.add_option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of a picture")
+  app.add_option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of an image")
       ->check(CLI::NonNegativeNumber)
       ->group("Search");
   app.add_option("--blocks", o.blocks, "B: blocks of the cell")
@@ -118,10 +122,11 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   app.add_option("--children", o.children, "E: children after the first P members")
       ->check(CLI::Range(0, 100000000))
       ->group("Search");
-  app.add_flag("--in-order", o.in_order,
-               "Count results in the order in which children were handed out: equal seeds give equal "
-               "runs on equally many ranks, which may then wait for a slow one; results that still wait "
-               "when the run is stopped are computed again")
+  app.add_flag(
+         "--in-order", o.in_order,
+         "Count results in the order in which children were handed out: equal seeds give equal "
+         "runs on equally many ranks, which may then wait for a slow one; results that still wait "
+         "when the run is stopped are computed again")
       ->group("Search");
   app.add_option("--time-budget", o.time_budget,
                  "End the search after so many seconds, earlier sessions included; 0: no limit")
@@ -131,18 +136,18 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   add_network_options(app, o.child.network);
 
   app.add_option("--pad", o.child.augmentation.pad,
-                 "Zeros around a training picture before a random crop of its size")
+                 "Zeros around a training image before a random crop of its size")
       ->check(CLI::Range(0, 1024))
       ->group("Training of children");
-  app.add_flag("--no-flip", s.no_flip, "Do not mirror training pictures at random")
+  app.add_flag("--no-flip", s.no_flip, "Do not mirror training images at random")
       ->group("Training of children");
 
   app.add_option("--validation", o.validation,
-                 "Pictures held out of the training set as D_val; -1: 5000, or a tenth if fewer")
+                 "Images held out of the training set as D_val; -1: 5000, or a tenth if fewer")
       ->group("Training of children");
-  app.add_option("--subset", o.subset, "Pictures of D_train, after D_val was held out; 0: all")
+  app.add_option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all")
       ->group("Training of children");
-  app.add_option("--batch", o.child.batch, "Pictures a step")
+  app.add_option("--batch", o.child.batch, "Images a step")
       ->check(CLI::Range(1, 65536))
       ->group("Training of children");
   app.add_option("--initial-epochs", o.child.initial_epochs, "Epochs of members without a parent")
@@ -174,17 +179,18 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::PositiveNumber)
       ->group("Retraining of the final population");
   app.add_option("--retrain-subset", o.retrain_subset,
-                 "Pictures of D_train then; 0: all; -1: as --subset")
+                 "Images of D_train then; 0: all; -1: as --subset")
       ->group("Retraining of the final population");
   app.add_option("--retrain-cutout", s.retrain_cutout, "Side of a square cut out; 0: none")
       ->check(CLI::Range(0, 65536))
       ->group("Retraining of the final population");
-  app.add_option("--controls", o.controls,
-                 "Random cells retrained and tested in the same way, beside the winner")
+  app.add_option(
+         "--controls", o.controls,
+         "Random baselines: so many cells drawn at random, retrained and tested as the winner is")
       ->check(CLI::Range(0, 100000))
       ->group("Retraining of the final population");
 
-  add_device_options(app, o.backend, o.child.threads, o.child.precision);
+  add_device_options(app, o.child.device);
 }
 
 SearchSettings stored_settings(const std::string& folder) {
@@ -199,9 +205,9 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   SearchSettings stored;
   CLI::App app;
   parse_stored(run, app, stored);
-  const std::vector<std::string> free{"--run",  "--resume",           "--quiet",   "--config",
-                                      "--data", "--snapshot-seconds", "--threads",
-                                      "--worker-timeout", "--max-attempts",
+  const std::vector<std::string> free{"--run",        "--resume",         "--quiet",
+                                      "--config",     "--data",           "--snapshot-seconds",
+                                      "--threads",    "--worker-timeout", "--max-attempts",
                                       "--io-patience"};
   bool replaced = false;
   for (const CLI::Option* option : given.get_options()) {
@@ -232,14 +238,15 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
     if (given.get_option(name)->count() > 0) value = new_value;
   };
   const SearchRunOptions& now = from_command_line.run;
-  override_by("--data", stored.run.data, now.data);  // the same pictures: the run knows them
+  override_by("--data", stored.run.data, now.data);  // the same images: the run knows them
   override_by("--snapshot-seconds", stored.run.snapshot_seconds, now.snapshot_seconds);
   override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
   override_by("--max-attempts", stored.run.max_attempts, now.max_attempts);
   override_by("--io-patience", stored.run.io_patience, now.io_patience);
-  override_by("--threads", stored.run.child.threads, now.child.threads);
+  override_by("--threads", stored.run.child.device.threads, now.child.device.threads);
   if (stored.run.data.empty()) {
-    throw InvalidInput(fmt::format("{}: its options name no data set; name it by --data", run.path()));
+    throw InvalidInput(
+        fmt::format("{}: its options name no data set; name it by --data", run.path()));
   }
   return stored;
 }
@@ -257,7 +264,7 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   o.final.batch = o.child.batch;
   o.final.augmentation = o.child.augmentation;
   o.final.augmentation.cutout = settings.retrain_cutout;
-  o.final.precision = o.child.precision;
+  o.final.device = o.child.device;
   return o;
 }
 

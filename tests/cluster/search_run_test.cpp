@@ -168,12 +168,12 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_and_leave_no_folder) {
     });
     BOOST_TEST(!std::filesystem::exists(folder / "run"));
   };
-  refused([](SearchRunOptions& o) { o.validation = 96; }, "--validation 96");
-  refused([](SearchRunOptions& o) { o.subset = 95; }, "--subset 95");
+  refused([](SearchRunOptions& o) { o.validation = 96; }, "validation 96");
+  refused([](SearchRunOptions& o) { o.subset = 95; }, "subset 95");
   refused([](SearchRunOptions& o) { o.data += "x"; }, "data.h5x");
   refused([](SearchRunOptions& o) { o.strategy.sample = 5; }, "sample");
   refused([](SearchRunOptions& o) { o.strategy.name = "magic"; }, "magic");
-  refused([](SearchRunOptions& o) { o.backend = "abacus"; }, "abacus");
+  refused([](SearchRunOptions& o) { o.child.device.backend = "abacus"; }, "abacus");
   refused([](SearchRunOptions& o) { o.resume = true; }, "is not a run");
 }
 

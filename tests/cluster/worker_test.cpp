@@ -49,6 +49,7 @@ struct Fixture {
   TemporaryFolder folder;
   SearchRunOptions options;
   ScriptedCoordinator coordinator;
+  std::unique_ptr<Backend> backend = make_backend({"reference"});
 
   Fixture() {
     write_toy_file(folder / "data.h5");
@@ -76,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_task_that_was_given_away_is_dropped) {
         return {{.kind = Task::Kind::kStop}};
     }
   };
-  run_worker(make_setup(options), coordinator, {});
+  run_worker(*backend, make_setup(options), coordinator, {});
   BOOST_TEST(coordinator.reports.back().stopped);
   BOOST_TEST(coordinator.reports.back().task == "7");
   BOOST_TEST(!std::filesystem::exists(options.folder + "/weights/7.h5"));
@@ -84,7 +85,7 @@ BOOST_AUTO_TEST_CASE(a_task_that_was_given_away_is_dropped) {
 
 BOOST_AUTO_TEST_CASE(a_coordinator_that_is_gone_is_given_up) {
   options.worker_timeout = 0.2;
-  BOOST_CHECK_THROW(run_worker(make_setup(options), coordinator, {}), CoordinatorLost);
+  BOOST_CHECK_THROW(run_worker(*backend, make_setup(options), coordinator, {}), CoordinatorLost);
   // Also by a rank that only waits to be told to stop, and through run_search.
   BOOST_CHECK_THROW(report_failure(options, coordinator, Error("no device")), CoordinatorLost);
   BOOST_TEST(run_search(options, coordinator, {}).silent_ranks == 1);
@@ -99,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_rank_whose_files_fail_hands_its_task_back) {
     if (report.kind == Report::Kind::kError) return {{.kind = Task::Kind::kStop}};
     return {};
   };
-  run_worker(make_setup(options), coordinator, {});
+  run_worker(*backend, make_setup(options), coordinator, {});
   const Report& last = coordinator.reports.back();
   BOOST_TEST((last.kind == Report::Kind::kError));
   BOOST_TEST(last.may_return);

@@ -1,4 +1,4 @@
-// Scaling and cropping on the way to the network, and loading of encoded pictures.
+// Scaling and cropping on the way to the network, and loading of encoded images.
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -9,10 +9,10 @@
 
 #include "data/augment.h"
 #include "data/fit.h"
-#include "support/encode.h"
-#include "support/pictures.h"
 #include "renas/image.h"
 #include "renas/loader.h"
+#include "support/encode.h"
+#include "support/made_up_images.h"
 
 using renas::Augmentation;
 using renas::CropPlan;
@@ -51,20 +51,20 @@ BOOST_AUTO_TEST_CASE(the_shorter_side_is_scaled_and_the_aspect_kept) {
 BOOST_AUTO_TEST_CASE(scales_and_places_of_crops_are_uniform) {
   const Augmentation options = Augmentation::imagenet();
   std::map<int, int> sides;
-  std::vector<int> across(
-      33);  // of a picture whose shorter side is scaled to 256 and wider by none
+  std::vector<int> across(33);  // of an image whose shorter side is scaled to 256 and wider by none
   const int draws = 45000;
   for (int i = 0; i < draws; ++i) {
     Draw draw = draw_of(options, i);
     ++sides[draw.shorter_side];
     draw.shorter_side = 256;
-    ++across[static_cast<std::size_t>(renas::plan_crop(300, 300, options, draw).left)];
+    ++across[renas::plan_crop(300, 300, options, draw).left];
   }
   BOOST_TEST(sides.begin()->first == 256);
   BOOST_TEST(sides.rbegin()->first == 480);
   double chi_squared = 0;
-  for (const auto& [side, n] : sides)
+  for (const auto& [side, n] : sides) {
     chi_squared += std::pow(n - draws / 225.0, 2) / (draws / 225.0);
+  }
   BOOST_TEST(sides.size() == 225U);
   BOOST_TEST(chi_squared < 293);  // 224 degrees of freedom, p = 0.001
   chi_squared = 0;
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(scales_and_places_of_crops_are_uniform) {
   BOOST_TEST(chi_squared < 62.5);  // 32 degrees of freedom, p = 0.001
 }
 
-BOOST_AUTO_TEST_CASE(a_crop_of_a_jpeg_is_that_of_the_whole_picture_decoded_and_scaled) {
+BOOST_AUTO_TEST_CASE(a_crop_of_a_jpeg_is_that_of_the_whole_image_decoded_and_scaled) {
   // Decoding only what is needed must not show.
   const renas::Image image = renas::test::colourful(211, 307);
   const auto bytes = renas::encode_jpeg(image);
@@ -84,8 +84,8 @@ BOOST_AUTO_TEST_CASE(a_crop_of_a_jpeg_is_that_of_the_whole_picture_decoded_and_s
   options.shorter_side = 110;  // more than half of 211, so that the decoder does not scale
   options.shorter_side_max = 230;
   options.random_crop = true;
-  renas::PictureFitter one;
-  renas::PictureFitter two;
+  renas::ImageFitter one;
+  renas::ImageFitter two;
   for (int64_t i = 0; i < 200; ++i) {
     const Draw draw =
         renas::draw_augmentation(options, {3, 96, 96}, renas::augmentation_stream(5, 1, i));
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(colour_changes_follow_their_definitions) {
   const Shape shape{3, 6, 5};
   const renas::DataSet data = renas::test::made_up(1, shape, 1);
   std::vector<uint8_t> buffer;
-  const auto pixels = data.picture(0, buffer);
+  const auto pixels = data.image(0, buffer);
   Augmentation options;
   options.normalize = false;
   Draw draw;
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(colour_changes_follow_their_definitions) {
   draw.saturation = 1.4;
   draw.lighting = {0.1, -0.2, 0.05};
   std::vector<float> got(pixels.size());
-  renas::finish_picture(options, draw, shape, data.info(), pixels, got.data());
+  renas::finish_image(options, draw, shape, data.info(), pixels, got.data());
 
   // AlexNet's eigenvectors and eigenvalues, in columns.
   const double vectors[3][3] = {
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(colour_changes_follow_their_definitions) {
     for (std::size_t c = 0; c < 3; ++c) {
       double x = clamp(grey + 1.4 * (v[i + c] - grey));
       for (std::size_t k = 0; k < 3; ++k) x += vectors[c][k] * draw.lighting[k] * values[k];
-      worst = std::max(worst, std::abs(x - double{got[c * 30 + i / 3]}));
+      worst = std::max(worst, std::abs(x - double{got[i + c]}));
     }
   }
   BOOST_TEST(worst < 1e-6);

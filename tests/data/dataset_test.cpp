@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "support/pictures.h"
 #include "renas/error.h"
+#include "support/made_up_images.h"
 
 using renas::DataSet;
 using renas::DataSetInfo;
@@ -34,11 +34,11 @@ BOOST_AUTO_TEST_CASE(sizes_that_disagree_and_labels_out_of_range_are_refused) {
     return std::string();
   };
   BOOST_TEST(message({1, 2, 3}, {0}) ==
-             "data set: 1 labels and 3 bytes of pixels; 1 pictures of 2x2x1 have 4");
+             "data set: 1 labels and 3 bytes of pixels; 1 images of 2x2x1 have 4");
   BOOST_TEST(message({1, 2, 3, 4}, {3}) ==
-             "data set: label 3 of picture 0 is not one of the 3 classes");
+             "data set: label 3 of image 0 is not one of the 3 classes");
   BOOST_TEST(message({1, 2, 3, 4}, {-1}) ==
-             "data set: label -1 of picture 0 is not one of the 3 classes");
+             "data set: label -1 of image 0 is not one of the 3 classes");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "core/hdf5.h"
-#include "support/pictures.h"
 #include "renas/dataset.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
+#include "support/made_up_images.h"
 #include "support/scratch.h"
 
 namespace fs = std::filesystem;
@@ -46,13 +46,13 @@ std::vector<uint8_t> pixels_of(const DataSet& data) {
   std::vector<uint8_t> all;
   std::vector<uint8_t> buffer;
   for (int64_t i = 0; i < data.size(); ++i) {
-    const auto picture = data.picture(i, buffer);
-    all.insert(all.end(), picture.begin(), picture.end());
+    const auto image = data.image(i, buffer);
+    all.insert(all.end(), image.begin(), image.end());
   }
   return all;
 }
 
-// 100 pictures of kShape in three classes; returns their pixels.
+// 100 images of kShape in three classes; returns their pixels.
 std::vector<uint8_t> write_fixed(const std::string& path) {
   const DataSet data = renas::test::made_up(100, kShape, 3);
   const auto pixels = pixels_of(data);
@@ -66,19 +66,19 @@ std::vector<uint8_t> write_fixed(const std::string& path) {
 }
 
 std::vector<std::vector<uint8_t>> write_encoded(const std::string& path) {
-  std::vector<std::vector<uint8_t>> pictures;
+  std::vector<std::vector<uint8_t>> images;
   DataSetWriter writer(path);
   writer.begin_split("train", {3, 0, 0});
   uint32_t x = 1;
   for (int i = 0; i < 40; ++i) {
-    // 5.6 MB in all: several chunks, pictures across their borders, one larger than a chunk.
-    std::vector<uint8_t> bytes(i == 7 ? 2500000 : 10 + static_cast<std::size_t>(i) * 4000);
+    // 5.6 MB in all: several chunks, images across their borders, one larger than a chunk.
+    std::vector<uint8_t> bytes(i == 7 ? 2500000 : 10 + i * 4000);
     for (uint8_t& b : bytes) b = static_cast<uint8_t>((x = x * 1664525 + 1013904223) >> 24);
     writer.add(bytes, i % 3);
-    pictures.push_back(bytes);
+    images.push_back(bytes);
   }
   writer.finish(info_of_three());
-  return pictures;
+  return images;
 }
 
 template <class Action>
@@ -122,7 +122,7 @@ void flip_bit_at(const std::string& path, std::span<const uint8_t> pattern) {
 
 BOOST_AUTO_TEST_SUITE(format)
 
-BOOST_AUTO_TEST_CASE(pictures_of_one_size_come_back_byte_for_byte) {
+BOOST_AUTO_TEST_CASE(images_of_one_size_come_back_byte_for_byte) {
   const Scratch scratch;
   const std::string path = scratch / "a.h5";
   const auto pixels = write_fixed(path);
@@ -133,8 +133,9 @@ BOOST_AUTO_TEST_CASE(pictures_of_one_size_come_back_byte_for_byte) {
     BOOST_TEST((data.shape() == kShape));
     BOOST_TEST(!data.encoded());
     BOOST_TEST((pixels_of(data) == pixels));
-    for (int32_t i = 0; i < 100; ++i)
-      BOOST_TEST(data.labels()[static_cast<std::size_t>(i)] == i % 3);
+    for (int32_t i = 0; i < 100; ++i) {
+      BOOST_TEST(data.labels()[i] == i % 3);
+    }
     const DataSetInfo info = info_of_three();
     BOOST_TEST(data.classes() == 3);
     BOOST_TEST(data.info().class_names == info.class_names);
@@ -146,7 +147,7 @@ BOOST_AUTO_TEST_CASE(pictures_of_one_size_come_back_byte_for_byte) {
   BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(large_pictures_of_one_size_have_a_chunk_each) {
+BOOST_AUTO_TEST_CASE(large_images_of_one_size_have_a_chunk_each) {
   const Scratch scratch;
   const Shape shape{1, 128, 64};  // 8 KiB
   const DataSet data = renas::test::made_up(30, shape, 3);
@@ -165,17 +166,17 @@ BOOST_AUTO_TEST_CASE(large_pictures_of_one_size_have_a_chunk_each) {
   BOOST_TEST(chunk[0] == 1U);
 }
 
-BOOST_AUTO_TEST_CASE(encoded_pictures_come_back_byte_for_byte) {
+BOOST_AUTO_TEST_CASE(encoded_images_come_back_byte_for_byte) {
   const Scratch scratch;
-  const auto pictures = write_encoded(scratch / "a.h5");
+  const auto images = write_encoded(scratch / "a.h5");
   const DataSet data = DataSet::open(scratch / "a.h5", "train");
   BOOST_TEST(data.encoded());
   BOOST_TEST((data.shape() == Shape{3, 0, 0}));
   BOOST_TEST(data.size() == 40);
   std::vector<uint8_t> buffer;
   for (int64_t i = 39; i >= 0; --i) {
-    const auto bytes = data.picture(i, buffer);
-    const auto& expected = pictures[static_cast<std::size_t>(i)];
+    const auto bytes = data.image(i, buffer);
+    const auto& expected = images[i];
     BOOST_TEST(std::equal(bytes.begin(), bytes.end(), expected.begin(), expected.end()));
   }
 }
@@ -185,7 +186,7 @@ BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_on
   const std::string path = scratch / "a.h5";
   write_fixed(path);
   BOOST_TEST(message([&] { DataSetWriter writer(path); }) ==
-             path + ": exists already; --force overwrites it");
+             path + ": exists already, and is overwritten only by force");
   const auto before = renas::test::bytes_of(path);
   {
     DataSetWriter writer(path, true);
@@ -199,24 +200,24 @@ BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_on
 BOOST_AUTO_TEST_CASE(a_writer_that_is_used_wrongly_says_how) {
   const Scratch scratch;
   DataSetWriter writer(scratch / "a.h5");
-  const std::vector<uint8_t> picture(60);
-  BOOST_TEST(message([&] { writer.add(picture, 0); }) == "a picture was added before begin_split");
+  const std::vector<uint8_t> image(60);
+  BOOST_TEST(message([&] { writer.add(image, 0); }) == "an image was added before begin_split");
   BOOST_TEST(message([&] { writer.begin_split("exam", kShape); }) ==
              "split 'exam': expected each of train, val and test at most once");
   BOOST_TEST(message([&] {
                writer.begin_split("val", {3, 0, 5});
-             }) == "split 'val': pictures of 0x5x3");
+             }) == "split 'val': images of 0x5x3");
   writer.begin_split("train", kShape);
-  BOOST_TEST(message([&] { writer.add(std::span(picture).first(59), 0); }) ==
-             "a picture of 59 bytes; 5x4x3 has 60");
+  BOOST_TEST(message([&] { writer.add(std::span(image).first(59), 0); }) ==
+             "an image of 59 bytes; 5x4x3 has 60");
   BOOST_TEST(has(message([&] { writer.begin_split("train", kShape); }), "at most once"));
   writer.begin_split("test", {3, 0, 0});
-  BOOST_TEST(message([&] { writer.add({}, 0); }) == "an encoded picture without bytes");
-  writer.add(picture, 3);
-  BOOST_TEST(
-      message([&] { writer.finish(info_of_three()); }) ==
-      "cannot finish a data set of 2 splits, labels 0 to 3 of 3 classes, 3 means and 3 sds for 3 "
-      "channels");
+  BOOST_TEST(message([&] { writer.add({}, 0); }) == "an encoded image without bytes");
+  writer.add(image, 3);
+  BOOST_TEST(message([&] { writer.finish(info_of_three()); }) ==
+             "cannot finish a data set of 2 splits, labels 0 to 3 of 3 classes, 3 means and 3 "
+             "standard deviations for 3 "
+             "channels");
 }
 
 BOOST_AUTO_TEST_CASE(locks_on_files_do_not_matter) {
@@ -249,7 +250,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_data_sets_are_refused) {
 BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
   const Scratch scratch;
   int number = 0;
-  // The message for a good file of one size, or of encoded pictures, that `spoil` was done to.
+  // The message for a good file of one size, or of encoded images, that `spoil` was done to.
   const auto spoiled = [&](const auto& spoil, bool encoded = false) {
     const std::string path = scratch / (std::to_string(number++) + ".h5");
     if (encoded) {
@@ -280,11 +281,11 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
     };
   };
   BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(100, 3))),
-                 "train: label 3 of picture 0 is not one of the 3 classes"));
-  BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(100, -1))),
-                 "label -1 of picture 0"));
+                 "train: label 3 of image 0 is not one of the 3 classes"));
+  BOOST_TEST(
+      has(spoiled(replace("train/labels", std::vector<int32_t>(100, -1))), "label -1 of image 0"));
   BOOST_TEST(has(spoiled(replace("train/labels", std::vector<int32_t>(99, 0))),
-                 "100 pictures but 99 labels"));
+                 "100 images but 99 labels"));
   BOOST_TEST(has(spoiled(replace("train/images", std::vector<float>(100))),
                  "expected 8-bit unsigned integers"));
   BOOST_TEST(has(spoiled([](hid_t file) {
@@ -297,12 +298,12 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
                    H5Adelete(file, "mean");
                    h5::write_attribute(file, "mean", std::vector<double>{0.5});
                  }),
-                 "1 means and 3 sds for 3 channels"));
+                 "1 means and 3 standard deviations for 3 channels"));
   BOOST_TEST(has(spoiled([](hid_t file) {
                    H5Adelete(file, "sd");
                    h5::write_attribute(file, "sd", std::vector<double>{0.5, 0.0, 0.5});
                  }),
-                 "a channel's sd is 0"));
+                 "a channel's standard deviation is 0"));
   BOOST_TEST(has(spoiled(
                      [](hid_t file) {
                        const h5::Group group = h5::open_group(file, "train");
@@ -310,7 +311,7 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
                        h5::write_attribute<int32_t>(group, "channels", 2);
                      },
                      true),
-                 "train: encoded pictures of 2 channels; 1 and 3 exist"));
+                 "train: encoded images of 2 channels; 1 and 3 exist"));
   BOOST_TEST(has(spoiled(
                      [](hid_t file) {
                        H5Ldelete(file, "train/images", H5P_DEFAULT);
@@ -328,9 +329,9 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
   BOOST_TEST(has(spoiled(replace("train/offsets", std::vector<int64_t>(39)), true),
                  "39 offsets, 40 lengths"));
   BOOST_TEST(has(spoiled(replace("train/offsets", std::vector<int64_t>(40, INT64_MAX - 5)), true),
-                 "picture 0 lies at 9223372036854775802 with 10 bytes"));
+                 "image 0 lies at 9223372036854775802 with 10 bytes"));
   BOOST_TEST(has(spoiled(replace("train/lengths", std::vector<int64_t>(40, -1)), true),
-                 "picture 0 lies at 0 with -1 bytes"));
+                 "image 0 lies at 0 with -1 bytes"));
 }
 
 BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {
@@ -340,16 +341,15 @@ BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {
   flip_bit_at(path, std::span(pixels).subspan(600, 60));
   BOOST_TEST(has(open_message(path), "cannot read data set '/train/images': "));
   BOOST_TEST(
-      has(message([&] { pixels_of(DataSet::open(path, "train", 0)); }), "cannot read picture 0"));
+      has(message([&] { pixels_of(DataSet::open(path, "train", 0)); }), "cannot read image 0"));
 
   const std::string other = scratch / "b.h5";
-  const auto pictures = write_encoded(other);
-  flip_bit_at(other, std::span(pictures[20]).subspan(100, 60));
+  const auto images = write_encoded(other);
+  flip_bit_at(other, std::span(images[20]).subspan(100, 60));
   std::vector<uint8_t> buffer;
   const DataSet data = DataSet::open(other, "train");
-  BOOST_TEST(data.picture(19, buffer).size() == pictures[19].size());
-  BOOST_TEST(
-      has(message([&] { data.picture(20, buffer); }), "picture 20 of train is damaged (CRC32 "));
+  BOOST_TEST(data.image(19, buffer).size() == images[19].size());
+  BOOST_TEST(has(message([&] { data.image(20, buffer); }), "image 20 of train is damaged (CRC32 "));
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_says_why_and_leaves_nothing) {

@@ -8,8 +8,8 @@
 
 #include "data/jpeg.h"
 #include "data/resample.h"
-#include "support/encode.h"
 #include "renas/error.h"
+#include "support/encode.h"
 
 using renas::DecodeOptions;
 using renas::Image;
@@ -63,8 +63,7 @@ Image plainly_resized(const Image& image, int height, int width, int lobes) {
           for (int u = 0; u < from.width; ++u) {
             const double w = wy * kernel((u - ((x + 0.5) * sx - 0.5)) / std::max(1.0, sx));
             total += w;
-            sum += w *
-                   image.pixels[static_cast<std::size_t>((v * from.width + u) * from.channels + c)];
+            sum += w * image.pixels[(v * from.width + u) * from.channels + c];
           }
         }
         result.pixels.push_back(
@@ -78,8 +77,9 @@ Image plainly_resized(const Image& image, int height, int width, int lobes) {
 int largest_difference(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b) {
   if (a.size() != b.size()) return 256;
   int worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
+  for (std::size_t i = 0; i < a.size(); ++i) {
     worst = std::max(worst, std::abs(int{a[i]} - int{b[i]}));
+  }
   return worst;
 }
 
@@ -132,16 +132,14 @@ BOOST_AUTO_TEST_CASE(a_window_of_a_jpeg_is_that_part_of_the_whole) {
           BOOST_TEST(got.height == height);
           BOOST_TEST(got.left <= left);
           BOOST_TEST(got.left + got.width >= left + width);
-          // Two pixels from an edge that is not the picture's, chroma lacks its neighbours.
+          // Two pixels from an edge that is not the image's, chroma lacks its neighbours.
           int worst = 0;
           for (int y = 0; y < height; ++y) {
             for (int x = std::max(left, got.left + (got.left > 0 ? 2 : 0));
                  x < std::min(left + width, got.left + got.width - 2); ++x) {
               for (int c = 0; c < 3; ++c) {
-                const int a =
-                    pixels[static_cast<std::size_t>((y * got.width + x - got.left) * 3 + c)];
-                const int b = whole.pixels[static_cast<std::size_t>(
-                    ((top + y) * whole.shape.width + x) * 3 + c)];
+                const int a = pixels[(y * got.width + x - got.left) * 3 + c];
+                const int b = whole.pixels[((top + y) * whole.shape.width + x) * 3 + c];
                 worst = std::max(worst, std::abs(a - b));
               }
             }
@@ -188,7 +186,7 @@ BOOST_AUTO_TEST_CASE(grey_becomes_colour_and_colour_grey) {
 }
 
 BOOST_AUTO_TEST_CASE(cmyk_turns_to_ink_on_white) {
-  // One colour a picture, so that compression changes nothing: cyan, and black by ink, and half
+  // One colour an image, so that compression changes nothing: cyan, and black by ink, and half
   // grey.
   const Shape shape{4, 16, 16};
   const auto decoded = [&](std::array<uint8_t, 4> inks, bool adobe) {
@@ -262,7 +260,7 @@ BOOST_AUTO_TEST_CASE(a_jpeg_of_endless_scans_is_given_up) {
   JpegForm form;
   form.progressive = true;
   auto jpeg = encode_jpeg_as(image.shape, image.pixels, form);
-  // The last scan, from its marker to the end of the picture, again and again.
+  // The last scan, from its marker to the end of the image, again and again.
   const uint8_t marker[] = {0xff, 0xda};
   const auto last = std::find_end(jpeg.begin(), jpeg.end(), std::begin(marker), std::end(marker));
   BOOST_REQUIRE((last != jpeg.end()));
@@ -285,8 +283,9 @@ BOOST_AUTO_TEST_CASE(resizing_follows_the_filters_definition_pixel_by_pixel) {
     // A value within rounding of a half may fall to either side.
     BOOST_TEST(largest_difference(got.pixels, expected.pixels) <= 1);
     int64_t off = 0;
-    for (std::size_t i = 0; i < got.pixels.size(); ++i)
+    for (std::size_t i = 0; i < got.pixels.size(); ++i) {
       off += got.pixels[i] != expected.pixels[i] ? 1 : 0;
+    }
     BOOST_TEST(off * 500 <= static_cast<int64_t>(got.pixels.size()));
   }
   BOOST_TEST((renas::resize_image(image, 23, 31).pixels == image.pixels));
@@ -298,8 +297,9 @@ BOOST_AUTO_TEST_CASE(a_window_is_resampled_as_it_is_within_the_whole) {
   const int top = 6;
   const int left = 10;
   const int side = 12;
-  const auto down = renas::make_taps(renas::Filter::kTriangle, 40, 25, top, side);
-  const auto across = renas::make_taps(renas::Filter::kTriangle, 60, 33, left, side);
+  const auto down = renas::make_resample_taps(renas::ResampleKernel::kTriangle, 40, 25, top, side);
+  const auto across =
+      renas::make_resample_taps(renas::ResampleKernel::kTriangle, 60, 33, left, side);
   const Image part = renas::crop_image(image, down.first_input(), across.first_input(),
                                        down.last_input() - down.first_input(),
                                        across.last_input() - across.first_input());

@@ -14,10 +14,10 @@
 #include <thread>
 #include <vector>
 
-#include "support/encode.h"
 #include "renas/dataset.h"
 #include "renas/image.h"
 #include "renas/random.h"
+#include "support/encode.h"
 #include "support/scratch.h"
 
 namespace fs = std::filesystem;
@@ -59,10 +59,10 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
   const char* asked = std::getenv("RENAS_TEST_KILLS");
   const int kills = asked != nullptr ? std::atoi(asked) : 12;
   const Scratch scratch;
-  const auto picture = renas::encode_jpeg(renas::test::colourful(200, 300));
+  const auto image = renas::encode_jpeg(renas::test::colourful(200, 300));
   for (int i = 0; i < 200; ++i) {
     // Other bytes behind the end of each, so that they are no duplicates.
-    auto bytes = picture;
+    auto bytes = image;
     bytes.push_back(static_cast<uint8_t>(i));
     for (const char* split : {"train", "test"}) {
       renas::test::write_bytes((scratch / "in/") + split + "/class" + std::to_string(i % 5) + "/" +

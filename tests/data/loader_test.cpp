@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "support/pictures.h"
 #include "renas/error.h"
+#include "support/made_up_images.h"
 
 using renas::Augmentation;
 using renas::DataSet;
@@ -26,8 +26,8 @@ struct Epoch {
 
 Epoch read_epoch(Loader& loader, int batch, uint64_t epoch) {
   Epoch result;
-  std::vector<float> images(static_cast<std::size_t>(batch * loader.shape().size()));
-  std::vector<int32_t> labels(static_cast<std::size_t>(batch));
+  std::vector<float> images(batch * loader.shape().size());
+  std::vector<int32_t> labels(batch);
   loader.start(epoch);
   while (const int count = loader.next(images, labels)) {
     result.images.insert(result.images.end(), images.begin(),
@@ -43,8 +43,8 @@ Epoch read_epoch(const DataSet& data, const LoaderOptions& options, uint64_t epo
   return read_epoch(loader, options.batch, epoch);
 }
 
-// The network's view of a picture, written down without any of the library's shortcuts: every value
-// of the normalised, padded picture by its place.
+// The network's view of an image, written down without any of the library's shortcuts: every value
+// of the normalised, padded image by its place.
 float augmented(const DataSet& data, int64_t index, const renas::Draw& draw,
                 const Augmentation& how, int c, int y, int x) {
   const Shape& shape = data.shape();
@@ -58,11 +58,9 @@ float augmented(const DataSet& data, int64_t index, const renas::Draw& draw,
   x += draw.shift_x;
   if (y < 0 || y >= shape.height || x < 0 || x >= shape.width) return 0;
   std::vector<uint8_t> buffer;
-  const auto picture = data.picture(index, buffer);
-  const double value =
-      picture[static_cast<std::size_t>((y * shape.width + x) * shape.channels + c)] / 255.0;
-  const auto channel = static_cast<std::size_t>(c);
-  return static_cast<float>((value - data.info().mean[channel]) / data.info().sd[channel]);
+  const auto image = data.image(index, buffer);
+  const double value = image[(y * shape.width + x) * shape.channels + c] / 255.0;
+  return static_cast<float>((value - data.info().mean[c]) / data.info().sd[c]);
 }
 
 }  // namespace
@@ -86,9 +84,9 @@ BOOST_AUTO_TEST_CASE(every_augmented_value_is_that_of_the_plain_definition) {
     for (int64_t i = 0; i < data.size(); ++i) {
       const renas::Draw draw = renas::draw_augmentation(options.augmentation, shape,
                                                         renas::augmentation_stream(11, 5, i));
-      for (int c = 0; c < 3; ++c) {
-        for (int y = 0; y < shape.height; ++y) {
-          for (int x = 0; x < shape.width; ++x) {
+      for (int y = 0; y < shape.height; ++y) {
+        for (int x = 0; x < shape.width; ++x) {
+          for (int c = 0; c < 3; ++c) {
             const float expected = augmented(data, i, draw, options.augmentation, c, y, x);
             worst = std::max(worst, std::abs(double{expected} - epoch.images[at++]));
           }
@@ -100,7 +98,7 @@ BOOST_AUTO_TEST_CASE(every_augmented_value_is_that_of_the_plain_definition) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(crop_offsets_are_uniform_and_half_the_pictures_are_flipped) {
+BOOST_AUTO_TEST_CASE(crop_offsets_are_uniform_and_half_the_images_are_flipped) {
   const int draws = 40500;
   std::map<std::pair<int, int>, int> offsets;
   int flips = 0;
@@ -118,7 +116,7 @@ BOOST_AUTO_TEST_CASE(crop_offsets_are_uniform_and_half_the_pictures_are_flipped)
     chi_squared += (count - 500.0) * (count - 500.0) / 500.0;
   }
   BOOST_TEST(chi_squared < 124.8);                        // 80 degrees of freedom, p = 0.001
-  BOOST_TEST(std::abs(flips - draws / 2.0) < 3.3 * 101);  // sd 100.6
+  BOOST_TEST(std::abs(flips - draws / 2.0) < 3.3 * 101);  // std 100.6
 }
 
 BOOST_AUTO_TEST_CASE(threads_prefetch_and_batch_size_change_no_pixel) {
@@ -161,7 +159,7 @@ BOOST_AUTO_TEST_CASE(an_epoch_begun_again_or_by_another_loader_is_the_same) {
 }
 
 BOOST_AUTO_TEST_CASE(epochs_given_up_in_the_middle_leave_nothing_behind) {
-  // Threads are at work on an old epoch's pictures when the new one begins.
+  // Threads are at work on an old epoch's images when the new one begins.
   const DataSet data = renas::test::made_up(400, {3, 32, 32}, 7);
   LoaderOptions options;
   options.batch = 40;
@@ -169,7 +167,7 @@ BOOST_AUTO_TEST_CASE(epochs_given_up_in_the_middle_leave_nothing_behind) {
   options.augmentation = Augmentation::search();
   const Epoch expected = read_epoch(data, options, 1);
   Loader loader(data, renas::all_indices(data.size()), options);
-  std::vector<float> images(static_cast<std::size_t>(40 * data.shape().size()));
+  std::vector<float> images(40 * data.shape().size());
   std::vector<int32_t> labels(40);
   int wrong = 0;
   for (int round = 0; round < 400; ++round) {
@@ -185,8 +183,8 @@ BOOST_AUTO_TEST_CASE(epochs_given_up_in_the_middle_leave_nothing_behind) {
   BOOST_TEST(wrong == 0);
 }
 
-BOOST_AUTO_TEST_CASE(each_epoch_has_every_picture_once_and_the_last_batch_may_be_left_out) {
-  // Labels tell pictures apart here: one class each.
+BOOST_AUTO_TEST_CASE(each_epoch_has_every_image_once_and_the_last_batch_may_be_left_out) {
+  // Labels tell images apart here: one class each.
   const DataSet data = renas::test::made_up(50, {1, 2, 2}, 50);
   LoaderOptions options;
   options.batch = 8;
@@ -195,7 +193,7 @@ BOOST_AUTO_TEST_CASE(each_epoch_has_every_picture_once_and_the_last_batch_may_be
   BOOST_TEST(epoch.counts == counts);
   BOOST_TEST(!std::is_sorted(epoch.labels.begin(), epoch.labels.end()));
   std::sort(epoch.labels.begin(), epoch.labels.end());
-  for (int i = 0; i < 50; ++i) BOOST_TEST(epoch.labels[static_cast<std::size_t>(i)] == i);
+  for (int i = 0; i < 50; ++i) BOOST_TEST(epoch.labels[i] == i);
   options.drop_last = true;
   BOOST_TEST(read_epoch(data, options, 0).counts == std::vector<int>(6, 8));
 }

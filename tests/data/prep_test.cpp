@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "cifar.h"
-#include "support/encode.h"
 #include "idx.h"
-#include "support/pictures.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
 #include "renas/image.h"
+#include "support/encode.h"
+#include "support/made_up_images.h"
 #include "support/scratch.h"
 #include "tree.h"
 
@@ -99,7 +99,7 @@ std::vector<uint8_t> cifar_record(std::vector<uint8_t> labels, int start) {
   return labels;
 }
 
-// train: two classes with two pictures each; test: one picture each. Of different sizes and kinds.
+// train: two classes with two images each; test: one image each. Of different sizes and kinds.
 void write_tree(const std::string& folder) {
   const auto jpeg = [](int height, int width) {
     return renas::encode_jpeg(colourful(height, width));
@@ -114,7 +114,7 @@ void write_tree(const std::string& folder) {
 
 std::vector<uint8_t> stored(const DataSet& data, int64_t i) {
   std::vector<uint8_t> buffer;
-  const auto bytes = data.picture(i, buffer);
+  const auto bytes = data.image(i, buffer);
   return {bytes.begin(), bytes.end()};
 }
 
@@ -140,9 +140,9 @@ BOOST_AUTO_TEST_CASE(idx_files_that_lie_are_refused) {
 
 BOOST_AUTO_TEST_CASE(cifar_files_that_lie_are_refused) {
   const auto failure = [](const std::vector<uint8_t>& bytes, const prep::CifarLayout& layout) {
-    prep::CifarPictures pictures;
+    prep::CifarImages images;
     try {
-      prep::parse_cifar(bytes, layout, "x", pictures);
+      prep::parse_cifar(bytes, layout, "x", images);
     } catch (const InvalidInput& error) {
       return std::string(error.what());
     }
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(label_files_come_in_three_forms) {
   BOOST_CHECK_EXCEPTION(prep::parse_labels({"a b", "lonely"}, "x"), InvalidInput,
                         [](const auto& error) {
                           return std::string(error.what()) ==
-                                 "x, line 2: expected a picture's name and its class, got 'lonely'";
+                                 "x, line 2: expected an image's name and its class, got 'lonely'";
                         });
 }
 
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_stores_what_the_files_hold) {
   const std::string out = scratch / "out.h5";
   Ran ran = run("renas-prep-idx " + (scratch / "in") + " " + out + " --class-names a,b,c");
   BOOST_TEST(ran.code == 0, ran.output);
-  BOOST_TEST(has(ran.output, "train: 4 pictures, 1 to 2 of a class"));
+  BOOST_TEST(has(ran.output, "train: 4 images, 1 to 2 of a class"));
   const DataSet train = DataSet::open(out, "train");
   BOOST_TEST((train.shape() == renas::Shape{1, 3, 2}));
   BOOST_TEST((stored(train, 3) == counting(6, 18)));
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_stores_what_the_files_hold) {
   BOOST_TEST(DataSet::open(out, "test").labels()[0] == 2);
   ran = run("renas-prep-idx " + (scratch / "in") + " " + out);
   BOOST_TEST(ran.code == 2);
-  BOOST_TEST(ran.output == "renas-prep-idx: " + out + ": exists already; --force overwrites it\n");
+  BOOST_TEST(ran.output == "renas-prep-idx: " + out + ": exists already, and is overwritten only by force\n");
   BOOST_TEST(run("renas-prep-idx " + (scratch / "in") + " " + out + " --force").code == 0);
 }
 
@@ -222,10 +222,9 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
   BOOST_TEST(has(run(command + " --force").output, "train-labels-idx1-ubyte: 4 labels, but"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 6}, counting(24)));
   BOOST_TEST(
-      has(run(command + " --force").output, "expected pictures x rows x columns; found 4 x 6"));
+      has(run(command + " --force").output, "expected images x rows x columns; found 4 x 6"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 2, 3}, counting(24)));
-  BOOST_TEST(
-      has(run(command + " --force").output, "training pictures are 2x3x1, test pictures 3x2x1"));
+  BOOST_TEST(has(run(command + " --force").output, "training images are 2x3x1, test images 3x2x1"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 3, 2}, counting(24)));
   BOOST_TEST(has(run(command + " --force --class-names a,b").output,
                  "--class-names: 2 names, but the labels go from 0 to 2"));
@@ -252,10 +251,10 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
   BOOST_TEST(train.size() == 5);
   BOOST_TEST(train.labels()[4] == 5);
   BOOST_TEST(train.info().class_names[9] == "name9");
-  const auto picture = stored(train, 2);
+  const auto image = stored(train, 2);
   for (std::size_t p = 0; p < 1024; ++p) {
     for (std::size_t c = 0; c < 3; ++c) {
-      BOOST_REQUIRE(picture[p * 3 + c] == static_cast<uint8_t>(3 + c * 1024 + p));
+      BOOST_REQUIRE(image[p * 3 + c] == static_cast<uint8_t>(3 + c * 1024 + p));
     }
   }
   const std::string again = "renas-prep-cifar " + in + " " + (scratch / "b.h5");
@@ -289,7 +288,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_knows_both_labels_of_cifar_100) {
   BOOST_TEST(DataSet::open(scratch / "c.h5", "test").info().class_names[5] == "coarse5");
 }
 
-BOOST_AUTO_TEST_CASE(renas_prep_images_keeps_the_bytes_of_pictures_that_are_not_scaled) {
+BOOST_AUTO_TEST_CASE(renas_prep_images_keeps_the_bytes_of_images_that_are_not_scaled) {
   const Scratch scratch;
   write_tree(scratch / "in");
   const std::string out = scratch / "out.h5";
@@ -378,7 +377,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_images_reads_a_flat_validation_folder) {
   BOOST_TEST(has(ran.output, "left out, not named in the label file: 1"));
 }
 
-BOOST_AUTO_TEST_CASE(every_kind_of_bad_picture_has_its_answer) {
+BOOST_AUTO_TEST_CASE(every_kind_of_bad_image_has_its_answer) {
   const Scratch scratch;
   const std::string in = scratch / "in";
   write_tree(in);
@@ -437,10 +436,10 @@ BOOST_AUTO_TEST_CASE(every_kind_of_bad_picture_has_its_answer) {
   fs::create_directory(in + "/train/wasp");
   ran = run(command);
   BOOST_TEST(ran.code == 2);
-  BOOST_TEST(has(ran.output, "in/train/wasp: a class without pictures"));
+  BOOST_TEST(has(ran.output, "in/train/wasp: a class without images"));
   ran = run(command + " --skip-bad");
   BOOST_TEST(ran.code == 0);
-  BOOST_TEST(has(ran.output, "left out, a class without pictures: 1"));
+  BOOST_TEST(has(ran.output, "left out, a class without images: 1"));
   BOOST_TEST(DataSet::open(scratch / "out.h5", "train").classes() == 2);
   fs::remove(in + "/train/wasp");
   write_text(in + "/train/ant/notes.txt", "hello");
@@ -451,7 +450,7 @@ BOOST_AUTO_TEST_CASE(every_kind_of_bad_picture_has_its_answer) {
   BOOST_TEST(has(run(command).output, "no folder train in it"));
 }
 
-BOOST_AUTO_TEST_CASE(a_folder_of_pictures_of_any_size_can_be_trained_on) {
+BOOST_AUTO_TEST_CASE(a_folder_of_images_of_any_size_can_be_trained_on) {
   const Scratch scratch;
   write_tree(scratch / "in");
   BOOST_TEST(run("renas-prep-images " + (scratch / "in") + " " + (scratch / "data.h5")).code == 0);
@@ -460,7 +459,7 @@ BOOST_AUTO_TEST_CASE(a_folder_of_pictures_of_any_size_can_be_trained_on) {
                               " --cells 1 --filters 4 --epochs 1 --batch 2 --threads 1 --quiet";
   Ran ran = run(command);
   BOOST_TEST(ran.code == 2);
-  BOOST_TEST(has(ran.output, "its pictures vary in size; --crop says what to cut out of each"));
+  BOOST_TEST(has(ran.output, "its images vary in size; --crop says what to cut out of each"));
   ran = run(command + " --crop 16 --shorter-side 18,24 --lighting 0.1");
   BOOST_TEST(ran.code == 0, ran.output);
   BOOST_TEST(has(ran.output, "test accuracy"));
@@ -470,14 +469,13 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
   const Scratch scratch;
   write_tree(scratch / "in");
   const std::string out = scratch / "out.h5";
-  // Full at once, in the middle of the pictures (1.2 MB), and only when the file is closed.
+  // Full at once, in the middle of the images (1.2 MB), and only when the file is closed.
   for (const char* bytes : {"0", "5000", "500000", "1182000"}) {
     const Ran ran = run("renas-prep-images " + (scratch / "in") + " " + out + " --size 256x256",
                         std::string("ASAN_OPTIONS=verify_asan_link_order=0 RENAS_DISK_BYTES=") +
                             bytes + " LD_PRELOAD=" RENAS_FULL_DISK " ");
     BOOST_TEST(ran.code == 2, ran.output);
-    BOOST_TEST(has(ran.output, "out.h5: cannot write"),
-               ran.output);
+    BOOST_TEST(has(ran.output, "out.h5: cannot write"), ran.output);
     BOOST_TEST(has(ran.output, "No space left on device"), ran.output);
     BOOST_TEST(!fs::exists(out));
     BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);

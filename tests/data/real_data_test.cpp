@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "support/encode.h"
 #include "renas/dataset.h"
 #include "renas/image.h"
 #include "renas/loader.h"
+#include "support/encode.h"
 #include "support/scratch.h"
 
 namespace fs = std::filesystem;
@@ -59,13 +59,13 @@ std::vector<uint8_t> unzipped(const std::string& path) {
   const int count = gzread(file, bytes.data(), static_cast<unsigned>(bytes.size()));
   gzclose(file);
   BOOST_REQUIRE(count > 0);
-  bytes.resize(static_cast<std::size_t>(count));
+  bytes.resize(count);
   return bytes;
 }
 
 std::vector<uint8_t> stored(const DataSet& data, int64_t i) {
   std::vector<uint8_t> buffer;
-  const auto bytes = data.picture(i, buffer);
+  const auto bytes = data.image(i, buffer);
   return {bytes.begin(), bytes.end()};
 }
 
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(fashion_mnist_comes_out_as_it_went_in, *present("fashion-mn
     for (int64_t i = 0; i < data.size(); ++i) {
       const auto at = images.begin() + 16 + i * 784;
       same = same && stored(data, i) == std::vector<uint8_t>(at, at + 784) &&
-             data.labels()[static_cast<std::size_t>(i)] == labels[static_cast<std::size_t>(8 + i)];
+             data.labels()[i] == labels[8 + i];
     }
     BOOST_TEST(same);
   }
@@ -124,12 +124,13 @@ BOOST_AUTO_TEST_CASE(cifar_10_comes_out_as_it_went_in, *present("cifar-10-batche
     const DataSet& data = file < 5 ? train : test;
     for (int64_t i = 0; i < 10000; ++i) {
       const int64_t at = file < 5 ? file * 10000 + i : i;
-      const uint8_t* record = &bytes[static_cast<std::size_t>(i * 3073)];
-      const auto picture = stored(data, at);
-      bool same = data.labels()[static_cast<std::size_t>(at)] == record[0];
+      const uint8_t* record = &bytes[i * 3073];
+      const auto image = stored(data, at);
+      bool same = data.labels()[at] == record[0];
       for (std::size_t p = 0; p < 1024; ++p) {
-        for (std::size_t c = 0; c < 3; ++c)
-          same = same && picture[p * 3 + c] == record[1 + c * 1024 + p];
+        for (std::size_t c = 0; c < 3; ++c) {
+          same = same && image[p * 3 + c] == record[1 + c * 1024 + p];
+        }
       }
       wrong += same ? 0 : 1;
     }
@@ -137,20 +138,18 @@ BOOST_AUTO_TEST_CASE(cifar_10_comes_out_as_it_went_in, *present("cifar-10-batche
   BOOST_TEST(wrong == 0);
 }
 
-BOOST_AUTO_TEST_CASE(imagenets_pictures_stay_byte_for_byte_and_decode_as_libjpeg_turbo_does,
+BOOST_AUTO_TEST_CASE(imagenets_images_stay_byte_for_byte_and_decode_as_libjpeg_turbo_does,
                      *present("imagenet-tree-sample")) {
   const Scratch scratch;
   const std::string in = find("imagenet-tree-sample");
   prepare("renas-prep-images " + in + " " + (scratch / "i.h5"));
-  int64_t pictures = 0;
+  int64_t images = 0;
   int64_t grey = 0;
   for (const auto& [split, folder] : {std::pair{"train", "train"}, std::pair{"test", "val"}}) {
     const DataSet data = DataSet::open(scratch / "i.h5", split);
     for (int64_t i = 0; i < data.size(); ++i) {
-      const std::string& name =
-          data.info()
-              .class_names[static_cast<std::size_t>(data.labels()[static_cast<std::size_t>(i)])];
-      // The sample has one picture a class.
+      const std::string& name = data.info().class_names[data.labels()[i]];
+      // The sample has one image a class.
       const auto file =
           bytes_of(fs::directory_iterator(in + "/" + folder + "/" + name)->path().string());
       BOOST_TEST((stored(data, i) == file));
@@ -159,14 +158,14 @@ BOOST_AUTO_TEST_CASE(imagenets_pictures_stay_byte_for_byte_and_decode_as_libjpeg
       BOOST_TEST(
           (renas::decode_image(file, options).pixels == renas::test::plain_jpeg(file, 3).pixels));
       grey += renas::inspect_image(file).shape.channels == 1 ? 1 : 0;
-      ++pictures;
+      ++images;
     }
   }
-  BOOST_TEST(pictures == 60);
+  BOOST_TEST(images == 60);
   BOOST_TEST(grey > 0);
 }
 
-BOOST_AUTO_TEST_CASE(crops_of_imagenets_pictures_are_those_of_the_whole_pictures,
+BOOST_AUTO_TEST_CASE(crops_of_imagenets_images_are_those_of_the_whole_images,
                      *present("imagenet-tree-sample")) {
   const Scratch scratch;
   prepare("renas-prep-images " + find("imagenet-tree-sample") + " " + (scratch / "i.h5"));
@@ -183,18 +182,17 @@ BOOST_AUTO_TEST_CASE(crops_of_imagenets_pictures_are_those_of_the_whole_pictures
   std::vector<int32_t> label(1);
   loader.start(1);
   for (int64_t i = 0; i < data.size(); ++i) {
-    // The same picture decoded whole, in a data set where it has the same number.
+    // The same image decoded whole, in a data set where it has the same number.
     const auto whole = renas::test::plain_jpeg(stored(data, i), 3);
-    std::vector<uint8_t> pixels(static_cast<std::size_t>(i) * whole.pixels.size());
+    std::vector<uint8_t> pixels(i * whole.pixels.size());
     pixels.insert(pixels.end(), whole.pixels.begin(), whole.pixels.end());
     renas::DataSetInfo info = data.info();
-    const DataSet decoded(whole.shape, std::move(pixels),
-                          std::vector<int32_t>(static_cast<std::size_t>(i + 1), 0), info);
+    const DataSet decoded(whole.shape, std::move(pixels), std::vector<int32_t>(i + 1, 0), info);
     renas::Loader one(decoded, {i}, options);
     one.start(1);
     BOOST_TEST(one.next(expected, label) == 1);
     BOOST_TEST(loader.next(images, label) == 1);
-    // Where the decoder halves the picture first, the crop is another, by little.
+    // Where the decoder halves the image first, the crop is another, by little.
     const int shorter = std::min(whole.shape.height, whole.shape.width);
     double worst = 0;
     double sum = 0;
@@ -204,9 +202,9 @@ BOOST_AUTO_TEST_CASE(crops_of_imagenets_pictures_are_those_of_the_whole_pictures
       sum += difference;
     }
     if (shorter < 512) {
-      BOOST_TEST(worst == 0, "picture " << i << " differs by " << worst);
+      BOOST_TEST(worst == 0, "image " << i << " differs by " << worst);
     } else {
-      BOOST_TEST(sum / static_cast<double>(images.size()) < 0.15, "picture " << i);
+      BOOST_TEST(sum / static_cast<double>(images.size()) < 0.15, "image " << i);
     }
   }
 }

@@ -13,8 +13,9 @@ namespace {
 std::vector<int> count_by_class(const std::vector<int32_t>& labels,
                                 const std::vector<int64_t>& list) {
   std::vector<int> counts(10);
-  for (const int64_t i : list)
-    ++counts[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])];
+  for (const int64_t i : list) {
+    ++counts[labels[i]];
+  }
   return counts;
 }
 
@@ -28,7 +29,7 @@ std::vector<int32_t> ten_classes(int count) {
 
 BOOST_AUTO_TEST_SUITE(splits)
 
-BOOST_AUTO_TEST_CASE(held_out_pictures_are_stratified_and_no_picture_is_on_both_sides) {
+BOOST_AUTO_TEST_CASE(held_out_images_are_stratified_and_no_image_is_on_both_sides) {
   const auto labels = ten_classes(5000);
   const Split split = renas::split_validation(labels, 500, 1);
   BOOST_TEST(split.train.size() == 4500U);
@@ -61,7 +62,7 @@ BOOST_AUTO_TEST_CASE(remainders_go_to_the_classes_with_the_largest) {
   BOOST_TEST(counts[2] == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_subset_of_the_training_pictures_is_stratified_too) {
+BOOST_AUTO_TEST_CASE(a_subset_of_the_training_images_is_stratified_too) {
   const auto labels = ten_classes(5000);
   const Split split = renas::split_validation(labels, 500, 1);
   const auto subset = renas::take_stratified(labels, split.train, 200, 1);
@@ -75,15 +76,15 @@ BOOST_AUTO_TEST_CASE(a_subset_of_the_training_pictures_is_stratified_too) {
       (renas::take_stratified(labels, renas::all_indices(5000), 500, 1) != split.validation));
 }
 
-BOOST_AUTO_TEST_CASE(a_picture_is_held_out_as_often_as_any_other) {
+BOOST_AUTO_TEST_CASE(an_image_is_held_out_as_often_as_any_other) {
   const auto labels = ten_classes(100);
   std::vector<int> held(100);
   for (uint64_t seed = 0; seed < 1000; ++seed) {
     for (const int64_t i : renas::split_validation(labels, 20, seed).validation) {
-      ++held[static_cast<std::size_t>(i)];
+      ++held[i];
     }
   }
-  // 200 each, sd 12.6: five of them.
+  // 200 each, std 12.6: five of them.
   BOOST_TEST(*std::min_element(held.begin(), held.end()) > 137);
   BOOST_TEST(*std::max_element(held.begin(), held.end()) < 263);
 }
@@ -92,7 +93,7 @@ BOOST_AUTO_TEST_CASE(more_than_there_are_cannot_be_held_out) {
   const auto labels = ten_classes(100);
   BOOST_CHECK_EXCEPTION(renas::split_validation(labels, 101, 1), renas::InvalidInput,
                         [](const renas::InvalidInput& error) {
-                          return std::string(error.what()) == "cannot take 101 of 100 pictures";
+                          return std::string(error.what()) == "cannot take 101 of 100 images";
                         });
 }
 

@@ -50,7 +50,7 @@ std::string all_of(const std::string& path, const std::string& split) {
   for (const std::string& name : data.info().class_names) text += " " + name;
   std::vector<uint8_t> buffer;
   for (int64_t i = 0; i < data.size(); ++i) {
-    const auto image = data.picture(i, buffer);
+    const auto image = data.image(i, buffer);
     text.append(image.begin(), image.end());
     text += std::to_string(data.labels()[static_cast<std::size_t>(i)]);
   }

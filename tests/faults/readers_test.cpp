@@ -18,7 +18,7 @@ std::vector<uint8_t> all_bytes(const DataSet& data) {
   std::vector<uint8_t> bytes;
   std::vector<uint8_t> buffer;
   for (int64_t i = 0; i < data.size(); ++i) {
-    const auto image = data.picture(i, buffer);
+    const auto image = data.image(i, buffer);
     bytes.insert(bytes.end(), image.begin(), image.end());
     bytes.push_back(static_cast<uint8_t>(data.labels()[static_cast<std::size_t>(i)]));
   }

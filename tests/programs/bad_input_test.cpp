@@ -55,9 +55,9 @@ BOOST_AUTO_TEST_CASE(options_and_configuration_files) {
   refused(search + "--cells 0", "--cells");
   refused(search + "--cells two", "--cells");
   refused(search + "--sample 9", "sample");
-  refused(search + "--validation 96", "--validation 96");
+  refused(search + "--validation 96", "validation 96");
   refused(search + "--validation 500", "96 training pictures");
-  refused(search + "--subset 90", "--subset 90");
+  refused(search + "--subset 90", "subset 90");
   refused(search + "--backend abacus", "abacus");
   refused(search + "--operators sep3x3,conv", "'conv'");
   refused(kPrograms + "renas-search --run " + (folder / "run"), "--data");
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(data_files) {
   refused(with("short.h5"), "short.h5");
   const std::string train = kPrograms + "renas-train --out " + (folder / "model.h5") + " --data ";
   refused(train + (folder / "missing.h5"), "missing.h5");
-  refused(train + (folder / "data.h5") + " --validation 96", "--validation 96");
+  refused(train + (folder / "data.h5") + " --validation 96", "validation 96");
   BOOST_TEST(!std::filesystem::exists(folder / "run"));
   BOOST_TEST(!std::filesystem::exists(folder / "model.h5"));
 }

@@ -51,8 +51,7 @@ std::vector<uint8_t> encode_png(const Image& image, const PngForm& form) {
                static_cast<png_uint_32>(image.shape.height), form.bits, type,
                form.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  const auto count =
-      static_cast<std::size_t>(image.shape.height) * static_cast<std::size_t>(image.shape.width);
+  const auto count = static_cast<std::size_t>(image.shape.height) * image.shape.width;
   std::vector<uint8_t> data;
   if (form.palette) {
     std::map<uint32_t, uint8_t> index;
@@ -71,8 +70,7 @@ std::vector<uint8_t> encode_png(const Image& image, const PngForm& form) {
   } else {
     for (std::size_t i = 0; i < count; ++i) {
       for (int c = 0; c < channels; ++c) {
-        data.push_back(
-            image.pixels[i * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c)]);
+        data.push_back(image.pixels[i * channels + c]);
         if (form.bits == 16) data.push_back(static_cast<uint8_t>(i * 31));
       }
       if (form.alpha) {
@@ -83,9 +81,10 @@ std::vector<uint8_t> encode_png(const Image& image, const PngForm& form) {
   }
   png_write_info(png, info);
   std::vector<png_bytep> rows;
-  const std::size_t row = data.size() / static_cast<std::size_t>(image.shape.height);
-  for (int y = 0; y < image.shape.height; ++y)
-    rows.push_back(&data[static_cast<std::size_t>(y) * row]);
+  const std::size_t row = data.size() / image.shape.height;
+  for (int y = 0; y < image.shape.height; ++y) {
+    rows.push_back(&data[y * row]);
+  }
   png_write_image(png, rows.data());
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
@@ -115,8 +114,7 @@ std::vector<uint8_t> encode_jpeg_as(const Shape& shape, const std::vector<uint8_
   }
   if (form.cmyk && !form.adobe) info.write_Adobe_marker = FALSE;
   jpeg_start_compress(&info, TRUE);
-  const std::size_t row =
-      static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(channels);
+  const std::size_t row = static_cast<std::size_t>(shape.width) * channels;
   while (info.next_scanline < info.image_height) {
     auto* from = const_cast<JSAMPROW>(&pixels[info.next_scanline * row]);
     jpeg_write_scanlines(&info, &from, 1);
@@ -142,7 +140,7 @@ Image plain_jpeg(std::span<const uint8_t> bytes, int channels, int eighths) {
   Image image;
   image.shape = {channels, static_cast<int>(info.output_height),
                  static_cast<int>(info.output_width)};
-  image.pixels.resize(static_cast<std::size_t>(image.shape.size()));
+  image.pixels.resize(image.shape.size());
   while (info.output_scanline < info.output_height) {
     JSAMPROW row = &image.pixels[std::size_t{info.output_scanline} * info.output_width *
                                  static_cast<unsigned>(channels)];

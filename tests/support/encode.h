@@ -1,6 +1,6 @@
 #pragma once
 
-// Pictures in forms the library reads but does not write, and a plain decoder to compare with.
+// Images in forms the library reads but does not write, and a plain decoder to compare with.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace renas::test {
 
-/// A smooth colourful picture with some texture, different in every pixel row.
+/// A smooth colourful image with some texture, different in every pixel row.
 Image colourful(int height, int width, int channels = 3);
 
 struct PngForm {

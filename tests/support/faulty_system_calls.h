@@ -8,10 +8,10 @@ namespace renas::test {
 /// faulty_system_calls.cpp takes the place of the library's own calls.
 struct Fault {
   enum class Kind {
-    kError,      ///< the call fails with `error`
-    kShort,      ///< a read or write does half of what it was asked for, and says so
-    kTorn,       ///< a write does half of what it was asked for, and fails with `error`
-    kNoSpace,    ///< writes, and calls that make files, fail with ENOSPC
+    kError,    ///< the call fails with `error`
+    kShort,    ///< a read or write does half of what it was asked for, and says so
+    kTorn,     ///< a write does half of what it was asked for, and fails with `error`
+    kNoSpace,  ///< writes, and calls that make files, fail with ENOSPC
   };
   Kind kind = Kind::kError;
   int error = 0;

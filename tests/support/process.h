@@ -10,7 +10,7 @@ namespace renas::test {
 
 /// What a command left.
 struct Ran {
-  int code = 0;  ///< exit code; 1000 + signal where a signal ended it
+  int code = 0;        ///< exit code; 1000 + signal where a signal ended it
   std::string output;  ///< both streams
 };
 

@@ -4,7 +4,7 @@
 
 namespace renas::test {
 
-/// Pictures that a small network tells apart: class k is bright in a column of its own.
+/// Images that a small network tells apart: class k is bright in a column of its own.
 inline SearchData toy_data(int count = 96, int classes = 3, uint64_t seed = 5) {
   Random random(seed);
   const Shape shape{1, 8, 8};
@@ -19,18 +19,16 @@ inline SearchData toy_data(int count = 96, int classes = 3, uint64_t seed = 5) {
       }
     }
   }
-  const DataSet pictures(shape, std::move(pixels), labels);
+  const DataSet images(shape, std::move(pixels), labels);
   Split split = split_validation(labels, count / 4, 1);
-  return {pictures, split.train, split.validation};
+  return {images, split.train, split.validation};
 }
 
 /// A network small enough for the reference backend.
 inline ChildOptions toy_child(const SearchData& data) {
   ChildOptions options;
-  options.network = {.cells = 1,
-                     .filters = 4,
-                     .image = data.pictures.shape(),
-                     .classes = data.pictures.classes()};
+  options.network = {
+      .cells = 1, .filters = 4, .image = data.pictures.shape(), .classes = data.pictures.classes()};
   options.batch = 16;
   options.initial_epochs = 4;
   options.augmentation = Augmentation::none();

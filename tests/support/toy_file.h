@@ -9,16 +9,15 @@
 namespace renas::test {
 
 /// toy_data as a file with the groups train and test.
-inline void write_toy_file(const std::string& path, int pictures = 96, uint64_t seed = 5,
+inline void write_toy_file(const std::string& path, int images = 96, uint64_t seed = 5,
                            bool force = false) {
-  const SearchData data = toy_data(pictures, 3, seed);
+  const SearchData data = toy_data(images, 3, seed);
   DataSetWriter writer(path, force);
   std::vector<uint8_t> buffer;
   for (const char* split : {"train", "test"}) {
     writer.begin_split(split, data.pictures.shape());
     for (int64_t i = 0; i < data.pictures.size(); ++i) {
-      writer.add(data.pictures.picture(i, buffer),
-                 data.pictures.labels()[static_cast<std::size_t>(i)]);
+      writer.add(data.pictures.image(i, buffer), data.pictures.labels()[i]);
     }
   }
   writer.finish(data.pictures.info());

@@ -2,13 +2,13 @@
 
 #include <string>
 
-#include "support/history.h"
 #include "renas/search_run.h"
+#include "support/history.h"
 #include "support/temporary_folder.h"
 
 namespace renas::test {
 
-/// A search over the pictures of write_toy_file(folder / "data.h5"), done in a second or two.
+/// A search over the images of write_toy_file(folder / "data.h5"), done in a second or two.
 inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::string& run) {
   SearchRunOptions o;
   o.data = folder / "data.h5";
@@ -26,7 +26,8 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   o.final.recipe.epochs = 2;
   o.final.recipe.cosine_cycles = {2};
   o.controls = 1;
-  o.backend = "reference";
+  o.child.device.backend = "reference";
+  o.final.device = o.child.device;
   o.snapshot_seconds = 0;
   o.io_patience = 0.05;
   return o;

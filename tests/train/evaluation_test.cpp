@@ -11,11 +11,11 @@ namespace {
 
 const SearchSpace kSpace = SearchSpace::renas(2);
 
-Candidate candidate(uint64_t id, const std::string& genome) {
-  Candidate c;
-  c.id = id;
-  c.genome = parse_genome(kSpace, genome);
-  return c;
+/// Trains and judges a candidate that has no parent, by the stream of its number.
+Evaluation evaluate(Backend& backend, uint64_t id, const SearchData& data,
+                    const ChildOptions& options, const TrainingHooks& hooks = {}) {
+  return evaluate_candidate(backend, kSpace, parse_genome(kSpace, kToyGenome),
+                            Random(9, Purpose::kChild, id), nullptr, data, options, hooks);
 }
 
 /// Scores of the first pictures of D_val.
@@ -37,32 +37,29 @@ std::vector<float> outputs(Backend& backend, const Graph& graph, const Weights& 
 BOOST_AUTO_TEST_SUITE(evaluation)
 
 BOOST_AUTO_TEST_CASE(a_member_learns_from_scratch_and_again_the_same) {
-  const auto backend = make_backend("reference");
+  const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();
   const ChildOptions options = toy_child(data);
-  const Candidate c = candidate(3, kToyGenome);
-  const Evaluation first = evaluate_candidate(*backend, kSpace, c, 9, nullptr, data, options);
+  const Evaluation first = evaluate(*backend, 3, data, options);
   BOOST_TEST((first.status == Status::kOk));
   BOOST_TEST(first.fitness > 0.6);  // chance is a third
   BOOST_TEST(first.pictures == 4 * 72);
   BOOST_TEST(first.inherited_share == 0.0);
-  const Evaluation again = evaluate_candidate(*backend, kSpace, c, 9, nullptr, data, options);
+  const Evaluation again = evaluate(*backend, 3, data, options);
   BOOST_TEST(again.fitness == first.fitness);
   BOOST_TEST((again.weights == first.weights));
-  // Another id, another stream.
-  const Evaluation other = evaluate_candidate(*backend, kSpace, candidate(4, kToyGenome), 9,
-                                              nullptr, data, options);
+  const Evaluation other = evaluate(*backend, 4, data, options);  // of another stream
   BOOST_TEST((other.weights != first.weights));
 }
 
 BOOST_AUTO_TEST_CASE(a_child_that_changes_nothing_gives_its_parents_outputs_to_the_bit) {
   for (const std::string& name : backend_names()) {
-    const auto backend = make_backend(name);
+    const auto backend = make_backend({name});
     const SearchData data = toy_data();
     const ChildOptions options = toy_child(data);
-    const Candidate c = candidate(1, kToyGenome);
-    const Evaluation parent = evaluate_candidate(*backend, kSpace, c, 9, nullptr, data, options);
-    const Graph graph = build_network(kSpace, c.genome, options.network);
+    const Evaluation parent = evaluate(*backend, 1, data, options);
+    const Graph graph =
+        build_network(kSpace, parse_genome(kSpace, kToyGenome), options.network);
     Random random(77);
     const Inheritance child = inherit(graph, graph, parent.weights, random);
     BOOST_TEST(outputs(*backend, graph, child.weights, data) ==
@@ -72,15 +69,13 @@ BOOST_AUTO_TEST_CASE(a_child_that_changes_nothing_gives_its_parents_outputs_to_t
 }
 
 BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
-  const auto backend = make_backend("reference");
+  const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();
   const ChildOptions options = toy_child(data);
-  const Candidate c = candidate(1, kToyGenome);
-  const Evaluation first = evaluate_candidate(*backend, kSpace, c, 9, nullptr, data, options);
-  Candidate child = candidate(2, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
-  child.parent = 1;
-  const Parent parent{c.genome, first.weights};
-  const Evaluation result = evaluate_candidate(*backend, kSpace, child, 9, &parent, data, options);
+  const Parent parent{parse_genome(kSpace, kToyGenome), evaluate(*backend, 1, data, options).weights};
+  const Genome child = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
+  const Evaluation result = evaluate_candidate(
+      *backend, kSpace, child, Random(9, Purpose::kChild, 2), &parent, data, options);
   BOOST_TEST((result.status == Status::kOk));
   BOOST_TEST(result.pictures == 72);
   BOOST_TEST(result.inherited_share > 0.5);
@@ -88,33 +83,31 @@ BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
 }
 
 BOOST_AUTO_TEST_CASE(a_training_that_blows_up_is_a_result) {
-  const auto backend = make_backend("reference");
+  const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();
   ChildOptions options = toy_child(data);
   options.initial_rate = 1e30;
-  const Evaluation result = evaluate_candidate(*backend, kSpace, candidate(1, kToyGenome), 9,
-                                               nullptr, data, options);
+  const Evaluation result = evaluate(*backend, 1, data, options);
   BOOST_TEST((result.status == Status::kDiverged));
   BOOST_TEST(!result.message.empty());
   BOOST_TEST(result.weights.empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_ends_a_training_without_a_result) {
-  const auto backend = make_backend("reference");
+  const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();
   TrainingHooks hooks;
   int steps = 0;
   hooks.on_step = [&](int) { ++steps; };
   hooks.stop = [&] { return steps == 2; };
-  const Evaluation result = evaluate_candidate(*backend, kSpace, candidate(1, kToyGenome), 9,
-                                               nullptr, data, toy_child(data), hooks);
+  const Evaluation result = evaluate(*backend, 1, data, toy_child(data), hooks);
   BOOST_TEST(result.stopped);
   BOOST_TEST(steps == 2);
   BOOST_TEST(result.weights.empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_training_interrupted_between_epochs_goes_on_exactly) {
-  const auto backend = make_backend("reference");
+  const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();
   FinalOptions options;
   options.network = toy_child(data).network;

@@ -26,6 +26,18 @@ class Reducer {
 /// multiplies bfloat16, the operands of convolutions are rounded to it too, so results differ
 /// between processors.
 enum class Precision { kFloat32, kBfloat16 };
+const char* to_string(Precision precision);  ///< "f32", "bf16"
+/// Throws InvalidInput where `text` is neither.
+Precision parse_precision(const std::string& text);
+
+/// What computes, and how. Options that must be equal on all ranks hold a Device whose index is -1;
+/// each rank fills in its own.
+struct Device {
+  std::string backend = "auto";  ///< a name that make_backend() takes
+  int index = -1;                ///< which of this machine's devices; -1: the backend's choice
+  int threads = 1;               ///< threads a program may use
+  Precision precision = Precision::kFloat32;
+};
 
 struct ProgramOptions {
   int batch = 64;        ///< the largest batch
@@ -39,10 +51,14 @@ struct ProgramOptions {
 
 /// The next batch, in host memory that the program owns.
 struct HostBatch {
-  std::span<float> images;    ///< [batch, C, H, W]
-  std::span<int32_t> labels;  ///< [batch], class indices
-  int count = 0;              ///< images in it, 1 .. batch
+  std::span<float> images;  ///< [batch, H, W, C]
+  /// Class indices [batch, label height, label width]: one for each pixel of the scores, which for
+  /// classification is one for each image. Those of -1 (kIgnored) do not count: they add nothing to
+  /// loss, gradients and metrics. Where none counts, loss and gradients are 0.
+  std::span<int32_t> labels;
+  int count = 0;  ///< images in it, 1 .. batch
 };
+inline constexpr int32_t kIgnored = -1;
 
 /// What changes of the forward pass from step to step. Random masks are a function of (seed, step,
 /// node, element) through philox(), the same in every backend.
@@ -63,9 +79,9 @@ struct SgdStep {
 /// Loss and accuracy of the main head, summed over the gradients() calls since the last metrics()
 /// call.
 struct StepMetrics {
-  double loss = 0;  ///< total over images, in nats, without the auxiliary head
+  double loss = 0;  ///< total over labels that count, in nats, without the auxiliary head
   int64_t correct = 0;
-  int64_t count = 0;
+  int64_t count = 0;  ///< labels that count
 };
 
 struct MemoryEstimate {
@@ -85,7 +101,8 @@ struct Roofline {
 class Program {
  public:
   virtual ~Program() = default;
-  /// The batch to fill: images, labels and count, before gradients() or infer().
+  /// The batch to fill: images, labels and count, before gradients() or infer(). Ask for it anew for
+  /// each step: a program may have several and be reading the last one still.
   virtual HostBatch& staging() = 0;
   /// Runs forward and backward over the staged batch: adds to the gradients and updates the running
   /// statistics of batch norms.
@@ -98,6 +115,8 @@ class Program {
   /// Returns the metrics and clears them. It is the only call of a training step that must wait for
   /// the device.
   virtual StepMetrics metrics() = 0;
+  /// How many steps to take between two calls of metrics(), so that waiting costs little.
+  virtual int steps_between_metrics() const { return 1; }
   /// Computes scores [count, classes] of the staged batch, with running statistics and without
   /// dropping.
   virtual void infer(std::span<float> scores) = 0;
@@ -132,8 +151,9 @@ class Backend {
 
 /// The backends of this build, best first: "cpu", "reference".
 std::vector<std::string> backend_names();
-/// The backend called `name`; "auto" is the first of backend_names(), and "onednn" is accepted as
-/// another name of "cpu". Throws InvalidInput.
-std::unique_ptr<Backend> make_backend(const std::string& name = "auto");
+/// The backend of `device`; "auto" is the first of backend_names(), and "onednn" is accepted as
+/// another name of "cpu". Throws InvalidInput where the build has no such backend, or the backend no
+/// such device.
+std::unique_ptr<Backend> make_backend(const Device& device = {});
 
 }  // namespace renas

@@ -41,17 +41,17 @@ class DataSetWriter {
   /// Removes what was written unless finish() succeeded.
   ~DataSetWriter();
 
-  /// Pictures added from here on are of split `name` and of `shape`; a height and width of 0 stand
-  /// for encoded pictures of varying size; `expected_bytes`, of all of these, helps to choose
+  /// Images added from here on are of split `name` and of `shape`; a height and width of 0 stand
+  /// for encoded images of varying size; `expected_bytes`, of all of these, helps to choose
   /// chunks that are quick to find in very large files.
   void begin_split(const std::string& name, const Shape& shape, int64_t expected_bytes = 0);
   /// Pixels [height, width, channels], or the bytes of a JPEG or PNG file, as the split calls for.
-  /// Throws InvalidInput where a fixed-size picture has another number of bytes.
-  void add(std::span<const uint8_t> picture, int32_t label);
-  /// Many pictures of one size after each other.
-  void add_all(std::span<const uint8_t> pictures, std::span<const int32_t> labels);
+  /// Throws InvalidInput where a fixed-size image has another number of bytes.
+  void add(std::span<const uint8_t> image, int32_t label);
+  /// Many images of one size after each other.
+  void add_all(std::span<const uint8_t> images, std::span<const int32_t> labels);
   /// Writes the rest and gives the file its name. info.classes, mean and sd are required.
-  /// Throws InvalidInput where they do not fit the pictures.
+  /// Throws InvalidInput where they do not fit the images.
   void finish(const DataSetInfo& info);
 
  private:

@@ -8,7 +8,9 @@
 #include "renas/backend.h"
 #include "renas/dataset.h"
 #include "renas/network.h"
-#include "renas/strategy.h"
+#include "renas/random.h"
+#include "renas/search_space.h"
+#include "renas/status.h"
 #include "renas/training.h"
 
 namespace renas {
@@ -20,12 +22,11 @@ struct SearchData {
   std::vector<int64_t> validation;  ///< D_val
 };
 
-/// The split `train` of a file with D_val held out, `validation` pictures of it (-1:
+/// Opens the split `train` of a file with D_val held out, `validation` images of it (-1:
 /// default_validation_count()), and D_train limited to `subset` (0: all), both stratified and decided
-/// by `seed`. Throws InvalidInput where the numbers do not fit; `subset_name` is what messages call
-/// that option.
+/// by `seed`. Throws InvalidInput where the numbers do not fit.
 SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
-                            uint64_t seed, const char* subset_name = "--subset");
+                            uint64_t seed);
 
 /// How children are trained (paper, section 4.3 and 5.1).
 struct ChildOptions {
@@ -39,8 +40,7 @@ struct ChildOptions {
   double momentum = 0.9;
   double weight_decay = 3e-4;
   Augmentation augmentation = Augmentation::search();
-  int threads = 1;
-  Precision precision = Precision::kFloat32;
+  Device device;
 };
 
 /// What a child inherits from.
@@ -61,13 +61,12 @@ struct Evaluation {
   Weights weights;             ///< empty unless kOk
 };
 
-/// Trains a candidate and judges it. `parent` is null where the candidate has none. Failures of the
-/// training (diverged, out of memory) are data in the result. Equal arguments give equal results:
-/// all randomness is of candidate.stream(run_seed).
-Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space,
-                              const Candidate& candidate, uint64_t run_seed, const Parent* parent,
-                              const SearchData& data, const ChildOptions& options,
-                              const TrainingHooks& hooks = {});
+/// Trains a candidate of `genome` and judges it. `parent` is null where the candidate has none.
+/// Failures of the training (diverged, out of memory) are data in the result. Equal arguments give
+/// equal results: all randomness is of the stream `random`, a candidate's own (Candidate::stream).
+Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,
+                              Random random, const Parent* parent, const SearchData& data,
+                              const ChildOptions& options, const TrainingHooks& hooks = {});
 
 /// A network trained from scratch for its own sake: final candidates, renas-train.
 struct FinalOptions {
@@ -75,8 +74,7 @@ struct FinalOptions {
   Recipe recipe;
   int batch = 64;
   Augmentation augmentation = Augmentation::search();
-  int threads = 1;
-  Precision precision = Precision::kFloat32;
+  Device device;
 };
 
 /// Where such a training stands, with the weights and momenta.
@@ -93,12 +91,18 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
                               const FinalOptions& options, const TrainingHooks& hooks,
                               const std::function<void(const FinalState&)>& on_epoch);
 
-/// Accuracy of a finished network on pictures of its own data set, scaled and cut like the training's
-/// but with nothing random.
+/// How a finished network is scored.
+struct ScoreOptions {
+  int batch = 64;
+  Device device;
+  /// Of the training: images are scaled and cut as they were there, with nothing random.
+  Augmentation training = Augmentation::none();
+  std::function<bool()> stop;  ///< asked after every batch; true ends the scoring
+};
+
+/// Measures the accuracy of a finished network on the images `indices` of `images`.
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
-                    const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
-                    int threads, Precision precision = Precision::kFloat32,
-                    const Augmentation& training = Augmentation::none(),
-                    const std::function<bool()>& stop = nullptr);
+                    const DataSet& images, const std::vector<int64_t>& indices,
+                    const ScoreOptions& options = {});
 
 }  // namespace renas

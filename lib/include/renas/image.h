@@ -16,17 +16,17 @@ struct Image {
 
 enum class ImageKind { kJpeg, kPng };
 
-/// What an encoded picture says of itself.
+/// What an encoded image says of itself.
 struct ImageInfo {
   ImageKind kind = ImageKind::kJpeg;  ///< by its bytes, whatever its file is called
   Shape shape;                        ///< of what decode_image makes of it: 1 or 3 channels
 };
 
-/// Above so many pixels a picture is refused before memory is taken for it.
+/// Above so many pixels an image is refused before memory is taken for it.
 inline constexpr int64_t kDefaultMaxPixels = 100'000'000;
 
 struct DecodeOptions {
-  int channels = 0;  ///< 1 or 3; 0: grey pictures 1, others 3
+  int channels = 0;  ///< 1 or 3; 0: grey images 1, others 3
   int64_t max_pixels = kDefaultMaxPixels;
   /// Whether a JPEG that ends early or has damaged parts is refused; else what can be had is.
   bool strict = true;

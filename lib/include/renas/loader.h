@@ -55,7 +55,7 @@ struct LoaderOptions {
   int ranks = 1;
 };
 
-/// Batches of float32 NCHW pictures from a data set, prepared on threads of its own.
+/// Batches of float32 NHWC images from a data set, prepared on threads of its own.
 ///
 /// Neither threads nor prefetch nor batch change a picture's pixels. Used by one thread at a time.
 class Loader {
@@ -71,13 +71,13 @@ class Loader {
   Shape shape() const;
   /// Batches of an epoch.
   int64_t batches() const;
-  /// Pictures of an epoch, on this rank.
-  int64_t pictures() const;
+  /// Images of an epoch, on this rank.
+  int64_t images() const;
 
   /// Begins epoch `epoch`, whatever was left of another. An interrupted training that begins the
   /// same epoch again sees the same batches.
   void start(uint64_t epoch);
-  /// Writes the next batch of the epoch: `images` [batch, C, H, W] in their first `count` pictures,
+  /// Writes the next batch of the epoch: `images` [batch, H, W, C] in their first `count` images,
   /// `labels` likewise. Returns count; 0 at the end of the epoch (or before start). Throws IoError
   /// where a picture cannot be read, InvalidShape where the spans are smaller than a batch.
   int next(std::span<float> images, std::span<int32_t> labels);

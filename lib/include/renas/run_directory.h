@@ -18,7 +18,8 @@ struct HistoryEntry {
   uint64_t line = 0;  ///< of the history, from 0: how many results came back before
   uint64_t id = 0;
   std::optional<uint64_t> parent;
-  std::optional<uint64_t> removed;  ///< the member that left for it; its own id where it did not join
+  std::optional<uint64_t>
+      removed;  ///< the member that left for it; its own id where it did not join
   std::string genome;
   std::vector<Mutation> mutations;
   Status status = Status::kOk;
@@ -65,15 +66,15 @@ class RunLock {
 };
 
 /// A run's folder: `history.jsonl`, `search.h5`, `weights/`, `retrain/`, `best.h5`, `result.json`,
-/// `options.toml`, `log.txt` (lib/src/store/FORMAT.md). The history is the truth; the snapshot saves
-/// replaying it.
+/// `options.toml`, `log.txt` (lib/src/store/FORMAT.md). The history is the truth; the snapshot
+/// saves replaying it.
 ///
 /// Functions that read throw IoError where a file cannot be read or its checksum does not hold, and
 /// say what to do. A single flipped bit in a text file is mended in reading.
 class RunDirectory {
  public:
-  /// Throws InvalidInput where `path` exists and is neither empty nor what a process that was killed
-  /// in create() leaves.
+  /// Throws InvalidInput where `path` exists and is neither empty nor what a process that was
+  /// killed in create() leaves.
   static void check_unused(const std::string& path);
   /// Makes a new run; hold its lock. Throws InvalidInput as check_unused() does.
   static RunDirectory create(const std::string& path, const std::string& options);
@@ -91,9 +92,9 @@ class RunDirectory {
   History read_history() const;
   /// Their entries. Throws IoError, naming the first, where lines are missing.
   std::vector<HistoryEntry> history() const;
-  /// Rewrites the history where read_history() had to mend it, and cuts it before line `end`, a line
-  /// without its end included; call before appending to an existing run. What was there stays as
-  /// `history.jsonl.damaged` unless only a line without its end goes.
+  /// Rewrites the history where read_history() had to mend it, and cuts it before line `end`, a
+  /// line without its end included; call before appending to an existing run. What was there stays
+  /// as `history.jsonl.damaged` unless only a line without its end goes.
   void repair_history(uint64_t end) const;
   /// Appends a line and waits until it is on disk. Throws IoError; the history is then as before.
   void append(const HistoryEntry& entry) const;

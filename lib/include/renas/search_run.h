@@ -41,7 +41,6 @@ struct SearchRunOptions {
   int64_t retrain_subset = -1;  ///< pictures of D_train then; 0: all; -1: as `subset`
   int controls = 0;             ///< random genomes retrained and tested beside the winner
 
-  std::string backend = "auto";
   double snapshot_seconds = 30;  ///< least time between two snapshots
   /// Seconds of silence after which a busy rank counts as dead, and rank 0 for the others.
   double worker_timeout = 600;
@@ -88,6 +87,7 @@ struct SearchRunHooks {
   const std::atomic<bool>* stop = nullptr;  ///< set it to end in order, soon; nothing is lost
   std::function<void(const SearchProgress&)> on_progress;  ///< on rank 0, in the coordinator's thread
   Log log;
+  int device_index = -1;  ///< which of this machine's devices this rank takes (Device::index)
 };
 
 /// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0

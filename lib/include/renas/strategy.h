@@ -12,6 +12,7 @@
 #include "renas/random.h"
 #include "renas/search_space.h"
 #include "renas/state.h"
+#include "renas/status.h"
 
 // A strategy searches by ask and tell. Three words run through all of the library:
 //
@@ -31,11 +32,6 @@ struct Candidate {
   Random stream(uint64_t run_seed) const { return Random(run_seed, Purpose::kChild, id); }
   bool operator==(const Candidate&) const = default;
 };
-
-/// How the evaluation of a candidate ended. Every status but kOk leaves the population as it was.
-enum class Status { kOk, kDiverged, kOutOfMemory, kLost };
-/// The status in words: "ok", "diverged", "out-of-memory", "lost".
-const char* to_string(Status status);
 
 /// The result of evaluating a candidate.
 struct Outcome {

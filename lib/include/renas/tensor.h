@@ -7,7 +7,7 @@
 
 namespace renas {
 
-/// The shape of one picture or feature map: channels, rows, columns.
+/// The shape of one image or feature map: channels, rows, columns.
 struct Shape {
   int channels = 0;
   int height = 0;

@@ -69,11 +69,16 @@ void check_batch(const HostBatch& batch, int capacity, int classes, bool with_la
   if (!with_labels) return;
   for (int n = 0; n < batch.count; ++n) {
     const int32_t label = batch.labels[static_cast<std::size_t>(n)];
-    if (label < 0 || label >= classes) {
+    if (label != kIgnored && (label < 0 || label >= classes)) {
       throw InvalidInput(
           fmt::format("batch: label {} of image {} is not one of 0 to {}", label, n, classes - 1));
     }
   }
+}
+
+int counted_labels(std::span<const int32_t> labels, int count) {
+  const auto end = labels.begin() + count;
+  return count - static_cast<int>(std::count(labels.begin(), end, kIgnored));
 }
 
 void check_scores(std::span<const float> scores, int count, int classes) {

@@ -31,8 +31,11 @@ bool correct(const T* scores, int classes, int label) {
 void check_program(const Graph& graph, const ProgramOptions& options);
 
 /// Checks a staged batch. Throws InvalidInput unless 1 <= count <= capacity and, `with_labels`, the
-/// first `count` labels are classes. Inference needs no labels.
+/// first `count` labels are classes or kIgnored. Inference needs no labels.
 void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels);
+
+/// How many of the batch's labels count, those of kIgnored not among them.
+int counted_labels(std::span<const int32_t> labels, int count);
 
 /// Checks the memory for scores. Throws InvalidInput unless it holds count * classes numbers.
 void check_scores(std::span<const float> scores, int count, int classes);

@@ -21,15 +21,31 @@ std::vector<std::string> backend_names() {
   return names;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name) {
+const char* to_string(Precision precision) {
+  return precision == Precision::kBfloat16 ? "bf16" : "f32";
+}
+
+Precision parse_precision(const std::string& text) {
+  for (const Precision p : {Precision::kFloat32, Precision::kBfloat16}) {
+    if (text == to_string(p)) return p;
+  }
+  throw InvalidInput(fmt::format("precision: expected f32 or bf16, got '{}'", text));
+}
+
+std::unique_ptr<Backend> make_backend(const Device& device) {
   const std::vector<std::string> names = backend_names();
-  const std::string wanted = name == "auto" ? names.front() : name;
+  const std::string wanted = device.backend == "auto" ? names.front() : device.backend;
+  if (device.index > 0) {
+    throw InvalidInput(fmt::format("backend: {} has one device, numbered 0; got {}", wanted,
+                                   device.index));
+  }
 #ifdef RENAS_WITH_ONEDNN
   if (wanted == "cpu" || wanted == "onednn") return cpu::make_cpu();
 #endif
   if (wanted == "reference") return reference::make_reference();
   throw InvalidInput(
-      fmt::format("backend: this build has {} and 'auto', got '{}'", fmt::join(names, ", "), name));
+      fmt::format("backend: this build has {} and 'auto', got '{}'", fmt::join(names, ", "),
+                  device.backend));
 }
 
 }  // namespace renas

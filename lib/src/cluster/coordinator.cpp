@@ -85,7 +85,7 @@ void Coordinator::loop() {
       // Workers of other ranks may not have seen the signal; then they are told.
       if (!stopping_since) {
         stopping_since = Clock::now();
-        log(LogLevel::kInfo, "stopping: leaving unfinished children for --resume");
+        log(LogLevel::kInfo, "stopping: leaving unfinished children for the next start");
         if (journal_.waiting() > 0) {
           log(LogLevel::kInfo, fmt::format("{} finished ones wait for older ones: done again then",
                                            journal_.waiting()));

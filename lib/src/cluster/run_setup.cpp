@@ -13,20 +13,20 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
   if (options.validation == 0) {
-    throw InvalidInput("--validation 0: the search judges children by D_val; expected -1 or a number");
+    throw InvalidInput("validation 0: the search judges children by D_val; expected -1 or a number");
   }
   const uint64_t seed = options.strategy.seed;
   SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
   if (search.pictures.encoded()) {
     throw InvalidInput(fmt::format(
-        "{}: holds pictures of varying size; the search needs one size: prepare the data with --size",
+        "{}: holds images of varying size; the search needs one size: prepare the data set anew, all "
+        "scaled to one",
         options.data));
   }
   // The same pictures and D_val; only D_train may be another part.
   SearchData final = search;
   if (options.retrain_subset != options.subset) {
-    final = open_search_data(options.data, options.validation, options.retrain_subset, seed,
-                             "--retrain-subset");
+    final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
     final.pictures = search.pictures;
   }
   for (NetworkOptions* network : {&options.child.network, &options.final.network}) {
@@ -54,7 +54,7 @@ RunSetup make_setup(const SearchRunOptions& given) {
     while (!options.strategy.admits(random_genome(space, random))) {
       if (++tries == 1000) {
         throw InvalidInput(fmt::format(
-            "--max-parameters {}, --max-mult-adds {}: none of {} random cells stays within them",
+            "max_parameters {}, max_mult_adds {}: none of {} random cells stays within them",
             options.max_parameters, options.max_mult_adds, tries));
       }
     }

@@ -66,7 +66,7 @@ void SearchJournal::check_data() {
   if (*then == data_) return;
   throw InvalidInput(fmt::format(
       "{}: expected the data set that the run in {} was started with ({}), found another ({}). Name "
-      "its file by --data if it has moved, or start a new run in another folder.",
+      "its file if it has moved, or start a new run in another folder.",
       options_.data, run_.path(), *then, data_));
 }
 

@@ -42,8 +42,8 @@ bool best_is_there(const RunDirectory& run, const SearchRunResult& result) {
 
 /// Writes best.h5 and result.json, and reads the test set, once: for the winner and the controls.
 /// Asked to stop it leaves `result` unfinished.
-void judge_on_test_set(const SearchRunOptions& options, const SearchRunHooks& hooks,
-                       SearchRunResult& result) {
+void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
+                       const SearchRunHooks& hooks, SearchRunResult& result) {
   const Log& log = hooks.log;
   const auto stop = [&hooks] { return hooks.stop != nullptr && *hooks.stop; };
   const RunDirectory run = RunDirectory::open(options.folder);
@@ -59,7 +59,6 @@ void judge_on_test_set(const SearchRunOptions& options, const SearchRunHooks& ho
   }
   const auto splits = DataSet::splits(options.data);
   const bool has_test = std::find(splits.begin(), splits.end(), "test") != splits.end();
-  const std::unique_ptr<Backend> backend = make_backend(options.backend);
   std::optional<DataSet> test;
   if (has_test) test = DataSet::open(options.data, "test");
   for (RetrainedNetwork& network : result.networks) {
@@ -69,11 +68,13 @@ void judge_on_test_set(const SearchRunOptions& options, const SearchRunHooks& ho
     const Model model = load_model(run.retrained_file(network.name));
     if (winner) save_model(run.best_file(), model);
     if (!test) continue;
-    network.test_accuracy =
-        score_network(*backend, graph_of(model), model.weights, *test, all_indices(test->size()),
-                      options.child.batch, options.final.threads, options.final.precision,
-                      Augmentation::none(), stop)
-            .accuracy;
+    network.test_accuracy = score_network(backend, graph_of(model), model.weights, *test,
+                                          all_indices(test->size()),
+                                          {.batch = options.child.batch,
+                                           .device = options.final.device,
+                                           .training = Augmentation::none(),
+                                           .stop = stop})
+                                .accuracy;
     if (stop()) {
       result.finished = false;
       return;
@@ -100,42 +101,39 @@ void check_test_set(const RunSetup& setup) {
 void run_other_rank(const SearchRunOptions& options, Transport& transport,
                     const SearchRunHooks& hooks) {
   std::optional<RunSetup> setup;
+  std::unique_ptr<Backend> backend;
   try {
+    backend = make_backend(options.child.device);
     setup = make_setup(options);
   } catch (const std::exception& e) {
     report_failure(options, transport, e);
     return;
   }
-  run_worker(*setup, transport, hooks);
+  run_worker(*backend, *setup, transport, hooks);
 }
 
-}  // namespace
-
-SearchRunResult run_search(const SearchRunOptions& options, Transport& transport,
-                           const SearchRunHooks& hooks) {
-  if (transport.rank() != 0) {
-    try {
-      run_other_rank(options, transport, hooks);
-    } catch (const CoordinatorLost& e) {
-      if (hooks.log) hooks.log(LogLevel::kError, e.what());
-      SearchRunResult result;
-      result.silent_ranks = 1;
-      return result;
-    }
-    return {};
+void say_device(const Backend& backend, const Device& device, const Log& log) {
+  if (!log) return;
+  log(LogLevel::kInfo, fmt::format("backend: {}, {}", backend.description(),
+                                   to_string(backend.precision(device.precision))));
+  if (backend.precision(device.precision) != device.precision) {
+    log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
+                                        to_string(device.precision)));
   }
+}
+
+SearchRunResult run_first_rank(const SearchRunOptions& options, Transport& transport,
+                               const SearchRunHooks& hooks) {
+  std::unique_ptr<Backend> backend;
   std::optional<RunSetup> setup;
   std::unique_ptr<Coordinator> coordinator;
   try {
     // Made before anything else is: an unknown name leaves no folder behind.
-    const auto backend = make_backend(options.backend);
+    backend = make_backend(options.child.device);
     setup = make_setup(options);
     check_test_set(*setup);
     coordinator = std::make_unique<Coordinator>(*setup, transport, hooks);
-    if (hooks.log && backend->precision(options.child.precision) != options.child.precision) {
-      hooks.log(LogLevel::kWarning, fmt::format("bf16 is not to be had from backend {}: float32",
-                                                backend->name()));
-    }
+    say_device(*backend, options.child.device, hooks.log);
   } catch (...) {
     for (int r = 1; r < transport.ranks(); ++r) transport.send_to_worker(r, encode(Task{}));
     throw;
@@ -150,10 +148,27 @@ SearchRunResult run_search(const SearchRunOptions& options, Transport& transport
         failure = std::current_exception();
       }
     });
-    run_worker(*setup, transport, hooks);
+    run_worker(*backend, *setup, transport, hooks);
   }
   if (failure) std::rethrow_exception(failure);
-  if (result.finished) judge_on_test_set(options, hooks, result);
+  if (result.finished) judge_on_test_set(*backend, options, hooks, result);
+  return result;
+}
+
+}  // namespace
+
+SearchRunResult run_search(const SearchRunOptions& given, Transport& transport,
+                           const SearchRunHooks& hooks) {
+  SearchRunOptions options = given;
+  options.child.device.index = options.final.device.index = hooks.device_index;
+  if (transport.rank() == 0) return run_first_rank(options, transport, hooks);
+  SearchRunResult result;
+  try {
+    run_other_rank(options, transport, hooks);
+  } catch (const CoordinatorLost& e) {
+    if (hooks.log) hooks.log(LogLevel::kError, e.what());
+    result.silent_ranks = 1;
+  }
   return result;
 }
 

@@ -77,12 +77,9 @@ void wait_for_stop(Ear& ear) {
 
 class Worker {
  public:
-  Worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks, Ear& ear)
-      : transport_(transport),
-        hooks_(hooks),
-        setup_(setup),
-        ear_(ear),
-        backend_(make_backend(setup.options.backend)) {}
+  Worker(Backend& backend, const RunSetup& setup, Transport& transport,
+         const SearchRunHooks& hooks, Ear& ear)
+      : transport_(transport), hooks_(hooks), setup_(setup), ear_(ear), backend_(backend) {}
 
   /// What is under way, by its name; empty: nothing.
   const std::string& task() const { return task_; }
@@ -225,13 +222,12 @@ class Worker {
         with_patience([&] { return RunDirectory::open(setup_.options.folder); });
     Candidate candidate;
     candidate.id = task.id;
-    candidate.genome = parse_genome(setup_.space, task.genome);
-    candidate.parent = task.parent;
+    const Random random = candidate.stream(setup_.options.strategy.seed);
     std::string problem;
     std::optional<Parent> parent;
     if (task.parent) parent = find_parent(run, *task.parent, problem);
     Evaluation evaluation = evaluate_candidate(
-        *backend_, setup_.space, candidate, setup_.options.strategy.seed,
+        backend_, setup_.space, parse_genome(setup_.space, task.genome), random,
         parent ? &*parent : nullptr, setup_.search, setup_.options.child, training_hooks());
     if (evaluation.status == Status::kOk && !evaluation.stopped) {
       evaluation.message = problem;
@@ -270,7 +266,7 @@ class Worker {
     std::string problem;
     const FinalOptions& options = setup_.options.final;
     Evaluation evaluation = train_from_scratch(
-        *backend_, setup_.space, parse_genome(setup_.space, task.genome),
+        backend_, setup_.space, parse_genome(setup_.space, task.genome),
         find_state(run, task, purpose, problem), setup_.final, options, training_hooks(),
         [&](const FinalState& reached) {
           if (reached.training.epoch == options.recipe.epochs) return;
@@ -299,7 +295,7 @@ class Worker {
   const SearchRunHooks& hooks_;
   const RunSetup& setup_;
   Ear& ear_;
-  std::unique_ptr<Backend> backend_;
+  Backend& backend_;
   std::optional<Task> next_;
   bool stopped_ = false;
   bool dropped_ = false;    ///< the task under way was given to another rank
@@ -330,11 +326,12 @@ void report_failure(const SearchRunOptions& options, Transport& transport,
   report(transport, ear, failure, "");
 }
 
-void run_worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks) {
+void run_worker(Backend& backend, const RunSetup& setup, Transport& transport,
+                const SearchRunHooks& hooks) {
   Ear ear(transport, setup.options.worker_timeout);
   std::optional<Worker> worker;
   try {
-    worker.emplace(setup, transport, hooks, ear);
+    worker.emplace(backend, setup, transport, hooks, ear);
     worker->run();
   } catch (const CoordinatorLost&) {
     throw;

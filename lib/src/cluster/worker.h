@@ -15,7 +15,8 @@ class CoordinatorLost : public Error {
 
 /// Does what the coordinator asks of this rank until it says stop. Returns then; whatever fails is
 /// reported to the coordinator, which decides. Throws CoordinatorLost.
-void run_worker(const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks);
+void run_worker(Backend& backend, const RunSetup& setup, Transport& transport,
+                const SearchRunHooks& hooks);
 
 /// Says that this rank cannot take part, and waits until it is told to stop. Throws CoordinatorLost.
 void report_failure(const SearchRunOptions& options, Transport& transport,

@@ -20,9 +20,8 @@ std::string_view without_blanks(std::string_view text) {
 }  // namespace
 
 uint32_t crc32(std::string_view bytes) {
-  return static_cast<uint32_t>(
-      ::crc32_z(::crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()),
-                bytes.size()));
+  return static_cast<uint32_t>(::crc32_z(
+      ::crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 std::string seal_json(std::string object) {

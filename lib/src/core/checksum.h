@@ -19,13 +19,14 @@ std::string seal_json(std::string object);
 /// Whether `text` is what seal_json() made; blank characters may follow.
 bool is_sealed_json(std::string_view text);
 
-/// `text` with a last line "# crc32 9a0b1b4c" over all before it. A missing line end is added first.
+/// `text` with a last line "# crc32 9a0b1b4c" over all before it. A missing line end is added
+/// first.
 std::string seal_text(std::string text);
 /// The text without that line; none where the line is missing or the checksum does not hold.
 std::optional<std::string> unseal_text(std::string_view text);
 
-/// Finds the one bit of `text` that must be flipped to make `is_right` hold, and flips it; none where
-/// there is no such bit. A CRC-32 tells single bits apart in texts of less than 500 MB.
+/// Finds the one bit of `text` that must be flipped to make `is_right` hold, and flips it; none
+/// where there is no such bit. A CRC-32 tells single bits apart in texts of less than 500 MB.
 std::optional<std::string> repair_bit(std::string text,
                                       const std::function<bool(std::string_view)>& is_right);
 

@@ -118,7 +118,7 @@ int write_fully(int descriptor, const void* bytes, std::size_t size, off_t offse
     if (written == 0) return ENOSPC;
     from += written;
     offset += written;
-    size -= static_cast<std::size_t>(written);
+    size -= written;
   }
   return 0;
 }
@@ -130,14 +130,14 @@ int read_fully(int descriptor, void* to, std::size_t size, off_t offset, std::si
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errno;
     if (count == 0) break;
-    got += static_cast<std::size_t>(count);
+    got += count;
   }
   return 0;
 }
 
 std::string read_text(const std::string& path) {
   const OpenFile file(path, O_RDONLY);
-  std::string text(static_cast<std::size_t>(file.size()), '\0');
+  std::string text(file.size(), '\0');
   text.resize(file.read(text.data(), text.size(), 0));
   return text;
 }
@@ -170,7 +170,8 @@ void make_folders(const std::string& path) {
 
 PendingFile::PendingFile(const std::string& path)
     : path_(path),
-      partial_(fmt::format("{}.{}.{}-{}{}", path, host_name(), ::getpid(), next_number(), kPartial)),
+      partial_(
+          fmt::format("{}.{}.{}-{}{}", path, host_name(), ::getpid(), next_number(), kPartial)),
       file_(partial_, O_WRONLY | O_CREAT | O_TRUNC, "write") {}
 
 PendingFile::~PendingFile() {
@@ -202,8 +203,7 @@ void write_text(const std::string& path, std::string_view content) {
 
 void remove_stale_partials(const std::string& path) {
   const std::string folder = folder_of(path);
-  const std::string prefix =
-      fmt::format("{}.{}.", fs::path(path).filename().string(), host_name());
+  const std::string prefix = fmt::format("{}.{}.", fs::path(path).filename().string(), host_name());
   for_each_entry(folder, [&](const std::string& name) {
     const pid_t writer = writer_of(name, prefix);
     if (writer > 0 && ::kill(writer, 0) != 0 && errno == ESRCH) {

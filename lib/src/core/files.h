@@ -50,8 +50,8 @@ class OpenFile {
   int descriptor_ = -1;
 };
 
-/// Writes all of `bytes`, however many calls that takes. Returns 0, or the errno of a failure; a call
-/// that writes nothing counts as ENOSPC.
+/// Writes all of `bytes`, however many calls that takes. Returns 0, or the errno of a failure; a
+/// call that writes nothing counts as ENOSPC.
 int write_fully(int descriptor, const void* bytes, std::size_t size, off_t offset);
 /// Reads until `size` bytes are there or the file ends; `got` says how many. Returns 0 or an errno.
 int read_fully(int descriptor, void* to, std::size_t size, off_t offset, std::size_t& got);
@@ -70,12 +70,12 @@ void remove_file(const std::string& path);
 void make_folders(const std::string& path);
 
 /// A file that appears whole or not at all: it is written beside its final name, made durable, and
-/// renamed by commit(). A process killed at any moment leaves the previous file, if any, and perhaps
-/// its own `PATH.HOST.PID-N.partial`, whose name no other process uses.
+/// renamed by commit(). A process killed at any moment leaves the previous file, if any, and
+/// perhaps its own `PATH.HOST.PID-N.partial`, whose name no other process uses.
 class PendingFile {
  public:
-  /// Creates the partial file. Throws IoError where the folder of `path` does not exist or cannot be
-  /// written.
+  /// Creates the partial file. Throws IoError where the folder of `path` does not exist or cannot
+  /// be written.
   explicit PendingFile(const std::string& path);
   PendingFile(const PendingFile&) = delete;
   PendingFile& operator=(const PendingFile&) = delete;

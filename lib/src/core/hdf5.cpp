@@ -72,8 +72,7 @@ void check_allocated(hid_t dataset) {
   const Description shape = describe(dataset);
   if (shape.size() == 0 || layout == H5D_COMPACT) return;
   const auto refuse = [dataset](const std::string& why) {
-    throw IoError(
-        fmt::format("{}: data set '{}' {}", file_of(dataset), name_of(dataset), why));
+    throw IoError(fmt::format("{}: data set '{}' {}", file_of(dataset), name_of(dataset), why));
   };
   if (layout == H5D_CHUNKED) {
     std::vector<hsize_t> chunk(shape.dims.size());
@@ -86,13 +85,15 @@ void check_allocated(hid_t dataset) {
     const Space space(H5Dget_space(dataset));
     if (H5Dget_num_chunks(dataset, space, &found) < 0) fail(dataset, "count the chunks");
     if (found != expected) {
-      refuse(fmt::format("has {} of its {} chunks, and the rest would read as zeros; the file is "
-                         "damaged: copy or make it again",
-                         found, expected));
+      refuse(
+          fmt::format("has {} of its {} chunks, and the rest would read as zeros; the file is "
+                      "damaged: copy or make it again",
+                      found, expected));
     }
   } else if (layout == H5D_CONTIGUOUS && H5Pget_external_count(properties) == 0) {
     if (H5Dget_storage_size(dataset) == 0) {
-      refuse("was never written and would read as zeros; the file is damaged: copy or make it again");
+      refuse(
+          "was never written and would read as zeros; the file is damaged: copy or make it again");
     }
   } else {
     refuse("lies in other files; copy it into one file, for example by h5repack");
@@ -111,9 +112,12 @@ std::vector<int64_t> chunk_for(const std::vector<int64_t>& dims, std::size_t val
 }  // namespace
 
 Properties creation(hid_t of_what) {
+  constexpr unsigned kMostInHeader = 10000;
   Properties properties(H5Pcreate(of_what));
   H5Pset_obj_track_times(properties, false);
-  H5Pset_attr_phase_change(properties, 64, 0);
+  H5Pset_attr_phase_change(properties, kMostInHeader, 0);
+  // HDF5 1.10 crashes when the heap that it keeps many links in cannot be read.
+  if (of_what != H5P_DATASET_CREATE) H5Pset_link_phase_change(properties, kMostInHeader, 0);
   return properties;
 }
 
@@ -163,9 +167,8 @@ File open_file(const std::string& path) {
   if (file >= 0) return {std::move(file), std::move(failure)};
   const std::string why = reason();
   if (why.find("truncated") != std::string::npos) {
-    throw IoError(
-        fmt::format("{}: the file is truncated ({}); copy or make it again", final_name(path),
-                    why));
+    throw IoError(fmt::format("{}: the file is truncated ({}); copy or make it again",
+                              final_name(path), why));
   }
   if (why.find("signature") != std::string::npos) {
     throw IoError(fmt::format("{}: not an HDF5 file", final_name(path)));
@@ -207,8 +210,7 @@ void verify_group(hid_t group) {
     }
     const Dataset dataset = open_dataset(group, name);
     const Type type(H5Dget_type(dataset));
-    std::vector<char> bytes(static_cast<std::size_t>(describe(dataset).size()) *
-                            H5Tget_size(type));
+    std::vector<char> bytes(describe(dataset).size() * H5Tget_size(type));
     read_raw(dataset, type, bytes.data());
   }
 }
@@ -230,8 +232,8 @@ bool exists(hid_t location, const std::string& name) {
 Group create_group(hid_t location, const std::string& name) {
   const Guard guard;
   const Properties created = creation(H5P_GROUP_CREATE);
-  return Group(check(H5Gcreate2(location, name.c_str(), H5P_DEFAULT, created, H5P_DEFAULT), location,
-                     "create group '" + name + "'"));
+  return Group(check(H5Gcreate2(location, name.c_str(), H5P_DEFAULT, created, H5P_DEFAULT),
+                     location, "create group '" + name + "'"));
 }
 
 Group open_group(hid_t location, const std::string& name) {
@@ -279,7 +281,7 @@ Description describe(hid_t dataset) {
   const Type type(check(H5Dget_type(dataset), dataset, "read the type of a data set"));
   Description result;
   result.type = H5Tget_class(type);
-  std::vector<hsize_t> dims(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
+  std::vector<hsize_t> dims(H5Sget_simple_extent_ndims(space));
   H5Sget_simple_extent_dims(space, dims.data(), nullptr);
   result.dims.assign(dims.begin(), dims.end());
   int64_t left = kMostElements;
@@ -318,9 +320,9 @@ void write_raw(hid_t location, const std::string& name, hid_t type, const void* 
   if (dims.empty() || std::find(dims.begin(), dims.end(), 0) != dims.end()) {
     const Space space = make_space(dims);
     const Properties created = creation(H5P_DATASET_CREATE);
-    Dataset dataset(check(
-        H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, created, H5P_DEFAULT),
-        location, what));
+    Dataset dataset(
+        check(H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT, created, H5P_DEFAULT),
+              location, what));
     if (dims.empty() && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
       fail(location, what);
     }

@@ -62,8 +62,8 @@ using Type = Handle<H5Tclose>;
 using Attribute = Handle<H5Aclose>;
 using Properties = Handle<H5Pclose>;
 
-/// An open file. A file for writing is whole only after close_file(); one that is destroyed before is
-/// closed in order, but may lack what could not be written.
+/// An open file. A file for writing is whole only after close_file(); one that is destroyed before
+/// is closed in order, but may lack what could not be written.
 class File {
  public:
   File() = default;
@@ -79,11 +79,11 @@ class File {
   Handle<H5Fclose> handle_;
 };
 
-/// Throws IoError "FILE: cannot WHAT: reason"; `location` is any open object of the file. The reason is
-/// the system's, where bytes could not be written, else HDF5's.
+/// Throws IoError "FILE: cannot WHAT: reason"; `location` is any open object of the file. The
+/// reason is the system's, where bytes could not be written, else HDF5's.
 [[noreturn]] void fail(hid_t location, const std::string& what);
-/// Throws as fail() does if bytes of the file of `location` could not be written: HDF5 itself does not
-/// notice (core/hdf5_driver.h). Call it after whatever may write.
+/// Throws as fail() does if bytes of the file of `location` could not be written: HDF5 itself does
+/// not notice (core/hdf5_driver.h). Call it after whatever may write.
 void check_written(hid_t location, const std::string& what);
 /// HDF5's reason for the last failure, innermost first, such as "No space left on device".
 std::string reason();
@@ -107,8 +107,8 @@ File open_file(const std::string& path);
 File create_file(const std::string& path);
 /// Flushes and closes; throws IoError where bytes could not be written, no space left among them.
 void close_file(File file);
-/// Opens a file that was just written and reads every data set in it. Throws IoError where one lacks
-/// chunks or its checksums do not hold.
+/// Opens a file that was just written and reads every data set in it. Throws IoError where one
+/// lacks chunks or its checksums do not hold.
 void verify_file(const std::string& path);
 
 bool exists(hid_t location, const std::string& name);  ///< IoError where that cannot be read
@@ -147,7 +147,8 @@ Dataset open_dataset(hid_t location, const std::string& name);
 Description describe(hid_t dataset);
 
 /// A list of properties of new objects, such as H5P_DATASET_CREATE: without times, so that equal
-/// content makes equal files, and with all attributes in the object's header.
+/// content makes equal files, and with all attributes and links in the object's
+/// header.
 Properties creation(hid_t of_what);
 /// A new data set for chunked writing, fletcher32 in every chunk; `maximum` gives the largest
 /// dimensions where it may grow (H5S_UNLIMITED), empty: fixed.
@@ -180,7 +181,7 @@ std::vector<T> read(hid_t location, const std::string& name, std::vector<int64_t
   const Guard guard;
   const Dataset dataset = open_dataset(location, name);
   const Description description = describe(dataset);
-  std::vector<T> values(static_cast<std::size_t>(description.size()));
+  std::vector<T> values(description.size());
   read_raw(dataset, type_of<T>(), values.data());
   if (dims != nullptr) *dims = description.dims;
   return values;
@@ -188,8 +189,8 @@ std::vector<T> read(hid_t location, const std::string& name, std::vector<int64_t
 
 /// UTF-8 strings, stored with one length and padded with zeros; read in any form.
 ///
-/// HDF5 keeps strings of varying length in a heap without checksums, where a damaged byte may crash or
-/// hang it, so none are written.
+/// HDF5 keeps strings of varying length in a heap without checksums, where a damaged byte may crash
+/// or hang it, so none are written.
 void write_strings(hid_t location, const std::string& name, const std::vector<std::string>& values);
 std::vector<std::string> read_strings(hid_t location, const std::string& name);
 
@@ -213,7 +214,7 @@ template <class T>
 std::vector<T> read_attributes(hid_t location, const std::string& name) {
   const Guard guard;
   const Attribute attribute = open_attribute(location, name);
-  std::vector<T> values(static_cast<std::size_t>(attribute_size(attribute)));
+  std::vector<T> values(attribute_size(attribute));
   read_attribute_raw(attribute, type_of<T>(), values.data(), values.size());
   return values;
 }

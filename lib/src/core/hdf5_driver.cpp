@@ -18,6 +18,8 @@
 namespace renas::h5 {
 namespace {
 
+/// Files up to this size are read whole.
+constexpr off_t kMostInMemory = off_t{64} << 20;
 constexpr haddr_t kLargestAddress = (haddr_t{1} << 62) - 1;
 
 /// What an access list carries; HDF5 copies it byte by byte.
@@ -30,6 +32,7 @@ struct DriverFile {
   H5FD_t base{};
   int descriptor = -1;
   struct stat identity {};
+  std::string content;  ///< all of a file that was read whole; else empty
   haddr_t end_of_file = 0;
   haddr_t end_of_space = 0;  ///< what HDF5 has given to objects
   std::string* failure = nullptr;
@@ -46,6 +49,15 @@ void push_reason(hid_t minor, int number) {
            "error message = '%s'", errno_text(number).c_str());
 }
 
+/// Returns 0 or an errno.
+int read_whole(DriverFile& file) {
+  file.content.resize(static_cast<std::size_t>(file.identity.st_size));
+  std::size_t got = 0;
+  const int failure = read_fully(file.descriptor, file.content.data(), file.content.size(), 0, got);
+  file.content.resize(got);
+  return failure;
+}
+
 H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
   const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
   int mode = (flags & H5F_ACC_RDWR) != 0 ? O_RDWR : O_RDONLY;
@@ -56,8 +68,14 @@ H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
   if (info == nullptr || file == nullptr) return nullptr;
   file->failure = info->failure;
   file->descriptor = sys::open(name, mode, 0666);
+  int failure = 0;
   if (file->descriptor < 0 || sys::fstat(file->descriptor, &file->identity) != 0) {
-    push_reason(H5E_CANTOPENFILE, errno);
+    failure = errno;
+  } else if (mode == O_RDONLY && file->identity.st_size <= kMostInMemory) {
+    failure = read_whole(*file);
+  }
+  if (failure != 0) {
+    push_reason(H5E_CANTOPENFILE, failure);
     if (file->descriptor >= 0) sys::close(file->descriptor);
     delete file;
     return nullptr;
@@ -67,7 +85,8 @@ H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
 }
 
 herr_t close_file(H5FD_t* file) {
-  // Whoever wrote has synced, or will through a descriptor of its own: this one has nothing to tell.
+  // Whoever wrote has synced, or will through a descriptor of its own: this one has nothing to
+  // tell.
   sys::close(of(file).descriptor);
   delete &of(file);
   return 0;
@@ -115,8 +134,15 @@ void lay_over(const DriverFile& file, haddr_t address, std::size_t size, char* b
 herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, void* buffer) {
   DriverFile& file = of(base);
   std::size_t got = 0;
-  const int failure =
-      read_fully(file.descriptor, buffer, size, static_cast<off_t>(address), got);
+  if (!file.content.empty()) {
+    if (address < file.content.size()) {
+      got = std::min(size, file.content.size() - static_cast<std::size_t>(address));
+      std::memcpy(buffer, file.content.data() + address, got);
+    }
+    std::memset(static_cast<char*>(buffer) + got, 0, size - got);
+    return 0;
+  }
+  const int failure = read_fully(file.descriptor, buffer, size, static_cast<off_t>(address), got);
   if (failure != 0) {
     push_reason(H5E_READERROR, failure);
     return -1;
@@ -187,7 +213,8 @@ void use_driver(hid_t properties, std::string& failure) {
   const H5FD_class_t driver = make_class();
   const hid_t id = H5FDregister(&driver);
   const DriverInfo info{&failure};
-  H5Pset_driver(properties, id, &info);  // which keeps the driver registered as long as it is needed
+  H5Pset_driver(properties, id,
+                &info);  // which keeps the driver registered as long as it is needed
   H5FDunregister(id);
 }
 

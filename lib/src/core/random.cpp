@@ -25,9 +25,10 @@ Random::Random(const State& state) : state_(state) {}
 uint32_t Random::bits() {
   const uint64_t block = state_.position / 4;
   if (block != block_index_) {
-    block_ = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                     static_cast<uint32_t>(state_.stream), static_cast<uint32_t>(state_.stream >> 32)},
-                    {static_cast<uint32_t>(state_.seed), static_cast<uint32_t>(state_.seed >> 32)});
+    block_ =
+        philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                static_cast<uint32_t>(state_.stream), static_cast<uint32_t>(state_.stream >> 32)},
+               {static_cast<uint32_t>(state_.seed), static_cast<uint32_t>(state_.seed >> 32)});
     block_index_ = block;
   }
   return block_[state_.position++ % 4];

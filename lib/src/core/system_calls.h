@@ -7,9 +7,9 @@
 
 /// The system calls behind every file that the library writes, and behind most that it reads.
 ///
-/// Each function forwards to the call of its name, with that call's results and errno. The functions
-/// are a file of their own so that a test can link others in their place, which fail at the n-th call
-/// (tests/support/faulty_system_calls.h).
+/// Each function forwards to the call of its name, with that call's results and errno. The
+/// functions are a file of their own so that a test can link others in their place, which fail at
+/// the n-th call (tests/support/faulty_system_calls.h).
 namespace renas::sys {
 
 int open(const char* path, int flags, mode_t mode = 0);
@@ -22,8 +22,8 @@ int fstat(int descriptor, struct stat* status);
 int rename(const char* from, const char* to);
 int unlink(const char* path);
 int mkdir(const char* path, mode_t mode);
-/// fcntl with a write lock on the whole file, which belongs to the descriptor where the system can do
-/// that (F_OFD_SETLK), else to the process (F_SETLK); it does not wait.
+/// fcntl with a write lock on the whole file, which belongs to the descriptor where the system can
+/// do that (F_OFD_SETLK), else to the process (F_SETLK); it does not wait.
 int lock(int descriptor);
 
 }  // namespace renas::sys

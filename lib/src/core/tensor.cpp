@@ -21,7 +21,7 @@ Shape parse_shape(const std::string& text) {
     const bool separated = i == 2 ? next == end : next != end && *next == 'x';
     if (failure != std::errc{} || !separated || values[i] < 1 || values[i] > 65536) {
       throw InvalidInput(fmt::format(
-          "picture size: expected HxWxC, such as 32x32x3, each from 1 to 65536; got '{}'", text));
+          "image size: expected HxWxC, such as 32x32x3, each from 1 to 65536; got '{}'", text));
     }
     at = next + 1;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace renas {
 namespace {
@@ -60,29 +61,73 @@ void change_colour(const Draw& draw, int channels, std::vector<float>& values) {
   }
 }
 
-// Rows and columns of the result that lie in the picture, and the copy of them with a * v + b.
+/// value = scale * pixel + offset, for each channel.
+struct Affine {
+  std::vector<float> scale;
+  std::vector<float> offset;
+};
+
+/// Writes a row of the result: `count` pixels of `in` from column `x0` of the result on, zeros around
+/// them, mirrored where the draw says so. kChannels is the number of channels, or 0: any.
+template <int kChannels, class T>
+void place_row(const Draw& draw, const Shape& shape, const Affine& affine, const T* in, int x0,
+               int count, float* row) {
+  const int channels = kChannels == 0 ? shape.channels : kChannels;
+  std::fill(row, row + std::ptrdiff_t{shape.width} * channels, 0.0F);
+  const int first = draw.flip ? shape.width - 1 - x0 : x0;
+  float* to = row + std::ptrdiff_t{first} * channels;
+  const std::ptrdiff_t step = draw.flip ? -channels : channels;
+  // Copies that no store can reach stay in registers.
+  std::array<float, kChannels == 0 ? 1 : kChannels> scale{};
+  std::array<float, kChannels == 0 ? 1 : kChannels> offset{};
+  if constexpr (kChannels != 0) {
+    std::copy_n(affine.scale.begin(), kChannels, scale.begin());
+    std::copy_n(affine.offset.begin(), kChannels, offset.begin());
+  }
+  const float* a = kChannels == 0 ? affine.scale.data() : scale.data();
+  const float* b = kChannels == 0 ? affine.offset.data() : offset.data();
+  for (int x = 0; x < count; ++x, in += channels, to += step) {
+    for (int c = 0; c < channels; ++c) to[c] = a[c] * static_cast<float>(in[c]) + b[c];
+  }
+}
+
+/// Normalises, shifts and mirrors `in` [height, width, channels] into `out`, of the same layout.
 template <class T>
-void place(const Draw& draw, const Shape& shape, const T* in, int channel, float a, float b,
-           float* out) {
-  const int height = shape.height;
-  const int width = shape.width;
-  const auto stride = static_cast<std::ptrdiff_t>(shape.channels);
-  const int x0 = std::max(0, -draw.shift_x);
-  const int x1 = std::min(width, width - draw.shift_x);
-  for (int y = 0; y < height; ++y) {
-    float* row = out + std::ptrdiff_t{y} * width;
+void place(const Draw& draw, const Shape& shape, const Affine& affine, const T* in, float* out) {
+  const int x0 = std::clamp(-draw.shift_x, 0, shape.width);
+  const int x1 = std::clamp(shape.width - draw.shift_x, 0, shape.width);
+  const std::ptrdiff_t row_size = std::ptrdiff_t{shape.width} * shape.channels;
+  for (int y = 0; y < shape.height; ++y, out += row_size) {
     const int from_y = y + draw.shift_y;
-    if (from_y < 0 || from_y >= height || x0 >= x1) {
-      std::fill(row, row + width, 0.0F);
+    if (from_y < 0 || from_y >= shape.height || x0 >= x1) {
+      std::fill(out, out + row_size, 0.0F);
       continue;
     }
-    const T* from = in + (std::ptrdiff_t{from_y} * width + x0 + draw.shift_x) * stride + channel;
-    std::fill(row, row + x0, 0.0F);
-    std::fill(row + x1, row + width, 0.0F);
-    for (std::ptrdiff_t x = 0; x < x1 - x0; ++x) {
-      row[x0 + x] = a * static_cast<float>(from[x * stride]) + b;
+    const T* from = in + from_y * row_size + std::ptrdiff_t{x0 + draw.shift_x} * shape.channels;
+    switch (shape.channels) {
+      case 1:
+        place_row<1>(draw, shape, affine, from, x0, x1 - x0, out);
+        break;
+      case 3:
+        place_row<3>(draw, shape, affine, from, x0, x1 - x0, out);
+        break;
+      default:
+        place_row<0>(draw, shape, affine, from, x0, x1 - x0, out);
     }
-    if (draw.flip) std::reverse(row, row + width);
+  }
+}
+
+/// Sets a square to zero. It is cut off at the edges (DeVries and Taylor 2017, the paper's reference
+/// 8).
+void cut_out(const Draw& draw, int side, const Shape& shape, float* out) {
+  const int y0 = std::max(0, draw.cutout_y - side / 2);
+  const int y1 = std::min(shape.height, draw.cutout_y - side / 2 + side);
+  const int x0 = std::max(0, draw.cutout_x - side / 2);
+  const int x1 = std::min(shape.width, draw.cutout_x - side / 2 + side);
+  for (int y = y0; y < y1; ++y) {
+    float* row = out + std::ptrdiff_t{y} * shape.width * shape.channels;
+    std::fill(row + std::ptrdiff_t{x0} * shape.channels, row + std::ptrdiff_t{x1} * shape.channels,
+              0.0F);
   }
 }
 
@@ -168,42 +213,29 @@ Draw draw_augmentation(const Augmentation& options, const Shape& shape, Random r
   return draw;
 }
 
-void finish_picture(const Augmentation& options, const Draw& draw, const Shape& shape,
-                    const DataSetInfo& info, std::span<const uint8_t> pixels, float* out) {
-  const std::ptrdiff_t plane = std::ptrdiff_t{shape.height} * shape.width;
+void finish_image(const Augmentation& options, const Draw& draw, const Shape& shape,
+                  const DataSetInfo& info, std::span<const uint8_t> pixels, float* out) {
   const bool colour = changes_colour(draw);
   const std::array<double, 3> shift = light(draw);
-  std::vector<float> values;
-  if (colour) {
-    values.resize(pixels.size());
-    std::transform(pixels.begin(), pixels.end(), values.begin(),
-                   [](uint8_t value) { return static_cast<float>(value) / 255.0F; });
-    change_colour(draw, shape.channels, values);
-  }
+  Affine affine;
   for (int c = 0; c < shape.channels; ++c) {
     const double mean = options.normalize ? info.mean[static_cast<std::size_t>(c)] : 0.0;
     const double sd = options.normalize ? info.sd[static_cast<std::size_t>(c)] : 1.0;
     // AlexNet adds lighting to the values as they are, without clamping.
     const double lighting = shape.channels == 3 ? shift[static_cast<std::size_t>(c)] : 0.0;
-    const auto b = static_cast<float>((lighting - mean) / sd);
-    float* to = out + c * plane;
-    if (colour) {
-      place(draw, shape, values.data(), c, static_cast<float>(1.0 / sd), b, to);
-    } else {
-      place(draw, shape, pixels.data(), c, static_cast<float>(1.0 / (255.0 * sd)), b, to);
-    }
-    if (options.cutout > 0) {
-      // The square is cut off at the edges (DeVries and Taylor 2017, the paper's reference 8).
-      const int y0 = std::max(0, draw.cutout_y - options.cutout / 2);
-      const int y1 = std::min(shape.height, draw.cutout_y - options.cutout / 2 + options.cutout);
-      const int x0 = std::max(0, draw.cutout_x - options.cutout / 2);
-      const int x1 = std::min(shape.width, draw.cutout_x - options.cutout / 2 + options.cutout);
-      for (int y = y0; y < y1; ++y) {
-        std::fill(to + std::ptrdiff_t{y} * shape.width + x0,
-                  to + std::ptrdiff_t{y} * shape.width + x1, 0.0F);
-      }
-    }
+    affine.scale.push_back(static_cast<float>(colour ? 1.0 / sd : 1.0 / (255.0 * sd)));
+    affine.offset.push_back(static_cast<float>((lighting - mean) / sd));
   }
+  if (colour) {
+    std::vector<float> values(pixels.size());
+    std::transform(pixels.begin(), pixels.end(), values.begin(),
+                   [](uint8_t value) { return static_cast<float>(value) / 255.0F; });
+    change_colour(draw, shape.channels, values);
+    place(draw, shape, affine, values.data(), out);
+  } else {
+    place(draw, shape, affine, pixels.data(), out);
+  }
+  if (options.cutout > 0) cut_out(draw, options.cutout, shape, out);
 }
 
 }  // namespace renas

@@ -36,8 +36,8 @@ Draw draw_augmentation(const Augmentation& options, const Shape& shape, Random r
 /// flip, cutout.
 ///
 /// pixels  [height, width, channels]
-/// out     [channels, height, width]
-void finish_picture(const Augmentation& options, const Draw& draw, const Shape& shape,
-                    const DataSetInfo& info, std::span<const uint8_t> pixels, float* out);
+/// out     [height, width, channels]
+void finish_image(const Augmentation& options, const Draw& draw, const Shape& shape,
+                  const DataSetInfo& info, std::span<const uint8_t> pixels, float* out);
 
 }  // namespace renas

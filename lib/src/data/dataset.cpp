@@ -13,17 +13,17 @@ namespace {
 
 class EncodedMemorySource final : public DataSet::Source {
  public:
-  std::vector<std::vector<uint8_t>> pictures;
+  std::vector<std::vector<uint8_t>> images;
 
-  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
-    return pictures[static_cast<std::size_t>(i)];
+  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>&) const override {
+    return images[i];
   }
 };
 
 void check_statistics(const DataSetInfo& info, int channels) {
   const auto count = static_cast<std::size_t>(channels);
   if (info.mean.size() != count || info.sd.size() != count) {
-    throw InvalidInput(fmt::format("data set: {} means and {} sds for {} channels",
+    throw InvalidInput(fmt::format("data set: {} means and {} standard deviations for {} channels",
                                    info.mean.size(), info.sd.size(), channels));
   }
 }
@@ -33,8 +33,8 @@ void check_statistics(const DataSetInfo& info, int channels) {
 void check_labels(std::span<const int32_t> labels, int classes, const std::string& where) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 0 || labels[i] >= classes) {
-      throw InvalidInput(fmt::format("{}: label {} of picture {} is not one of the {} classes",
-                                     where, labels[i], i, classes));
+      throw InvalidInput(fmt::format("{}: label {} of image {} is not one of the {} classes", where,
+                                     labels[i], i, classes));
     }
   }
 }
@@ -45,7 +45,7 @@ DataSet::DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<in
   if (shape.channels < 1 || shape.height < 1 || shape.width < 1 ||
       static_cast<int64_t>(pixels.size()) != count * shape.size()) {
     throw InvalidInput(
-        fmt::format("data set: {} labels and {} bytes of pixels; {} pictures of {} have {}", count,
+        fmt::format("data set: {} labels and {} bytes of pixels; {} images of {} have {}", count,
                     pixels.size(), count, to_string(shape), count * shape.size()));
   }
   if (info.classes == 0) {
@@ -69,13 +69,13 @@ DataSet::DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<in
   source_ = std::move(source);
 }
 
-DataSet DataSet::from_encoded(int channels, std::vector<std::vector<uint8_t>> pictures,
+DataSet DataSet::from_encoded(int channels, std::vector<std::vector<uint8_t>> images,
                               std::vector<int32_t> labels, DataSetInfo info) {
-  if ((channels != 1 && channels != 3) || pictures.size() != labels.size()) {
-    throw InvalidInput(fmt::format(
-        "data set: {} encoded pictures, {} labels, {} channels; expected as many labels "
-        "as pictures, and 1 or 3 channels",
-        pictures.size(), labels.size(), channels));
+  if ((channels != 1 && channels != 3) || images.size() != labels.size()) {
+    throw InvalidInput(
+        fmt::format("data set: {} encoded images, {} labels, {} channels; expected as many labels "
+                    "as images, and 1 or 3 channels",
+                    images.size(), labels.size(), channels));
   }
   check_labels(labels, info.classes, "data set");
   check_statistics(info, channels);
@@ -84,7 +84,7 @@ DataSet DataSet::from_encoded(int channels, std::vector<std::vector<uint8_t>> pi
   source->shape = {channels, 0, 0};
   source->labels = std::move(labels);
   source->encoded = true;
-  source->pictures = std::move(pictures);
+  source->images = std::move(images);
   return DataSet(std::move(source));
 }
 
@@ -114,11 +114,11 @@ std::span<const int32_t> DataSet::labels() const { return source_->labels; }
 bool DataSet::encoded() const { return source_->encoded; }
 const Shape& DataSet::shape() const { return source_->shape; }
 
-std::span<const uint8_t> DataSet::picture(int64_t i, std::vector<uint8_t>& buffer) const {
+std::span<const uint8_t> DataSet::image(int64_t i, std::vector<uint8_t>& buffer) const {
   if (i < 0 || i >= size()) {
-    throw InvalidInput(fmt::format("data set: picture {} of {}", i, size()));
+    throw InvalidInput(fmt::format("data set: image {} of {}", i, size()));
   }
-  return source_->picture(i, buffer);
+  return source_->image(i, buffer);
 }
 
 }  // namespace renas

@@ -14,11 +14,11 @@
 namespace renas {
 namespace {
 
-Taps taps_down(const CropPlan& plan, int height, int crop) {
-  return make_taps(Filter::kTriangle, height, plan.height, plan.top, crop);
+ResampleTaps taps_down(const CropPlan& plan, int height, int crop) {
+  return make_resample_taps(ResampleKernel::kTriangle, height, plan.height, plan.top, crop);
 }
-Taps taps_across(const CropPlan& plan, int width, int crop) {
-  return make_taps(Filter::kTriangle, width, plan.width, plan.left, crop);
+ResampleTaps taps_across(const CropPlan& plan, int width, int crop) {
+  return make_resample_taps(ResampleKernel::kTriangle, width, plan.width, plan.left, crop);
 }
 
 }  // namespace
@@ -44,9 +44,9 @@ CropPlan plan_crop(int height, int width, const Augmentation& options, const Dra
 
 #ifdef RENAS_WITH_IMAGES
 
-PixelView PictureFitter::decode(std::span<const uint8_t> bytes, int channels,
-                                const Augmentation& options, const Draw& draw, CropPlan& plan,
-                                Shape& decoded) {
+PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
+                              const Augmentation& options, const Draw& draw, CropPlan& plan,
+                              Shape& decoded) {
   DecodeOptions decoding;
   decoding.channels = channels;
   decoding.strict = false;  // who prepared the set decided what is good enough
@@ -72,8 +72,8 @@ PixelView PictureFitter::decode(std::span<const uint8_t> bytes, int channels,
   }
   JpegDecoder::Window window;
   if (decoder.windows()) {
-    const Taps down = taps_down(plan, decoded.height, options.crop);
-    const Taps across = taps_across(plan, decoded.width, options.crop);
+    const ResampleTaps down = taps_down(plan, decoded.height, options.crop);
+    const ResampleTaps across = taps_across(plan, decoded.width, options.crop);
     window.top = down.first_input();
     window.height = down.last_input() - window.top;
     // Chroma at the sides of a window is interpolated without its neighbours: two pixels more.
@@ -86,18 +86,18 @@ PixelView PictureFitter::decode(std::span<const uint8_t> bytes, int channels,
 
 #else
 
-PixelView PictureFitter::decode(std::span<const uint8_t>, int, const Augmentation&, const Draw&,
-                                CropPlan&, Shape&) {
+PixelView ImageFitter::decode(std::span<const uint8_t>, int, const Augmentation&, const Draw&,
+                              CropPlan&, Shape&) {
   throw Unsupported(
-      "this build cannot decode pictures (configure with -DRENAS_WITH_IMAGES=ON); data sets of one "
+      "this build cannot decode images (configure with -DRENAS_WITH_IMAGES=ON); data sets of one "
       "size need no decoding");
 }
 
 #endif
 
-std::span<const uint8_t> PictureFitter::fit(const DataSet& data, int64_t index,
-                                            std::span<const uint8_t> stored,
-                                            const Augmentation& options, const Draw& draw) {
+std::span<const uint8_t> ImageFitter::fit(const DataSet& data, int64_t index,
+                                          std::span<const uint8_t> stored,
+                                          const Augmentation& options, const Draw& draw) {
   if (options.crop == 0) return stored;
   const int channels = data.shape().channels;
   CropPlan plan;
@@ -107,13 +107,13 @@ std::span<const uint8_t> PictureFitter::fit(const DataSet& data, int64_t index,
     try {
       view = decode(stored, channels, options, draw, plan, whole);
     } catch (const InvalidInput& error) {
-      throw IoError(fmt::format("picture {} of the data set: {}", index, error.what()));
+      throw IoError(fmt::format("image {} of the data set: {}", index, error.what()));
     }
   } else {
     view = {stored.data(), 0, 0, whole.height, whole.width, channels};
     plan = plan_crop(whole.height, whole.width, options, draw);
   }
-  pixels_.resize(static_cast<std::size_t>(int64_t{options.crop} * options.crop * channels));
+  pixels_.resize(int64_t{options.crop} * options.crop * channels);
   resample(view, taps_down(plan, whole.height, options.crop),
            taps_across(plan, whole.width, options.crop), scratch_, pixels_.data());
   return pixels_;

@@ -11,9 +11,9 @@
 
 namespace renas {
 
-/// Where the crop lies in a picture of `height` x `width` that is scaled first.
+/// Where the crop lies in an image of `height` x `width` that is scaled first.
 struct CropPlan {
-  int height = 0;  ///< of the scaled picture
+  int height = 0;  ///< of the scaled image
   int width = 0;
   int top = 0;  ///< of the crop in it
   int left = 0;
@@ -22,18 +22,18 @@ struct CropPlan {
 /// longer one keeps the aspect, rounded to the nearest; each place of the crop is equally likely.
 CropPlan plan_crop(int height, int width, const Augmentation& options, const Draw& draw);
 
-/// Brings a picture as it is stored to 8-bit pixels of the size the network takes: decoding,
+/// Brings an image as it is stored to 8-bit pixels of the size the network takes: decoding,
 /// scaling and cropping. Keeps its buffers, so one a thread.
-class PictureFitter {
+class ImageFitter {
  public:
-  /// `stored` is picture `index` of `data`, pixels or an encoded file. Returns pixels [height,
+  /// `stored` is image `index` of `data`, pixels or an encoded file. Returns pixels [height,
   /// width, channels], which live until the next call (or as long as `stored`). Throws IoError
-  /// where the picture cannot be decoded, Unsupported where this build decodes none.
+  /// where the image cannot be decoded, Unsupported where this build decodes none.
   std::span<const uint8_t> fit(const DataSet& data, int64_t index, std::span<const uint8_t> stored,
                                const Augmentation& options, const Draw& draw);
 
  private:
-  // Decodes what the crop needs; sets `plan` to the crop within the picture as decoded.
+  // Decodes what the crop needs; sets `plan` to the crop within the image as decoded.
   PixelView decode(std::span<const uint8_t> bytes, int channels, const Augmentation& options,
                    const Draw& draw, CropPlan& plan, Shape& decoded);
 
@@ -41,5 +41,8 @@ class PictureFitter {
   std::vector<uint8_t> pixels_;
   std::vector<float> scratch_;
 };
+
+/// Another name of ImageFitter, by which the loader calls it.
+using PictureFitter = ImageFitter;
 
 }  // namespace renas

@@ -13,13 +13,13 @@
 namespace renas {
 namespace {
 
-// Pictures of one size, read one by one: sets beyond the memory limit.
+// Images of one size, read one by one: sets beyond the memory limit.
 class FileSource final : public DataSet::Source {
  public:
   h5::File file;
   h5::Dataset images;
-  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>& buffer) const override {
-    buffer.resize(static_cast<std::size_t>(shape.size()));
+  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
+    buffer.resize(shape.size());
     const h5::Guard guard;
     const h5::Space from(H5Dget_space(images));
     const hsize_t start[4] = {static_cast<hsize_t>(i), 0, 0, 0};
@@ -29,14 +29,14 @@ class FileSource final : public DataSet::Source {
     const h5::Space to(H5Screate_simple(4, count, nullptr));
     H5Sselect_hyperslab(from, H5S_SELECT_SET, start, nullptr, count, nullptr);
     if (H5Dread(images, H5T_NATIVE_UINT8, to, from, H5P_DEFAULT, buffer.data()) < 0) {
-      h5::fail(images, fmt::format("read picture {}", i));
+      h5::fail(images, fmt::format("read image {}", i));
     }
     return buffer;
   }
 };
 
-// Encoded pictures. Their chunks have no filter, so threads read the bytes with pread() at the
-// chunks' addresses, without HDF5 and its lock; the CRC32 of each picture guards them.
+// Encoded images. Their chunks have no filter, so threads read the bytes with pread() at the
+// chunks' addresses, without HDF5 and its lock; the CRC32 of each image guards them.
 class EncodedSource final : public DataSet::Source {
  public:
   std::string path;
@@ -48,20 +48,20 @@ class EncodedSource final : public DataSet::Source {
   std::vector<int64_t> lengths;
   std::vector<uint32_t> crc32s;
 
-  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>& buffer) const override {
+  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
     const auto at = static_cast<std::size_t>(i);
-    buffer.resize(static_cast<std::size_t>(lengths[at]));
+    buffer.resize(lengths[at]);
     int64_t position = offsets[at];
     for (std::size_t done = 0; done < buffer.size();) {
       const int64_t within = position % chunk_bytes;
       const auto wanted =
           std::min(static_cast<std::size_t>(chunk_bytes - within), buffer.size() - done);
-      const int64_t address = chunk_address[static_cast<std::size_t>(position / chunk_bytes)];
+      const int64_t address = chunk_address[position / chunk_bytes];
       std::size_t got = 0;
       const int failure =
           read_fully(file.descriptor(), buffer.data() + done, wanted, address + within, got);
       if (got < wanted) {
-        throw IoError(fmt::format("{}: cannot read picture {} of {}: {}", path, i, split,
+        throw IoError(fmt::format("{}: cannot read image {} of {}: {}", path, i, split,
                                   failure != 0 ? errno_text(failure) : "the file is truncated"));
       }
       done += got;
@@ -71,7 +71,7 @@ class EncodedSource final : public DataSet::Source {
         ::crc32(::crc32(0, nullptr, 0), buffer.data(), static_cast<uInt>(buffer.size())));
     if (crc != crc32s[at]) {
       throw IoError(fmt::format(
-          "{}: picture {} of {} is damaged (CRC32 {:08x}, the index says {:08x}); prepare it again",
+          "{}: image {} of {} is damaged (CRC32 {:08x}, the index says {:08x}); prepare it again",
           path, i, split, crc, crc32s[at]));
     }
     return buffer;
@@ -109,7 +109,8 @@ DataSetInfo read_info(hid_t file, const std::string& path) {
                                    info.class_names.size()));
   }
   for (const double sd : info.sd) {
-    if (!(sd > 0)) throw InvalidInput(fmt::format("{}: a channel's sd is {}", path, sd));
+    if (!(sd > 0))
+      throw InvalidInput(fmt::format("{}: a channel's standard deviation is {}", path, sd));
   }
   return info;
 }
@@ -133,7 +134,7 @@ std::shared_ptr<DataSet::Source> open_encoded(const std::string& path, const std
   source->encoded = true;
   source->shape = {h5::read_attribute<int32_t>(group, "channels"), 0, 0};
   if (source->shape.channels != 1 && source->shape.channels != 3) {
-    throw InvalidInput(fmt::format("{}: encoded pictures of {} channels; 1 and 3 exist", where,
+    throw InvalidInput(fmt::format("{}: encoded images of {} channels; 1 and 3 exist", where,
                                    source->shape.channels));
   }
   source->offsets = h5::read<int64_t>(group, "offsets");
@@ -148,7 +149,7 @@ std::shared_ptr<DataSet::Source> open_encoded(const std::string& path, const std
   for (std::size_t i = 0; i < source->offsets.size(); ++i) {
     if (source->offsets[i] < 0 || source->lengths[i] < 1 || source->lengths[i] > total ||
         source->offsets[i] > total - source->lengths[i]) {
-      throw InvalidInput(fmt::format("{}: picture {} lies at {} with {} bytes; there are {} in all",
+      throw InvalidInput(fmt::format("{}: image {} lies at {} with {} bytes; there are {} in all",
                                      where, i, source->offsets[i], source->lengths[i], total));
     }
   }
@@ -215,7 +216,7 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
     count = dims[0];
     if (description.size() <= memory_limit) {
       auto whole = std::make_shared<MemorySource>();
-      whole->pixels.resize(static_cast<std::size_t>(description.size()));
+      whole->pixels.resize(description.size());
       h5::read_raw(images, H5T_NATIVE_UINT8, whole->pixels.data());
       source = std::move(whole);
     } else {
@@ -228,16 +229,16 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
                      static_cast<int>(dims[2])};
   } else {
     throw InvalidInput(fmt::format(
-        "{}/images: expected [pictures, height, width, channels], or [bytes] of encoded pictures; "
+        "{}/images: expected [images, height, width, channels], or [bytes] of encoded images; "
         "found {} dimensions",
         where, dims.size()));
   }
   if (count != static_cast<int64_t>(labels.size())) {
-    throw InvalidInput(fmt::format("{}: {} pictures but {} labels", where, count, labels.size()));
+    throw InvalidInput(fmt::format("{}: {} images but {} labels", where, count, labels.size()));
   }
   const auto channels = static_cast<std::size_t>(source->shape.channels);
   if (info.mean.size() != channels || info.sd.size() != channels) {
-    throw InvalidInput(fmt::format("{}: {} means and {} sds for {} channels", where,
+    throw InvalidInput(fmt::format("{}: {} means and {} standard deviations for {} channels", where,
                                    info.mean.size(), info.sd.size(), channels));
   }
   source->labels = std::move(labels);

@@ -33,8 +33,8 @@ Image with_channels(Image image, int channels) {
   if (channels == 0 || image.shape.channels == channels) return image;
   Image result;
   result.shape = {channels, image.shape.height, image.shape.width};
-  result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
-  const std::size_t count = image.pixels.size() / static_cast<std::size_t>(image.shape.channels);
+  result.pixels.resize(result.shape.size());
+  const std::size_t count = image.pixels.size() / image.shape.channels;
   for (std::size_t i = 0; i < count; ++i) {
     if (channels == 3) {
       std::fill_n(&result.pixels[i * 3], 3, image.pixels[i]);
@@ -48,7 +48,7 @@ Image with_channels(Image image, int channels) {
 
 void check_channels(int channels) {
   if (channels != 0 && channels != 1 && channels != 3) {
-    throw InvalidInput(fmt::format("pictures are decoded to 1 or 3 channels, not {}", channels));
+    throw InvalidInput(fmt::format("images are decoded to 1 or 3 channels, not {}", channels));
   }
 }
 
@@ -81,12 +81,12 @@ Image resize_image(const Image& image, int height, int width) {
   }
   Image result;
   result.shape = {image.shape.channels, height, width};
-  result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
+  result.pixels.resize(result.shape.size());
   std::vector<float> scratch;
   resample({image.pixels.data(), 0, 0, image.shape.height, image.shape.width, image.shape.channels},
-           make_taps(Filter::kLanczos3, image.shape.height, height, 0, height),
-           make_taps(Filter::kLanczos3, image.shape.width, width, 0, width), scratch,
-           result.pixels.data());
+           make_resample_taps(ResampleKernel::kLanczos3, image.shape.height, height, 0, height),
+           make_resample_taps(ResampleKernel::kLanczos3, image.shape.width, width, 0, width),
+           scratch, result.pixels.data());
   return result;
 }
 
@@ -99,14 +99,12 @@ Image crop_image(const Image& image, int top, int left, int height, int width) {
   const int channels = image.shape.channels;
   Image result;
   result.shape = {channels, height, width};
-  result.pixels.resize(static_cast<std::size_t>(result.shape.size()));
-  const auto row = static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
+  result.pixels.resize(result.shape.size());
+  const auto row = static_cast<std::size_t>(width) * channels;
   for (int y = 0; y < height; ++y) {
-    const auto from =
-        (static_cast<std::size_t>(top + y) * static_cast<std::size_t>(image.shape.width) +
-         static_cast<std::size_t>(left)) *
-        static_cast<std::size_t>(channels);
-    std::memcpy(&result.pixels[static_cast<std::size_t>(y) * row], &image.pixels[from], row);
+    const std::size_t from =
+        (static_cast<std::size_t>(top + y) * image.shape.width + left) * channels;
+    std::memcpy(&result.pixels[y * row], &image.pixels[from], row);
   }
   return result;
 }

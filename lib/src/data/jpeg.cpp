@@ -47,7 +47,7 @@ void on_message(j_common_ptr info, int level) {
 
 void no_output(j_common_ptr) {}
 
-// A progressive file may have thousands of scans over a large picture: hours of work in few bytes.
+// A progressive file may have thousands of scans over a large image: hours of work in few bytes.
 constexpr int kMostScans = 500;
 
 void on_progress(j_common_ptr info) {
@@ -184,7 +184,7 @@ JpegDecoder::Window JpegDecoder::decode(const Window& window, std::vector<uint8_
   const JDIMENSION height = whole ? s.info.output_height : static_cast<JDIMENSION>(window.height);
   if (!s.begin(&left, &width)) fail(s.errors);
   const std::size_t count = std::size_t{height} * width;
-  const std::size_t stride = std::size_t{width} * static_cast<std::size_t>(s.cmyk ? 4 : s.channels);
+  const std::size_t stride = std::size_t{width} * (s.cmyk ? 4 : s.channels);
   std::vector<uint8_t> inks;
   std::vector<uint8_t>& to = s.cmyk ? inks : pixels;
   to.resize(height * stride);
@@ -194,11 +194,12 @@ JpegDecoder::Window JpegDecoder::decode(const Window& window, std::vector<uint8_
   if (s.cmyk) {
     // Adobe's files store 255 for no ink; others 0. Ink takes light away from white.
     const bool inverted = s.info.saw_Adobe_marker == TRUE;
-    pixels.resize(count * static_cast<std::size_t>(s.channels));
+    pixels.resize(count * s.channels);
     for (std::size_t i = 0; i < count; ++i) {
       int light[4];
-      for (std::size_t c = 0; c < 4; ++c)
+      for (std::size_t c = 0; c < 4; ++c) {
         light[c] = inverted ? inks[i * 4 + c] : 255 - inks[i * 4 + c];
+      }
       int rgb[3];
       for (std::size_t c = 0; c < 3; ++c) rgb[c] = (light[c] * light[3] + 127) / 255;
       if (s.channels == 3) {

@@ -30,7 +30,7 @@ class JpegDecoder {
   JpegDecoder(const JpegDecoder&) = delete;
   JpegDecoder& operator=(const JpegDecoder&) = delete;
 
-  /// Of the decoded picture, as scaled.
+  /// Of the decoded image, as scaled.
   Shape shape() const;
   /// Whether decode() takes windows: not where colours need a conversion of our own (CMYK).
   bool windows() const;

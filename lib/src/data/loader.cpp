@@ -133,7 +133,7 @@ struct Loader::State {
                                         augmentation_stream(options.seed, epoch, index));
     const std::span<const uint8_t> pixels =
         scratch.fitter.fit(data, index, picture, options.augmentation, draw);
-    finish_picture(options.augmentation, draw, shape, data.info(), pixels, image);
+    finish_image(options.augmentation, draw, shape, data.info(), pixels, image);
     *label = data.labels()[static_cast<std::size_t>(index)];
   }
 
@@ -223,7 +223,7 @@ Loader::~Loader() {
 }
 
 Shape Loader::shape() const { return state_->shape; }
-int64_t Loader::pictures() const { return state_->pictures; }
+int64_t Loader::images() const { return state_->pictures; }
 int64_t Loader::batches() const {
   return (state_->pictures + state_->options.batch - 1) / state_->options.batch;
 }

@@ -103,17 +103,16 @@ Image decode_png(std::span<const uint8_t> bytes, const DecodeOptions& options) {
   image.shape = {png_get_channels(reader.png, reader.info),
                  static_cast<int>(png_get_image_height(reader.png, reader.info)),
                  static_cast<int>(png_get_image_width(reader.png, reader.info))};
-  const auto row_bytes =
-      static_cast<std::size_t>(image.shape.width) * static_cast<std::size_t>(image.shape.channels);
+  const auto row_bytes = static_cast<std::size_t>(image.shape.width) * image.shape.channels;
   if (image.shape.height != stored.height || image.shape.width != stored.width ||
       (image.shape.channels != 1 && image.shape.channels != 3) ||
       png_get_rowbytes(reader.png, reader.info) != row_bytes) {
     throw InvalidInput(fmt::format("PNG: of an unexpected layout ({})", to_string(image.shape)));
   }
-  image.pixels.resize(static_cast<std::size_t>(image.shape.size()));
+  image.pixels.resize(image.shape.size());
   std::vector<png_bytep> rows;
   for (int y = 0; y < image.shape.height; ++y) {
-    rows.push_back(image.pixels.data() + static_cast<std::size_t>(y) * row_bytes);
+    rows.push_back(image.pixels.data() + y * row_bytes);
   }
   if (!reader.read_pixels(rows.data())) throw InvalidInput(fmt::format("PNG: {}", reader.message));
   return image;

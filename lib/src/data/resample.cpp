@@ -8,7 +8,7 @@
 namespace renas {
 namespace {
 
-double radius(Filter filter) { return filter == Filter::kTriangle ? 1.0 : 3.0; }
+double radius(ResampleKernel kernel) { return kernel == ResampleKernel::kTriangle ? 1.0 : 3.0; }
 
 double sinc(double x) {
   if (x == 0) return 1;
@@ -16,10 +16,10 @@ double sinc(double x) {
   return std::sin(x) / x;
 }
 
-double weight(Filter filter, double x) {
+double weight(ResampleKernel kernel, double x) {
   x = std::abs(x);
-  if (x >= radius(filter)) return 0;
-  return filter == Filter::kTriangle ? 1 - x : sinc(x) * sinc(x / 3);
+  if (x >= radius(kernel)) return 0;
+  return kernel == ResampleKernel::kTriangle ? 1 - x : sinc(x) * sinc(x / 3);
 }
 
 // Four lanes, so that one instruction works on all channels of a pixel.
@@ -60,10 +60,10 @@ void scale_down(const uint8_t* first, std::ptrdiff_t stride, const float* weight
 
 // One row, kChannels of them at most 4, scaled across. Writes kSlack values too many.
 template <int kChannels>
-void scale_across(const float* row, int left, const Taps& taps, float* out) {
+void scale_across(const float* row, int left, const ResampleTaps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
-    const int begin = taps.begin[static_cast<std::size_t>(x)];
-    const int n = taps.end[static_cast<std::size_t>(x)] - begin;
+    const int begin = taps.begin[x];
+    const int n = taps.end[x] - begin;
     const float* from = row + std::ptrdiff_t{begin - left} * kChannels;
     const float* weights = taps.weights.data() + std::ptrdiff_t{x} * taps.width;
     Lanes sum = load(from) * weights[0];
@@ -72,15 +72,14 @@ void scale_across(const float* row, int left, const Taps& taps, float* out) {
   }
 }
 
-void scale_across(const float* row, int left, int channels, const Taps& taps, float* out) {
+void scale_across(const float* row, int left, int channels, const ResampleTaps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
-    const int begin = taps.begin[static_cast<std::size_t>(x)];
-    const int n = taps.end[static_cast<std::size_t>(x)] - begin;
+    const int begin = taps.begin[x];
+    const int n = taps.end[x] - begin;
     for (int c = 0; c < channels; ++c) {
       float sum = 0;
       for (int k = 0; k < n; ++k) {
-        sum += taps.weights[static_cast<std::size_t>(x * taps.width + k)] *
-               row[(begin - left + k) * channels + c];
+        sum += taps.weights[x * taps.width + k] * row[(begin - left + k) * channels + c];
       }
       *out++ = sum;
     }
@@ -89,23 +88,23 @@ void scale_across(const float* row, int left, int channels, const Taps& taps, fl
 
 }  // namespace
 
-Taps make_taps(Filter filter, int in, int out, int first, int count) {
+ResampleTaps make_resample_taps(ResampleKernel kernel, int in, int out, int first, int count) {
   const double scale = static_cast<double>(in) / out;
   const double stretch = std::max(1.0, scale);
-  const double reach = radius(filter) * stretch;
-  Taps taps;
+  const double reach = radius(kernel) * stretch;
+  ResampleTaps taps;
   taps.count = count;
   taps.width = static_cast<int>(std::ceil(2 * reach)) + 1;
-  taps.begin.resize(static_cast<std::size_t>(count));
-  taps.end.resize(static_cast<std::size_t>(count));
-  taps.weights.resize(static_cast<std::size_t>(count) * static_cast<std::size_t>(taps.width));
+  taps.begin.resize(count);
+  taps.end.resize(count);
+  taps.weights.resize(static_cast<std::size_t>(count) * taps.width);
   std::vector<double> values;
   for (int i = 0; i < count; ++i) {
     const double centre = (first + i + 0.5) * scale - 0.5;
     int begin = std::max(0, static_cast<int>(std::ceil(centre - reach)));
     int end = std::min(in, static_cast<int>(std::floor(centre + reach)) + 1);
     values.clear();
-    for (int k = begin; k < end; ++k) values.push_back(weight(filter, (k - centre) / stretch));
+    for (int k = begin; k < end; ++k) values.push_back(weight(kernel, (k - centre) / stretch));
     // Zeros at the ends would only ask for pixels that do not matter.
     while (end - begin > 1 && values.back() == 0) {
       values.pop_back();
@@ -117,16 +116,15 @@ Taps make_taps(Filter filter, int in, int out, int first, int count) {
     }
     double sum = 0;
     for (const double value : values) sum += value;
-    const auto at = static_cast<std::size_t>(i);
-    taps.begin[at] = begin;
-    taps.end[at] = end;
+    taps.begin[i] = begin;
+    taps.end[i] = end;
     float* weights = taps.weights.data() + std::ptrdiff_t{i} * taps.width;
     for (const double value : values) *weights++ = static_cast<float>(value / sum);
   }
   return taps;
 }
 
-void resample(const PixelView& view, const Taps& down, const Taps& across,
+void resample(const PixelView& view, const ResampleTaps& down, const ResampleTaps& across,
               std::vector<float>& scratch, uint8_t* out) {
   const std::ptrdiff_t stride = std::ptrdiff_t{view.width} * view.channels;
   const std::ptrdiff_t values = std::ptrdiff_t{across.count} * view.channels;
@@ -134,10 +132,9 @@ void resample(const PixelView& view, const Taps& down, const Taps& across,
   float* const scaled_down = scratch.data();
   float* const scaled = scaled_down + stride + kSlack;
   for (int y = 0; y < down.count; ++y) {
-    const int begin = down.begin[static_cast<std::size_t>(y)];
+    const int begin = down.begin[y];
     scale_down(view.pixels + (begin - view.top) * stride, stride,
-               down.weights.data() + std::ptrdiff_t{y} * down.width,
-               down.end[static_cast<std::size_t>(y)] - begin, static_cast<std::size_t>(stride),
+               down.weights.data() + std::ptrdiff_t{y} * down.width, down.end[y] - begin, stride,
                scaled_down);
     if (view.channels == 3) {
       scale_across<3>(scaled_down, view.left, across, scaled);

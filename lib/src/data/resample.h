@@ -6,7 +6,7 @@
 
 namespace renas {
 
-enum class Filter {
+enum class ResampleKernel {
   kTriangle,  ///< bilinear
   kLanczos3,
 };
@@ -14,9 +14,9 @@ enum class Filter {
 /// How one axis is scaled from `in` pixels to `out`, for the outputs first .. first + count - 1.
 ///
 /// Half-pixel centres: output o lies at (o + 0.5) in / out - 0.5. Scaling down widens the filter by
-/// in / out, so that nothing is left out (no aliasing). Weights beyond the picture's edge are
+/// in / out, so that nothing is left out (no aliasing). Weights beyond the image's edge are
 /// dropped and the rest normalised.
-struct Taps {
+struct ResampleTaps {
   int count = 0;               ///< outputs
   int width = 0;               ///< weights of an output; unused ones are 0
   std::vector<int> begin;      ///< by output: the first input pixel
@@ -25,10 +25,10 @@ struct Taps {
   int first_input() const { return begin.front(); }
   int last_input() const { return end.back(); }  ///< one past
 };
-Taps make_taps(Filter filter, int in, int out, int first, int count);
+ResampleTaps make_resample_taps(ResampleKernel kernel, int in, int out, int first, int count);
 
-/// A rectangle of a picture in memory, [height, width, channels]; its first pixel is pixel (top,
-/// left) of the picture.
+/// A rectangle of an image in memory, [height, width, channels]; its first pixel is pixel (top,
+/// left) of the image.
 struct PixelView {
   const uint8_t* pixels = nullptr;
   int top = 0;
@@ -41,7 +41,7 @@ struct PixelView {
 /// Scales, rounds and clamps to 8 bits. `view` must contain every input of both taps.
 /// out  [down.count, across.count, channels]
 /// scratch  kept by the caller between calls
-void resample(const PixelView& view, const Taps& down, const Taps& across,
+void resample(const PixelView& view, const ResampleTaps& down, const ResampleTaps& across,
               std::vector<float>& scratch, uint8_t* out);
 
 }  // namespace renas

@@ -10,11 +10,11 @@
 
 namespace renas {
 
-/// Where a data set's pictures are. Unchanging after construction; picture() is thread-safe.
+/// Where a data set's images are. Unchanging after construction; image() is thread-safe.
 class DataSet::Source {
  public:
   virtual ~Source() = default;
-  virtual std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>& buffer) const = 0;
+  virtual std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const = 0;
 
   DataSetInfo info;
   Shape shape;
@@ -22,14 +22,14 @@ class DataSet::Source {
   bool encoded = false;
 };
 
-/// Pictures of one size, all in memory.
+/// Images of one size, all in memory.
 class MemorySource final : public DataSet::Source {
  public:
   std::vector<uint8_t> pixels;  // [N, height, width, channels]
 
-  std::span<const uint8_t> picture(int64_t i, std::vector<uint8_t>&) const override {
+  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>&) const override {
     const auto size = static_cast<std::size_t>(shape.size());
-    return {pixels.data() + static_cast<std::size_t>(i) * size, size};
+    return {pixels.data() + i * size, size};
   }
 };
 

@@ -16,14 +16,14 @@ Members by_class(std::span<const int32_t> labels, const std::vector<int64_t>& in
   Members members;
   for (const int64_t i : indices) {
     if (i < 0 || i >= static_cast<int64_t>(labels.size())) {
-      throw InvalidInput(fmt::format("index {} of a data set of {} pictures", i, labels.size()));
+      throw InvalidInput(fmt::format("index {} of a data set of {} images", i, labels.size()));
     }
-    const int32_t label = labels[static_cast<std::size_t>(i)];
-    if (label < 0) throw InvalidInput(fmt::format("label {} of picture {}", label, i));
+    const int32_t label = labels[i];
+    if (label < 0) throw InvalidInput(fmt::format("label {} of image {}", label, i));
     if (members.size() <= static_cast<std::size_t>(label)) {
       members.resize(static_cast<std::size_t>(label) + 1);
     }
-    members[static_cast<std::size_t>(label)].push_back(i);
+    members[label].push_back(i);
   }
   return members;
 }
@@ -44,7 +44,7 @@ std::vector<int64_t> quotas(const Members& members, int64_t count, int64_t total
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return remainder[a] > remainder[b]; });
-  for (int64_t i = 0; i < left; ++i) ++quota[order[static_cast<std::size_t>(i)]];
+  for (int64_t i = 0; i < left; ++i) ++quota[order[i]];
   return quota;
 }
 
@@ -53,7 +53,7 @@ Split partition(std::span<const int32_t> labels, const std::vector<int64_t>& ind
                 uint64_t seed, uint64_t stream) {
   const auto total = static_cast<int64_t>(indices.size());
   if (count < 0 || count > total) {
-    throw InvalidInput(fmt::format("cannot take {} of {} pictures", count, total));
+    throw InvalidInput(fmt::format("cannot take {} of {} images", count, total));
   }
   Split split;
   if (total == 0) return split;
@@ -74,7 +74,7 @@ Split partition(std::span<const int32_t> labels, const std::vector<int64_t>& ind
 }  // namespace
 
 std::vector<int64_t> all_indices(int64_t size) {
-  std::vector<int64_t> indices(static_cast<std::size_t>(size));
+  std::vector<int64_t> indices(size);
   std::iota(indices.begin(), indices.end(), int64_t{0});
   return indices;
 }

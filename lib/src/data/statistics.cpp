@@ -4,8 +4,7 @@
 
 namespace renas {
 
-ChannelStatistics::ChannelStatistics(int channels)
-    : sum_(static_cast<std::size_t>(channels)), squares_(static_cast<std::size_t>(channels)) {}
+ChannelStatistics::ChannelStatistics(int channels) : sum_(channels), squares_(channels) {}
 
 void ChannelStatistics::add(std::span<const uint8_t> pixels) {
   const std::size_t channels = sum_.size();

@@ -16,10 +16,10 @@
 namespace renas {
 namespace {
 
-// Small pictures are read whole sets at a time: large chunks. Those of 8 KiB and more may be read
+// Small images are read whole sets at a time: large chunks. Those of 8 KiB and more may be read
 // one by one, shuffled: a chunk each, so that no byte is read for nothing.
-int64_t pictures_a_chunk(int64_t picture_bytes) {
-  return picture_bytes >= 8192 ? 1 : std::max<int64_t>(1, (int64_t{1} << 18) / picture_bytes);
+int64_t images_a_chunk(int64_t image_bytes) {
+  return image_bytes >= 8192 ? 1 : std::max<int64_t>(1, (int64_t{1} << 18) / image_bytes);
 }
 
 // HDF5 1.10 finds the address of a chunk by looking at all before it: opening a file of n chunks
@@ -36,8 +36,8 @@ int64_t bytes_a_chunk(int64_t expected_bytes) {
 
 namespace {
 
-/// Reads what was written but for the pixels: labels and indices with their checksums, and that every
-/// chunk of images has its place. (Reading all pixels again would take a tenth of the time of
+/// Reads what was written but for the pixels: labels and indices with their checksums, and that
+/// every chunk of images has its place. (Reading all pixels again would take a tenth of the time of
 /// preparing small images.)
 void check_data_set(const std::string& path, const std::set<std::string>& splits) {
   for (const std::string& split : splits) DataSet::open(path, split, 0);
@@ -57,7 +57,7 @@ struct DataSetWriter::State {
   h5::Group group;
   h5::Dataset images;
   std::vector<uint8_t> waiting;  // bytes not yet in `images`
-  int64_t written = 0;           // units in it: pictures, or bytes of encoded ones
+  int64_t written = 0;           // units in it: images, or bytes of encoded ones
   std::vector<int32_t> labels;
   std::vector<int64_t> offsets;
   std::vector<int64_t> lengths;
@@ -123,7 +123,7 @@ struct DataSetWriter::State {
 
 DataSetWriter::DataSetWriter(const std::string& path, bool force) {
   if (!force && exists(path)) {
-    throw InvalidInput(fmt::format("{}: exists already; --force overwrites it", path));
+    throw InvalidInput(fmt::format("{}: exists already, and is overwritten only by force", path));
   }
   remove_stale_partials(path);
   state_ = std::make_unique<State>(path);
@@ -137,7 +137,7 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
   s.end_split();
   const bool encoded = shape.height == 0 && shape.width == 0;
   if (shape.channels < 1 || (!encoded && (shape.height < 1 || shape.width < 1))) {
-    throw InvalidInput(fmt::format("split '{}': pictures of {}", name, to_string(shape)));
+    throw InvalidInput(fmt::format("split '{}': images of {}", name, to_string(shape)));
   }
   const auto* const end = std::end(format::kSplits);
   if (std::find(std::begin(format::kSplits), end, name) == end || !s.splits.insert(name).second) {
@@ -169,7 +169,7 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
                                      s.file, "create data set 'images'"));
     return;
   }
-  s.chunk = pictures_a_chunk(shape.size());
+  s.chunk = images_a_chunk(shape.size());
   s.images = h5::create_dataset(
       s.group, "images", H5T_NATIVE_UINT8, {0, shape.height, shape.width, shape.channels},
       {s.chunk, shape.height, shape.width, shape.channels},
@@ -177,33 +177,33 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
        static_cast<hsize_t>(shape.channels)});
 }
 
-void DataSetWriter::add(std::span<const uint8_t> picture, int32_t label) {
+void DataSetWriter::add(std::span<const uint8_t> image, int32_t label) {
   State& s = *state_;
-  if (s.split.empty()) throw InvalidInput("a picture was added before begin_split");
+  if (s.split.empty()) throw InvalidInput("an image was added before begin_split");
   if (s.encoded) {
-    if (picture.empty()) throw InvalidInput("an encoded picture without bytes");
+    if (image.empty()) throw InvalidInput("an encoded image without bytes");
     s.offsets.push_back(s.written + static_cast<int64_t>(s.waiting.size()));
-    s.lengths.push_back(static_cast<int64_t>(picture.size()));
+    s.lengths.push_back(static_cast<int64_t>(image.size()));
     s.crc32s.push_back(static_cast<uint32_t>(
-        ::crc32(::crc32(0, nullptr, 0), picture.data(), static_cast<uInt>(picture.size()))));
-  } else if (static_cast<int64_t>(picture.size()) != s.shape.size()) {
-    throw InvalidInput(fmt::format("a picture of {} bytes; {} has {}", picture.size(),
+        ::crc32(::crc32(0, nullptr, 0), image.data(), static_cast<uInt>(image.size()))));
+  } else if (static_cast<int64_t>(image.size()) != s.shape.size()) {
+    throw InvalidInput(fmt::format("an image of {} bytes; {} has {}", image.size(),
                                    to_string(s.shape), s.shape.size()));
   }
   s.labels.push_back(label);
   s.least_label = std::min(s.least_label, label);
   s.largest_label = std::max(s.largest_label, label);
-  s.append(picture);
+  s.append(image);
 }
 
-void DataSetWriter::add_all(std::span<const uint8_t> pictures, std::span<const int32_t> labels) {
+void DataSetWriter::add_all(std::span<const uint8_t> images, std::span<const int32_t> labels) {
   const auto size = static_cast<std::size_t>(state_->shape.size());
-  if (pictures.size() != size * labels.size()) {
-    throw InvalidInput(fmt::format("{} labels and {} bytes of pixels; {} pictures of {} have {}",
-                                   labels.size(), pictures.size(), labels.size(),
+  if (images.size() != size * labels.size()) {
+    throw InvalidInput(fmt::format("{} labels and {} bytes of pixels; {} images of {} have {}",
+                                   labels.size(), images.size(), labels.size(),
                                    to_string(state_->shape), size * labels.size()));
   }
-  for (std::size_t i = 0; i < labels.size(); ++i) add(pictures.subspan(i * size, size), labels[i]);
+  for (std::size_t i = 0; i < labels.size(); ++i) add(images.subspan(i * size, size), labels[i]);
 }
 
 void DataSetWriter::finish(const DataSetInfo& info) {
@@ -214,7 +214,7 @@ void DataSetWriter::finish(const DataSetInfo& info) {
       info.mean.size() != channels || info.sd.size() != channels) {
     throw InvalidInput(
         fmt::format("cannot finish a data set of {} splits, labels {} to {} of {} classes, {} "
-                    "means and {} sds for "
+                    "means and {} standard deviations for "
                     "{} channels",
                     s.splits.size(), s.least_label, s.largest_label, info.classes, info.mean.size(),
                     info.sd.size(), channels));

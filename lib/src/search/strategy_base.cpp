@@ -8,20 +8,6 @@
 
 namespace renas {
 
-const char* to_string(Status status) {
-  switch (status) {
-    case Status::kOk:
-      return "ok";
-    case Status::kDiverged:
-      return "diverged";
-    case Status::kOutOfMemory:
-      return "out-of-memory";
-    case Status::kLost:
-      break;
-  }
-  return "lost";
-}
-
 namespace search {
 
 namespace {

@@ -11,12 +11,12 @@ namespace renas {
 /// Remembers over all sessions of a run which tasks were begun and never ended, so that a task that
 /// kills its process every time is found out.
 ///
-/// The log is a file of sealed JSON lines. Its lines survive the process, not necessarily the machine;
-/// a failure to write one is ignored, since only that memory suffers.
+/// The log is a file of sealed JSON lines. Its lines survive the process, not necessarily the
+/// machine; a failure to write one is ignored, since only that memory suffers.
 class AttemptLog {
  public:
-  /// Reads what `path` holds, if anything, without what has ended. Throws IoError where it cannot be
-  /// read; damaged lines do not count.
+  /// Reads what `path` holds, if anything, without what has ended. Throws IoError where it cannot
+  /// be read; damaged lines do not count.
   explicit AttemptLog(const std::string& path);
 
   /// `progress` says how far earlier attempts got, such as in epochs.

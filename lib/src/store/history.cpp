@@ -20,14 +20,6 @@ std::optional<uint64_t> read_id(const Json& value) {
   return value.get<uint64_t>();
 }
 
-Status parse_status(const std::string& text) {
-  for (const Status s :
-       {Status::kOk, Status::kDiverged, Status::kOutOfMemory, Status::kLost}) {
-    if (text == to_string(s)) return s;
-  }
-  throw InvalidInput(fmt::format("status '{}' is unknown", text));
-}
-
 }  // namespace
 
 std::string to_json(const HistoryEntry& e) {
@@ -57,7 +49,8 @@ std::string to_json(const HistoryEntry& e) {
 
 HistoryEntry parse_history_line(const std::string& text) {
   if (!is_sealed_json(text)) {
-    throw InvalidInput(fmt::format("expected a line of a history with its checksum, found '{}'", text));
+    throw InvalidInput(
+        fmt::format("expected a line of a history with its checksum, found '{}'", text));
   }
   try {
     const Json line = Json::parse(text);
@@ -83,8 +76,8 @@ HistoryEntry parse_history_line(const std::string& text) {
     e.asked = line.at("asked").get<uint64_t>();
     return e;
   } catch (const nlohmann::json::exception& e) {
-    throw InvalidInput(fmt::format("expected one JSON object of a history, found '{}' ({})", text,
-                                   e.what()));
+    throw InvalidInput(
+        fmt::format("expected one JSON object of a history, found '{}' ({})", text, e.what()));
   }
 }
 
@@ -139,7 +132,9 @@ class HistoryReader {
 
   History result() && {
     std::vector<HistoryEntry>& entries = history_.entries;
-    const auto by_line = [](const HistoryEntry& a, const HistoryEntry& b) { return a.line < b.line; };
+    const auto by_line = [](const HistoryEntry& a, const HistoryEntry& b) {
+      return a.line < b.line;
+    };
     if (!std::is_sorted(entries.begin(), entries.end(), by_line)) {
       history_.repairs.push_back("lines stand in another order than they were written in");
       std::stable_sort(entries.begin(), entries.end(), by_line);

@@ -43,8 +43,8 @@ h5::File open_as(const std::string& path, const Format& format) {
 template <class T>
 T in_range(const std::string& path, const char* name, T value, T least, T most) {
   if (value >= least && value <= most) return value;
-  throw IoError(fmt::format("{}: {} is {}, expected {} to {}; the file is damaged", path, name, value,
-                            least, most));
+  throw IoError(fmt::format("{}: {} is {}, expected {} to {}; the file is damaged", path, name,
+                            value, least, most));
 }
 
 void write_tensors(hid_t file, const Weights& weights) {
@@ -126,8 +126,8 @@ void check_model(const std::string& path, const Model& model) {
   };
   const auto channels = static_cast<std::size_t>(model.network.image.channels);
   if (model.mean.size() != channels || model.sd.size() != channels) {
-    throw damaged(fmt::format("{} means and {} sds for {} channels", model.mean.size(),
-                              model.sd.size(), channels));
+    throw damaged(fmt::format("{} means and {} standard deviations for {} channels",
+                              model.mean.size(), model.sd.size(), channels));
   }
   for (const double mean : model.mean) in_range(path, "mean", mean, 0.0, 1.0);
   for (const double sd : model.sd) in_range(path, "sd", sd, 1e-12, 1.0);
@@ -206,8 +206,9 @@ Model load_model(const std::string& path) {
   n.image = {image[2], image[0], image[1]};
   n.classes = number("classes", 1, kMostClasses);
   n.concat_c2 = number("concat_c2", 0, 1) != 0;
-  model.validation_accuracy = in_range(
-      path, "validation_accuracy", h5::read_attribute<double>(file, "validation_accuracy"), 0.0, 1.0);
+  model.validation_accuracy =
+      in_range(path, "validation_accuracy", h5::read_attribute<double>(file, "validation_accuracy"),
+               0.0, 1.0);
   model.mean = h5::read_attributes<double>(file, "mean");
   model.sd = h5::read_attributes<double>(file, "sd");
   model.class_names = h5::read_strings(file, "class_names");
@@ -235,8 +236,7 @@ MemberWeights load_member(const std::string& path, uint64_t id) {
   return {h5::read_string_attribute(file, "genome"), read_tensors(file, path)};
 }
 
-void save_checkpoint(const std::string& path, const std::string& purpose,
-                     const FinalState& state) {
+void save_checkpoint(const std::string& path, const std::string& purpose, const FinalState& state) {
   remove_stale_partials(path);
   write_file(path, kCheckpoint, [&](hid_t file) {
     h5::write_attribute(file, "purpose", purpose);
@@ -258,9 +258,10 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
   const h5::File file = open_as(path, kCheckpoint);
   const std::string found = h5::read_string_attribute(file, "purpose");
   if (found != purpose) {
-    throw InvalidInput(fmt::format("{}: expected the checkpoint of\n  {}\nfound that of\n  {}\n"
-                                   "Give the same options to go on, or another output to start anew.",
-                                   path, purpose, found));
+    throw InvalidInput(
+        fmt::format("{}: expected the checkpoint of\n  {}\nfound that of\n  {}\n"
+                    "Give the same options to go on, or another output to start anew.",
+                    path, purpose, found));
   }
   FinalState state;
   state.training.seed = h5::read_attribute<uint64_t>(file, "seed");
@@ -280,9 +281,10 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
     if (counted || name.ends_with(kMomentumSuffix)) continue;
     const auto momentum = state.weights.find(name + kMomentumSuffix);
     if (momentum == state.weights.end() || momentum->second.shape != tensor.shape) {
-      throw IoError(fmt::format("{}: the momentum of {} is missing, or not of its shape; the file is "
-                                "damaged",
-                                path, name));
+      throw IoError(
+          fmt::format("{}: the momentum of {} is missing, or not of its shape; the file is "
+                      "damaged",
+                      path, name));
     }
   }
   return state;

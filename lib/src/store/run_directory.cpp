@@ -46,7 +46,8 @@ std::optional<std::string> read_sealed(const std::string& path, const std::strin
 /// Whether nothing is in `path` but what a creation that was killed leaves.
 bool holds_nothing(const std::string& path) {
   std::error_code failure;
-  for (fs::directory_iterator at(path, failure), end; !failure && at != end; at.increment(failure)) {
+  for (fs::directory_iterator at(path, failure), end; !failure && at != end;
+       at.increment(failure)) {
     const std::string name = at->path().filename();
     const bool unfinished = name == "lock" || name.ends_with(".partial");
     const bool empty = (name == "weights" || name == "retrain" || name == "history.jsonl") &&
@@ -54,8 +55,8 @@ bool holds_nothing(const std::string& path) {
     if (!unfinished && !empty) return false;
   }
   if (failure) {
-    throw InvalidInput(fmt::format("{}: expected a folder, or nothing yet: {}", path,
-                                   failure.message()));
+    throw InvalidInput(
+        fmt::format("{}: expected a folder, or nothing yet: {}", path, failure.message()));
   }
   return true;
 }
@@ -104,7 +105,7 @@ RunLock::~RunLock() { sys::close(descriptor_); }
 void RunDirectory::check_unused(const std::string& path) {
   if (exists(path) && !holds_nothing(path)) {
     throw InvalidInput(fmt::format(
-        "{}: exists and is not empty. Name a new folder, or go on with that run by --resume.",
+        "{}: exists and is not empty. Name a new folder, or resume that run.",
         path));
   }
 }
@@ -127,9 +128,10 @@ RunDirectory RunDirectory::open(const std::string& path) {
   const std::string text = read_text(options_file(path));
   const int format = format_of(unseal_or_mend(text).value_or(text));
   if (format != 0 && format != kRunFormat) {
-    throw InvalidInput(fmt::format(
-        "{}: this run is of format {}, this program reads format {}; use the {} program that made it",
-        path, format, kRunFormat, format < kRunFormat ? "older" : "newer"));
+    throw InvalidInput(
+        fmt::format("{}: this run is of format {}, this program reads format {}; use the {} "
+                    "program that made it",
+                    path, format, kRunFormat, format < kRunFormat ? "older" : "newer"));
   }
   RunDirectory run(path);
   run.options();  // refuses damaged ones now
@@ -137,9 +139,9 @@ RunDirectory RunDirectory::open(const std::string& path) {
 }
 
 std::string RunDirectory::options() const {
-  const auto text =
-      read_sealed(options_file(path_),
-                  "the options of a run stay as they were when it began: restore the file from a copy");
+  const auto text = read_sealed(
+      options_file(path_),
+      "the options of a run stay as they were when it began: restore the file from a copy");
   if (!text) throw IoError(fmt::format("{}: cannot open: it is gone", options_file(path_)));
   return text->substr(text->find('\n') + 1);
 }
@@ -170,7 +172,8 @@ void RunDirectory::mark_data(const std::string& identity) const {
 }
 
 std::optional<std::string> RunDirectory::data() const {
-  const auto text = read_sealed(path_ + "/data", "remove it to go on with the data set that is given");
+  const auto text =
+      read_sealed(path_ + "/data", "remove it to go on with the data set that is given");
   if (!text) return std::nullopt;
   return text->substr(0, text->find('\n'));
 }

@@ -49,7 +49,8 @@ void save_snapshot(const std::string& path, const Snapshot& snapshot) {
         h5::Group group = h5::create_group(file, folder);
         h5::close(group, file, "write group '" + folder + "'");
       }
-      std::visit([file, &path = name](const auto& values) { h5::write(file, path, values); }, array);
+      std::visit([file, &path = name](const auto& values) { h5::write(file, path, values); },
+                 array);
     }
   });
 }

@@ -43,8 +43,9 @@ class Bytes {
 
   bool empty() const { return rest_.empty(); }
   std::string_view take(uint64_t size) {
-    if (size > rest_.size())
+    if (size > rest_.size()) {
       throw IoError(fmt::format("{}: the search state is cut short or damaged", path_));
+    }
     const std::string_view taken = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return taken;
@@ -91,13 +92,16 @@ void write_state(const std::string& path, const State& state) {
 State read_state(const std::string& path) {
   const std::string text = read_text(path);
   const std::string_view all = text;
-  if (all.substr(0, kMagic.size()) != kMagic)
+  if (all.substr(0, kMagic.size()) != kMagic) {
     throw IoError(fmt::format("{}: this is not a search state", path));
-  if (all.size() < kMagic.size() + sizeof(uint64_t))
+  }
+  if (all.size() < kMagic.size() + sizeof(uint64_t)) {
     throw IoError(fmt::format("{}: the search state is cut short or damaged", path));
+  }
   const std::string_view body = all.substr(0, all.size() - sizeof(uint64_t));
-  if (Bytes(all.substr(body.size()), path).number() != checksum(body))
+  if (Bytes(all.substr(body.size()), path).number() != checksum(body)) {
     throw IoError(fmt::format("{}: the search state is cut short or damaged", path));
+  }
   State state;
   for (Bytes bytes(body.substr(kMagic.size()), path); !bytes.empty();) {
     const std::string name(bytes.take(bytes.number()));

@@ -26,6 +26,10 @@ Loader scoring_loader(const DataSet& pictures, const std::vector<int64_t>& indic
                 {.batch = batch, .shuffle = false, .augmentation = training.evaluation()});
 }
 
+ProgramOptions training_program(int batch, const Device& device) {
+  return {.batch = batch, .threads = device.threads, .precision = device.precision};
+}
+
 TrainingHooks counting(const TrainingHooks& hooks, int64_t& pictures) {
   TrainingHooks result = hooks;
   result.on_step = [&hooks, &pictures](int count) {
@@ -83,41 +87,38 @@ Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
 }  // namespace
 
 SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
-                            uint64_t seed, const char* subset_name) {
+                            uint64_t seed) {
   const DataSet pictures = DataSet::open(path, "train");
   const int64_t size = pictures.size();
   if (validation == -1) validation = default_validation_count(size);
   if (validation < 0 || validation >= size) {
     throw InvalidInput(fmt::format(
-        "--validation {}: expected 0 to {}, since {} has {} training pictures and D_train needs some",
+        "validation {}: expected 0 to {}, since {} has {} training images and D_train needs some",
         validation, size - 1, path, size));
   }
   Split split = split_validation(pictures.labels(), validation, seed);
   const auto available = static_cast<int64_t>(split.train.size());
   if (subset < 0 || subset > available) {
     throw InvalidInput(fmt::format(
-        "{} {}: expected 0 (all) to {}, the pictures that {} of validation leave of {}", subset_name,
-        subset, available, validation, size));
+        "subset {}: expected 0 (all) to {}, the images that {} of validation leave of {}", subset,
+        available, validation, size));
   }
   if (subset > 0) split.train = take_stratified(pictures.labels(), split.train, subset, seed);
   return {pictures, std::move(split.train), std::move(split.validation)};
 }
 
-Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space,
-                              const Candidate& candidate, uint64_t run_seed, const Parent* parent,
-                              const SearchData& data, const ChildOptions& options,
-                              const TrainingHooks& hooks) {
-  const Graph graph = build_network(space, candidate.genome, options.network);
+Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,
+                              Random random, const Parent* parent, const SearchData& data,
+                              const ChildOptions& options, const TrainingHooks& hooks) {
+  const Graph graph = build_network(space, genome, options.network);
   return catching_out_of_memory(graph, [&](Evaluation& evaluation) {
-    Random random = candidate.stream(run_seed);
     TrainingState state;
     state.seed = random.bits64();
 
     Recipe recipe;
     recipe.momentum = options.momentum;
     recipe.weight_decay = options.weight_decay;
-    ProgramOptions program_options{
-        .batch = options.batch, .threads = options.threads, .precision = options.precision};
+    ProgramOptions program_options = training_program(options.batch, options.device);
     Weights weights;
     if (parent == nullptr) {
       weights = initialize(graph, random);
@@ -157,10 +158,7 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
       Random random(state.training.seed, Purpose::kInitialize);
       state.weights = initialize(graph, random);
     }
-    const auto program =
-        backend.compile(graph, {.batch = options.batch,
-                                .threads = options.threads,
-                                .precision = options.precision});
+    const auto program = backend.compile(graph, training_program(options.batch, options.device));
     program->load(state.weights);
     Loader loader =
         training_loader(data, options.batch, state.training.seed, options.augmentation);
@@ -176,16 +174,15 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
 }
 
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
-                    const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
-                    int threads, Precision precision, const Augmentation& training,
-                    const std::function<bool()>& stop) {
+                    const DataSet& images, const std::vector<int64_t>& indices,
+                    const ScoreOptions& options) {
   const Graph inference = graph.pruned(false);
-  const auto program = backend.compile(
-      inference,
-      {.batch = batch, .training = false, .threads = threads, .precision = precision});
+  ProgramOptions program_options = training_program(options.batch, options.device);
+  program_options.training = false;
+  const auto program = backend.compile(inference, program_options);
   program->load(weights);
-  Loader loader = scoring_loader(pictures, indices, batch, training);
-  return score(*program, loader, graph.node(graph.scores()).shape.channels, stop);
+  Loader loader = scoring_loader(images, indices, options.batch, options.training);
+  return score(*program, loader, graph.node(graph.scores()).shape.channels, options.stop);
 }
 
 }  // namespace renas

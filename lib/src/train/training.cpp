@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "backend/contract.h"
+
 namespace renas {
 
 double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
@@ -33,11 +35,22 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
   while (state.epoch < recipe.epochs) {
     loader.start(static_cast<uint64_t>(state.epoch));
     EpochMetrics epoch;
-    int64_t pictures = 0;
+    int64_t counted = 0;
     int64_t correct = 0;
-    HostBatch& batch = program.staging();
-    for (int64_t step = state.epoch * steps_per_epoch;
-         (batch.count = loader.next(batch.images, batch.labels)) > 0; ++step) {
+    /// False: the loss is no finite number.
+    const auto take_metrics = [&] {
+      const StepMetrics metrics = program.metrics();
+      epoch.loss += metrics.loss;
+      correct += metrics.correct;
+      counted += metrics.count;
+      return std::isfinite(metrics.loss);
+    };
+    int unmeasured = 0;  // steps since metrics were asked for
+    for (int64_t step = state.epoch * steps_per_epoch;; ++step) {
+      HostBatch& batch = program.staging();
+      batch.count = loader.next(batch.images, batch.labels);
+      if (batch.count == 0) break;
+      const int images = batch.count;
       const float progress = static_cast<float>(step) / static_cast<float>(total);
       program.gradients({.seed = state.seed,
                          .step = static_cast<uint64_t>(step),
@@ -47,17 +60,17 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
         sgd.learning_rates[g] = static_cast<float>(factor * recipe.learning_rates[g]);
       }
       program.update(sgd);
-      const StepMetrics metrics = program.metrics();
-      if (!std::isfinite(metrics.loss)) return TrainingEnd::kDiverged;
-      epoch.loss += metrics.loss;
-      correct += metrics.correct;
-      pictures += metrics.count;
-      if (hooks.on_step) hooks.on_step(batch.count);
+      if (++unmeasured >= program.steps_between_metrics()) {
+        unmeasured = 0;
+        if (!take_metrics()) return TrainingEnd::kDiverged;
+      }
+      if (hooks.on_step) hooks.on_step(images);
       if (hooks.stop && hooks.stop()) return TrainingEnd::kStopped;
     }
-    if (pictures > 0) {
-      epoch.loss /= static_cast<double>(pictures);
-      epoch.accuracy = static_cast<double>(correct) / static_cast<double>(pictures);
+    if (unmeasured > 0 && !take_metrics()) return TrainingEnd::kDiverged;
+    if (counted > 0) {
+      epoch.loss /= static_cast<double>(counted);
+      epoch.accuracy = static_cast<double>(correct) / static_cast<double>(counted);
     }
     ++state.epoch;
     state.history.push_back(epoch);
@@ -69,15 +82,17 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
 Score score(Program& program, Loader& loader, int classes, const std::function<bool()>& stop) {
   Score result;
   loader.start(0);
-  HostBatch& batch = program.staging();
-  std::vector<float> scores(batch.labels.size() * static_cast<std::size_t>(classes));
-  while ((batch.count = loader.next(batch.images, batch.labels)) > 0) {
+  std::vector<float> scores;
+  for (;;) {
+    HostBatch& batch = program.staging();
+    batch.count = loader.next(batch.images, batch.labels);
+    if (batch.count == 0) break;
+    scores.resize(batch.labels.size() * static_cast<std::size_t>(classes));
     program.infer(scores);
     for (int i = 0; i < batch.count; ++i) {
-      const auto row = scores.begin() + int64_t{i} * classes;
-      const auto best = std::max_element(row, row + classes) - row;
-      // A network whose scores are not numbers answers nothing right.
-      result.correct += std::isfinite(row[best]) && best == batch.labels[static_cast<std::size_t>(i)];
+      const float* row = scores.data() + std::ptrdiff_t{i} * classes;
+      result.correct +=
+          contract::correct(row, classes, batch.labels[static_cast<std::size_t>(i)]) ? 1 : 0;
     }
     result.count += batch.count;
     if (stop && stop()) break;

@@ -29,7 +29,7 @@ namespace {
 void on_each_backend(const std::function<void(Backend&)>& test) {
   for (const std::string& name : backend_names()) {
     BOOST_TEST_CONTEXT(name) {
-      const auto backend = make_backend(name);
+      const auto backend = make_backend({name});
       BOOST_TEST(backend->name() == name);
       test(*backend);
     }
@@ -49,6 +49,54 @@ BOOST_AUTO_TEST_CASE(required_backends_are_in_this_build) {
   }
   const auto wanted = static_cast<std::size_t>(std::count(list.begin(), list.end(), ',')) - 1;
   BOOST_TEST(found == wanted, "required: " << list << " found " << found << " of them");
+}
+
+BOOST_AUTO_TEST_CASE(labels_of_minus_one_do_not_count) {
+  Graph g;
+  g.set_scores(g.linear("linear", g.input({3, 2, 2}), 4));
+  g.cross_entropy("loss", g.scores(), 1, 0.1F);
+  const Weights weights = conformance::ramp_weights(g, 1);
+  on_each_backend([&](Backend& backend) {
+    const auto program = backend.compile(g, {.batch = 3});
+    const auto gradients_with = [&](int32_t second) {
+      program->load(weights);
+      conformance::stage(*program, g, 3, 2);
+      program->staging().labels[1] = second;
+      program->gradients({});
+      Weights gradients = program->gradients_by_name();
+      program->update({.learning_rates = {0}});  // which clears them
+      return gradients;
+    };
+    // Without its second image the batch is one of two.
+    gradients_with(1);
+    program->metrics();
+    const Weights ignored = gradients_with(kIgnored);
+    const StepMetrics metrics = program->metrics();
+    BOOST_TEST(metrics.count == 2);
+    Exact exact(g, {.batch = 3});
+    exact.load(weights);
+    conformance::stage(exact, g, 3, 2);
+    exact.staging().labels[1] = kIgnored;
+    exact.gradients({});
+    const StepMetrics right = exact.metrics();
+    BOOST_TEST(metrics.loss == right.loss, boost::test_tools::tolerance(1e-5));
+    BOOST_TEST(metrics.correct == right.correct);
+    const auto& values = ignored.at("linear/weight").values;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      BOOST_TEST(std::abs(values[i] - exact.parameter_gradient(0)[i]) < 1e-5);
+    }
+    // A batch in which none counts changes nothing.
+    program->load(weights);
+    conformance::stage(*program, g, 3, 2);
+    std::fill(program->staging().labels.begin(), program->staging().labels.end(), kIgnored);
+    program->gradients({});
+    for (const auto& [name, gradient] : program->gradients_by_name()) {
+      for (const float value : gradient.values) BOOST_TEST(value == 0, name);
+    }
+    const StepMetrics none = program->metrics();
+    BOOST_TEST(none.loss == 0);
+    BOOST_TEST(none.count == 0);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {
@@ -241,7 +289,7 @@ BOOST_AUTO_TEST_CASE(what_another_program_left_in_memory_is_not_read) {
         };
         train(backend, std::numeric_limits<float>::quiet_NaN());
         const Weights after = train(backend, 1);
-        const Weights alone = train(*make_backend(backend.name()), 1);
+        const Weights alone = train(*make_backend({backend.name()}), 1);
         BOOST_TEST((after == alone), c.name);
       }
     }
@@ -340,6 +388,7 @@ BOOST_AUTO_TEST_CASE(says_what_is_wrong_with_weights_batches_and_rates) {
     program->staging().labels[1] = 4;
     BOOST_CHECK_EXCEPTION(program->gradients({}), InvalidInput,
                           message("label 4 of image 1 is not one of 0 to 3"));
+    program->staging().labels[1] = 1;
     BOOST_CHECK_EXCEPTION(program->update({.learning_rates = {}}), InvalidInput,
                           message("0 learning rates"));
     std::vector<float> scores(7);
@@ -348,13 +397,13 @@ BOOST_AUTO_TEST_CASE(says_what_is_wrong_with_weights_batches_and_rates) {
     without.set_scores(without.input({1, 1, 1}));
     BOOST_CHECK_EXCEPTION(backend.compile(without, {}), InvalidInput, message("cross-entropy"));
   });
-  BOOST_CHECK_EXCEPTION(make_backend("cuda"), InvalidInput, message("got 'cuda'"));
+  BOOST_CHECK_EXCEPTION(make_backend({"cuda"}), InvalidInput, message("got 'cuda'"));
 }
 
 BOOST_AUTO_TEST_CASE(the_cpu_backend_is_also_called_onednn) {
   const std::vector<std::string> names = backend_names();
   if (std::find(names.begin(), names.end(), "cpu") == names.end()) return;
-  const auto backend = make_backend("onednn");
+  const auto backend = make_backend({"onednn"});
   BOOST_TEST(backend->name() == "cpu");
   BOOST_TEST(backend->description().find("oneDNN") != std::string::npos);
 }

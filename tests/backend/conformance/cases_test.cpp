@@ -140,7 +140,7 @@ void add_tests(boost::unit_test::test_suite& suite, const std::string& backend,
   for (Case& c : cases) {
     const std::string name = test_name(c);
     suite.add(boost::unit_test::make_test_case(
-        [backend, check, c = std::move(c)] { check(*make_backend(backend), c); }, name, __FILE__,
+        [backend, check, c = std::move(c)] { check(*make_backend({backend}), c); }, name, __FILE__,
         __LINE__));
   }
 }
@@ -163,7 +163,7 @@ class Suites final : public boost::unit_test::test_unit_generator {
       suites_.push_back(make_suite(backend));
       add_tests(*suites_.back(), backend, all_cases(), check_step);
       add_tests(*suites_.back(), backend, conformance::network_cases(), check_network);
-      if (make_backend(backend)->precision(Precision::kBfloat16) != Precision::kBfloat16) continue;
+      if (make_backend({backend})->precision(Precision::kBfloat16) != Precision::kBfloat16) continue;
       suites_.push_back(make_suite(backend + "_bf16"));
       add_tests(*suites_.back(), backend, all_cases(), check_bfloat16);
     }

@@ -122,8 +122,15 @@ BOOST_AUTO_TEST_CASE(computes_a_training_step_as_pytorch_in_float64) {
   program.load(weights);
   HostBatch& batch = program.staging();
   batch.count = 3;
-  const auto& images = golden.at("input").at("images").values;
-  std::copy(images.begin(), images.end(), batch.images.begin());
+  // PyTorch has its images as [batch, C, H, W].
+  const auto& images = golden.at("input").at("images");
+  const auto pixels = static_cast<std::size_t>(images.shape[2] * images.shape[3]);
+  const auto channels = static_cast<std::size_t>(images.shape[1]);
+  for (std::size_t i = 0; i < images.values.size(); ++i) {
+    const std::size_t n = i / (channels * pixels);
+    batch.images[(n * pixels + i % pixels) * channels + i / pixels % channels] =
+        static_cast<float>(images.values[i]);
+  }
   const auto& labels = golden.at("label").at("labels").values;
   std::copy(labels.begin(), labels.end(), batch.labels.begin());
   program.gradients({});

@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
             program.gradients(c.step);
             return program.gradients_by_name();
           };
-          const auto backend = make_backend("cpu");
+          const auto backend = make_backend({"cpu"});
           reference::ReferenceProgram<double> exact(c.graph, {.batch = c.batch});
           const auto in_float = backend->compile(c.graph, {.batch = c.batch});
           const auto rounded_maps =

@@ -1,4 +1,4 @@
-// Any bytes as a picture: decoding gives pixels of the announced shape or throws InvalidInput.
+// Any bytes as an image: decoding gives pixels of the announced shape or throws InvalidInput.
 
 #include <cstddef>
 #include <cstdint>

@@ -19,6 +19,20 @@ std::size_t elements(int count, const Node& node) {
   return static_cast<std::size_t>(count * node.shape.size());
 }
 
+/// Calls visit(place in [count, C, H, W], place in [count, H, W, C]) for each value of the images.
+template <class Visit>
+void for_each_image_value(const Shape& shape, int count, const Visit& visit) {
+  const std::size_t pixels = static_cast<std::size_t>(shape.height) * shape.width;
+  const auto channels = static_cast<std::size_t>(shape.channels);
+  for (std::size_t n = 0; n < static_cast<std::size_t>(count); ++n) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (std::size_t p = 0; p < pixels; ++p) {
+        visit((n * channels + c) * pixels + p, (n * pixels + p) * channels + c);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -88,9 +102,10 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
   out.assign(elements(count, node), T{0});
   switch (node.kind) {
     case NodeKind::kInput:
-      for (std::size_t e = 0; e < out.size(); ++e) {
-        out[e] = exact_images_.empty() ? static_cast<T>(images_[e]) : exact_images_[e];
-      }
+      for_each_image_value(node.shape, count, [&](std::size_t planar, std::size_t interleaved) {
+        out[planar] =
+            exact_images_.empty() ? static_cast<T>(images_[interleaved]) : exact_images_[planar];
+      });
       return;
     case NodeKind::kConv:
       return conv_forward({node, in_shape(node)}, count, in(node), of(node, 0, parameters_).data(),
@@ -205,14 +220,16 @@ void ReferenceProgram<T>::entropy(const Node& node, Mode mode) {
   for (int n = 0; n < staging_.count; ++n) {
     const T* scores = in(node) + int64_t{n} * classes;
     const int label = labels_[static_cast<std::size_t>(n)];
+    if (label == kIgnored) continue;
     total += cross_entropy<T>(classes, scores, label, node.label_smoothing, 0, nullptr);
     correct += contract::correct(scores, classes, label) ? 1 : 0;
   }
-  loss_ += node.loss_weight * total / staging_.count;
+  const int counted = contract::counted_labels(labels_, staging_.count);
+  loss_ += node.loss_weight * total / std::max(1, counted);
   if (mode != Mode::kTraining || node.auxiliary) return;
   metrics_.loss += total;
   metrics_.correct += correct;
-  metrics_.count += staging_.count;
+  metrics_.count += counted;
 }
 
 template <class T>
@@ -312,10 +329,12 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
       return;
     case NodeKind::kCrossEntropy: {
       const int classes = in_shape(node).channels;
+      const int counted = contract::counted_labels(labels_, count);
       for (int n = 0; n < count; ++n) {
+        if (labels_[static_cast<std::size_t>(n)] == kIgnored) continue;
         cross_entropy<T>(classes, in(node) + int64_t{n} * classes,
                          labels_[static_cast<std::size_t>(n)], node.label_smoothing,
-                         double{node.loss_weight} / count,
+                         double{node.loss_weight} / counted,
                          in_gradient(node) + int64_t{n} * classes);
       }
       return;

@@ -38,7 +38,7 @@ class ReferenceProgram final : public Program {
   std::span<const T> parameter_gradient(int i) const {
     return gradients_[static_cast<std::size_t>(i)];
   }
-  /// The images in T, used instead of staging().images where not empty.
+  /// The images in T, [count, C, H, W], used instead of staging().images where not empty.
   std::vector<T>& exact_images() { return exact_images_; }
 
  private:

@@ -4,7 +4,7 @@ namespace renas::cpu {
 
 namespace {
 
-/// The images: transposed from [C, H, W] to a map of padded channels.
+/// The images: copied from [H, W, C] to a map of padded channels.
 class InputGroup final : public FusedGroup {
  public:
   using FusedGroup::FusedGroup;
@@ -18,10 +18,8 @@ class InputGroup final : public FusedGroup {
     for (int n = range.first; n < range.last; ++n) {
       const float* from = step.images + static_cast<std::size_t>(n * shape.size());
       float* to = out_.data.as<float>() + static_cast<std::size_t>(n) * out_.map.size();
-      for (std::size_t p = 0; p < pixels; ++p) {
-        for (int c = 0; c < out_.map.channels; ++c) {
-          *to++ = c < shape.channels ? from[static_cast<std::size_t>(c) * pixels + p] : 0.0F;
-        }
+      for (std::size_t p = 0; p < pixels; ++p, from += shape.channels) {
+        for (int c = 0; c < out_.map.channels; ++c) *to++ = c < shape.channels ? from[c] : 0.0F;
       }
     }
   }

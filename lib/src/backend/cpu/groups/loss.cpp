@@ -29,14 +29,16 @@ class LossGroup final : public FusedGroup {
 
   void backward(const ImageRange&, const StepContext& step, float*, float*) override {
     if (!in_.gradient) return;
+    const int counted = counted_labels(step);
     for (int n = 0; n < step.count; ++n) {
       const std::size_t at = static_cast<std::size_t>(n) * in_.map.size();
       const float* scores = in_.data.as<float>() + at;
       const double total = log_sum_exp(scores, classes_);
+      const bool counts = step.labels[n] != kIgnored;
       for (int k = 0; k < in_.map.channels; ++k) {
         double gradient = 0;
-        if (k < classes_) gradient = std::exp(scores[k] - total) - target(k, step.labels[n]);
-        const auto g = static_cast<float>(gradient * node_.loss_weight / step.count);
+        if (counts && k < classes_) gradient = std::exp(scores[k] - total) - target(k, step.labels[n]);
+        const auto g = static_cast<float>(gradient * node_.loss_weight / counted);
         float& to = in_.gradient.as<float>()[at + static_cast<std::size_t>(k)];
         to = in_.accumulate ? to + g : g;
       }
@@ -49,17 +51,24 @@ class LossGroup final : public FusedGroup {
     for (int n = 0; n < step.count; ++n) {
       const float* scores = in_.data.as<float>() + static_cast<std::size_t>(n) * in_.map.size();
       const int label = step.labels[n];
+      if (label == kIgnored) continue;
       const double total = log_sum_exp(scores, classes_);
       for (int k = 0; k < classes_; ++k) {
         step.metrics->loss -= target(k, label) * (scores[k] - total);
       }
       step.metrics->correct += contract::correct(scores, classes_, label) ? 1 : 0;
     }
-    step.metrics->count += step.count;
+    step.metrics->count +=
+        contract::counted_labels({step.labels, static_cast<std::size_t>(step.count)}, step.count);
   }
   void add_work(plan::GroupWork& work) const override { work.inputs.push_back(in_); }
 
  private:
+  /// At least 1, so that a batch without labels that count can be divided by it.
+  static int counted_labels(const StepContext& step) {
+    const std::span<const int32_t> labels(step.labels, static_cast<std::size_t>(step.count));
+    return std::max(1, contract::counted_labels(labels, step.count));
+  }
   /// The probability that class k should have.
   double target(int k, int label) const {
     const double smoothing{node_.label_smoothing};
