@@ -147,8 +147,7 @@ Dataset open_dataset(hid_t location, const std::string& name);
 Description describe(hid_t dataset);
 
 /// A list of properties of new objects, such as H5P_DATASET_CREATE: without times, so that equal
-/// content makes equal files, and with all attributes and links in the object's
-/// header.
+/// content makes equal files, and with all attributes and links in the object's header.
 Properties creation(hid_t of_what);
 /// A new data set for chunked writing, fletcher32 in every chunk; `maximum` gives the largest
 /// dimensions where it may grow (H5S_UNLIMITED), empty: fixed.

@@ -51,7 +51,11 @@ void push_reason(hid_t minor, int number) {
 
 /// Returns 0 or an errno.
 int read_whole(DriverFile& file) {
-  file.content.resize(static_cast<std::size_t>(file.identity.st_size));
+  try {
+    file.content.resize(static_cast<std::size_t>(file.identity.st_size));
+  } catch (const std::bad_alloc&) {  // which must not pass through HDF5
+    return ENOMEM;
+  }
   std::size_t got = 0;
   const int failure = read_fully(file.descriptor, file.content.data(), file.content.size(), 0, got);
   file.content.resize(got);
@@ -153,6 +157,13 @@ herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, 
   return 0;
 }
 
+void keep(DriverFile& file, haddr_t address, std::size_t size, const void* bytes) {
+  try {
+    file.unwritten.emplace_back(address, std::string(static_cast<const char*>(bytes), size));
+  } catch (const std::bad_alloc&) {  // which must not pass through HDF5; the file is lost anyway
+  }
+}
+
 herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size,
              const void* buffer) {
   DriverFile& file = of(base);
@@ -160,9 +171,7 @@ herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size,
     const int failure = write_fully(file.descriptor, buffer, size, static_cast<off_t>(address));
     if (failure != 0) *file.failure = errno_text(failure);
   }
-  if (!file.failure->empty()) {
-    file.unwritten.emplace_back(address, std::string(static_cast<const char*>(buffer), size));
-  }
+  if (!file.failure->empty()) keep(file, address, size, buffer);
   file.end_of_file = std::max(file.end_of_file, address + size);
   return 0;
 }

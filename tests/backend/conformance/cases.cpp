@@ -570,16 +570,31 @@ renas::Weights ramp_weights(const Graph& graph, uint64_t seed) {
   return weights;
 }
 
-void stage(renas::Program& program, const Graph& graph, int count, uint64_t seed) {
-  renas::HostBatch& batch = program.staging();
+std::vector<float> planar_images(const Graph& graph, int count, uint64_t seed) {
   std::size_t size = 0;
   for (const renas::Node& node : graph.nodes()) {
     if (node.kind == NodeKind::kInput) {
       size = static_cast<std::size_t>(node.shape.size() * count);
     }
   }
-  const std::vector<float> images = ramp(size, -1.5F, 1.6F, seed);
-  std::copy(images.begin(), images.end(), batch.images.begin());
+  return ramp(size, -1.5F, 1.6F, seed);
+}
+
+void stage_planar(renas::HostBatch& batch, const renas::Shape& shape, std::span<const float> planar) {
+  const auto pixels = static_cast<std::size_t>(shape.height * shape.width);
+  const auto channels = static_cast<std::size_t>(shape.channels);
+  for (std::size_t i = 0; i < planar.size(); ++i) {
+    const std::size_t n = i / (channels * pixels);
+    batch.images[(n * pixels + i % pixels) * channels + i / pixels % channels] = planar[i];
+  }
+}
+
+void stage(renas::Program& program, const Graph& graph, int count, uint64_t seed) {
+  renas::HostBatch& batch = program.staging();
+  for (const renas::Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kInput) continue;
+    stage_planar(batch, node.shape, planar_images(graph, count, seed));
+  }
   const int classes = graph.node(graph.scores()).shape.channels;
   for (int n = 0; n < count; ++n) {
     batch.labels[static_cast<std::size_t>(n)] = static_cast<int32_t>(

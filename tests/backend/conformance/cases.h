@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,11 @@ double largest_distance(const renas::Weights& found, const renas::Weights& expec
 
 /// Weights for every parameter of `graph`, of a size that keeps activations near 1.
 renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
+
+/// The images that stage() shows a program, [count, C, H, W].
+std::vector<float> planar_images(const renas::Graph& graph, int count, uint64_t seed);
+/// Stages images that are given as [N, C, H, W].
+void stage_planar(renas::HostBatch& batch, const renas::Shape& shape, std::span<const float> planar);
 
 /// Fills the staging memory with `count` ramp images and labels.
 void stage(renas::Program& program, const renas::Graph& graph, int count, uint64_t seed);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/conformance/cases.h"
 #include "backend/reference/program.h"
 
 using namespace renas;
@@ -124,13 +125,10 @@ BOOST_AUTO_TEST_CASE(computes_a_training_step_as_pytorch_in_float64) {
   batch.count = 3;
   // PyTorch has its images as [batch, C, H, W].
   const auto& images = golden.at("input").at("images");
-  const auto pixels = static_cast<std::size_t>(images.shape[2] * images.shape[3]);
-  const auto channels = static_cast<std::size_t>(images.shape[1]);
-  for (std::size_t i = 0; i < images.values.size(); ++i) {
-    const std::size_t n = i / (channels * pixels);
-    batch.images[(n * pixels + i % pixels) * channels + i / pixels % channels] =
-        static_cast<float>(images.values[i]);
-  }
+  const Shape shape{static_cast<int>(images.shape[1]), static_cast<int>(images.shape[2]),
+                    static_cast<int>(images.shape[3])};
+  const std::vector<float> planar(images.values.begin(), images.values.end());
+  conformance::stage_planar(batch, shape, planar);
   const auto& labels = golden.at("label").at("labels").values;
   std::copy(labels.begin(), labels.end(), batch.labels.begin());
   program.gradients({});
