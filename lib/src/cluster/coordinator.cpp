@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "core/files.h"
 #include "renas/error.h"
-#include "renas/model.h"
 
 namespace renas {
 
@@ -21,26 +19,15 @@ constexpr auto kStopGrace = std::chrono::seconds(20);
 /// How long after its start a run says which ranks it still misses.
 constexpr auto kMissingAfter = std::chrono::seconds(60);
 
-/// Epochs that earlier attempts at retraining a network left in its checkpoint.
-int epochs_done(const RunDirectory& run, const RetrainedNetwork& network) {
-  try {
-    const std::string checkpoint = run.checkpoint_file(network.name);
-    return exists(checkpoint) ? checkpoint_epoch(checkpoint) : 0;
-  } catch (const IoError&) {  // the worker will say what is wrong with it
-    return 0;
-  }
-}
-
 }  // namespace
 
 Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHooks& hooks)
     : setup_(std::move(setup)),
       transport_(transport),
       hooks_(hooks),
-      journal_(setup_, transport.ranks(), hooks.log),
-      attempts_(journal_.run().attempts_file()),
+      queue_(setup_, transport.ranks(), hooks.log),
       workers_(transport.ranks(), setup_.options.worker_timeout, Clock::now()) {
-  progress_.begin_phase(Clock::now(), journal_.results());
+  progress_.begin_phase(Clock::now(), queue_.journal().results());
 }
 
 void Coordinator::log(LogLevel level, const std::string& text) const {
@@ -61,7 +48,7 @@ SearchRunResult Coordinator::run() {
                   transport_.ranks() == 1 ? "" : "s"));
   try {
     loop();
-    journal_.save_snapshot(true);
+    queue_.journal().save_snapshot(true);
   } catch (...) {
     tell_all_to_stop();
     throw;
@@ -78,17 +65,16 @@ void Coordinator::loop() {
       idle = false;
       handle(message->rank, decode_report(message->text));
     }
-    if (!retraining_ && journal_.is_over()) begin_retraining();
-    if (!retraining_) journal_.ask_ahead();
-    if (everything_done()) return;
+    if (queue_.advance()) progress_.begin_phase(Clock::now(), queue_.retraining()->done().size());
+    if (queue_.is_done()) return;
     if (stop_requested()) {
       // Workers of other ranks may not have seen the signal; then they are told.
       if (!stopping_since) {
         stopping_since = Clock::now();
         log(LogLevel::kInfo, "stopping: leaving unfinished children for the next start");
-        if (journal_.waiting() > 0) {
+        if (queue_.journal().waiting() > 0) {
           log(LogLevel::kInfo, fmt::format("{} finished ones wait for older ones: done again then",
-                                           journal_.waiting()));
+                                           queue_.journal().waiting()));
         }
         for (int r = 1; r < workers_.size(); ++r) send(r, Task{});
       }
@@ -97,80 +83,18 @@ void Coordinator::loop() {
       for (int r = 0; r < workers_.size(); ++r) hand_out(r);
     }
     look_after_workers();
-    journal_.save_snapshot(false);
+    queue_.journal().save_snapshot(false);
     report_progress();
     if (idle) std::this_thread::sleep_for(kIdle);
   }
 }
 
-void Coordinator::begin_retraining() {
-  journal_.end_search();
-  const SearchCounts counts = journal_.strategy().counts();
-  log(LogLevel::kInfo,
-      fmt::format("drawn again: {} candidates beyond the limits, {} seen before; {} of {} handed out "
-                  "had been seen before",
-                  counts.redrawn_limits, counts.redrawn_repeats, counts.repeats, counts.asked));
-  retraining_.emplace(setup_, journal_.run(), journal_.strategy().population(), hooks_.log);
-  const std::size_t before = retraining_->done().size();
-  progress_.begin_phase(Clock::now(), before);
-  log(LogLevel::kInfo,
-      fmt::format("search done after {} results; retraining {} networks from scratch{}",
-                  journal_.results(), retraining_->size(),
-                  before == 0 ? "" : fmt::format(", {} of them done before", before)));
-}
-
 void Coordinator::hand_out(int rank) {
   if (!workers_.is_free(rank)) return;
-  while (retraining_ ? !hand_out_network(rank) : !hand_out_candidate(rank)) {
-  }
-}
-
-/// Why `task` counts as lost, where it was begun so often, and never answered, that its rank must have
-/// died of it.
-std::optional<Report> Coordinator::given_up(const std::string& task, int progress) {
-  const int attempts = attempts_.unanswered(task, progress);
-  if (attempts < setup_.options.max_attempts) return std::nullopt;
-  attempts_.end(task);
-  return Report{.message = fmt::format("its rank died {} times while training it", attempts),
-                .status = Status::kLost};
-}
-
-/// False: the next candidate was given up, so that there may be another.
-bool Coordinator::hand_out_candidate(int rank) {
-  const auto candidate = journal_.next();
-  if (!candidate) return true;
-  const Task task{.kind = Task::Kind::kEvaluate,
-                  .id = candidate->id,
-                  .genome = to_string(setup_.space, candidate->genome),
-                  .parent = candidate->parent};
-  const std::string name = name_of(task);
-  if (auto lost = given_up(name, 0)) {
-    log(LogLevel::kWarning,
-        fmt::format("candidate {} counts as lost: {}", candidate->id, lost->message));
-    journal_.record({-1, *candidate, std::move(*lost)});
-    return false;
-  }
-  attempts_.begin(name);
-  workers_.assign(rank, name, *candidate, Clock::now());
-  send(rank, task);
-  return true;
-}
-
-/// False: as above.
-bool Coordinator::hand_out_network(int rank) {
-  auto network = retraining_->next();
-  if (!network) return true;
-  const Task task{.kind = Task::Kind::kRetrain, .genome = network->genome, .name = network->name};
-  const std::string name = name_of(task);
-  const int epochs = epochs_done(journal_.run(), *network);
-  if (const auto lost = given_up(name, epochs)) {
-    retraining_->take(std::move(*network), -1, *lost, hooks_.log);
-    return false;
-  }
-  attempts_.begin(name, epochs);
-  workers_.assign(rank, name, std::move(*network), Clock::now());
-  send(rank, task);
-  return true;
+  auto item = queue_.next();
+  if (!item) return;
+  workers_.assign(rank, name_of(item->task), std::move(item->work), Clock::now());
+  send(rank, item->task);
 }
 
 void Coordinator::handle(int rank, const Report& report) {
@@ -190,7 +114,7 @@ void Coordinator::handle(int rank, const Report& report) {
       if (workers_[rank].work && workers_[rank].task == report.task) {
         take_result(rank, report);
       } else {
-        take_late(report);
+        queue_.take_late(report.task);
       }
       break;
   }
@@ -234,33 +158,13 @@ void Coordinator::take_result(int rank, const Report& report) {
     stopping_ = workers_.nobody_left();
     return;
   }
-  attempts_.end(report.task);
-  auto work = workers_.take(rank);
-  if (auto* candidate = std::get_if<Candidate>(&*work)) {
-    journal_.record({rank, std::move(*candidate), report});
-  } else {
-    auto& network = std::get<RetrainedNetwork>(*work);
-    retraining_->take(std::move(network), rank, report, hooks_.log);
-  }
+  queue_.take(rank, report.task, *workers_.take(rank), report);
 }
 
 /// What a rank had goes to the next one that is free.
 void Coordinator::take_back(int rank) {
   const std::string task = workers_[rank].task;
-  auto work = workers_.take(rank);
-  if (!work) return;
-  attempts_.end(task);
-  if (auto* candidate = std::get_if<Candidate>(&*work)) {
-    journal_.give_back(*candidate);
-  } else {
-    retraining_->give_back(std::move(std::get<RetrainedNetwork>(*work)));
-  }
-}
-
-/// The result of a task that went to another rank meanwhile.
-void Coordinator::take_late(const Report& report) {
-  if (report.task.empty() || report.task.starts_with("retrain")) return;
-  journal_.discard_late(std::stoull(report.task));
+  if (auto work = workers_.take(rank)) queue_.give_back(task, std::move(*work));
 }
 
 /// A rank cannot go on; the run can while others do.
@@ -280,14 +184,8 @@ void Coordinator::look_after_workers() {
   for (const int rank : workers_.newly_silent(Clock::now())) {
     log(LogLevel::kError, fmt::format("rank {} on {} has been silent for {:.0f} s; going on without it",
                                       rank, workers_[rank].host, setup_.options.worker_timeout));
-    if (retraining_) {
-      take_back(rank);
-      continue;
-    }
-    attempts_.end(workers_[rank].task);
-    auto work = workers_.take(rank);
-    journal_.record({rank, std::get<Candidate>(std::move(*work)),
-                     {.message = "its rank fell silent", .status = Status::kLost}});
+    const std::string task = workers_[rank].task;
+    queue_.lose(rank, task, *workers_.take(rank));
   }
   if (workers_.nobody_left()) {
     throw Error("no rank is left: all failed or fell silent; resume the run on healthy nodes");
@@ -321,8 +219,7 @@ void Coordinator::report_progress() {
   const auto now = Clock::now();
   if (!hooks_.on_progress || now - last_progress_ < kProgressEvery) return;
   last_progress_ = now;
-  hooks_.on_progress(
-      progress_.at(now, journal_, retraining_ ? &*retraining_ : nullptr, setup_.options));
+  hooks_.on_progress(progress_.at(now, queue_.journal(), queue_.retraining(), setup_.options));
 }
 
 void Coordinator::tell_all_to_stop() {
@@ -331,7 +228,7 @@ void Coordinator::tell_all_to_stop() {
 
 SearchRunResult Coordinator::result() const {
   SearchRunResult result;
-  if (everything_done()) result = retraining_->result();
+  if (queue_.is_done()) result = queue_.retraining()->result();
   result.silent_ranks = workers_.silent_count();
   return result;
 }

@@ -1,27 +1,24 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
 #include <string>
 
 #include "cluster/messages.h"
 #include "cluster/progress.h"
-#include "cluster/retraining.h"
 #include "cluster/run_setup.h"
-#include "cluster/search_journal.h"
+#include "cluster/work_queue.h"
 #include "cluster/worker_pool.h"
 #include "renas/search_run.h"
 #include "renas/transport.h"
-#include "store/attempt_log.h"
 
 namespace renas {
 
 /// Hands out work to the ranks and writes down what comes back. Runs in a thread of rank 0.
 ///
-///   for each rank that is free:            the next candidate of the journal, or, once the search is
-///                                          over, the next network to retrain
-///   for each result:                       into the journal (SearchJournal::record)
-///   a rank that fails, leaves or is silent loses its task to the next one that is free
+///   for each rank that is free:   the next item of the queue (a candidate or a network to retrain)
+///   for each result:              back into the queue, which writes it down
+///   for a rank that fails, leaves
+///   or is silent:                 what it had goes back into the queue
 class Coordinator {
  public:
   /// Throws InvalidInput, IoError where the run cannot be made or resumed.
@@ -36,17 +33,11 @@ class Coordinator {
 
   void loop();
   bool stop_requested() const;
-  void begin_retraining();
-  bool everything_done() const { return retraining_ && retraining_->is_over(); }
   void hand_out(int rank);
-  bool hand_out_candidate(int rank);
-  bool hand_out_network(int rank);
-  std::optional<Report> given_up(const std::string& task, int progress);
   void handle(int rank, const Report& report);
   void welcome(int rank, const Report& report);
   void welcome_back(int rank, const Report& report);
   void take_result(int rank, const Report& report);
-  void take_late(const Report& report);
   void take_failure(int rank, const Report& report);
   void take_back(int rank);
   void look_after_workers();
@@ -61,10 +52,8 @@ class Coordinator {
   RunSetup setup_;
   Transport& transport_;
   const SearchRunHooks& hooks_;
-  SearchJournal journal_;
-  AttemptLog attempts_;
+  WorkQueue queue_;
   WorkerPool workers_;
-  std::optional<Retraining> retraining_;
   ProgressMeter progress_;
 
   bool stopping_ = false;   ///< because no rank is left

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cluster/messages.h"
+#include "cluster/retraining.h"
+#include "cluster/run_setup.h"
+#include "cluster/search_journal.h"
+#include "cluster/worker_pool.h"
+#include "renas/log.h"
+#include "store/attempt_log.h"
+
+namespace renas {
+
+/// What is to be done in a run, whoever does it: the candidates of the search and then the networks
+/// to retrain. Knows no ranks but as names of where a result came from.
+///
+/// A task that was begun max_attempts times, over all sessions, and never answered must have killed
+/// its process each time: it counts as lost instead of being handed out again.
+class WorkQueue {
+ public:
+  /// Throws InvalidInput, IoError where the run cannot be made or resumed.
+  WorkQueue(const RunSetup& setup, int ranks, Log log);
+
+  struct Item {
+    Task task;
+    WorkerPool::Work work;
+  };
+  /// The next thing to hand out; none: there is nothing now.
+  std::optional<Item> next();
+  /// What came of `work`, which the queue called `task`.
+  void take(int rank, const std::string& task, WorkerPool::Work work, const Report& report);
+  /// `work` was left undone: it is the next to be handed out.
+  void give_back(const std::string& task, WorkerPool::Work work);
+  /// The rank that had `work` is dead. In the search the candidate is lost; a network to retrain goes
+  /// to another rank.
+  void lose(int rank, const std::string& task, WorkerPool::Work work);
+  /// The result of a task that was given to another rank meanwhile.
+  void take_late(const std::string& task);
+
+  /// Asks ahead where results count in order, and begins the retraining once the search is over.
+  /// Returns true where it has just begun.
+  bool advance();
+  bool is_done() const { return retraining_ && retraining_->is_over(); }
+
+  SearchJournal& journal() { return journal_; }
+  const SearchJournal& journal() const { return journal_; }
+  const Retraining* retraining() const { return retraining_ ? &*retraining_ : nullptr; }
+
+ private:
+  void say(LogLevel level, const std::string& text) const;
+  std::optional<Report> given_up(const std::string& task, int progress);
+  int epochs_done(const RetrainedNetwork& network) const;
+  std::optional<Item> next_candidate();
+  std::optional<Item> next_network();
+  void begin_retraining();
+
+  const RunSetup& setup_;
+  Log log_;
+  SearchJournal journal_;
+  AttemptLog attempts_;
+  std::optional<Retraining> retraining_;
+};
+
+}  // namespace renas
