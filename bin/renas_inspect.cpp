@@ -121,8 +121,7 @@ int inspect_run(const RunSettings& s) {
   std::reverse(lineage.begin(), lineage.end());
   const double share = children == 0 ? 0 : inherited / children;
 
-  std::optional<SearchRunResult> result;
-  if (const auto text = run.load_result()) result = parse_result(*text);
+  const std::optional<RunResult> result = run.load_result();
 
   if (s.json) {
     const auto entries = [](const std::vector<const HistoryEntry*>& list) {

@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(weights_of_another_member_are_not_taken_for_the_parents) {
 
 BOOST_AUTO_TEST_CASE(models_of_the_retraining_that_are_damaged_are_trained_again) {
   go(cut);
-  const std::string winner = parse_result(*RunDirectory::open(cut.folder).load_result()).winner;
+  const std::string winner = RunDirectory::open(cut.folder).load_result()->winner;
   fs::remove(file("result.json"));
   fs::remove(file("best.h5"));
   flip_middle(file("retrain/" + winner + ".h5"));

@@ -39,7 +39,7 @@ struct Files {
     const RunDirectory run = sample_run(folder / "run");
     run.mark_data("these images");
     run.mark_search_over(1);
-    run.save_result("{\"winner\": \"1\"}");
+    run.save_result({.networks = {}, .winner = "1"});
     run.save_snapshot(sample_snapshot());
     for (const int64_t limit : {int64_t{0}, kDefaultMemoryLimit}) {
       add_data("images of one size", limit);
@@ -66,7 +66,7 @@ struct Files {
                          const RunDirectory there = RunDirectory::open(folder / "run");
                          return there.options() == "seed=1\nchildren=3\n" &&
                                 there.history().size() == 1 && there.data() == "these images" &&
-                                there.search_over() == 1 && there.load_result().has_value() &&
+                                there.search_over() == 1 && there.load_result()->winner == "1" &&
                                 there.load_snapshot()->strategy == sample_snapshot().strategy;
                        }});
   }

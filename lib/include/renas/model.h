@@ -19,6 +19,9 @@ struct Model {
   std::vector<std::string> class_names;
   std::vector<double> mean;  ///< per channel, of values in [0, 1]: (value - mean) / sd goes in
   std::vector<double> sd;
+  /// How an image is scaled and cut before it is normalised; nothing random (the training's
+  /// Augmentation::evaluation()).
+  Augmentation preparation;
   double validation_accuracy = 0;  ///< in [0, 1]; 0 where nothing was held out
   Weights weights;                 ///< without momenta and auxiliary head
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "renas/genome.h"
+#include "renas/run_result.h"
 #include "renas/state.h"
 #include "renas/strategy.h"
 
@@ -115,9 +116,9 @@ class RunDirectory {
   std::string retrained_file(const std::string& name) const;   ///< a model trained at the end
   std::string checkpoint_file(const std::string& name) const;  ///< its training, half-way
   std::string best_file() const;
-  /// What the run found, written at its end: a JSON object (renas/search_run.h).
-  void save_result(const std::string& json) const;
-  std::optional<std::string> load_result() const;  ///< none: the run has not ended
+  /// What the run found, written at its end.
+  void save_result(const RunResult& result) const;
+  std::optional<RunResult> load_result() const;  ///< none: the run has not ended
   std::string log_file() const;
   std::string attempts_file() const;  ///< tasks that were begun (store/attempt_log.h)
 

@@ -9,6 +9,7 @@
 
 #include "renas/evaluation.h"
 #include "renas/log.h"
+#include "renas/run_result.h"
 #include "renas/strategy.h"
 #include "renas/transport.h"
 
@@ -61,27 +62,13 @@ struct SearchProgress {
   std::optional<double> seconds_left;
 };
 
-/// A network trained at the end.
-struct RetrainedNetwork {
-  std::string name;  ///< a member's id, or "control1", "control2", ...
-  std::string genome;
-  double validation_accuracy = 0;
-  std::optional<double> test_accuracy;  ///< of the winner and the controls
-};
-
-struct SearchRunResult {
+/// How run_search() ended.
+struct SearchRunResult : RunResult {
   bool finished = false;  ///< false: stopped on request; resume goes on
-  std::vector<RetrainedNetwork> networks;
-  std::string winner;  ///< name of the one in best.h5
   /// Number of ranks lost during the run. If it is not 0, make no collective call any more,
   /// MPI_Finalize included: it would hang.
   int silent_ranks = 0;
 };
-
-/// The form of a run's result.json.
-std::string to_json(const SearchRunResult& result);
-/// Throws InvalidInput.
-SearchRunResult parse_result(const std::string& json);
 
 struct SearchRunHooks {
   const std::atomic<bool>* stop = nullptr;  ///< set it to end in order, soon; nothing is lost

@@ -17,10 +17,9 @@ namespace renas {
 namespace {
 
 /// The result that an earlier session wrote down; none where there is none that can be read.
-std::optional<SearchRunResult> known_result(const RunDirectory& run, const Log& log) {
+std::optional<RunResult> known_result(const RunDirectory& run, const Log& log) {
   try {
-    if (const auto json = run.load_result()) return parse_result(*json);
-    return std::nullopt;
+    return run.load_result();
   } catch (const Error& e) {
     if (log) log(LogLevel::kWarning, fmt::format("{}; judging the networks again", e.what()));
     return std::nullopt;
@@ -28,7 +27,7 @@ std::optional<SearchRunResult> known_result(const RunDirectory& run, const Log& 
 }
 
 /// Whether best.h5 is the winner's model.
-bool best_is_there(const RunDirectory& run, const SearchRunResult& result) {
+bool best_is_there(const RunDirectory& run, const RunResult& result) {
   try {
     const std::string genome = load_model(run.best_file()).genome;
     return std::any_of(result.networks.begin(), result.networks.end(),
@@ -48,9 +47,7 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
   const auto stop = [&hooks] { return hooks.stop != nullptr && *hooks.stop; };
   const RunDirectory run = RunDirectory::open(options.folder);
   if (const auto known = known_result(run, log)) {
-    const int silent = result.silent_ranks;
-    result = *known;
-    result.silent_ranks = silent;
+    static_cast<RunResult&>(result) = *known;
     if (!best_is_there(run, result)) {
       save_model(run.best_file(), load_model(run.retrained_file(result.winner)));
       if (log) log(LogLevel::kWarning, run.best_file() + ": was gone or damaged; restored");
@@ -80,7 +77,7 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
       return;
     }
   }
-  run.save_result(to_json(result));
+  run.save_result(result);
 }
 
 /// What would otherwise only be seen at the end of a long search.

@@ -244,17 +244,22 @@ std::string RunDirectory::checkpoint_file(const std::string& name) const {
   return fmt::format("{}/retrain/{}.checkpoint.h5", path_, name);
 }
 
-void RunDirectory::save_result(const std::string& json) const {
-  write_text(result_file(path_), seal_json(json) + "\n");
+void RunDirectory::save_result(const RunResult& result) const {
+  write_text(result_file(path_), seal_json(to_json(result)) + "\n");
 }
 
-std::optional<std::string> RunDirectory::load_result() const {
+std::optional<RunResult> RunDirectory::load_result() const {
   const std::string path = result_file(path_);
   if (!exists(path)) return std::nullopt;
-  const std::string text = read_text(path);
-  if (is_sealed_json(text)) return text;
-  if (auto mended = repair_bit(text, is_sealed_json)) return mended;
-  throw IoError(fmt::format("{}: was changed or is damaged: its checksum does not hold", path));
+  std::string text = read_text(path);
+  if (!is_sealed_json(text)) {
+    const auto mended = repair_bit(text, is_sealed_json);
+    if (!mended) {
+      throw IoError(fmt::format("{}: was changed or is damaged: its checksum does not hold", path));
+    }
+    text = *mended;
+  }
+  return parse_result(text);
 }
 
 std::string RunDirectory::best_file() const { return path_ + "/best.h5"; }

@@ -1,15 +1,17 @@
+#include "renas/run_result.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "renas/error.h"
-#include "renas/search_run.h"
+
 
 namespace renas {
 
 using Json = nlohmann::ordered_json;
 
-std::string to_json(const SearchRunResult& result) {
+std::string to_json(const RunResult& result) {
   Json networks = Json::array();
   for (const RetrainedNetwork& n : result.networks) {
     networks.push_back({{"name", n.name},
@@ -20,11 +22,10 @@ std::string to_json(const SearchRunResult& result) {
   return Json{{"winner", result.winner}, {"networks", std::move(networks)}}.dump(2);
 }
 
-SearchRunResult parse_result(const std::string& text) {
+RunResult parse_result(const std::string& text) {
   try {
     const Json json = Json::parse(text);
-    SearchRunResult result;
-    result.finished = true;
+    RunResult result;
     result.winner = json.at("winner").get<std::string>();
     for (const Json& n : json.at("networks")) {
       RetrainedNetwork network;
