@@ -1,4 +1,4 @@
-// renas-inspect: what a genome costs, what a run found, what a model is.
+// renas-inspect shows what a genome costs, what a run found and what a model is.
 
 #include <fmt/format.h>
 
@@ -48,7 +48,7 @@ int inspect_genome(GenomeSettings& s) {
   return cli::kDone;
 }
 
-/// What a history says of the population now: the members in the order they joined.
+/// The members of the population after a history, in the order in which they joined.
 std::vector<const HistoryEntry*> living(const std::vector<HistoryEntry>& history) {
   std::vector<const HistoryEntry*> members;
   for (const HistoryEntry& e : history) {
@@ -65,7 +65,7 @@ struct RunSettings {
   bool json = false;
 };
 
-/// What turned `parent` into `child`, in the names of the space.
+/// The mutations that turned `parent` into `child`, in the names of the search space.
 std::string mutation_text(const std::string& parent, const std::string& child) {
   const SearchSpace space = space_of(child);
   const Genome from = parse_genome(space, parent);
@@ -168,7 +168,7 @@ int inspect_run(const RunSettings& s) {
   return cli::kDone;
 }
 
-/// A distribution as percentages beside its choices, the likeliest first.
+/// Formats a distribution as choices with percentages, the likeliest first.
 std::string distribution_text(const std::vector<std::string>& names,
                               const std::vector<double>& probabilities) {
   std::vector<std::size_t> order(names.size());
@@ -184,7 +184,7 @@ std::string distribution_text(const std::vector<std::string>& names,
   return text;
 }
 
-/// What the controller of a run has learnt.
+/// Prints what the controller of a run has learnt.
 int inspect_controller(const RunSettings& s) {
   const RunDirectory run = RunDirectory::open(s.folder);
   const SearchRunOptions options = cli::run_options(cli::stored_settings(s.folder));
@@ -192,9 +192,7 @@ int inspect_controller(const RunSettings& s) {
   if (!snapshot) {
     throw InvalidInput(fmt::format("{}: has no snapshot (search.h5) yet", s.folder));
   }
-  const SearchSpace space = options.operators.empty()
-                                ? SearchSpace::renas(options.blocks)
-                                : SearchSpace::renas(options.blocks, options.operators);
+  const SearchSpace space = cli::space_of(options);
   const ControllerView view = view_controller(space, options.strategy, snapshot->strategy);
   if (s.json) {
     fmt::print("{}\n", Json{{"router", view.router},

@@ -1,4 +1,4 @@
-// renas-search: the search over MPI ranks, the retraining of the final population, the result.
+// renas-search runs the search over MPI ranks, retrains the final population and prints the result.
 
 #include <fmt/format.h>
 
@@ -70,8 +70,8 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
   SearchRunHooks hooks;
   hooks.stop = &cli::stop_on_signals();
   if (first) {
-    // The run's folder does not exist before the run has made it; its log opens with the first
-    // line.
+    // The log lies in the run's folder, which does not exist before the run has created it. The
+    // first message therefore opens the log.
     hooks.log = [&](LogLevel level, std::string_view text) {
       if (!console) {
         console =
@@ -119,7 +119,8 @@ int main(int argc, char** argv) {
   cli::SearchSettings settings;
   settings.run.child.device.threads = 0;
   cli::add_search_options(app, settings);
-  // All ranks start, or none: a rank that cannot read its options says so unless rank 0 does.
+  // All ranks start or none does. A rank that cannot read its options reports that, unless rank 0
+  // does.
   const std::unique_ptr<Transport> transport = ranks.make_transport();
   const bool first = ranks.rank() == 0;
   std::exception_ptr problem;

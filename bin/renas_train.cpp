@@ -1,4 +1,4 @@
-// renas-train: one genome from scratch, with a checkpoint each epoch.
+// renas-train trains the network of one genome from scratch, with a checkpoint after each epoch.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -62,76 +62,59 @@ void add_options(CLI::App& app, Settings& s) {
 
   cli::add_network_options(app, network);
 
-  const char* group = "Training";
-  app.add_option("--validation", s.validation, "Training images held out and scored at the end")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option("--subset", s.subset, "Images to train on, after holding out; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option("--epochs", s.epochs, "Passes over them")
-      ->check(CLI::Range(1, 100000))
-      ->group(group);
-  app.add_option("--batch", s.final.batch, "Images a step")
-      ->check(CLI::Range(1, 65536))
-      ->group(group);
-  app.add_option("--learning-rate,--rate", s.learning_rate,
-                 "Learning rate at the start of a cosine")
-      ->check(CLI::PositiveNumber)
-      ->group(group);
-  app.add_option(
-         "--cycles", s.cycles,
-         "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
+  cli::OptionGroup group(app, "Training");
+  group.option("--validation", s.validation, "Training images held out and scored at the end")
+      ->check(CLI::NonNegativeNumber);
+  group.option("--subset", s.subset, "Images to train on, after holding out; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  group.option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000));
+  group.option("--batch", s.final.batch, "Images a step")->check(CLI::Range(1, 65536));
+  group.option("--learning-rate,--rate", s.learning_rate, "Learning rate at the start of a cosine")
+      ->check(CLI::PositiveNumber);
+  group
+      .option("--cycles", s.cycles,
+              "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->group(group);
-  app.add_option("--momentum", s.final.recipe.momentum, "Momentum of SGD")
-      ->check(CLI::Range(0.0, 1.0))
-      ->group(group);
-  app.add_option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option("--crop", s.crop,
-                 "Side of the square cut out of each image: images of varying or large size; 0: "
-                 "images as they are")
-      ->check(CLI::Range(0, 65536))
-      ->group(group);
-  app.add_option("--shorter-side", s.shorter_side,
-                 "Scale each image to this shorter side before the crop, or to one drawn between "
-                 "two, as in 256,480; default: as it is")
+      ->check(CLI::PositiveNumber);
+  group.option("--momentum", s.final.recipe.momentum, "Momentum of SGD")
+      ->check(CLI::Range(0.0, 1.0));
+  group.option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
+      ->check(CLI::NonNegativeNumber);
+  group
+      .option("--crop", s.crop,
+              "Side of the square cut out of each image: images of varying or large size; 0: "
+              "images as they are")
+      ->check(CLI::Range(0, 65536));
+  group
+      .option("--shorter-side", s.shorter_side,
+              "Scale each image to this shorter side before the crop, or to one drawn between "
+              "two, as in 256,480; default: as it is")
       ->delimiter(',')
       ->expected(1, 2)
-      ->check(CLI::Range(1, 65536))
-      ->group(group);
-  app.add_option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option(
-         "--pad", s.pad,
-         "Zeros around an image before a random crop of its size; default: 4, with --crop 0")
-      ->check(CLI::Range(0, 1024))
-      ->group(group);
-  app.add_flag("--no-flip", s.no_flip, "Do not mirror images at random")->group(group);
-  app.add_option("--cutout", s.cutout, "Side of a square cut out of each image; 0: none")
-      ->check(CLI::Range(0, 65536))
-      ->group(group);
-  app.add_option("--dropout", s.dropout, "Before the classifier")
-      ->check(CLI::Range(0.0, 0.999))
-      ->group(group);
-  app.add_option("--drop-path", s.drop_path,
-                 "Probability of dropping a path, growing with depth and training as NASNet's")
-      ->check(CLI::Range(0.0, 0.999))
-      ->group(group);
-  app.add_flag("--drop-path-flat", network.drop_path_flat,
-               "The same probability in every cell and from the start")
-      ->group(group);
-  app.add_flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth")
-      ->group(group);
+      ->check(CLI::Range(1, 65536));
+  group.option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
+      ->check(CLI::NonNegativeNumber);
+  group
+      .option("--pad", s.pad,
+              "Zeros around an image before a random crop of its size; default: 4, with --crop 0")
+      ->check(CLI::Range(0, 1024));
+  group.flag("--no-flip", s.no_flip, "Do not mirror images at random");
+  group.option("--cutout", s.cutout, "Side of a square cut out of each image; 0: none")
+      ->check(CLI::Range(0, 65536));
+  group.option("--dropout", s.dropout, "Before the classifier")->check(CLI::Range(0.0, 0.999));
+  group
+      .option("--drop-path", s.drop_path,
+              "Probability of dropping a path, growing with depth and training as NASNet's")
+      ->check(CLI::Range(0.0, 0.999));
+  group.flag("--drop-path-flat", network.drop_path_flat,
+             "The same probability in every cell and from the start");
+  group.flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth");
 
   cli::add_device_options(app, s.final.device);
 }
 
-/// What distinguishes this training from another, for the checkpoint.
+/// The purpose in the checkpoint: a text of all options that distinguish this training from
+/// another.
 std::string purpose_of(const CLI::App& app, const std::string& genome) {
   const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force",  "--quiet",
                                          "--threads", "--config", "--help",   "--version"};
@@ -177,15 +160,15 @@ int train_network(const CLI::App& app, Settings& s) {
 
   FinalOptions& f = s.final;
   f.augmentation = augmentation_of(s);
-  f.network.image = data.pictures.shape();
+  f.network.image = data.images.shape();
   if (s.crop > 0) f.network.image.height = f.network.image.width = s.crop;
-  if (s.crop == 0 && data.pictures.encoded()) {
+  if (s.crop == 0 && data.images.encoded()) {
     throw InvalidInput(fmt::format(
         "{}: its images vary in size; --crop says what to cut out of each (ImageNet: --crop 224 "
         "--shorter-side 256,480)",
         s.data));
   }
-  f.network.classes = data.pictures.classes();
+  f.network.classes = data.images.classes();
   f.network.dropout = static_cast<float>(s.dropout);
   f.network.drop_path = static_cast<float>(s.drop_path);
   f.recipe.epochs = s.epochs;
@@ -263,14 +246,9 @@ int train_network(const CLI::App& app, Settings& s) {
     throw Error(fmt::format("training ended: {} ({})", to_string(result.status), result.message));
   }
 
-  const DataSetInfo& info = data.pictures.info();
-  const Model model{.genome = text,
-                    .network = f.network,
-                    .class_names = info.class_names,
-                    .mean = info.mean,
-                    .sd = info.sd,
-                    .validation_accuracy = result.fitness,
-                    .weights = result.weights};
+  Model model = make_model(text, f.network, data.images.info(), f.augmentation);
+  model.validation_accuracy = result.fitness;
+  model.weights = result.weights;
   save_model(s.out, model);
   std::error_code failure;
   std::filesystem::remove(checkpoint, failure);
@@ -283,8 +261,7 @@ int train_network(const CLI::App& app, Settings& s) {
   if (!data.validation.empty()) {
     fmt::print("validation accuracy {:.2f} %\n", 100 * result.fitness);
   }
-  const auto splits = DataSet::splits(s.data);
-  if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
+  if (DataSet::has_split(s.data, "test")) {
     const DataSet test = DataSet::open(s.data, "test");
     const Score score = score_network(
         *backend, graph, model.weights, test, all_indices(test.size()),

@@ -23,7 +23,7 @@ std::vector<uint8_t> read_file(const std::string& path, int64_t limit) {
     ~Descriptor() {
       if (fd >= 0) ::close(fd);
     }
-    // Not blocking: opening a named pipe would wait for a writer.
+    // O_NONBLOCK, because opening a named pipe would otherwise wait for a writer.
   } const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) fail("open");
   struct stat status = {};

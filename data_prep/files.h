@@ -6,11 +6,12 @@
 
 namespace renas::prep {
 
-/// All bytes of a file. Throws IoError with the system's reason; InvalidInput where it is not a
-/// regular file or longer than `limit`.
+/// Reads all bytes of a file. Throws IoError with the system's reason; InvalidInput where it is not
+/// a regular file or longer than `limit`.
 std::vector<uint8_t> read_file(const std::string& path, int64_t limit = int64_t{1} << 31);
 
-/// Lines without their ends and without trailing white space; empty ones left out.
+/// Reads the lines of a file without trailing white space; empty lines are left out. Throws as
+/// read_file() does.
 std::vector<std::string> read_lines(const std::string& path);
 
 }  // namespace renas::prep

@@ -8,7 +8,7 @@
 
 namespace renas::prep {
 
-/// Reads up to so many bytes; returns how many, 0 at the end.
+/// A function that reads up to so many bytes into a buffer and returns how many, 0 at the end.
 using ByteReader = std::function<std::size_t(uint8_t*, std::size_t)>;
 
 /// An array of unsigned bytes in the IDX format of MNIST: two zero bytes, the type (8: unsigned
@@ -18,11 +18,13 @@ struct IdxArray {
   std::vector<uint8_t> values;
 };
 
-/// `name` begins messages. Throws InvalidInput: another magic, too many dimensions, a short body,
-/// bytes behind the body. Memory grows with the bytes that come, not with what the header says.
+/// Parses an IDX array. Memory grows with the bytes that are read, not with what the header claims.
+/// Throws InvalidInput, beginning with `name`, where the magic number is another, there are too
+/// many dimensions, the body is short, or bytes follow it.
 IdxArray parse_idx(const ByteReader& read, const std::string& name);
 
-/// A file, plain or compressed with gzip. Throws IoError where it cannot be read.
+/// Reads an IDX file, plain or compressed with gzip. Throws IoError where it cannot be read,
+/// InvalidInput as parse_idx() does.
 IdxArray read_idx(const std::string& path);
 
 }  // namespace renas::prep

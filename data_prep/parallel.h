@@ -12,8 +12,8 @@
 namespace renas::prep {
 
 /// Runs work(i) for i in 0 .. count - 1 on `threads` threads and gives each result to take(i,
-/// result) in order, in the caller's thread. At most 8 results a thread wait to be taken. The first
-/// exception in order, of work or of take, ends it and is thrown.
+/// result) in order, in the caller's thread. At most 8 results per thread wait to be taken. The
+/// first exception in order, of `work` or of `take`, ends the loop and is thrown.
 template <class Result, class Work, class Take>
 void in_order(int64_t count, int threads, const Work& work, const Take& take) {
   struct Slot {

@@ -1,4 +1,5 @@
-// CIFAR-10 and CIFAR-100 in their official binary form to the project's HDF5.
+// renas-prep-cifar converts CIFAR-10 and CIFAR-100, in their official binary form, to the project's
+// HDF5.
 
 #include <fmt/format.h>
 
@@ -29,7 +30,7 @@ struct Version {
 };
 
 Version find_version(const std::string& given, bool coarse) {
-  // The archives unpack to a folder of their own: its parent will do.
+  // The archives unpack to a folder of their own. Its parent folder is accepted too.
   for (const char* below : {"", "/cifar-10-batches-bin", "/cifar-100-binary"}) {
     const std::string folder = given + below;
     if (fs::exists(folder + "/data_batch_1.bin")) {

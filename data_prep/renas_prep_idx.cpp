@@ -1,4 +1,4 @@
-// IDX files, as MNIST and Fashion-MNIST come, to the project's HDF5.
+// renas-prep-idx converts IDX files, as MNIST and Fashion-MNIST have, to the project's HDF5.
 
 #include <fmt/format.h>
 
@@ -22,7 +22,7 @@ constexpr const char* kFashionMnist[] = {"T-shirt/top", "Trouser",   "Pullover",
                                          "Coat",        "Sandal",    "Shirt",    "Sneaker",
                                          "Bag",         "Ankle boot"};
 
-// `folder`/`name`, plain or with .gz.
+// Finds `folder`/`name`, plain or with .gz.
 std::string find(const std::string& folder, const std::string& name) {
   for (const char* end : {"", ".gz"}) {
     std::string path = folder + "/" + name + end;

@@ -1,4 +1,4 @@
-// A folder of JPEG and PNG images to the project's HDF5.
+// renas-prep-images converts a folder of JPEG and PNG images to the project's HDF5.
 
 #include <fmt/format.h>
 
@@ -43,7 +43,7 @@ struct Options {
   int64_t max_pixels = renas::kDefaultMaxPixels;
 };
 
-// What became of one file.
+// The result of preparing one file.
 struct Prepared {
   std::vector<uint8_t> bytes;  // pixels, or an encoded image
   std::string failure;         // why there are none
@@ -54,7 +54,7 @@ struct Prepared {
   bool misnamed = false;
 };
 
-// Scales to cover height x width and cuts the centre.
+// Scales an image to cover height x width and crops the centre.
 Image cover(const Image& image, int height, int width) {
   if (image.shape.height == height && image.shape.width == width) return image;
   const double scale = std::max(static_cast<double>(height) / image.shape.height,
@@ -94,7 +94,7 @@ Prepared prepare(const std::string& path, const Options& options,
     renas::DecodeOptions decoding;
     decoding.channels = options.channels;
     decoding.max_pixels = options.max_pixels;
-    // Everything is decoded, so that training meets no bad image.
+    // Every image is decoded, so that training meets no bad one.
     Image image = renas::decode_image(file, decoding);
     if (fixed) {
       result.scaled = image.shape.height != fixed->height || image.shape.width != fixed->width;

@@ -12,10 +12,10 @@
 
 namespace renas::prep {
 
-/// How far a long preparation is, on the console's live line.
+/// The progress of a long preparation, shown on the console's live line.
 class Progress {
  public:
-  /// `what` in the plural: "images".
+  /// `what` names the things that are counted, in the plural: "images".
   Progress(std::string what, int64_t total);
   void update(int64_t done);
 
@@ -28,7 +28,7 @@ class Progress {
   Clock::time_point last_;
 };
 
-/// What a program says at the end, on standard output.
+/// The summary that a preparing program prints at its end, on standard output.
 class Report {
  public:
   void count(const std::string& split, std::span<const int32_t> labels);

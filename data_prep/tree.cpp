@@ -63,7 +63,8 @@ class Scan {
     tree_.skipped.push_back({reason, path});
   }
 
-  // Sorted by the bytes of their names, which does not depend on the system or its language.
+  // Lists a folder, sorted by the bytes of the names. This order does not depend on the system or
+  // its language.
   std::vector<Entry> list(const std::string& folder) {
     std::vector<Entry> entries;
     std::error_code failure;
@@ -94,7 +95,7 @@ class Scan {
     return names;
   }
 
-  // The classes of all splits, so that a label means the same in each.
+  // Finds the classes of all splits together, so that a label means the same in each.
   void find_classes() {
     std::set<std::string> names;
     for (const char* split : {"train", "val", "test"}) {

@@ -6,7 +6,7 @@
 
 namespace renas::prep {
 
-/// The images of a folder, found by name only: nothing is decoded.
+/// The images of a folder, found by their names alone; nothing is decoded.
 struct ImageTree {
   struct Image {
     std::string path;
@@ -14,7 +14,7 @@ struct ImageTree {
   };
   struct Split {
     std::string name;           ///< train, val or test
-    std::string folder;         ///< where it came from
+    std::string folder;         ///< the folder that it came from
     std::vector<Image> images;  ///< by class, then name
   };
   struct Skipped {
@@ -26,6 +26,7 @@ struct ImageTree {
   std::vector<Skipped> skipped;
 };
 
+/// Options of scan_tree.
 struct TreeOptions {
   bool skip_bad = false;   ///< leave out and note what else would stop: see scan_tree
   std::string val_labels;  ///< file that says the class of each image of a flat val folder

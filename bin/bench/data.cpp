@@ -209,7 +209,7 @@ void bench_images(const Options& options) {
   double bytes = 0;
   std::vector<uint8_t> buffer;
   for (int64_t i = 0; i < std::min<int64_t>(data.size(), 500); ++i) {
-    const auto file = data.picture(i, buffer);
+    const auto file = data.image(i, buffer);
     if (renas::inspect_image(file).kind != renas::ImageKind::kJpeg) continue;
     files.emplace_back(file.begin(), file.end());
     bytes += static_cast<double>(file.size());

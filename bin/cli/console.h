@@ -13,16 +13,17 @@ class logger;
 
 namespace renas::cli {
 
-/// What a person sees of a long job, on standard error: messages, and one live line below them. Off
-/// a terminal the line appears every 30 s, more seldom the longer the job runs, so that a week's
-/// log stays a page. Any thread may call.
+/// The messages of a long job on standard error, and one live progress line below them. Off a
+/// terminal the line is printed every 30 s, and less often the longer the job runs, so that a
+/// week's log stays a page. Any thread may call the functions.
 class Console {
  public:
-  /// Messages also go to `log_file`, where not empty; debugging ones only there.
+  /// Opens the console. Messages also go to `log_file`, unless that is empty; debug messages go
+  /// only there. Throws IoError where the log cannot be opened.
   Console(const std::string& log_file, bool quiet);
   ~Console();
 
-  /// For the library; valid as long as the console.
+  /// The log function for the library, valid as long as the console.
   Log log();
   /// Replaces the live line.
   void progress(const std::string& line);
@@ -42,7 +43,7 @@ class Console {
   int prints_ = 0;
 };
 
-/// "1 h 05 min", "3 min 20 s", "12 s".
+/// Formats a duration as "1 h 05 min", "3 min 20 s" or "12 s".
 std::string duration_text(double seconds);
 
 }  // namespace renas::cli

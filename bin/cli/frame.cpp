@@ -36,8 +36,8 @@ void request_stop(int signal) {
 
 void prepare(CLI::App& app) {
 #ifdef RENAS_WITH_HDF5
-  // All files are closed where they are written. HDF5's own end of the process has nothing left to
-  // do, but speaks up, in its own words, where it has met a damaged file.
+  // Every file is closed where it is written, so HDF5 has nothing left to do at the end of the
+  // process. Its exit handler would only print errors of its own for damaged files.
   H5dont_atexit();
 #endif
   std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is not a reason to stop
@@ -53,7 +53,8 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
   const auto complain = [&](const std::string& message) { say(name + ": " + message + "\n"); };
   try {
     const int code = work();
-    // A result that nobody can read is no success; a reader that has seen enough is.
+    // A result that could not be printed is a failure. A reader that has closed the pipe has seen
+    // enough.
     if (std::fflush(stdout) != 0 && errno != EPIPE) {
       complain("cannot write to standard output: " + std::generic_category().message(errno));
       return kMistake;

@@ -10,10 +10,10 @@ namespace renas::cli {
 /// Exit codes of every program.
 inline constexpr int kDone = 0;
 inline constexpr int kFailed = 1;   ///< a fault of the machine or of the program
-inline constexpr int kMistake = 2;  ///< something the user can mend: options, files, disk space
+inline constexpr int kMistake = 2;  ///< something the user can correct: options, files, disk space
 inline constexpr int kStopped = 3;  ///< stopped by a signal before the end; --resume goes on
 
-/// What all programs' command lines share: --version, --config, and the look of --help.
+/// Adds what all programs' command lines share: --version, --config, and the look of --help.
 void prepare(CLI::App& app);
 
 /// Runs `work`, which returns an exit code. Errors, those of CLI11 among them, become one message
@@ -29,17 +29,18 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work);
 /// Writes to standard error; a terminal that is gone or a full disk is not a reason to stop.
 void say(const std::string& text);
 
-/// What an option is set to, for comparisons: numbers in one spelling, files by absolute path.
+/// The value of an option as text, for comparisons: numbers in one spelling, files by absolute
+/// path.
 std::string value_text(const CLI::Option& option);
 
-/// Replaces a path by its absolute form, so that it holds in another folder too.
+/// A validator that replaces a path by its absolute form, which holds in another folder too.
 CLI::Validator absolute_path();
 
-/// Set by SIGINT, SIGTERM, SIGHUP and SIGUSR1 from now on, instead of ending the process; a second
-/// SIGINT ends it at once.
+/// Returns a flag that SIGINT, SIGTERM, SIGHUP and SIGUSR1 set from now on, instead of ending the
+/// process. A second SIGINT ends it at once.
 const std::atomic<bool>& stop_on_signals();
 
-/// Processor cores that this process may run on.
+/// The number of processor cores that this process may run on.
 int available_cores();
 
 }  // namespace renas::cli

@@ -3,45 +3,40 @@
 namespace renas::cli {
 
 void add_network_options(CLI::App& app, NetworkOptions& network) {
-  const char* group = "Network";
-  app.add_option_function<std::string>(
-         "--network",
-         [&network](const std::string& text) { network.kind = parse_network_kind(text); },
-         "Frame around the cells (cifar: 3x3 stem, three stages; imagenet: two more stride-2 cells "
-         "first)")
+  OptionGroup group(app, "Network");
+  group
+      .text(
+          "--network",
+          [&network](const std::string& text) { network.kind = parse_network_kind(text); },
+          "Frame around the cells (cifar: 3x3 stem, three stages; imagenet: two more stride-2 "
+          "cells "
+          "first)")
       ->check(CLI::IsMember({"cifar", "imagenet"}))
-      ->default_str(to_string(network.kind))
-      ->group(group);
-  app.add_option("--cells", network.cells, "N: stride-1 cells a stage")
-      ->check(CLI::Range(1, 1000))
-      ->group(group);
-  app.add_option("--filters", network.filters, "F: filters of the first stage")
-      ->check(CLI::Range(1, 8192))
-      ->group(group);
-  app.add_option("--stem", network.stem, "Filters of the stem; 0: 3 F (cifar) or 32 (imagenet)")
-      ->check(CLI::Range(0, 65536))
-      ->group(group);
-  app.add_flag("--concat-c2", network.concat_c2,
-               "Stride-1 cells also append the adapted c-2, as the authors' released graph does")
-      ->group(group);
+      ->default_str(to_string(network.kind));
+  group.option("--cells", network.cells, "N: stride-1 cells a stage")->check(CLI::Range(1, 1000));
+  group.option("--filters", network.filters, "F: filters of the first stage")
+      ->check(CLI::Range(1, 8192));
+  group.option("--stem", network.stem, "Filters of the stem; 0: 3 F (cifar) or 32 (imagenet)")
+      ->check(CLI::Range(0, 65536));
+  group.flag("--concat-c2", network.concat_c2,
+             "Stride-1 cells also append the adapted c-2, as the authors' released graph does");
 }
 
 void add_device_options(CLI::App& app, Device& device) {
-  const char* group = "Device";
-  app.add_option("--backend", device.backend, "What computes: cpu, reference, or auto (the fastest)")
-      ->group(group);
-  app.add_option("--threads", device.threads,
-                 "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")
-      ->check(CLI::Range(0, 4096))
-      ->group(group);
-  app.add_option_function<std::string>(
-         "--precision",
-         [&device](const std::string& text) { device.precision = parse_precision(text); },
-         "Numbers of the maps between layers; bf16 halves their memory, weights and the sums "
-         "within a layer stay f32")
+  OptionGroup group(app, "Device");
+  group.option("--backend", device.backend, "What computes: cpu, reference, or auto (the fastest)");
+  group
+      .option("--threads", device.threads,
+              "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")
+      ->check(CLI::Range(0, 4096));
+  group
+      .text(
+          "--precision",
+          [&device](const std::string& text) { device.precision = parse_precision(text); },
+          "Numbers of the maps between layers; bf16 halves their memory, weights and the sums "
+          "within a layer stay f32")
       ->check(CLI::IsMember({"f32", "bf16"}))
-      ->default_str("f32")
-      ->group(group);
+      ->default_str("f32");
 }
 
 }  // namespace renas::cli

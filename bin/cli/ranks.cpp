@@ -23,7 +23,7 @@ Ranks::Ranks(int& argc, char**& argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
   MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
 
-  // Ranks of this host whose sets of cores are the same share them.
+  // Ranks of this host that may run on the same set of cores share them.
   MPI_Comm host;
   MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
   int neighbours = 1;
@@ -59,7 +59,7 @@ void Ranks::abort(int code) const {
 #else
 
 Ranks::Ranks(int&, char**&) : threads_(available_cores()) {
-  // Many processes of a build without MPI would all take themselves for the only one.
+  // Without MPI each of many processes would take itself for the only one.
   for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
     const char* size = std::getenv(variable);
     if (size != nullptr && std::atoi(size) > 1) {

@@ -6,8 +6,8 @@
 
 namespace renas::cli {
 
-/// MPI for as long as a program runs: initialised on construction, finalised on destruction. In a
-/// build without MPI there is one rank.
+/// The MPI environment of a program, initialised on construction and finalised on destruction. A
+/// build without MPI has one rank.
 class Ranks {
  public:
   Ranks(int& argc, char**& argv);
@@ -17,12 +17,13 @@ class Ranks {
 
   int rank() const { return rank_; }
   int ranks() const { return ranks_; }
-  /// Cores for each rank: those it may run on, shared fairly with ranks that may run on the same.
+  /// Threads for each rank: the cores that it may run on, shared fairly with the ranks that may run
+  /// on the same cores.
   int threads() const { return threads_; }
   std::unique_ptr<Transport> make_transport() const;
-  /// The largest of all ranks' codes; all ranks call it.
+  /// The largest exit code of all ranks. The call is collective.
   int worst(int code) const;
-  /// Ends all ranks at once: after a rank was lost, an orderly end would wait for it.
+  /// Ends all ranks at once. After a rank was lost, an orderly end would wait for it forever.
   [[noreturn]] void abort(int code) const;
 
  private:

@@ -23,7 +23,7 @@ std::vector<std::string> split_operators(const std::string& text) {
   return operators;
 }
 
-/// Fills `app`, made for the purpose, and the settings bound to it from a run's options.toml.
+/// Parses a run's options.toml into `app`, which is empty, and into the settings bound to it.
 void parse_stored(const RunDirectory& run, CLI::App& app, SearchSettings& settings) {
   prepare(app);
   add_search_options(app, settings);
@@ -40,155 +40,121 @@ void parse_stored(const RunDirectory& run, CLI::App& app, SearchSettings& settin
 
 void add_search_options(CLI::App& app, SearchSettings& s) {
   SearchRunOptions& o = s.run;
-  app.add_option("--data", o.data, "HDF5 data set with groups train and test (renas-prep-...)")
-      ->transform(absolute_path())
-      ->group("Run");
-  app.add_option("--run", o.folder, "Folder of the run; a new one, unless --resume")
+  OptionGroup run(app, "Run");
+  OptionGroup search(app, "Search");
+  OptionGroup children(app, "Training of children");
+  OptionGroup retraining(app, "Retraining of the final population");
+  run.option("--data", o.data, "HDF5 data set with groups train and test (renas-prep-...)")
+      ->transform(absolute_path());
+  run.option("--run", o.folder, "Folder of the run; a new one, unless --resume")
       ->required()
-      ->configurable(false)
-      ->group("Run");
-  app.add_flag(
-         "--resume", o.resume,
-         "Go on with the run in that folder; its options hold. If its data set has moved, each "
-         "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
-         "--io-patience and --snapshot-seconds may change, and until the first network was "
-         "retrained --controls "
-         "and what begins with --retrain-")
-      ->configurable(false)
-      ->group("Run");
-  app.add_option("--seed", o.strategy.seed, "All randomness of the run follows from it")
-      ->group("Run");
-  app.add_option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Run");
-  app.add_option(
-         "--worker-timeout", o.worker_timeout,
-         "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
-         "0 for the others")
-      ->check(CLI::PositiveNumber)
-      ->group("Run");
-  app.add_option("--max-attempts", o.max_attempts,
-                 "A child whose process died that often while it was trained counts as lost")
-      ->check(CLI::Range(1, 1000000))
-      ->group("Run");
-  app.add_option("--io-patience", o.io_patience,
-                 "Seconds over which reading or writing a file that failed is tried again")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Run");
-  app.add_flag("--quiet", s.quiet, "No progress, only warnings and the result")
-      ->configurable(false)
-      ->group("Run");
+      ->configurable(false);
+  run.flag("--resume", o.resume,
+           "Go on with the run in that folder; its options hold. If its data set has moved, each "
+           "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
+           "--io-patience and --snapshot-seconds may change, and until the first network was "
+           "retrained --controls "
+           "and what begins with --retrain-")
+      ->configurable(false);
+  run.option("--seed", o.strategy.seed, "All randomness of the run follows from it");
+  run.option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
+      ->check(CLI::NonNegativeNumber);
+  run.option("--worker-timeout", o.worker_timeout,
+             "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
+             "0 for the others")
+      ->check(CLI::PositiveNumber);
+  run.option("--max-attempts", o.max_attempts,
+             "A child whose process died that often while it was trained counts as lost")
+      ->check(CLI::Range(1, 1000000));
+  run.option("--io-patience", o.io_patience,
+             "Seconds over which reading or writing a file that failed is tried again")
+      ->check(CLI::NonNegativeNumber);
+  run.flag("--quiet", s.quiet, "No progress, only warnings and the result")->configurable(false);
 
-  app.add_option("--strategy", o.strategy.name, "How to search")
-      ->check(CLI::IsMember(strategy_names()))
-      ->group("Search");
-  app.add_option("--controller", o.strategy.controller,
-                 "paper: the paper's form, exact; default: the one that did best in benchmarks")
-      ->check(CLI::IsMember(controller_names()))
-      ->group("Search");
-  app.add_option("--baseline", o.strategy.baseline,
-                 "What rewards are compared with: none, moving, standardised; empty: the "
-                 "controller's own")
-      ->check(CLI::IsMember({"", "none", "moving", "standardised"}))
-      ->group("Search");
-  app.add_option(
-         "--critic", o.strategy.critic,
-         "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
-      ->check(CLI::Range(-1, 10000))
-      ->group("Search");
-  app.add_option("--redraw-repeats", o.strategy.redraw_repeats,
-                 "How often a candidate seen before is drawn again; 0: it is trained all the same")
-      ->check(CLI::Range(0, 1000000))
-      ->group("Search");
-  app.add_option("--max-parameters", o.max_parameters,
-                 "Networks with more are not trained but drawn again; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Search");
-  app.add_option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of an image")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Search");
-  app.add_option("--blocks", o.blocks, "B: blocks of the cell")
-      ->check(CLI::Range(1, 64))
-      ->group("Search");
-  app.add_option("--operators", s.operators,
-                 "all: the paper's six; or some of them, separated by commas")
-      ->group("Search");
-  app.add_option("--population", o.strategy.population, "P: members of the population")
-      ->check(CLI::Range(2, 1000000))
-      ->group("Search");
-  app.add_option("--sample", o.strategy.sample, "S: members of a tournament")
-      ->check(CLI::Range(1, 1000000))
-      ->group("Search");
-  app.add_option("--children", o.children, "E: children after the first P members")
-      ->check(CLI::Range(0, 100000000))
-      ->group("Search");
-  app.add_flag(
-         "--in-order", o.in_order,
-         "Count results in the order in which children were handed out: equal seeds give equal "
-         "runs on equally many ranks, which may then wait for a slow one; results that still wait "
-         "when the run is stopped are computed again")
-      ->group("Search");
-  app.add_option("--time-budget", o.time_budget,
-                 "End the search after so many seconds, earlier sessions included; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Search");
+  search.option("--strategy", o.strategy.name, "How to search")
+      ->check(CLI::IsMember(strategy_names()));
+  search
+      .option("--controller", o.strategy.controller,
+              "paper: the paper's form, exact; default: the one that did best in benchmarks")
+      ->check(CLI::IsMember(controller_names()));
+  search
+      .option("--baseline", o.strategy.baseline,
+              "What rewards are compared with: none, moving, standardised; empty: the "
+              "controller's own")
+      ->check(CLI::IsMember({"", "none", "moving", "standardised"}));
+  search
+      .option("--critic", o.strategy.critic,
+              "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
+      ->check(CLI::Range(-1, 10000));
+  search
+      .option("--redraw-repeats", o.strategy.redraw_repeats,
+              "How often a candidate seen before is drawn again; 0: it is trained all the same")
+      ->check(CLI::Range(0, 1000000));
+  search
+      .option("--max-parameters", o.max_parameters,
+              "Networks with more are not trained but drawn again; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
+  search.option("--max-mult-adds", o.max_mult_adds, "Likewise, multiply-adds of an image")
+      ->check(CLI::NonNegativeNumber);
+  search.option("--blocks", o.blocks, "B: blocks of the cell")->check(CLI::Range(1, 64));
+  search.option("--operators", s.operators,
+                "all: the paper's six; or some of them, separated by commas");
+  search.option("--population", o.strategy.population, "P: members of the population")
+      ->check(CLI::Range(2, 1000000));
+  search.option("--sample", o.strategy.sample, "S: members of a tournament")
+      ->check(CLI::Range(1, 1000000));
+  search.option("--children", o.children, "E: children after the first P members")
+      ->check(CLI::Range(0, 100000000));
+  search.flag(
+      "--in-order", o.in_order,
+      "Count results in the order in which children were handed out: equal seeds give equal "
+      "runs on equally many ranks, which may then wait for a slow one; results that still wait "
+      "when the run is stopped are computed again");
+  search
+      .option("--time-budget", o.time_budget,
+              "End the search after so many seconds, earlier sessions included; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
 
   add_network_options(app, o.child.network);
 
-  app.add_option("--pad", o.child.augmentation.pad,
-                 "Zeros around a training image before a random crop of its size")
-      ->check(CLI::Range(0, 1024))
-      ->group("Training of children");
-  app.add_flag("--no-flip", s.no_flip, "Do not mirror training images at random")
-      ->group("Training of children");
+  children
+      .option("--pad", o.child.augmentation.pad,
+              "Zeros around a training image before a random crop of its size")
+      ->check(CLI::Range(0, 1024));
+  children.flag("--no-flip", s.no_flip, "Do not mirror training images at random");
 
-  app.add_option("--validation", o.validation,
-                 "Images held out of the training set as D_val; -1: 5000, or a tenth if fewer")
-      ->group("Training of children");
-  app.add_option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all")
-      ->group("Training of children");
-  app.add_option("--batch", o.child.batch, "Images a step")
-      ->check(CLI::Range(1, 65536))
-      ->group("Training of children");
-  app.add_option("--initial-epochs", o.child.initial_epochs, "Epochs of members without a parent")
-      ->check(CLI::Range(1, 100000))
-      ->group("Training of children");
-  app.add_option("--initial-rate", o.child.initial_rate, "Their learning rate, falling by a cosine")
-      ->check(CLI::PositiveNumber)
-      ->group("Training of children");
-  app.add_option("--child-epochs", o.child.child_epochs, "Passes over D_train of a child")
-      ->check(CLI::Range(1, 100000))
-      ->group("Training of children");
-  app.add_option("--new-rate", o.child.new_rate, "Learning rate of a child's new parameters")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Training of children");
-  app.add_option("--inherited-rate", o.child.inherited_rate, "Learning rate of inherited ones")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Training of children");
-  app.add_option("--momentum", o.child.momentum, "Momentum of SGD")
-      ->check(CLI::Range(0.0, 1.0))
-      ->group("Training of children");
-  app.add_option("--weight-decay", o.child.weight_decay, "Decay of conv and linear weights")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Training of children");
+  children.option("--validation", o.validation,
+                  "Images held out of the training set as D_val; -1: 5000, or a tenth if fewer");
+  children.option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all");
+  children.option("--batch", o.child.batch, "Images a step")->check(CLI::Range(1, 65536));
+  children.option("--initial-epochs", o.child.initial_epochs, "Epochs of members without a parent")
+      ->check(CLI::Range(1, 100000));
+  children
+      .option("--initial-rate", o.child.initial_rate, "Their learning rate, falling by a cosine")
+      ->check(CLI::PositiveNumber);
+  children.option("--child-epochs", o.child.child_epochs, "Passes over D_train of a child")
+      ->check(CLI::Range(1, 100000));
+  children.option("--new-rate", o.child.new_rate, "Learning rate of a child's new parameters")
+      ->check(CLI::NonNegativeNumber);
+  children.option("--inherited-rate", o.child.inherited_rate, "Learning rate of inherited ones")
+      ->check(CLI::NonNegativeNumber);
+  children.option("--momentum", o.child.momentum, "Momentum of SGD")->check(CLI::Range(0.0, 1.0));
+  children.option("--weight-decay", o.child.weight_decay, "Decay of conv and linear weights")
+      ->check(CLI::NonNegativeNumber);
 
-  app.add_option("--retrain-epochs", s.retrain_epochs, "Epochs of each network")
-      ->check(CLI::Range(1, 100000))
-      ->group("Retraining of the final population");
-  app.add_option("--retrain-rate", s.retrain_rate, "Learning rate, falling by one cosine")
-      ->check(CLI::PositiveNumber)
-      ->group("Retraining of the final population");
-  app.add_option("--retrain-subset", o.retrain_subset,
-                 "Images of D_train then; 0: all; -1: as --subset")
-      ->group("Retraining of the final population");
-  app.add_option("--retrain-cutout", s.retrain_cutout, "Side of a square cut out; 0: none")
-      ->check(CLI::Range(0, 65536))
-      ->group("Retraining of the final population");
-  app.add_option(
-         "--controls", o.controls,
-         "Random baselines: so many cells drawn at random, retrained and tested as the winner is")
-      ->check(CLI::Range(0, 100000))
-      ->group("Retraining of the final population");
+  retraining.option("--retrain-epochs", s.retrain_epochs, "Epochs of each network")
+      ->check(CLI::Range(1, 100000));
+  retraining.option("--retrain-rate", s.retrain_rate, "Learning rate, falling by one cosine")
+      ->check(CLI::PositiveNumber);
+  retraining.option("--retrain-subset", o.retrain_subset,
+                    "Images of D_train then; 0: all; -1: as --subset");
+  retraining.option("--retrain-cutout", s.retrain_cutout, "Side of a square cut out; 0: none")
+      ->check(CLI::Range(0, 65536));
+  retraining
+      .option(
+          "--controls", o.controls,
+          "Random baselines: so many cells drawn at random, retrained and tested as the winner is")
+      ->check(CLI::Range(0, 100000));
 
   add_device_options(app, o.child.device);
 }
@@ -249,6 +215,11 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
         fmt::format("{}: its options name no data set; name it by --data", run.path()));
   }
   return stored;
+}
+
+SearchSpace space_of(const SearchRunOptions& options) {
+  return options.operators.empty() ? SearchSpace::renas(options.blocks)
+                                   : SearchSpace::renas(options.blocks, options.operators);
 }
 
 SearchRunOptions run_options(const SearchSettings& settings) {

@@ -7,7 +7,7 @@
 
 namespace renas::cli {
 
-/// Everything on the command line of renas-search.
+/// The command line of renas-search.
 struct SearchSettings {
   SearchRunOptions run;
   std::string operators = "all";
@@ -18,17 +18,21 @@ struct SearchSettings {
   bool quiet = false;
 };
 
-/// Binds the options of renas-search.
+/// Adds the options of renas-search to `app`, bound to `settings`.
 void add_search_options(CLI::App& app, SearchSettings& settings);
 
-/// The options a run was started with, from its options.toml. Throws InvalidInput.
+/// Reads the options that a run was started with from its options.toml. Throws InvalidInput.
 SearchSettings stored_settings(const std::string& run);
 
-/// On --resume the run's own options hold; those given again must not say otherwise (InvalidInput),
-/// but for how the work is spread and shown.
+/// The settings of a run on --resume: its own options hold. Throws InvalidInput where an option
+/// that is given again says otherwise, except for those that only change how the work is done or
+/// shown.
 SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from_command_line);
 
-/// What `settings` say of the search and of the retraining, in the library's terms.
+/// Converts the settings to the library's options of the search and of the retraining.
 SearchRunOptions run_options(const SearchSettings& settings);
+
+/// The search space of the options --blocks and --operators.
+SearchSpace space_of(const SearchRunOptions& options);
 
 }  // namespace renas::cli

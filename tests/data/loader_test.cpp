@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_name_what_was_expected) {
     return std::string();
   };
   LoaderOptions options;
-  BOOST_TEST(message(options, {10}) == "loader: index 10 of a data set of 10 pictures");
+  BOOST_TEST(message(options, {10}) == "loader: index 10 of a data set of 10 images");
   options.batch = 0;
   BOOST_TEST(message(options) == "loader: batch must be 1 or more, got 0");
   options.batch = 4;
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_name_what_was_expected) {
   options.rank = 0;
   options.augmentation.lighting = 0.1;
   BOOST_TEST(message(options) ==
-             "loader: saturation and lighting must be 0 where pictures have other than 3 channels, "
+             "loader: saturation and lighting must be 0 where images have other than 3 channels, "
              "got 0.1");
 }
 

@@ -28,7 +28,7 @@ inline SearchData toy_data(int count = 96, int classes = 3, uint64_t seed = 5) {
 inline ChildOptions toy_child(const SearchData& data) {
   ChildOptions options;
   options.network = {
-      .cells = 1, .filters = 4, .image = data.pictures.shape(), .classes = data.pictures.classes()};
+      .cells = 1, .filters = 4, .image = data.images.shape(), .classes = data.images.classes()};
   options.batch = 16;
   options.initial_epochs = 4;
   options.augmentation = Augmentation::none();

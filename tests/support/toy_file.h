@@ -15,12 +15,12 @@ inline void write_toy_file(const std::string& path, int images = 96, uint64_t se
   DataSetWriter writer(path, force);
   std::vector<uint8_t> buffer;
   for (const char* split : {"train", "test"}) {
-    writer.begin_split(split, data.pictures.shape());
-    for (int64_t i = 0; i < data.pictures.size(); ++i) {
-      writer.add(data.pictures.image(i, buffer), data.pictures.labels()[i]);
+    writer.begin_split(split, data.images.shape());
+    for (int64_t i = 0; i < data.images.size(); ++i) {
+      writer.add(data.images.image(i, buffer), data.images.labels()[i]);
     }
   }
-  writer.finish(data.pictures.info());
+  writer.finish(data.images.info());
 }
 
 }  // namespace renas::test

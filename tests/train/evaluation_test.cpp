@@ -18,12 +18,12 @@ Evaluation evaluate(Backend& backend, uint64_t id, const SearchData& data,
                             Random(9, Purpose::kChild, id), nullptr, data, options, hooks);
 }
 
-/// Scores of the first pictures of D_val.
+/// Scores of the first images of D_val.
 std::vector<float> outputs(Backend& backend, const Graph& graph, const Weights& weights,
                            const SearchData& data) {
   const auto program = backend.compile(graph, {.batch = 16});
   program->load(weights);
-  Loader loader(data.pictures, data.validation, {.batch = 16, .shuffle = false});
+  Loader loader(data.images, data.validation, {.batch = 16, .shuffle = false});
   loader.start(0);
   HostBatch& batch = program->staging();
   batch.count = loader.next(batch.images, batch.labels);
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(a_member_learns_from_scratch_and_again_the_same) {
   const Evaluation first = evaluate(*backend, 3, data, options);
   BOOST_TEST((first.status == Status::kOk));
   BOOST_TEST(first.fitness > 0.6);  // chance is a third
-  BOOST_TEST(first.pictures == 4 * 72);
+  BOOST_TEST(first.images == 4 * 72);
   BOOST_TEST(first.inherited_share == 0.0);
   const Evaluation again = evaluate(*backend, 3, data, options);
   BOOST_TEST(again.fitness == first.fitness);
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
   const Evaluation result = evaluate_candidate(
       *backend, kSpace, child, Random(9, Purpose::kChild, 2), &parent, data, options);
   BOOST_TEST((result.status == Status::kOk));
-  BOOST_TEST(result.pictures == 72);
+  BOOST_TEST(result.images == 72);
   BOOST_TEST(result.inherited_share > 0.5);
   BOOST_TEST(result.inherited_share < 1.0);
 }

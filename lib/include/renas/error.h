@@ -5,38 +5,38 @@
 
 namespace renas {
 
-/// The one family of exceptions that leaves the library. The message is complete: what was
-/// expected, what was found, where, and what to do.
+/// The base class of every exception that the library throws of its own. The message is complete:
+/// it says what was expected, what was found, where, and what to do.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// An argument, option, genome, search space or file content that the user can mend.
+/// Thrown for an argument, option, genome, search space or file content that the user can correct.
 class InvalidInput : public Error {
  public:
   using Error::Error;
 };
 
-/// A tensor whose shape is not the one a network, node or file calls for.
+/// Thrown for a tensor whose shape is not the one that a network, node or file requires.
 class InvalidShape : public InvalidInput {
  public:
   using InvalidInput::InvalidInput;
 };
 
-/// A file that cannot be opened, read, written, or whose bytes are damaged.
+/// Thrown for a file that cannot be opened, read or written, or whose bytes are damaged.
 class IoError : public Error {
  public:
   using Error::Error;
 };
 
-/// The device or host has not the memory that was asked for.
+/// Thrown where the device or host cannot allocate the memory that a network needs.
 class OutOfMemory : public Error {
  public:
   using Error::Error;
 };
 
-/// This build, backend or processor cannot do what was asked.
+/// Thrown where this build, backend or processor lacks a feature that was requested.
 class Unsupported : public Error {
  public:
   using Error::Error;

@@ -15,9 +15,9 @@
 
 namespace renas {
 
-/// The pictures of a search: what children learn from and what they are judged by.
+/// The images of a search: what children learn from and what they are judged by.
 struct SearchData {
-  DataSet pictures;                 ///< the training split of a file
+  DataSet images;                 ///< the training split of a file
   std::vector<int64_t> train;       ///< D_train, indices into it
   std::vector<int64_t> validation;  ///< D_val
 };
@@ -57,7 +57,7 @@ struct Evaluation {
   double fitness = 0;    ///< accuracy on D_val, in [0, 1]
   Counts counts;
   double inherited_share = 0;  ///< of the trainable numbers
-  int64_t pictures = 0;        ///< trained on, all epochs together
+  int64_t images = 0;        ///< trained on, all epochs together
   Weights weights;             ///< empty unless kOk
 };
 

@@ -9,12 +9,12 @@
 
 namespace renas {
 
-/// What is done to a picture on its way to the network. All randomness of a picture is a function
-/// of (seed, epoch, index of the picture in the data set); order here is the order of application.
+/// What is done to an image on its way to the network. All randomness of an image is a function
+/// of (seed, epoch, index of the image in the data set); order here is the order of application.
 struct Augmentation {
-  // Pictures of varying or large size: first a piece of them becomes a square of `crop` pixels.
-  int crop = 0;              ///< side of the result; 0: pictures keep their size
-  int shorter_side = 0;      ///< the picture is scaled so that its shorter side has this length ...
+  // Images of varying or large size: first a piece of them becomes a square of `crop` pixels.
+  int crop = 0;              ///< side of the result; 0: images keep their size
+  int shorter_side = 0;      ///< the image is scaled so that its shorter side has this length ...
   int shorter_side_max = 0;  ///< ... or, where greater, a length drawn from both, inclusive
   bool random_crop = false;  ///< where the crop lies: uniform, or the centre
 
@@ -25,11 +25,11 @@ struct Augmentation {
   double lighting = 0;    ///< AlexNet's PCA noise: sd of the three multipliers (its value: 0.1)
 
   bool normalize = true;  ///< (value - mean) / sd per channel; else values in [0, 1]
-  int pad = 0;            ///< zeros around the normalised picture, then a random crop of its size
+  int pad = 0;            ///< zeros around the normalised image, then a random crop of its size
   bool flip = false;      ///< left and right, with probability one half
-  int cutout = 0;         ///< side of a square set to zero, its centre uniform over the picture
+  int cutout = 0;         ///< side of a square set to zero, its centre uniform over the image
 
-  static Augmentation none();         ///< normalisation only: small pictures, evaluation
+  static Augmentation none();         ///< normalisation only: small images, evaluation
   static Augmentation search();       ///< the paper's search: pad 4, crop, flip
   static Augmentation cifar_final();  ///< the same and cutout 16
   static Augmentation imagenet();  ///< shorter side in [256, 480], random crop 224, flip, lighting
@@ -49,25 +49,25 @@ struct LoaderOptions {
   int threads =
       1;  ///< that read, decode and augment ahead; 0: next() does it in the caller's thread
   int prefetch = 4;  ///< batches they may be ahead
-  /// Data parallel: this loader yields the pictures at positions rank, rank + ranks, ... of the
-  /// epoch's order. No picture is on two ranks; with drop_last every rank has equally many batches.
+  /// Data parallel: this loader yields the images at positions rank, rank + ranks, ... of the
+  /// epoch's order. No image is on two ranks; with drop_last every rank has equally many batches.
   int rank = 0;
   int ranks = 1;
 };
 
 /// Batches of float32 NHWC images from a data set, prepared on threads of its own.
 ///
-/// Neither threads nor prefetch nor batch change a picture's pixels. Used by one thread at a time.
+/// Neither threads nor prefetch nor batch change an image's pixels. Used by one thread at a time.
 class Loader {
  public:
-  /// Yields the pictures `indices` of `data`. Throws InvalidInput where an index or option is out
-  /// of range, or the pictures vary in size and no crop is asked for.
+  /// Yields the images `indices` of `data`. Throws InvalidInput where an index or option is out
+  /// of range, or the images vary in size and no crop is asked for.
   Loader(DataSet data, std::vector<int64_t> indices, const LoaderOptions& options);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();
 
-  /// Of the pictures it yields.
+  /// Of the images it yields.
   Shape shape() const;
   /// Batches of an epoch.
   int64_t batches() const;
@@ -79,7 +79,7 @@ class Loader {
   void start(uint64_t epoch);
   /// Writes the next batch of the epoch: `images` [batch, H, W, C] in their first `count` images,
   /// `labels` likewise. Returns count; 0 at the end of the epoch (or before start). Throws IoError
-  /// where a picture cannot be read, InvalidShape where the spans are smaller than a batch.
+  /// where an image cannot be read, InvalidShape where the spans are smaller than a batch.
   int next(std::span<float> images, std::span<int32_t> labels);
 
  private:

@@ -7,8 +7,9 @@ namespace renas {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-/// Where the library says what it does. It never prints by itself; an empty function is silence.
-/// May be called from any thread of the library, one call at a time per object that holds it.
+/// The function that receives the library's log messages. The library never prints by itself, and
+/// an empty function silences it. Any thread of the library may call the function, but an object
+/// that holds one makes one call at a time.
 using Log = std::function<void(LogLevel, std::string_view)>;
 
 }  // namespace renas

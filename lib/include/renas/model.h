@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "renas/dataset.h"
 #include "renas/evaluation.h"
 #include "renas/genome.h"
 #include "renas/network.h"
@@ -12,13 +13,14 @@
 
 namespace renas {
 
-/// A trained network with all that is needed to use it: one HDF5 file (lib/src/store/FORMAT.md).
+/// A trained network with all that is needed to use it, stored as one HDF5 file
+/// (lib/src/store/FORMAT.md).
 struct Model {
   std::string genome;      ///< text form, in the paper's notation
-  NetworkOptions network;  ///< without what only training knows
+  NetworkOptions network;  ///< without the settings that only training uses
   std::vector<std::string> class_names;
-  std::vector<double> mean;  ///< per channel, of values in [0, 1]: (value - mean) / sd goes in
-  std::vector<double> sd;
+  std::vector<double> mean;  ///< of each channel: the input is (value - mean) / sd
+  std::vector<double> sd;    ///< standard deviation of each channel, of values in [0, 1]
   /// How an image is scaled and cut before it is normalised; nothing random (the training's
   /// Augmentation::evaluation()).
   Augmentation preparation;
@@ -26,31 +28,38 @@ struct Model {
   Weights weights;                 ///< without momenta and auxiliary head
 };
 
-/// The space that `genome`, in the paper's notation, is a point of.
+/// Assembles the model of a network that was trained on the data set of `info`; its weights come
+/// later.
+Model make_model(const std::string& genome, const NetworkOptions& network, const DataSetInfo& info,
+                 const Augmentation& training);
+
+/// The search space that `genome`, in the paper's notation, is a point of. Throws InvalidInput.
 SearchSpace space_of(const std::string& genome);
-/// The model's network, for inference.
+/// Builds the model's network for inference, without the auxiliary head.
 Graph graph_of(const Model& model);
 
-// Files appear whole or not at all: they are written beside their name and renamed. All of these
-// throw IoError with the file and the reason (missing, not HDF5, truncated, damaged, disk full).
+// Each file below appears whole or not at all, because it is written beside its name and renamed.
+// All functions throw IoError with the file and the reason (missing, not HDF5, truncated, damaged,
+// disk full).
 
 void save_model(const std::string& path, const Model& model);
 Model load_model(const std::string& path);
 
-/// What a member of a run's population hands on to its children.
+/// The weights that a member of a run's population passes on to its children by inheritance.
 struct MemberWeights {
   std::string genome;  ///< text form
   Weights weights;
 };
 void save_member(const std::string& path, uint64_t id, const MemberWeights& member);
-/// Throws IoError where the file is of another member than `id`.
+/// Loads the weights of member `id`. Throws IoError where the file belongs to another member.
 MemberWeights load_member(const std::string& path, uint64_t id);
 
-/// A training between two epochs. `purpose` says what is trained and how, in the caller's words;
-/// load_checkpoint throws InvalidInput where the file's differs.
+/// Saves a checkpoint: a training from scratch between two epochs. `purpose` says what is trained
+/// and how, in the caller's words.
 void save_checkpoint(const std::string& path, const std::string& purpose, const FinalState& state);
+/// Loads a checkpoint. Throws InvalidInput where its purpose is another than `purpose`.
 FinalState load_checkpoint(const std::string& path, const std::string& purpose);
-/// The epochs done in a checkpoint, read without its weights. Throws IoError.
+/// The number of epochs done in a checkpoint, read without its weights.
 int checkpoint_epoch(const std::string& path);
 
 }  // namespace renas

@@ -8,8 +8,9 @@
 
 namespace renas {
 
-/// The counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-/// 1, 2, 3", SC 2011): 128 random bits that depend on `counter` and `key` alone.
+/// The counter-based random number generator Philox4x32-10 (Salmon et al., "Parallel random
+/// numbers: as easy as 1, 2, 3", SC 2011). Returns 128 random bits that depend on `counter` and
+/// `key` alone.
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 /// The purpose of a stream of random numbers. Streams of different purposes never overlap.
@@ -28,10 +29,12 @@ enum class Purpose : uint8_t {
 };
 
 /// A stream of random numbers: a pure function of (seed, purpose, id) and of how many numbers were
-/// drawn. The numbers are the same on every platform and compiler. So equal seeds give equal runs.
+/// drawn. The numbers are the same on every platform and compiler, so that equal seeds give equal
+/// runs.
 class Random {
  public:
-  /// The complete state of a stream. A stream made from it continues where the first one stood.
+  /// The complete state of a stream. A stream that is constructed from a state continues where the
+  /// saved one stood.
   struct State {
     uint64_t seed = 0;
     uint64_t stream = 0;

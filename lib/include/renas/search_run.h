@@ -34,12 +34,12 @@ struct SearchRunOptions {
   /// are ranks: equal seeds give equal runs on equally many ranks, which may wait for a slow one.
   bool in_order = false;
   double time_budget = 0;              ///< seconds of searching over all sessions; 0: none
-  int64_t validation = -1;             ///< pictures of D_val; -1: default_validation_count()
-  int64_t subset = 0;                  ///< pictures of D_train; 0: all that validation leaves
+  int64_t validation = -1;             ///< images of D_val; -1: default_validation_count()
+  int64_t subset = 0;                  ///< images of D_train; 0: all that validation leaves
   ChildOptions child;  ///< image and classes of its network are taken from the data
 
   FinalOptions final;           ///< retraining of the final population; network as above
-  int64_t retrain_subset = -1;  ///< pictures of D_train then; 0: all; -1: as `subset`
+  int64_t retrain_subset = -1;  ///< images of D_train then; 0: all; -1: as `subset`
   int controls = 0;             ///< random genomes retrained and tested beside the winner
 
   double snapshot_seconds = 30;  ///< least time between two snapshots

@@ -8,12 +8,13 @@
 
 namespace renas {
 
-/// One flat array of a State.
+/// One flat array of a search state.
 using StateArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
                                 std::vector<float>>;
 
-/// The saved state of a search: named arrays, from which it continues exactly. A slash in a name
-/// separates folders, so that a store can write the arrays as they are.
+/// The saved state of a search, as named arrays. A search that loads it continues exactly where the
+/// saved one stood. A slash in a name separates folders, so that a store can write the arrays as
+/// they are.
 using State = std::map<std::string, StateArray>;
 
 }  // namespace renas

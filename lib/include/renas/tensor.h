@@ -16,9 +16,10 @@ struct Shape {
   bool operator==(const Shape&) const = default;
 };
 
-/// "HxWxC", the text form of every option and message.
+/// Formats a shape as "HxWxC", its form in options and messages.
 std::string to_string(const Shape& shape);
-/// Reads "HxWxC". Throws InvalidInput.
+/// Parses "HxWxC". Throws InvalidInput where the text is not of this form or a number is not from 1
+/// to 65536.
 Shape parse_shape(const std::string& text);
 
 /// A dense row-major float32 array on the host.
@@ -28,8 +29,8 @@ struct Tensor {
   bool operator==(const Tensor&) const = default;
 };
 
-/// Tensors by name: a network's parameters, BN statistics and (where training goes on) momenta,
-/// the latter under the parameter's name + kMomentumSuffix. Conv weights are
+/// The tensors of a network by name: parameters, batch-norm statistics and, where training goes on,
+/// the momenta of SGD under the parameter's name + kMomentumSuffix. Conv weights are
 /// [out, in / groups, kernel_h, kernel_w], linear weights [out, in].
 using Weights = std::map<std::string, Tensor>;
 inline constexpr const char* kMomentumSuffix = "/momentum";

@@ -30,12 +30,12 @@ struct Recipe {
 double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch);
 
 struct EpochMetrics {
-  double loss = 0;      ///< mean over pictures of the main head's cross-entropy, in nats
-  double accuracy = 0;  ///< of the training pictures as they were trained on, in [0, 1]
+  double loss = 0;      ///< mean over images of the main head's cross-entropy, in nats
+  double accuracy = 0;  ///< of the training images as they were trained on, in [0, 1]
 };
 
 /// Where a training stands between two epochs: all that is needed to go on exactly. Orders,
-/// augmentations and masks are functions of (seed, epoch, picture) and (seed, step, element).
+/// augmentations and masks are functions of (seed, epoch, image) and (seed, step, element).
 struct TrainingState {
   uint64_t seed = 0;
   int epoch = 0;  ///< epochs done
@@ -45,8 +45,8 @@ struct TrainingState {
 struct TrainingHooks {
   /// Asked after every step; true ends the training where it is (TrainingEnd::kStopped).
   std::function<bool()> stop;
-  /// Told after every step: pictures in it.
-  std::function<void(int pictures)> on_step;
+  /// Told after every step: images in it.
+  std::function<void(int images)> on_step;
   /// Told after every epoch; the program holds the weights and momenta of that moment.
   std::function<void(const TrainingState&)> on_epoch;
 };

@@ -17,21 +17,21 @@ RunSetup make_setup(const SearchRunOptions& given) {
   }
   const uint64_t seed = options.strategy.seed;
   SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
-  if (search.pictures.encoded()) {
+  if (search.images.encoded()) {
     throw InvalidInput(fmt::format(
         "{}: holds images of varying size; the search needs one size: prepare the data set anew, all "
         "scaled to one",
         options.data));
   }
-  // The same pictures and D_val; only D_train may be another part.
+  // The same images and D_val; only D_train may be another part.
   SearchData final = search;
   if (options.retrain_subset != options.subset) {
     final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
-    final.pictures = search.pictures;
+    final.images = search.images;
   }
   for (NetworkOptions* network : {&options.child.network, &options.final.network}) {
-    network->image = search.pictures.shape();
-    network->classes = search.pictures.classes();
+    network->image = search.images.shape();
+    network->classes = search.images.classes();
   }
   SearchSpace space = options.operators.empty()
                           ? SearchSpace::renas(options.blocks)
@@ -45,7 +45,7 @@ RunSetup make_setup(const SearchRunOptions& given) {
              (mult_adds <= 0 || counts.mult_adds <= mult_adds);
     };
   }
-  // What no genome can mend is refused now: pictures too small, F that the frame cannot halve, limits
+  // What no genome can mend is refused now: images too small, F that the frame cannot halve, limits
   // that nothing meets.
   Random random(seed);
   build_network(space, random_genome(space, random), options.child.network);
@@ -59,7 +59,7 @@ RunSetup make_setup(const SearchRunOptions& given) {
       }
     }
   }
-  std::string identity = identity_of(options.data, search.pictures);
+  std::string identity = identity_of(options.data, search.images);
   return {options, std::move(space), std::move(search), std::move(final), std::move(identity)};
 }
 
@@ -80,7 +80,7 @@ class Hash {
     add_values(data.labels());
     std::vector<uint8_t> buffer;
     for (int64_t i = 0; i < data.size(); i += std::max<int64_t>(1, data.size() / kPictures)) {
-      add(data.picture(i, buffer));
+      add(data.image(i, buffer));
     }
   }
   uint64_t value() const { return value_; }
@@ -103,7 +103,7 @@ std::string identity_of(const std::string& path, const DataSet& train) {
   if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
     hash.add(DataSet::open(path, "test"));
   }
-  return fmt::format("{} pictures of {}, {} classes, {:016x}", train.size(),
+  return fmt::format("{} images of {}, {} classes, {:016x}", train.size(),
                      to_string(train.shape()), train.classes(), hash.value());
 }
 

@@ -8,7 +8,7 @@
 namespace renas {
 
 /// What every rank of a run works from: the options with what the data decide filled in, the space,
-/// and which pictures are for what. The same on every rank.
+/// and which images are for what. The same on every rank.
 struct RunSetup {
   SearchRunOptions options;
   SearchSpace space;
@@ -20,9 +20,9 @@ struct RunSetup {
 /// Reads the data set and draws the splits. Throws InvalidInput, IoError.
 RunSetup make_setup(const SearchRunOptions& options);
 
-/// What the data set of file `path` is, in a line: number, shape and classes of its training pictures,
+/// What the data set of file `path` is, in a line: number, shape and classes of its training images,
 /// and a hash of what decides a run: mean, deviation, names, and of train and test all labels and some
-/// hundred pictures.
+/// hundred images.
 std::string identity_of(const std::string& path, const DataSet& train);
 
 /// Random genomes retrained beside the winner; a function of the run's seed.

@@ -86,12 +86,12 @@ void check_test_set(const RunSetup& setup) {
   const auto splits = DataSet::splits(options.data);
   if (std::find(splits.begin(), splits.end(), "test") == splits.end()) return;
   const DataSet test = DataSet::open(options.data, "test");
-  if (test.shape() != setup.search.pictures.shape() ||
-      test.classes() != setup.search.pictures.classes()) {
+  if (test.shape() != setup.search.images.shape() ||
+      test.classes() != setup.search.images.classes()) {
     throw InvalidInput(fmt::format(
-        "{}: pictures of `test` are {} of {} classes, those of `train` {} of {}", options.data,
-        to_string(test.shape()), test.classes(), to_string(setup.search.pictures.shape()),
-        setup.search.pictures.classes()));
+        "{}: images of `test` are {} of {} classes, those of `train` {} of {}", options.data,
+        to_string(test.shape()), test.classes(), to_string(setup.search.images.shape()),
+        setup.search.images.classes()));
   }
 }
 

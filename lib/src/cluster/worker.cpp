@@ -274,14 +274,10 @@ class Worker {
         });
     if (evaluation.status == Status::kOk && !evaluation.stopped) {
       evaluation.message = problem;
-      const DataSetInfo& info = setup_.final.pictures.info();
-      const Model model{.genome = task.genome,
-                        .network = options.network,
-                        .class_names = info.class_names,
-                        .mean = info.mean,
-                        .sd = info.sd,
-                        .validation_accuracy = evaluation.fitness,
-                        .weights = std::move(evaluation.weights)};
+      Model model = make_model(task.genome, options.network, setup_.final.images.info(),
+                               options.augmentation);
+      model.validation_accuracy = evaluation.fitness;
+      model.weights = std::move(evaluation.weights);
       with_patience([&] { save_model(run.retrained_file(task.name), model); });
       try {
         remove_file(checkpoint);

@@ -8,21 +8,22 @@
 
 namespace renas {
 
-/// CRC-32 of `bytes`, as zlib and gzip compute it.
+/// Computes the CRC-32 of `bytes`, as zlib and gzip do.
 uint32_t crc32(std::string_view bytes);
 
 // Checksums within text files, so that a damaged byte is an error and not a value.
 
-/// `object`, the text of a JSON object, with a last member "crc32": the checksum of all text before
-/// the comma that introduces it, in hexadecimal.
+/// Appends to `object`, the text of a JSON object, a last member "crc32": the checksum of all text
+/// before the comma that introduces it, in hexadecimal.
 std::string seal_json(std::string object);
-/// Whether `text` is what seal_json() made; blank characters may follow.
+/// Whether `text` is a JSON object with the right checksum of seal_json(); white space may follow.
 bool is_sealed_json(std::string_view text);
 
-/// `text` with a last line "# crc32 9a0b1b4c" over all before it. A missing line end is added
-/// first.
+/// Appends to `text` a last line "# crc32 9a0b1b4c", the checksum of all text before it. A missing
+/// line end is added first.
 std::string seal_text(std::string text);
-/// The text without that line; none where the line is missing or the checksum does not hold.
+/// Removes the last line of seal_text(). Returns none where the line is missing or its checksum
+/// does not hold.
 std::optional<std::string> unseal_text(std::string_view text);
 
 /// Finds the one bit of `text` that must be flipped to make `is_right` hold, and flips it; none

@@ -10,14 +10,14 @@
 
 namespace renas {
 
-/// "No space left on device" and the like, for an errno.
+/// The system's text for an errno, such as "No space left on device".
 std::string errno_text(int number);
 
 /// The name of this machine, for people.
 std::string host_name();
 
 /// An open file. The destructor closes it and ignores a failure, which is right for a file that was
-/// only read; whoever wrote calls close().
+/// only read. A writer calls close(), which reports failures.
 class OpenFile {
  public:
   OpenFile() = default;
@@ -56,7 +56,7 @@ int write_fully(int descriptor, const void* bytes, std::size_t size, off_t offse
 /// Reads until `size` bytes are there or the file ends; `got` says how many. Returns 0 or an errno.
 int read_fully(int descriptor, void* to, std::size_t size, off_t offset, std::size_t& got);
 
-/// All bytes of a file. Throws IoError with the system's reason.
+/// Reads all bytes of a file. Throws IoError with the system's reason.
 std::string read_text(const std::string& path);
 
 /// Whether there is a file or folder of this name. Throws IoError where the system cannot tell: a
@@ -82,12 +82,14 @@ class PendingFile {
   /// Removes the partial file unless commit() succeeded.
   ~PendingFile();
 
-  /// The file to write the content to; whoever opens it closes it before commit().
+  /// The path of the partial file, to which the content is written. Whoever opens it closes it
+  /// before commit().
   const std::string& partial() const { return partial_; }
-  /// Writes the whole content, for those who have it in memory. Throws IoError.
+  /// Writes the whole content from memory. Throws IoError.
   void write(std::string_view content);
-  /// fsync, rename over `path`, fsync of the folder. Throws IoError; the partial file is then gone
-  /// and `path` is as it was, unless only the folder's fsync failed.
+  /// Makes the file durable (fsync), renames it over `path` and makes the folder durable. Throws
+  /// IoError; the partial file is then gone and `path` is as it was, unless only the folder's fsync
+  /// failed.
   void commit();
 
  private:
@@ -97,7 +99,7 @@ class PendingFile {
   bool committed_ = false;
 };
 
-/// The name that a partial file will take, for messages; other names as they are.
+/// The final name of a partial file, for messages; other names are returned as they are.
 std::string final_name(const std::string& path);
 
 /// Writes a whole file by PendingFile. Throws IoError.
@@ -106,7 +108,7 @@ void write_text(const std::string& path, std::string_view content);
 /// Removes what dead processes of this machine left of `path` (PendingFile). Failures are ignored:
 /// what stays behind costs space only.
 void remove_stale_partials(const std::string& path);
-/// Removes every `*.partial` in `folder`. Only for who knows that nobody else writes there.
+/// Removes every `*.partial` in `folder`. The caller knows that no other process writes there.
 void remove_all_partials(const std::string& folder);
 
 /// Makes the entries of `folder` durable. Throws IoError.

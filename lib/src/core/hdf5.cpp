@@ -39,7 +39,7 @@ Space make_space(const std::vector<int64_t>& dims, const std::vector<hsize_t>& m
                                 maximum.empty() ? nullptr : maximum.data()));
 }
 
-/// UTF-8 strings of `width` bytes, filled up with zeros.
+/// The HDF5 type of UTF-8 strings of `width` bytes, padded with zeros.
 Type string_type(std::size_t width) {
   Type type(H5Tcopy(H5T_C_S1));
   H5Tset_size(type, width);
@@ -100,7 +100,7 @@ void check_allocated(hid_t dataset) {
   }
 }
 
-// About a quarter of a MiB a chunk, cut along the first dimension.
+// Chooses chunks of about a quarter of a MiB, cut along the first dimension.
 std::vector<int64_t> chunk_for(const std::vector<int64_t>& dims, std::size_t value_bytes) {
   int64_t row = static_cast<int64_t>(value_bytes);
   for (std::size_t i = 1; i < dims.size(); ++i) row *= dims[i];
@@ -131,7 +131,8 @@ Guard::~Guard() { H5Eset_auto2(H5E_DEFAULT, function_, data_); }
 std::string reason() {
   std::string text;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
-  // Failed writes come as "..., errno = 28, error message = 'No space left on device', buf = ...".
+  // HDF5 reports failed writes as "..., errno = 28, error message = 'No space left on device', buf
+  // = ...".
   const std::string key = "error message = '";
   const auto begin = text.find(key);
   if (begin == std::string::npos) return text;
@@ -141,7 +142,7 @@ std::string reason() {
 
 namespace {
 
-/// fail() for who has asked for HDF5's reason before another call cleared it.
+/// Throws as fail() does, for a caller that took HDF5's reason before another call cleared it.
 [[noreturn]] void fail_for(hid_t location, const std::string& what, std::string why) {
   const std::string unwritten = driver_failure(location);
   if (!unwritten.empty()) why = unwritten;
@@ -342,7 +343,8 @@ void read_raw(hid_t dataset, hid_t type, void* values) {
 
 void write_strings(hid_t location, const std::string& name,
                    const std::vector<std::string>& values) {
-  // Of one length, filled up with zeros: HDF5 cannot put a checksum on those of varying length.
+  // The strings have one length and are padded with zeros, because HDF5 cannot checksum strings of
+  // varying length.
   std::size_t width = 1;
   for (const std::string& value : values) width = std::max(width, value.size());
   std::vector<char> bytes(values.size() * width);
@@ -364,7 +366,8 @@ std::vector<std::string> read_strings(hid_t location, const std::string& name) {
   const Type stored(H5Dget_type(dataset));
   std::vector<std::string> values;
   if (H5Tis_variable_str(stored) > 0) {
-    // In the stored character set: HDF5 does not convert between ASCII and UTF-8.
+    // The strings are read in the stored character set, because HDF5 does not convert between ASCII
+    // and UTF-8.
     const Type type = string_type(H5T_VARIABLE);
     H5Tset_cset(type, H5Tget_cset(stored));
     std::vector<char*> pointers(count, nullptr);
@@ -419,7 +422,7 @@ int64_t attribute_size(hid_t attribute) {
   const Guard guard;
   const Space space(check(H5Aget_space(attribute), attribute, "read the shape of an attribute"));
   const auto size = static_cast<int64_t>(H5Sget_simple_extent_npoints(space));
-  // No attribute is larger than what the file keeps of it.
+  // No attribute is larger than the bytes that the file stores for it.
   if (size < 0 || (size > 0 && H5Aget_storage_size(attribute) / static_cast<hsize_t>(size) == 0)) {
     fail(attribute, "read an attribute: its shape is damaged");
   }

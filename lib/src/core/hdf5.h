@@ -15,9 +15,9 @@
 
 namespace renas::h5 {
 
-/// Hold one around every use of HDF5: many builds of it are not thread-safe, so a process has one
-/// lock (recursive; the functions below take it too). While held, HDF5 prints no errors by itself;
-/// the host program's own setting comes back afterwards.
+/// The lock around every use of HDF5. Many builds of HDF5 are not thread-safe, so a process has one
+/// lock; it is recursive, and the functions below take it too. While it is held, HDF5 prints no
+/// errors by itself; the host program's own setting comes back afterwards.
 class Guard {
  public:
   Guard();
@@ -31,8 +31,8 @@ class Guard {
   void* data_ = nullptr;
 };
 
-/// Owns an HDF5 identifier. The destructor ignores failures, which is right for what was only read;
-/// whoever wrote calls h5::close(), which reports them.
+/// Owns an HDF5 identifier. The destructor ignores failures, which is right for objects that were
+/// only read. A writer calls h5::close(), which reports them.
 template <herr_t (*kClose)(hid_t)>
 class Handle {
  public:
@@ -85,27 +85,28 @@ class File {
 /// Throws as fail() does if bytes of the file of `location` could not be written: HDF5 itself does
 /// not notice (core/hdf5_driver.h). Call it after whatever may write.
 void check_written(hid_t location, const std::string& what);
-/// HDF5's reason for the last failure, innermost first, such as "No space left on device".
+/// HDF5's own reason for the last failure, from the innermost call, such as "No space left on
+/// device".
 std::string reason();
-/// `id` unless it is negative, which throws as fail() does.
+/// Returns `id` unless it is negative, which throws as fail() does.
 inline hid_t check(hid_t id, hid_t location, const std::string& what) {
   if (id < 0) fail(location, what);
   return id;
 }
 
-/// Closes an object that was written. Throws as fail() does.
+/// Closes an HDF5 object that was written. Throws as fail() does.
 template <class Object>
 void close(Object& object, hid_t location, const std::string& what) {
   if (!object.close()) fail(location, what);
   check_written(location, what);
 }
 
-/// Opens for reading. Throws IoError: missing, not HDF5, truncated.
+/// Opens a file for reading. Throws IoError where it is missing, not HDF5 or truncated.
 File open_file(const std::string& path);
-/// Creates or replaces. Write to a PendingFile's partial(). Objects are of the format of HDF5 1.10,
-/// whose metadata has checksums.
+/// Creates or replaces a file. Write to a PendingFile's partial(). Objects are of the format of
+/// HDF5 1.10, whose metadata has checksums.
 File create_file(const std::string& path);
-/// Flushes and closes; throws IoError where bytes could not be written, no space left among them.
+/// Flushes and closes a file. Throws IoError where bytes could not be written, as on a full disk.
 void close_file(File file);
 /// Opens a file that was just written and reads every data set in it. Throws IoError where one
 /// lacks chunks or its checksums do not hold.
@@ -140,10 +141,11 @@ struct Description {
     return n;
   }
 };
-/// Throws IoError where there is none, where parts of it were never written, which would read as
-/// zeros, or where it lies in other files.
+/// Opens a data set. Throws IoError where there is none, where parts of it were never written,
+/// which would read as zeros, or where it lies in other files.
 Dataset open_dataset(hid_t location, const std::string& name);
-/// Throws IoError where the dimensions are beyond any file's.
+/// Reads the dimensions and type of a data set. Throws IoError where the dimensions are too large
+/// for any file.
 Description describe(hid_t dataset);
 
 /// A list of properties of new objects, such as H5P_DATASET_CREATE: without times, so that equal
@@ -186,7 +188,7 @@ std::vector<T> read(hid_t location, const std::string& name, std::vector<int64_t
   return values;
 }
 
-/// UTF-8 strings, stored with one length and padded with zeros; read in any form.
+/// Writes UTF-8 strings of one stored length, padded with zeros. read_strings() reads any form.
 ///
 /// HDF5 keeps strings of varying length in a heap without checksums, where a damaged byte may crash
 /// or hang it, so none are written.
@@ -208,7 +210,7 @@ std::string read_string_attribute(hid_t location, const std::string& name);
 
 void read_attribute_raw(hid_t attribute, hid_t type, void* values, std::size_t size);
 int64_t attribute_size(hid_t attribute);  ///< number of values
-/// All values of an attribute; a scalar is one.
+/// Reads all values of an attribute; a scalar gives one.
 template <class T>
 std::vector<T> read_attributes(hid_t location, const std::string& name) {
   const Guard guard;
@@ -217,7 +219,7 @@ std::vector<T> read_attributes(hid_t location, const std::string& name) {
   read_attribute_raw(attribute, type_of<T>(), values.data(), values.size());
   return values;
 }
-/// One value. Throws IoError where the attribute has none or several.
+/// Reads the one value of an attribute. Throws IoError where the attribute has none or several.
 template <class T>
 T read_attribute(hid_t location, const std::string& name) {
   const Guard guard;

@@ -22,7 +22,7 @@ namespace {
 constexpr off_t kMostInMemory = off_t{64} << 20;
 constexpr haddr_t kLargestAddress = (haddr_t{1} << 62) - 1;
 
-/// What an access list carries; HDF5 copies it byte by byte.
+/// The driver's data in an access list, which HDF5 copies byte by byte.
 struct DriverInfo {
   std::string* failure;
 };
@@ -89,8 +89,8 @@ H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
 }
 
 herr_t close_file(H5FD_t* file) {
-  // Whoever wrote has synced, or will through a descriptor of its own: this one has nothing to
-  // tell.
+  // A writer syncs by itself, or through another descriptor, so a failed close has nothing to
+  // report.
   sys::close(of(file).descriptor);
   delete &of(file);
   return 0;
@@ -126,7 +126,7 @@ herr_t get_handle(H5FD_t* file, hid_t, void** handle) {
   return 0;
 }
 
-/// Lays what could not be written over `bytes`, which were read at `address`.
+/// Copies the bytes that could not be written over `bytes`, which were read at `address`.
 void lay_over(const DriverFile& file, haddr_t address, std::size_t size, char* bytes) {
   for (const auto& [start, kept] : file.unwritten) {
     const haddr_t from = std::max(start, address);
@@ -151,7 +151,7 @@ herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, 
     push_reason(H5E_READERROR, failure);
     return -1;
   }
-  // What lies beyond the end of a file reads as zeros.
+  // The bytes beyond the end of a file read as zeros.
   std::memset(static_cast<char*>(buffer) + got, 0, size - got);
   lay_over(file, address, size, static_cast<char*>(buffer));
   return 0;
@@ -187,7 +187,7 @@ herr_t truncate(H5FD_t* base, hid_t, hbool_t) {
   return 0;
 }
 
-/// What HDF5 needs to know of the driver; members that are not named stay empty.
+/// The description of the driver for HDF5; members that are not named stay empty.
 H5FD_class_t make_class() {
   H5FD_class_t driver;
   std::memset(&driver, 0, sizeof driver);

@@ -22,8 +22,8 @@ int fstat(int descriptor, struct stat* status);
 int rename(const char* from, const char* to);
 int unlink(const char* path);
 int mkdir(const char* path, mode_t mode);
-/// fcntl with a write lock on the whole file, which belongs to the descriptor where the system can
-/// do that (F_OFD_SETLK), else to the process (F_SETLK); it does not wait.
+/// Locks the whole file for writing by fcntl, without waiting. The lock belongs to the descriptor
+/// where the system can do that (F_OFD_SETLK), else to the process (F_SETLK).
 int lock(int descriptor);
 
 }  // namespace renas::sys

@@ -7,7 +7,7 @@
 namespace renas {
 namespace {
 
-// Principal components of the RGB values of ImageNet's training pictures, scaled to [0, 1], and
+// Principal components of the RGB values of ImageNet's training images, scaled to [0, 1], and
 // their eigenvalues: the figures of Facebook's fb.resnet.torch for the noise of Krizhevsky et al.,
 // "ImageNet classification with deep convolutional neural networks" (2012).
 constexpr std::array<double, 3> kEigenvalues{0.2175, 0.0188, 0.0045};
@@ -177,9 +177,9 @@ Augmentation Augmentation::imagenet_center() {
   return options;
 }
 
-Random augmentation_stream(uint64_t seed, uint64_t epoch, int64_t picture) {
-  // 2^36 pictures and 2^20 epochs fit into the 56 bits of a stream's number.
-  return Random(seed, Purpose::kAugment, (epoch << 36) | static_cast<uint64_t>(picture));
+Random augmentation_stream(uint64_t seed, uint64_t epoch, int64_t image) {
+  // 2^36 images and 2^20 epochs fit into the 56 bits of a stream's number.
+  return Random(seed, Purpose::kAugment, (epoch << 36) | static_cast<uint64_t>(image));
 }
 
 Draw draw_augmentation(const Augmentation& options, const Shape& shape, Random random) {

@@ -11,9 +11,9 @@
 
 namespace renas {
 
-/// What chance decides for one picture in one epoch.
+/// What chance decides for one image in one epoch.
 struct Draw {
-  int shorter_side = 0;                  ///< of the scaled picture
+  int shorter_side = 0;                  ///< of the scaled image
   std::array<double, 2> crop{0.5, 0.5};  ///< [0, 1): place of the crop, down and across
   double brightness = 1;                 ///< factors
   double contrast = 1;
@@ -26,8 +26,8 @@ struct Draw {
   int cutout_x = 0;
 };
 
-/// The stream of random numbers of a picture in an epoch.
-Random augmentation_stream(uint64_t seed, uint64_t epoch, int64_t picture);
+/// The stream of random numbers of an image in an epoch.
+Random augmentation_stream(uint64_t seed, uint64_t epoch, int64_t image);
 
 /// `shape` is that of the result.
 Draw draw_augmentation(const Augmentation& options, const Shape& shape, Random random);

@@ -30,15 +30,6 @@ void check_statistics(const DataSetInfo& info, int channels) {
 
 }  // namespace
 
-void check_labels(std::span<const int32_t> labels, int classes, const std::string& where) {
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || labels[i] >= classes) {
-      throw InvalidInput(fmt::format("{}: label {} of image {} is not one of the {} classes", where,
-                                     labels[i], i, classes));
-    }
-  }
-}
-
 DataSet::DataSet(const Shape& shape, std::vector<uint8_t> pixels, std::vector<int32_t> labels,
                  DataSetInfo info) {
   const auto count = static_cast<int64_t>(labels.size());
@@ -106,6 +97,11 @@ std::vector<std::string> DataSet::splits(const std::string& path) {
   throw Unsupported(
       fmt::format("{}: this build has no HDF5 (configure with -DRENAS_WITH_HDF5=ON)", path));
 #endif
+}
+
+bool DataSet::has_split(const std::string& path, const std::string& split) {
+  const std::vector<std::string> names = splits(path);
+  return std::find(names.begin(), names.end(), split) != names.end();
 }
 
 int64_t DataSet::size() const { return static_cast<int64_t>(source_->labels.size()); }

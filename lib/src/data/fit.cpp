@@ -76,7 +76,8 @@ PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
     const ResampleTaps across = taps_across(plan, decoded.width, options.crop);
     window.top = down.first_input();
     window.height = down.last_input() - window.top;
-    // Chroma at the sides of a window is interpolated without its neighbours: two pixels more.
+    // Chroma at the sides of a window is interpolated without its neighbours, so the window is two
+    // pixels wider.
     window.left = std::max(0, across.first_input() - 2);
     window.width = std::min(decoded.width, across.last_input() + 2) - window.left;
   }

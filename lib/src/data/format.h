@@ -1,7 +1,6 @@
 #pragma once
 
-// The names of the format; FORMAT.md says what they mean.
-
+/// The names in the file format of data sets; FORMAT.md says what they mean.
 namespace renas::format {
 
 inline constexpr const char* kFormat = "renas-dataset";

@@ -13,7 +13,7 @@
 namespace renas {
 namespace {
 
-// Images of one size, read one by one: sets beyond the memory limit.
+// A source of images of one size that are read one by one, for sets beyond the memory limit.
 class FileSource final : public DataSet::Source {
  public:
   h5::File file;
@@ -35,8 +35,8 @@ class FileSource final : public DataSet::Source {
   }
 };
 
-// Encoded images. Their chunks have no filter, so threads read the bytes with pread() at the
-// chunks' addresses, without HDF5 and its lock; the CRC32 of each image guards them.
+// A source of encoded images. Their chunks have no filter, so threads read the bytes with pread()
+// at the chunks' addresses, without HDF5 and its lock. The CRC-32 of each image guards them.
 class EncodedSource final : public DataSet::Source {
  public:
   std::string path;

@@ -35,7 +35,7 @@ void on_error(j_common_ptr info) {
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;  // a trace
   auto* errors = reinterpret_cast<Errors*>(info->err);
-  // Those are oddities that change no pixel.
+  // These warnings are about oddities that change no pixel.
   const int code = errors->manager.msg_code;
   if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||
       errors->damaged) {
@@ -47,7 +47,8 @@ void on_message(j_common_ptr info, int level) {
 
 void no_output(j_common_ptr) {}
 
-// A progressive file may have thousands of scans over a large image: hours of work in few bytes.
+// The number of scans is limited, because a progressive file of few bytes may have thousands of
+// scans over a large image: hours of work.
 constexpr int kMostScans = 500;
 
 void on_progress(j_common_ptr info) {
@@ -87,7 +88,8 @@ struct JpegDecoder::State {
     jpeg_create_decompress(&info);
     progress.progress_monitor = on_progress;
     info.progress = &progress;
-    // Memory for the coefficients of progressive files follows the size; that was checked.
+    // The coefficients of progressive files take memory in proportion to the size, which was
+    // checked.
     jpeg_mem_src(&info, bytes, size);
     jpeg_read_header(&info, TRUE);
     jpeg_calc_output_dimensions(&info);
@@ -102,7 +104,7 @@ struct JpegDecoder::State {
     return true;
   }
 
-  // Fixes the window to block columns.
+  // Begins decoding. Rounds the window to block columns.
   bool begin(JDIMENSION* left, JDIMENSION* width) {
     if (setjmp(errors.jump) != 0) return false;
     jpeg_start_decompress(&info);
@@ -122,7 +124,7 @@ struct JpegDecoder::State {
       }
       jpeg_read_scanlines(&info, rows, n);
     }
-    // To the end of the file where all of it is wanted, so that a truncated one is noticed.
+    // If the whole image is wanted, the file is read to its end, so that truncation is noticed.
     if (end == info.output_height) {
       jpeg_finish_decompress(&info);
     } else {

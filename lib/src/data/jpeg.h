@@ -12,12 +12,13 @@ namespace renas {
 /// Decodes one JPEG file, whole or in part.
 ///
 ///   JpegDecoder decoder(bytes, options);     // reads the header
-///   decoder.scale(eighths);                  // perhaps
+///   decoder.scale(eighths);                  // optional
 ///   decoder.decode({}, pixels);
 ///
-/// All throw InvalidInput with libjpeg's words. Keeps pointing to `bytes`.
+/// All functions throw InvalidInput with libjpeg's message. The decoder keeps a pointer to `bytes`.
 class JpegDecoder {
  public:
+  /// A rectangle of the decoded image.
   struct Window {
     int top = 0;
     int left = 0;
@@ -30,15 +31,16 @@ class JpegDecoder {
   JpegDecoder(const JpegDecoder&) = delete;
   JpegDecoder& operator=(const JpegDecoder&) = delete;
 
-  /// Of the decoded image, as scaled.
+  /// The shape of the decoded image, after scale().
   Shape shape() const;
-  /// Whether decode() takes windows: not where colours need a conversion of our own (CMYK).
+  /// Whether decode() can decode a window alone. CMYK files are decoded whole, because their
+  /// colours need a conversion of our own.
   bool windows() const;
-  /// Decodes to `eighths` / 8 of the size, rounded up; from the coefficients, so that less work is
-  /// done. 1 .. 8.
+  /// Makes decode() scale the image to `eighths` / 8 of its size, rounded up; `eighths` is 1 .. 8.
+  /// The scaling happens on the DCT coefficients, which saves most of the work of decoding.
   void scale(int eighths);
-  /// Once: writes at least the pixels of `window` to `pixels` and returns what it wrote (columns
-  /// are rounded to the blocks of the file).
+  /// Decodes at least the pixels of `window` (height 0: the whole image) into `pixels` and returns
+  /// the window that it decoded, whose columns are rounded to the blocks of the file. Call it once.
   Window decode(const Window& window, std::vector<uint8_t>& pixels);
 
  private:

@@ -54,7 +54,7 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   check(a.lighting >= 0, "lighting", "0 or more", a.lighting);
   const int channels = data.shape().channels;
   check(channels == 3 || (a.saturation == 0 && a.lighting == 0), "saturation and lighting",
-        "0 where pictures have other than 3 channels", std::max(a.saturation, a.lighting));
+        "0 where images have other than 3 channels", std::max(a.saturation, a.lighting));
   if (a.crop > 0) {
     check(a.shorter_side == 0 || a.shorter_side >= a.crop, "shorter_side",
           fmt::format("at least the crop of {}", a.crop), a.shorter_side);
@@ -66,7 +66,7 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
           a.shorter_side);
     if (data.encoded()) {
       throw InvalidInput(
-          "loader: the pictures vary in size, so the augmentation must say to what crop they are "
+          "loader: the images vary in size, so the augmentation must say to what crop they are "
           "cut");
     }
   }
@@ -91,12 +91,12 @@ struct Loader::State {
   // What a thread needs of its own.
   struct Scratch {
     std::vector<uint8_t> bytes;
-    PictureFitter fitter;
+    ImageFitter fitter;
   };
   struct Slot {
     std::vector<float> images;
     std::vector<int32_t> labels;
-    int64_t done = 0;  // pictures of its batch that are ready
+    int64_t done = 0;  // images of its batch that are ready
     std::exception_ptr failure;
   };
 
@@ -104,7 +104,7 @@ struct Loader::State {
   std::vector<int64_t> indices;
   LoaderOptions options;
   Shape shape;
-  int64_t pictures = 0;  // of an epoch, on this rank
+  int64_t images = 0;  // of an epoch, on this rank
   uint64_t epoch = 0;
   std::vector<int64_t> order;  // of the epoch, on this rank; empty before start
   Scratch own;                 // the caller's, where there are no threads
@@ -113,9 +113,9 @@ struct Loader::State {
   std::condition_variable work;
   std::condition_variable ready;
   std::vector<Slot> slots;  // batch b is prepared in slot b % slots.size()
-  int64_t claimed = 0;      // pictures of the epoch given to threads
+  int64_t claimed = 0;      // images of the epoch given to threads
   int64_t consumed = 0;     // batches of the epoch taken by the caller
-  int active = 0;           // threads at work on a picture
+  int active = 0;           // threads at work on an image
   bool stopping = false;
   std::vector<std::thread> threads;
 
@@ -123,23 +123,23 @@ struct Loader::State {
       : data(std::move(set)), indices(std::move(list)), options(given) {}
 
   int64_t batch_end(int64_t position) const {
-    return std::min((position / options.batch + 1) * options.batch, pictures);
+    return std::min((position / options.batch + 1) * options.batch, images);
   }
 
-  void prepare(int64_t position, Scratch& scratch, float* image, int32_t* label) const {
+  void prepare(int64_t position, Scratch& scratch, float* to, int32_t* label) const {
     const int64_t index = order[static_cast<std::size_t>(position)];
-    const std::span<const uint8_t> picture = data.picture(index, scratch.bytes);
+    const std::span<const uint8_t> image = data.image(index, scratch.bytes);
     const Draw draw = draw_augmentation(options.augmentation, shape,
                                         augmentation_stream(options.seed, epoch, index));
     const std::span<const uint8_t> pixels =
-        scratch.fitter.fit(data, index, picture, options.augmentation, draw);
-    finish_image(options.augmentation, draw, shape, data.info(), pixels, image);
+        scratch.fitter.fit(data, index, image, options.augmentation, draw);
+    finish_image(options.augmentation, draw, shape, data.info(), pixels, to);
     *label = data.labels()[static_cast<std::size_t>(index)];
   }
 
   void run() {
     Scratch scratch;
-    // Decoding a picture takes long beside the lock; normalising a small one does not.
+    // Decoding an image takes long beside the lock; normalising a small one does not.
     const int64_t grain = data.encoded() ? 1 : 16;
     const auto slot_count = static_cast<int64_t>(slots.size());
     std::unique_lock lock(mutex);
@@ -191,16 +191,16 @@ Loader::Loader(DataSet data, std::vector<int64_t> indices, const LoaderOptions& 
   for (const int64_t i : s.indices) {
     if (i < 0 || i >= s.data.size()) {
       throw InvalidInput(
-          fmt::format("loader: index {} of a data set of {} pictures", i, s.data.size()));
+          fmt::format("loader: index {} of a data set of {} images", i, s.data.size()));
     }
   }
   s.shape = result_shape(s.data, options.augmentation);
   const auto total = static_cast<int64_t>(s.indices.size());
   if (options.drop_last) {
     const int64_t whole = int64_t{options.batch} * options.ranks;
-    s.pictures = total / whole * options.batch;
+    s.images = total / whole * options.batch;
   } else {
-    s.pictures = (total - options.rank + options.ranks - 1) / options.ranks;
+    s.images = (total - options.rank + options.ranks - 1) / options.ranks;
   }
   if (options.threads == 0) return;
   s.slots.resize(static_cast<std::size_t>(options.prefetch));
@@ -223,9 +223,9 @@ Loader::~Loader() {
 }
 
 Shape Loader::shape() const { return state_->shape; }
-int64_t Loader::images() const { return state_->pictures; }
+int64_t Loader::images() const { return state_->images; }
 int64_t Loader::batches() const {
-  return (state_->pictures + state_->options.batch - 1) / state_->options.batch;
+  return (state_->images + state_->options.batch - 1) / state_->options.batch;
 }
 
 void Loader::start(uint64_t epoch) {
@@ -233,8 +233,8 @@ void Loader::start(uint64_t epoch) {
   std::vector<int64_t> order =
       s.options.shuffle ? epoch_order(s.indices, s.options.seed, epoch) : s.indices;
   std::vector<int64_t> mine;
-  mine.reserve(static_cast<std::size_t>(s.pictures));
-  for (int64_t i = 0; i < s.pictures; ++i) {
+  mine.reserve(static_cast<std::size_t>(s.images));
+  for (int64_t i = 0; i < s.images; ++i) {
     mine.push_back(order[static_cast<std::size_t>(i * s.options.ranks + s.options.rank)]);
   }
   std::unique_lock lock(s.mutex);
@@ -260,7 +260,7 @@ int Loader::next(std::span<float> images, std::span<int32_t> labels) {
   const auto values = static_cast<std::size_t>(count * s.shape.size());
   if (images.size() < values || labels.size() < static_cast<std::size_t>(count)) {
     throw InvalidShape(
-        fmt::format("loader: a batch of {} pictures of {} into {} values and {} labels", count,
+        fmt::format("loader: a batch of {} images of {} into {} values and {} labels", count,
                     to_string(s.shape), images.size(), labels.size()));
   }
   if (s.threads.empty()) {

@@ -49,7 +49,7 @@ struct Reader {
     info = png_create_info_struct(png);
     if (info == nullptr) return false;
     png_set_read_fn(png, this, on_read);
-    // Texts and colour profiles may be compressed bombs; nobody reads them here.
+    // Texts and colour profiles may be compressed bombs, and nothing here reads them.
     png_set_chunk_malloc_max(png, kMostBytesOfText);
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, 0);
     png_set_user_limits(png, 0x7fffffffL, 0x7fffffffL);  // the caller has checked the size

@@ -22,7 +22,7 @@ double weight(ResampleKernel kernel, double x) {
   return kernel == ResampleKernel::kTriangle ? 1 - x : sinc(x) * sinc(x / 3);
 }
 
-// Four lanes, so that one instruction works on all channels of a pixel.
+// A vector of four lanes, with which one instruction works on all channels of a pixel.
 using Lanes = float __attribute__((vector_size(16)));
 
 Lanes load(const float* from) {
@@ -31,10 +31,10 @@ Lanes load(const float* from) {
   return lanes;
 }
 
-// What loads beyond the last pixel of a row may touch.
+// Loads at the last pixel of a row may touch so many values behind it.
 constexpr std::size_t kSlack = 4;
 
-// sum[i] = the weighted sum of `rows[k][i]`, three rows a pass over memory.
+// Computes sum[i] = the weighted sum of `rows[k][i]` over k, three rows per pass over memory.
 void scale_down(const uint8_t* first, std::ptrdiff_t stride, const float* weights, int rows,
                 std::size_t values, float* sum) {
   for (int k = 0; k < rows; k += 3) {
@@ -58,7 +58,7 @@ void scale_down(const uint8_t* first, std::ptrdiff_t stride, const float* weight
   }
 }
 
-// One row, kChannels of them at most 4, scaled across. Writes kSlack values too many.
+// Scales one row across; kChannels is at most 4. Writes kSlack values too many.
 template <int kChannels>
 void scale_across(const float* row, int left, const ResampleTaps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
@@ -105,7 +105,7 @@ ResampleTaps make_resample_taps(ResampleKernel kernel, int in, int out, int firs
     int end = std::min(in, static_cast<int>(std::floor(centre + reach)) + 1);
     values.clear();
     for (int k = begin; k < end; ++k) values.push_back(weight(kernel, (k - centre) / stretch));
-    // Zeros at the ends would only ask for pixels that do not matter.
+    // Zero weights at the ends are dropped, so that pixels without influence need not be decoded.
     while (end - begin > 1 && values.back() == 0) {
       values.pop_back();
       --end;
@@ -143,8 +143,8 @@ void resample(const PixelView& view, const ResampleTaps& down, const ResampleTap
     } else {
       scale_across(scaled_down, view.left, view.channels, across, scaled);
     }
-    // Lanczos overshoots; to whole numbers first, whose clamping compilers turn into few
-    // instructions.
+    // The Lanczos kernel overshoots, so values are clamped. They are converted to integers first,
+    // because compilers turn the clamping of integers into few instructions.
     for (std::ptrdiff_t i = 0; i < values; ++i) {
       const int value = static_cast<int>(scaled[i] + 0.5F);
       out[i] = static_cast<uint8_t>(std::min(std::max(value, 0), 255));

@@ -10,7 +10,8 @@
 
 namespace renas {
 
-/// Where a data set's images are. Unchanging after construction; image() is thread-safe.
+/// The storage behind a data set. A source does not change after construction, so threads may call
+/// image() concurrently.
 class DataSet::Source {
  public:
   virtual ~Source() = default;
@@ -22,7 +23,7 @@ class DataSet::Source {
   bool encoded = false;
 };
 
-/// Images of one size, all in memory.
+/// A source of images of one size, all in memory.
 class MemorySource final : public DataSet::Source {
  public:
   std::vector<uint8_t> pixels;  // [N, height, width, channels]
@@ -33,10 +34,11 @@ class MemorySource final : public DataSet::Source {
   }
 };
 
-/// Throws InvalidInput unless every label is in [0, classes); `where` begins the message.
+/// Checks that every label is in [0, classes). Throws InvalidInput with a message that begins with
+/// `where`.
 void check_labels(std::span<const int32_t> labels, int classes, const std::string& where);
 
-/// DataSet::open and DataSet::splits, where this build has HDF5.
+// DataSet::open and DataSet::splits, where this build has HDF5.
 std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
                                                    const std::string& split, int64_t memory_limit);
 std::vector<std::string> splits_of(const std::string& path);

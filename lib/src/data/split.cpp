@@ -28,8 +28,8 @@ Members by_class(std::span<const int32_t> labels, const std::vector<int64_t>& in
   return members;
 }
 
-// How many of each class make up `count` of `total`: the floor of its share, and one more for the
-// classes with the largest remainders, earlier classes first among equals.
+// Computes how many of each class make up `count` of `total`: the floor of its share, and one more
+// for the classes with the largest remainders, earlier classes first among equals.
 std::vector<int64_t> quotas(const Members& members, int64_t count, int64_t total) {
   std::vector<int64_t> quota(members.size());
   std::vector<int64_t> remainder(members.size());

@@ -46,7 +46,7 @@ std::vector<double> ChannelStatistics::sd() const {
     const auto n = static_cast<double>(count_);
     const double mean = count_ == 0 ? 0 : static_cast<double>(sum_[c]) / n;
     const double variance = count_ == 0 ? 0 : static_cast<double>(squares_[c]) / n - mean * mean;
-    // A constant channel normalises to 0, not to infinity.
+    // A standard deviation of 1 normalises a constant channel to 0, not to infinity.
     result.push_back(variance > 1e-9 ? std::sqrt(variance) / 255.0 : 1.0);
   }
   return result;

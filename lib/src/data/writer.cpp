@@ -16,14 +16,16 @@
 namespace renas {
 namespace {
 
-// Small images are read whole sets at a time: large chunks. Those of 8 KiB and more may be read
-// one by one, shuffled: a chunk each, so that no byte is read for nothing.
+// The number of images in a chunk. Small images are read whole sets at a time, so their chunks are
+// large. Images of 8 KiB and more may be read one by one and shuffled, so each has a chunk of its
+// own and no byte is read for nothing.
 int64_t images_a_chunk(int64_t image_bytes) {
   return image_bytes >= 8192 ? 1 : std::max<int64_t>(1, (int64_t{1} << 18) / image_bytes);
 }
 
-// HDF5 1.10 finds the address of a chunk by looking at all before it: opening a file of n chunks
-// takes n^2 steps, 0.3 s for 4,000 of them and minutes for 100,000.
+// The number of bytes in a chunk of encoded images. HDF5 1.10 finds the address of a chunk by
+// looking at all before it: opening a file of n chunks takes n^2 steps, 0.3 s for 4,000 of them and
+// minutes for 100,000.
 int64_t bytes_a_chunk(int64_t expected_bytes) {
   constexpr int64_t kMiB = int64_t{1} << 20;
   constexpr int64_t kMostChunks = 4096;
@@ -36,7 +38,7 @@ int64_t bytes_a_chunk(int64_t expected_bytes) {
 
 namespace {
 
-/// Reads what was written but for the pixels: labels and indices with their checksums, and that
+/// Reads the file back except for the pixels: labels and indices with their checksums, and that
 /// every chunk of images has its place. (Reading all pixels again would take a tenth of the time of
 /// preparing small images.)
 void check_data_set(const std::string& path, const std::set<std::string>& splits) {
@@ -71,7 +73,7 @@ struct DataSetWriter::State {
 
   int64_t unit() const { return encoded ? 1 : shape.size(); }  // bytes
 
-  // Appends the first `units` of what waits.
+  // Writes the first `units` of the waiting bytes.
   void flush(int64_t units) {
     if (units == 0) return;
     const h5::Guard guard;
@@ -100,7 +102,7 @@ struct DataSetWriter::State {
   void append(std::span<const uint8_t> bytes) {
     waiting.insert(waiting.end(), bytes.begin(), bytes.end());
     const int64_t chunks = static_cast<int64_t>(waiting.size()) / (chunk * unit());
-    // Some MiB at a time: erasing from the front moves the rest.
+    // Several MiB are written at a time, because erasing from the front moves the rest.
     if (chunks >= 1 && waiting.size() > (std::size_t{1} << 22)) flush(chunks * chunk);
   }
 
@@ -157,7 +159,7 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
   s.crc32s.clear();
   s.group = h5::create_group(s.file, name);
   if (s.encoded) {
-    // Without a filter: readers take the bytes at the chunks' addresses.
+    // The chunks have no filter, because readers take the bytes at the chunks' addresses.
     const hsize_t none = 0;
     const hsize_t unlimited = H5S_UNLIMITED;
     const auto chunk = static_cast<hsize_t>(s.chunk);
@@ -208,7 +210,7 @@ void DataSetWriter::add_all(std::span<const uint8_t> images, std::span<const int
 
 void DataSetWriter::finish(const DataSetInfo& info) {
   State& s = *state_;
-  // What a reader would refuse is not written.
+  // Nothing is written that a reader would refuse.
   const auto channels = static_cast<std::size_t>(s.shape.channels);
   if (s.splits.empty() || s.least_label < 0 || s.largest_label >= info.classes ||
       info.mean.size() != channels || info.sd.size() != channels) {

@@ -8,21 +8,23 @@
 
 namespace renas {
 
-/// Remembers over all sessions of a run which tasks were begun and never ended, so that a task that
-/// kills its process every time is found out.
+/// A log, over all sessions of a run, of tasks that were begun and never ended. It reveals a task
+/// that kills its process every time.
 ///
 /// The log is a file of sealed JSON lines. Its lines survive the process, not necessarily the
 /// machine; a failure to write one is ignored, since only that memory suffers.
 class AttemptLog {
  public:
-  /// Reads what `path` holds, if anything, without what has ended. Throws IoError where it cannot
-  /// be read; damaged lines do not count.
+  /// Reads the log in `path`, if there is one, and keeps the tasks that have not ended. Throws
+  /// IoError where it cannot be read. Damaged lines are ignored.
   explicit AttemptLog(const std::string& path);
 
-  /// `progress` says how far earlier attempts got, such as in epochs.
+  /// Notes the beginning of `task`. `progress` says how far earlier attempts got, such as in
+  /// epochs.
   void begin(const std::string& task, int progress = 0);
   void end(const std::string& task);
-  /// How many attempts at `task` were begun and not ended since it got as far as `progress`.
+  /// The number of attempts at `task` that were begun and not ended since it got as far as
+  /// `progress`.
   int unanswered(const std::string& task, int progress = 0) const;
 
  private:

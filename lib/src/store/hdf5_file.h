@@ -7,8 +7,8 @@
 
 namespace renas {
 
-/// Writes an HDF5 file of the store, whole or not at all: `fill` gets the open file; what was
-/// written is read back before it takes the name `path`. Throws IoError.
+/// Writes an HDF5 file of the store, whole or not at all. `fill` gets the open file. All data sets
+/// are read back before the file takes the name `path`. Throws IoError.
 template <class Fill>
 void write_hdf5(const std::string& path, const std::string& format, int version, const Fill& fill) {
   const h5::Guard guard;

@@ -21,7 +21,7 @@ constexpr Format kMember{"renas-weights", 2};
 constexpr Format kCheckpoint{"renas-checkpoint", 1};
 
 constexpr int64_t kMaxRank = 4;
-// What the programs accept, and more than any network has.
+// Limits that the programs accept, and that no network exceeds.
 constexpr int32_t kMostCells = 1000;
 constexpr int32_t kMostFilters = 65536;
 constexpr int32_t kMostClasses = 1 << 24;
@@ -39,7 +39,8 @@ h5::File open_as(const std::string& path, const Format& format) {
   return open_hdf5(path, format.name, format.version);
 }
 
-/// Throws IoError unless `value`, which a file says, is in [least, most]; NaN is not.
+/// Returns `value`, which was read from a file. Throws IoError unless it is in [least, most]; NaN
+/// is not.
 template <class T>
 T in_range(const std::string& path, const char* name, T value, T least, T most) {
   if (value >= least && value <= most) return value;
@@ -107,6 +108,18 @@ Weights read_tensors(hid_t file, const std::string& path) {
 
 }  // namespace
 
+Model make_model(const std::string& genome, const NetworkOptions& network,
+                 const DataSetInfo& info, const Augmentation& training) {
+  Model model;
+  model.genome = genome;
+  model.network = network;
+  model.class_names = info.class_names;
+  model.mean = info.mean;
+  model.sd = info.sd;
+  model.preparation = training.evaluation();
+  return model;
+}
+
 SearchSpace space_of(const std::string& genome) {
   const std::string& text = genome == "renasnet" ? kRenasNet : genome;
   return SearchSpace::renas(1 + static_cast<int>(std::count(text.begin(), text.end(), ',')));
@@ -119,7 +132,7 @@ Graph graph_of(const Model& model) {
 
 namespace {
 
-/// Throws IoError where the parts of a model that was read disagree.
+/// Checks a model that was read. Throws IoError where its parts disagree.
 void check_model(const std::string& path, const Model& model) {
   const auto damaged = [&path](const std::string& what) {
     return IoError(fmt::format("{}: {}; the file is damaged", path, what));

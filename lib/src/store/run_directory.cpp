@@ -25,7 +25,8 @@ std::string history_file(const std::string& run) { return run + "/history.jsonl"
 std::string snapshot_file(const std::string& run) { return run + "/search.h5"; }
 std::string options_file(const std::string& run) { return run + "/options.toml"; }
 
-/// The sealed text in `bytes`, one flipped bit mended; none where the checksum does not hold.
+/// The sealed text in `bytes`, with one flipped bit repaired; none where the checksum does not
+/// hold.
 std::optional<std::string> unseal_or_mend(const std::string& bytes) {
   if (auto body = unseal_text(bytes)) return body;
   const auto mended = repair_bit(
@@ -33,8 +34,8 @@ std::optional<std::string> unseal_or_mend(const std::string& bytes) {
   return mended ? unseal_text(*mended) : std::nullopt;
 }
 
-/// The text that write_text(path, seal_text(...)) wrote; none where there is no such file. Throws
-/// IoError with `advice` where it is damaged.
+/// Reads the text that write_text(path, seal_text(...)) wrote; none where there is no such file.
+/// Throws IoError with `advice` where it is damaged.
 std::optional<std::string> read_sealed(const std::string& path, const std::string& advice) {
   if (!exists(path)) return std::nullopt;
   auto text = unseal_or_mend(read_text(path));
@@ -43,7 +44,7 @@ std::optional<std::string> read_sealed(const std::string& path, const std::strin
       fmt::format("{}: was changed or is damaged: its checksum does not hold; {}", path, advice));
 }
 
-/// Whether nothing is in `path` but what a creation that was killed leaves.
+/// Whether `path` holds nothing but what a killed creation of a run leaves.
 bool holds_nothing(const std::string& path) {
   std::error_code failure;
   for (fs::directory_iterator at(path, failure), end; !failure && at != end;
@@ -93,7 +94,7 @@ RunLock::RunLock(const std::string& folder) {
     }
     guards_ = false;
   }
-  // Only for people: a full disk must not stop a run here.
+  // The holder's name is only for people, so a full disk does not stop a run here.
   const std::string holder = fmt::format("{}, process {}\n", host_name(), ::getpid());
   if (sys::ftruncate(descriptor_, 0) == 0) {
     write_fully(descriptor_, holder.data(), holder.size(), 0);
@@ -211,8 +212,7 @@ void RunDirectory::append(const HistoryEntry& entry) const {
     file.write(to_json(entry) + "\n", before);
     file.sync();
   } catch (const IoError&) {
-    // What is there of the line is no line: a reader would leave it out, but a writer must not
-    // append to it.
+    // An incomplete line does not count as one for a reader, but a writer must not append to it.
     file.truncate(before);
     throw;
   }

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::string_view kMagic = "renas-state-1\n";
 
-/// FNV-1a, 64 bits: finds damage, not intent.
+/// Computes the FNV-1a hash of 64 bits, which detects damage, not intent.
 uint64_t checksum(std::string_view bytes) {
   uint64_t hash = 0xCBF29CE484222325;
   for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;

@@ -6,10 +6,10 @@
 
 namespace renas {
 
-/// Writes a state to a file of its own, for users without HDF5: whole or not at all.
+/// Writes a search state to a file of its own, whole or not at all. The format needs no HDF5.
 /// Throws IoError.
 void write_state(const std::string& path, const State& state);
-/// Throws IoError where the file cannot be read, is cut short or damaged.
+/// Reads a search state. Throws IoError where the file cannot be read, is cut short or damaged.
 State read_state(const std::string& path);
 
 }  // namespace renas

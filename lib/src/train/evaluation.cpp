@@ -16,13 +16,13 @@ constexpr int kNew = 1;
 
 Loader training_loader(const SearchData& data, int batch, uint64_t seed,
                        const Augmentation& augmentation) {
-  return Loader(data.pictures, data.train,
+  return Loader(data.images, data.train,
                 {.batch = batch, .seed = seed, .shuffle = true, .augmentation = augmentation});
 }
 
-Loader scoring_loader(const DataSet& pictures, const std::vector<int64_t>& indices, int batch,
+Loader scoring_loader(const DataSet& images, const std::vector<int64_t>& indices, int batch,
                       const Augmentation& training) {
-  return Loader(pictures, indices,
+  return Loader(images, indices,
                 {.batch = batch, .shuffle = false, .augmentation = training.evaluation()});
 }
 
@@ -30,10 +30,10 @@ ProgramOptions training_program(int batch, const Device& device) {
   return {.batch = batch, .threads = device.threads, .precision = device.precision};
 }
 
-TrainingHooks counting(const TrainingHooks& hooks, int64_t& pictures) {
+TrainingHooks counting(const TrainingHooks& hooks, int64_t& images) {
   TrainingHooks result = hooks;
-  result.on_step = [&hooks, &pictures](int count) {
-    pictures += count;
+  result.on_step = [&hooks, &images](int count) {
+    images += count;
     if (hooks.on_step) hooks.on_step(count);
   };
   return result;
@@ -44,12 +44,12 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, int batch,
            const Augmentation& training, const TrainingHooks& hooks, Evaluation& evaluation) {
   if (end == TrainingEnd::kDiverged) {
     evaluation.status = Status::kDiverged;
-    evaluation.message = fmt::format("the loss is not a finite number after {} pictures",
-                                     evaluation.pictures);
+    evaluation.message = fmt::format("the loss is not a finite number after {} images",
+                                     evaluation.images);
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
-    Loader loader = scoring_loader(data.pictures, data.validation, batch, training);
+    Loader loader = scoring_loader(data.images, data.validation, batch, training);
     evaluation.fitness = score(program, loader, classes, hooks.stop).accuracy;
   }
   evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
@@ -88,23 +88,23 @@ Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
 
 SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
                             uint64_t seed) {
-  const DataSet pictures = DataSet::open(path, "train");
-  const int64_t size = pictures.size();
+  const DataSet images = DataSet::open(path, "train");
+  const int64_t size = images.size();
   if (validation == -1) validation = default_validation_count(size);
   if (validation < 0 || validation >= size) {
     throw InvalidInput(fmt::format(
         "validation {}: expected 0 to {}, since {} has {} training images and D_train needs some",
         validation, size - 1, path, size));
   }
-  Split split = split_validation(pictures.labels(), validation, seed);
+  Split split = split_validation(images.labels(), validation, seed);
   const auto available = static_cast<int64_t>(split.train.size());
   if (subset < 0 || subset > available) {
     throw InvalidInput(fmt::format(
         "subset {}: expected 0 (all) to {}, the images that {} of validation leave of {}", subset,
         available, validation, size));
   }
-  if (subset > 0) split.train = take_stratified(pictures.labels(), split.train, subset, seed);
-  return {pictures, std::move(split.train), std::move(split.validation)};
+  if (subset > 0) split.train = take_stratified(images.labels(), split.train, subset, seed);
+  return {images, std::move(split.train), std::move(split.validation)};
 }
 
 Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,
@@ -142,7 +142,7 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     weights.clear();
     Loader loader = training_loader(data, options.batch, state.seed, options.augmentation);
     const TrainingEnd end =
-        train(*program, loader, recipe, state, counting(hooks, evaluation.pictures));
+        train(*program, loader, recipe, state, counting(hooks, evaluation.images));
     judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
           evaluation);
   });
@@ -162,7 +162,7 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
     program->load(state.weights);
     Loader loader =
         training_loader(data, options.batch, state.training.seed, options.augmentation);
-    TrainingHooks inner = counting(hooks, evaluation.pictures);
+    TrainingHooks inner = counting(hooks, evaluation.images);
     inner.on_epoch = [&](const TrainingState& training) {
       if (hooks.on_epoch) hooks.on_epoch(training);
       if (on_epoch) on_epoch({training, program->save(true)});
