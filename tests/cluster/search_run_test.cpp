@@ -7,11 +7,13 @@
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
+#include "support/files.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
 #include "support/toy_run.h"
 
 using namespace renas;
+using renas::test::bytes_of;
 using renas::test::history_of;
 using renas::test::TemporaryFolder;
 using renas::test::toy_options;
@@ -23,13 +25,6 @@ SearchRunResult run(const SearchRunOptions& options, const std::atomic<bool>* st
                     std::function<void(const SearchProgress&)> on_progress = nullptr) {
   const auto transport = make_local_transport();
   return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
-}
-
-std::string bytes_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  return bytes.str();
 }
 
 }  // namespace

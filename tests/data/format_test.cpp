@@ -17,8 +17,9 @@
 #include "renas/dataset.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
+#include "support/files.h"
 #include "support/made_up_images.h"
-#include "support/scratch.h"
+#include "support/temporary_folder.h"
 
 namespace fs = std::filesystem;
 namespace h5 = renas::h5;
@@ -26,7 +27,7 @@ using renas::DataSet;
 using renas::DataSetInfo;
 using renas::DataSetWriter;
 using renas::Shape;
-using renas::test::Scratch;
+using renas::test::TemporaryFolder;
 
 namespace {
 
@@ -123,7 +124,7 @@ void flip_bit_at(const std::string& path, std::span<const uint8_t> pattern) {
 BOOST_AUTO_TEST_SUITE(format)
 
 BOOST_AUTO_TEST_CASE(images_of_one_size_come_back_byte_for_byte) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string path = scratch / "a.h5";
   const auto pixels = write_fixed(path);
   BOOST_TEST((DataSet::splits(path) == std::vector<std::string>{"train", "test"}));
@@ -144,11 +145,11 @@ BOOST_AUTO_TEST_CASE(images_of_one_size_come_back_byte_for_byte) {
     BOOST_TEST(data.info().source == info.source);
   }
   BOOST_TEST(DataSet::open(path, "test").labels()[0] == 2);
-  BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
+  BOOST_TEST(renas::test::partial_files(scratch.path()) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(large_images_of_one_size_have_a_chunk_each) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const Shape shape{1, 128, 64};  // 8 KiB
   const DataSet data = renas::test::made_up(30, shape, 3);
   DataSetWriter writer(scratch / "a.h5");
@@ -167,7 +168,7 @@ BOOST_AUTO_TEST_CASE(large_images_of_one_size_have_a_chunk_each) {
 }
 
 BOOST_AUTO_TEST_CASE(encoded_images_come_back_byte_for_byte) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto images = write_encoded(scratch / "a.h5");
   const DataSet data = DataSet::open(scratch / "a.h5", "train");
   BOOST_TEST(data.encoded());
@@ -182,7 +183,7 @@ BOOST_AUTO_TEST_CASE(encoded_images_come_back_byte_for_byte) {
 }
 
 BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_one_is_finished) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string path = scratch / "a.h5";
   write_fixed(path);
   BOOST_TEST(message([&] { DataSetWriter writer(path); }) ==
@@ -191,14 +192,14 @@ BOOST_AUTO_TEST_CASE(an_existing_file_is_kept_unless_forced_and_until_the_new_on
   {
     DataSetWriter writer(path, true);
     writer.begin_split("train", kShape);
-    BOOST_TEST(renas::test::partial_files(scratch.folder()) == 1);
+    BOOST_TEST(renas::test::partial_files(scratch.path()) == 1);
   }  // given up
-  BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
+  BOOST_TEST(renas::test::partial_files(scratch.path()) == 0);
   BOOST_TEST((renas::test::bytes_of(path) == before));
 }
 
 BOOST_AUTO_TEST_CASE(a_writer_that_is_used_wrongly_says_how) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   DataSetWriter writer(scratch / "a.h5");
   const std::vector<uint8_t> image(60);
   BOOST_TEST(message([&] { writer.add(image, 0); }) == "an image was added before begin_split");
@@ -222,7 +223,7 @@ BOOST_AUTO_TEST_CASE(a_writer_that_is_used_wrongly_says_how) {
 
 BOOST_AUTO_TEST_CASE(locks_on_files_do_not_matter) {
   // They fail on some network file systems; HDF5 would take one and give up.
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string path = scratch / "a.h5";
   write_fixed(path);
   const int fd = ::open(path.c_str(), O_RDWR);
@@ -232,7 +233,7 @@ BOOST_AUTO_TEST_CASE(locks_on_files_do_not_matter) {
 }
 
 BOOST_AUTO_TEST_CASE(files_that_are_no_data_sets_are_refused) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   BOOST_TEST(has(open_message(scratch / "none.h5"), "none.h5: cannot open: "));
   BOOST_TEST(has(open_message(scratch / "none.h5"), "No such file or directory"));
   renas::test::write_text(scratch / "text.h5", "this is not HDF5 at all");
@@ -248,7 +249,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_data_sets_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   int number = 0;
   // The message for a good file of one size, or of encoded images, that `spoil` was done to.
   const auto spoiled = [&](const auto& spoil, bool encoded = false) {
@@ -335,7 +336,7 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
 }
 
 BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string path = scratch / "a.h5";
   const auto pixels = write_fixed(path);
   flip_bit_at(path, std::span(pixels).subspan(600, 60));
@@ -353,7 +354,7 @@ BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_says_why_and_leaves_nothing) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   BOOST_TEST(has(message([&] { DataSetWriter writer(scratch / "no/such/folder.h5"); }),
                  "folder.h5: cannot write: No such file or directory"));
   // The limit on file sizes stands for a full disk: writes fail with EFBIG as they would with
@@ -376,7 +377,7 @@ BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_says_why_and_leaves_nothing) 
   setrlimit(RLIMIT_FSIZE, &before);
   BOOST_TEST(has(said, "a.h5: cannot write"));
   BOOST_TEST(has(said, "File too large"));
-  BOOST_TEST(fs::is_empty(scratch.folder()));
+  BOOST_TEST(fs::is_empty(scratch.path()));
   // HDF5 is still usable.
   write_fixed(path);
   BOOST_TEST(open_message(path) == "no error");

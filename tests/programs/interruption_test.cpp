@@ -9,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "support/files.h"
 #include "support/toy_search.h"
 
 using namespace renas::test;
@@ -39,11 +40,6 @@ class Process {
 
 std::string resume(const std::string& run) {
   return kPrograms + "renas-search --resume --threads 1 --snapshot-seconds 0 --run " + run;
-}
-
-std::string bytes_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
 /// Waits until the run has `lines` results.

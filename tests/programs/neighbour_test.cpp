@@ -11,16 +11,12 @@
 
 #include "renas/error.h"
 #include "renas/model.h"
+#include "support/files.h"
 #include "support/toy_search.h"
 
 using namespace renas::test;
 
 namespace {
-
-std::string bytes_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 
 /// A file system of its own in memory.
 class SmallDisk {
@@ -60,7 +56,7 @@ BOOST_AUTO_TEST_CASE(a_disk_that_fills_and_empties_damages_nothing) {
                             "--quiet --force --genome c-2:sep3x3+c-1:identity --data " +
                             (folder / "data.h5") + " --out ";
   BOOST_REQUIRE(run_command(train + (folder / "right.h5")).code == 0);
-  const std::string right = bytes_of(folder / "right.h5");
+  const auto right = bytes_of(folder / "right.h5");
 
   std::atomic<bool> over{false};
   std::thread neighbour([&] {

@@ -8,7 +8,7 @@
 
 namespace renas::test {
 
-/// What a command left.
+/// The exit code and output of a command.
 struct Ran {
   int code = 0;        ///< exit code; 1000 + signal where a signal ended it
   std::string output;  ///< both streams

@@ -1,7 +1,5 @@
 // The preparing programs: their parsers, and the programs themselves from the command line.
 
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
@@ -17,8 +15,10 @@
 #include "renas/error.h"
 #include "renas/image.h"
 #include "support/encode.h"
+#include "support/files.h"
 #include "support/made_up_images.h"
-#include "support/scratch.h"
+#include "support/process.h"
+#include "support/temporary_folder.h"
 #include "tree.h"
 
 namespace fs = std::filesystem;
@@ -28,26 +28,16 @@ using renas::InvalidInput;
 using renas::test::bytes_of;
 using renas::test::colourful;
 using renas::test::encode_png;
-using renas::test::Scratch;
+using renas::test::Ran;
+using renas::test::run_command;
+using renas::test::TemporaryFolder;
 using renas::test::write_bytes;
 using renas::test::write_text;
 
 namespace {
 
-struct Ran {
-  int code = 0;
-  std::string output;  // both streams
-};
-
 Ran run(const std::string& command, const std::string& environment = "") {
-  FILE* pipe = popen((environment + RENAS_PROGRAMS "/" + command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) throw std::runtime_error("popen");
-  Ran ran;
-  char part[512];
-  while (fgets(part, sizeof part, pipe) != nullptr) ran.output += part;
-  const int status = pclose(pipe);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-  return ran;
+  return run_command(environment + RENAS_PROGRAMS "/" + command);
 }
 
 bool has(const std::string& text, const std::string& part) {
@@ -177,7 +167,7 @@ BOOST_AUTO_TEST_CASE(label_files_come_in_three_forms) {
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_idx_stores_what_the_files_hold) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   write_idx_folder(scratch / "in");
   const std::string out = scratch / "out.h5";
   Ran ran = run("renas-prep-idx " + (scratch / "in") + " " + out + " --class-names a,b,c");
@@ -195,7 +185,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_stores_what_the_files_hold) {
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = scratch / "in";
   write_idx_folder(in);
   BOOST_TEST(std::system(("gzip " + in + "/train-images-idx3-ubyte").c_str()) == 0);
@@ -235,7 +225,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = scratch / "in/cifar-10-batches-bin";
   std::string names;
   for (int i = 0; i < 10; ++i) names += "name" + std::to_string(i) + "\n";
@@ -271,7 +261,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_cifar_knows_both_labels_of_cifar_100) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = scratch / "in";
   std::string coarse;
   std::string fine;
@@ -289,7 +279,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_knows_both_labels_of_cifar_100) {
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_images_keeps_the_bytes_of_images_that_are_not_scaled) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   write_tree(scratch / "in");
   const std::string out = scratch / "out.h5";
   const Ran ran = run("renas-prep-images " + (scratch / "in") + " " + out + " --threads 3");
@@ -315,7 +305,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_images_keeps_the_bytes_of_images_that_are_not_sc
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_images_scales_and_cuts_to_order) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   write_tree(scratch / "in");
   const std::string in = scratch / "in";
   BOOST_TEST(
@@ -336,7 +326,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_images_scales_and_cuts_to_order) {
 }
 
 BOOST_AUTO_TEST_CASE(renas_prep_images_reads_a_flat_validation_folder) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = scratch / "in";
   write_tree(in);
   fs::remove_all(in + "/test");
@@ -378,7 +368,7 @@ BOOST_AUTO_TEST_CASE(renas_prep_images_reads_a_flat_validation_folder) {
 }
 
 BOOST_AUTO_TEST_CASE(every_kind_of_bad_image_has_its_answer) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = scratch / "in";
   write_tree(in);
   const auto png = encode_png(colourful(20, 30));
@@ -451,7 +441,7 @@ BOOST_AUTO_TEST_CASE(every_kind_of_bad_image_has_its_answer) {
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_of_images_of_any_size_can_be_trained_on) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   write_tree(scratch / "in");
   BOOST_TEST(run("renas-prep-images " + (scratch / "in") + " " + (scratch / "data.h5")).code == 0);
   const std::string command = "renas-train --data " + (scratch / "data.h5") + " --out " +
@@ -466,7 +456,7 @@ BOOST_AUTO_TEST_CASE(a_folder_of_images_of_any_size_can_be_trained_on) {
 }
 
 BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   write_tree(scratch / "in");
   const std::string out = scratch / "out.h5";
   // Full at once, in the middle of the images (1.2 MB), and only when the file is closed.
@@ -478,7 +468,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
     BOOST_TEST(has(ran.output, "out.h5: cannot write"), ran.output);
     BOOST_TEST(has(ran.output, "No space left on device"), ran.output);
     BOOST_TEST(!fs::exists(out));
-    BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
+    BOOST_TEST(renas::test::partial_files(scratch.path()) == 0);
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,28 +9,6 @@
 #include <vector>
 
 namespace renas::test {
-
-/// A folder of its own, gone with the object.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "renas-test-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    folder_ = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  /// The path of `name` in it.
-  std::string operator/(const std::string& name) const { return folder_ + "/" + name; }
-  const std::string& folder() const { return folder_; }
-
- private:
-  std::string folder_;
-};
 
 /// How many partial files (core/files.h) are in `folder`.
 inline int partial_files(const std::string& folder) {
@@ -42,11 +19,13 @@ inline int partial_files(const std::string& folder) {
   return count;
 }
 
+/// All bytes of a file; none where it cannot be read.
 inline std::vector<uint8_t> bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+/// Writes a file and makes its folder.
 inline void write_bytes(const std::string& path, const std::vector<uint8_t>& bytes) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream file(path, std::ios::binary);

@@ -18,10 +18,11 @@
 #include "renas/image.h"
 #include "renas/random.h"
 #include "support/encode.h"
-#include "support/scratch.h"
+#include "support/files.h"
+#include "support/temporary_folder.h"
 
 namespace fs = std::filesystem;
-using renas::test::Scratch;
+using renas::test::TemporaryFolder;
 using Clock = std::chrono::steady_clock;
 
 namespace {
@@ -58,7 +59,7 @@ BOOST_AUTO_TEST_SUITE(kills)
 BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
   const char* asked = std::getenv("RENAS_TEST_KILLS");
   const int kills = asked != nullptr ? std::atoi(asked) : 12;
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto image = renas::encode_jpeg(renas::test::colourful(200, 300));
   for (int i = 0; i < 200; ++i) {
     // Other bytes behind the end of each, so that they are no duplicates.
@@ -88,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
     std::this_thread::sleep_for(std::chrono::duration<double>(whole * share));
     kill(pid, SIGKILL);
     killed += ending(pid) == SIGKILL ? 1 : 0;
-    left_over += renas::test::partial_files(scratch.folder()) > 0 ? 1 : 0;
+    left_over += renas::test::partial_files(scratch.path()) > 0 ? 1 : 0;
     // Either no file, or, where the kill came too late to matter, the whole one.
     if (fs::exists(out)) {
       BOOST_TEST((renas::test::bytes_of(out) == finished));
@@ -101,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
   // What is left over does not keep the next from working.
   BOOST_TEST(ending(start(command)) == 0);
   BOOST_TEST((renas::test::bytes_of(out) == finished));
-  BOOST_TEST(renas::test::partial_files(scratch.folder()) == 0);
+  BOOST_TEST(renas::test::partial_files(scratch.path()) == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,12 +16,13 @@
 #include "renas/image.h"
 #include "renas/loader.h"
 #include "support/encode.h"
-#include "support/scratch.h"
+#include "support/files.h"
+#include "support/temporary_folder.h"
 
 namespace fs = std::filesystem;
 using renas::DataSet;
 using renas::test::bytes_of;
-using renas::test::Scratch;
+using renas::test::TemporaryFolder;
 
 namespace {
 
@@ -81,7 +82,7 @@ void check_even(const DataSet& data, int classes, int each) {
 BOOST_AUTO_TEST_SUITE(real_data)
 
 BOOST_AUTO_TEST_CASE(fashion_mnist_comes_out_as_it_went_in, *present("fashion-mnist")) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = find("fashion-mnist");
   prepare("renas-prep-idx " + in + " " + (scratch / "f.h5"));
   for (const auto& [split, prefix, each] :
@@ -102,7 +103,7 @@ BOOST_AUTO_TEST_CASE(fashion_mnist_comes_out_as_it_went_in, *present("fashion-mn
 }
 
 BOOST_AUTO_TEST_CASE(cifar_10_comes_out_as_it_went_in, *present("cifar-10-batches-bin")) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = find("cifar-10-batches-bin");
   prepare("renas-prep-cifar " + in + " " + (scratch / "c.h5"));
   const DataSet train = DataSet::open(scratch / "c.h5", "train");
@@ -140,7 +141,7 @@ BOOST_AUTO_TEST_CASE(cifar_10_comes_out_as_it_went_in, *present("cifar-10-batche
 
 BOOST_AUTO_TEST_CASE(imagenets_images_stay_byte_for_byte_and_decode_as_libjpeg_turbo_does,
                      *present("imagenet-tree-sample")) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::string in = find("imagenet-tree-sample");
   prepare("renas-prep-images " + in + " " + (scratch / "i.h5"));
   int64_t images = 0;
@@ -167,7 +168,7 @@ BOOST_AUTO_TEST_CASE(imagenets_images_stay_byte_for_byte_and_decode_as_libjpeg_t
 
 BOOST_AUTO_TEST_CASE(crops_of_imagenets_images_are_those_of_the_whole_images,
                      *present("imagenet-tree-sample")) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   prepare("renas-prep-images " + find("imagenet-tree-sample") + " " + (scratch / "i.h5"));
   const DataSet data = DataSet::open(scratch / "i.h5", "train");
   renas::LoaderOptions options;
