@@ -76,9 +76,10 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
       if (!console) {
         console =
             std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), settings.quiet);
-        console->log()(LogLevel::kInfo, fmt::format("{} rank{} x {} thread{}", ranks.ranks(),
-                                                    ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
-                                                    o.child.device.threads == 1 ? "" : "s"));
+        console->log()(
+            LogLevel::kInfo,
+            fmt::format("{} rank{} x {} thread{}", ranks.ranks(), ranks.ranks() == 1 ? "" : "s",
+                        o.child.device.threads, o.child.device.threads == 1 ? "" : "s"));
       }
       console->log()(level, text);
     };

@@ -25,8 +25,7 @@ namespace {
 class ScriptedRanks final : public Transport {
  public:
   ScriptedRanks(int ranks, unsigned seed, int results = 1 << 30)
-      : ranks_(ranks), draw_(seed), results_(results) {
-  }
+      : ranks_(ranks), draw_(seed), results_(results) {}
 
   int rank() const override { return 0; }
   int ranks() const override { return ranks_; }

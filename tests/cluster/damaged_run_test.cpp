@@ -1,5 +1,5 @@
-// Runs whose files were damaged, lost or exchanged between two sessions: a fault costs what it touched,
-// and is said.
+// Runs whose files were damaged, lost or exchanged between two sessions: a fault costs what it
+// touched, and is said.
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -148,8 +148,8 @@ BOOST_AUTO_TEST_CASE(behind_the_snapshot_a_lost_line_costs_the_results_from_ther
   BOOST_TEST(RunDirectory::open(cut.folder).history().size() == 10);
   // Where a member had gone meanwhile, its children could not inherit, and the history says so.
   const std::string history = history_of(cut);
-  BOOST_TEST((history == history_of(whole) ||
-              history.find("trained from scratch") != std::string::npos));
+  BOOST_TEST(
+      (history == history_of(whole) || history.find("trained from scratch") != std::string::npos));
 }
 
 BOOST_AUTO_TEST_CASE(without_a_snapshot_a_lost_line_is_refused_with_a_way_out) {
@@ -232,7 +232,8 @@ BOOST_AUTO_TEST_CASE(weights_of_another_member_are_not_taken_for_the_parents) {
   BOOST_REQUIRE(files.size() >= 2);
   fs::rename(files[0], file("weights/x"));
   fs::copy_file(files[1], files[0]);
-  for (std::size_t i = 2; i < files.size(); ++i) fs::copy_file(files[1], files[i], fs::copy_options::overwrite_existing);
+  for (std::size_t i = 2; i < files.size(); ++i)
+    fs::copy_file(files[1], files[i], fs::copy_options::overwrite_existing);
   BOOST_TEST(go(cut).finished);
   warned("found those of");
 }

@@ -1,11 +1,12 @@
 // The rank's side of a run, and what the coordinator knows of ranks.
 
+#include "cluster/worker.h"
+
 #include <boost/test/unit_test.hpp>
 #include <deque>
 
 #include "cluster/messages.h"
 #include "cluster/retrain_id.h"
-#include "cluster/worker.h"
 #include "cluster/worker_pool.h"
 #include "renas/error.h"
 #include "support/temporary_folder.h"

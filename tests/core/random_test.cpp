@@ -14,8 +14,8 @@ BOOST_AUTO_TEST_CASE(philox_gives_the_published_answers) {
   const auto zeros = renas::philox({0, 0, 0, 0}, {0, 0});
   const std::array<uint32_t, 4> expected_zeros{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
   BOOST_TEST(zeros == expected_zeros);
-  const auto ones = renas::philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-                                  {0xffffffff, 0xffffffff});
+  const auto ones =
+      renas::philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff});
   const std::array<uint32_t, 4> expected_ones{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
   BOOST_TEST(ones == expected_ones);
 }

@@ -180,7 +180,8 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_stores_what_the_files_hold) {
   BOOST_TEST(DataSet::open(out, "test").labels()[0] == 2);
   ran = run("renas-prep-idx " + (scratch / "in") + " " + out);
   BOOST_TEST(ran.code == 2);
-  BOOST_TEST(ran.output == "renas-prep-idx: " + out + ": exists already, and is overwritten only by force\n");
+  BOOST_TEST(ran.output ==
+             "renas-prep-idx: " + out + ": exists already, and is overwritten only by force\n");
   BOOST_TEST(run("renas-prep-idx " + (scratch / "in") + " " + out + " --force").code == 0);
 }
 

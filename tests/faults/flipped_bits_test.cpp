@@ -91,7 +91,8 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const Snapshot snapshot = *run.load_snapshot();
   flip_bits(folder / "run/search.h5", [&] {
     const auto now = run.load_snapshot();
-    return now && now->journal_lines == snapshot.journal_lines && now->strategy == snapshot.strategy;
+    return now && now->journal_lines == snapshot.journal_lines &&
+           now->strategy == snapshot.strategy;
   });
   for (const HistoryEntry& e : run.history()) {
     const std::string file = run.weights_file(e.id);
@@ -105,8 +106,8 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   }
 
   const std::string history = history_of(folder / "run");
-  const FlipCounts of_history =
-      flip_bits(folder / "run/history.jsonl", [&] { return history_of(folder / "run") == history; });
+  const FlipCounts of_history = flip_bits(folder / "run/history.jsonl",
+                                          [&] { return history_of(folder / "run") == history; });
   BOOST_TEST(of_history.refused == 0);  // a single bit is always mended
   const std::string text = run.options();
   flip_bits(folder / "run/options.toml",
@@ -115,9 +116,7 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   flip_bits(folder / "run/data", [&] { return run.data() == identity; });
   flip_bits(folder / "run/search_over", [&] { return run.search_over() == run.history().size(); });
   const std::string result = to_json(*run.load_result());
-  flip_bits(folder / "run/result.json", [&] {
-    return to_json(*run.load_result()) == result;
-  });
+  flip_bits(folder / "run/result.json", [&] { return to_json(*run.load_result()) == result; });
 }
 
 /// Cuts, zeroes and scribbles, where single bits do not reach.
@@ -164,7 +163,8 @@ BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
     }
     text.resize(text.size() - static_cast<std::size_t>(random.below(300)));
     const History read = parse_history(text);
-    for (const HistoryEntry& e : read.entries) BOOST_TEST(to_json(e) == to_json(sample_entry(e.line)));
+    for (const HistoryEntry& e : read.entries)
+      BOOST_TEST(to_json(e) == to_json(sample_entry(e.line)));
     BOOST_TEST(read.entries.size() + read.missing.size() == read.lines);
   }
 }

@@ -1,5 +1,5 @@
-// Every reader, with a fault at every one of its system calls: it fails with the right reason or reads
-// what is there. Zeros and absence are no answers.
+// Every reader, with a fault at every one of its system calls: it fails with the right reason or
+// reads what is there. Zeros and absence are no answers.
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
@@ -49,8 +49,9 @@ struct Files {
                          return DataSet::splits(folder / "images of one size") ==
                                 std::vector<std::string>{"train", "test"};
                        }});
-    readers.push_back(
-        {"model", [this] { return load_model(folder / "model").weights == sample_model().weights; }});
+    readers.push_back({"model", [this] {
+                         return load_model(folder / "model").weights == sample_model().weights;
+                       }});
     readers.push_back({"member", [this] {
                          return load_member(folder / "member", 5).weights == sample_model().weights;
                        }});
@@ -59,8 +60,7 @@ struct Files {
                                 sample_state().weights;
                        }});
     readers.push_back({"state", [this] {
-                         return read_state(folder / "search state") ==
-                                sample_snapshot().strategy;
+                         return read_state(folder / "search state") == sample_snapshot().strategy;
                        }});
     readers.push_back({"run", [this] {
                          const RunDirectory there = RunDirectory::open(folder / "run");
@@ -89,10 +89,9 @@ BOOST_AUTO_TEST_CASE(a_failed_read_is_never_a_value) {
     BOOST_TEST(reader.reads_right());
     const int calls = stop_injecting();
     int refused = 0;
-    for (Fault fault : {Fault{Fault::Kind::kError, EIO, 0, false},
-                        Fault{Fault::Kind::kError, EIO, 0, true},
-                        Fault{Fault::Kind::kShort, 0, 0, false},
-                        Fault{Fault::Kind::kShort, 0, 0, true}}) {
+    for (Fault fault :
+         {Fault{Fault::Kind::kError, EIO, 0, false}, Fault{Fault::Kind::kError, EIO, 0, true},
+          Fault{Fault::Kind::kShort, 0, 0, false}, Fault{Fault::Kind::kShort, 0, 0, true}}) {
       for (fault.call = 0; fault.call < calls; ++fault.call) {
         inject(fault);
         try {

@@ -11,9 +11,9 @@
 #include "renas/dataset_writer.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
-#include "store/state_file.h"
 #include "store/attempt_log.h"
 #include "store/snapshot.h"
+#include "store/state_file.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
 
@@ -104,8 +104,7 @@ struct Writer {
 /// Every kind of file that is written as a whole.
 inline std::vector<Writer> writers() {
   return {
-      {"images of one size",
-       [](const std::string& path) { write_toy_file(path, 96, 5, true); }},
+      {"images of one size", [](const std::string& path) { write_toy_file(path, 96, 5, true); }},
       {"encoded images",
        [](const std::string& path) {
          DataSetWriter writer(path, true);
@@ -123,8 +122,7 @@ inline std::vector<Writer> writers() {
        }},
       {"checkpoint",
        [](const std::string& path) { save_checkpoint(path, "training of a", sample_state()); }},
-      {"snapshot",
-       [](const std::string& path) { save_snapshot(path, sample_snapshot()); }},
+      {"snapshot", [](const std::string& path) { save_snapshot(path, sample_snapshot()); }},
       {"search state",
        [](const std::string& path) { write_state(path, sample_snapshot().strategy); }},
       {"text", [](const std::string& path) { write_text(path, std::string(10000, 'x')); }},

@@ -1,5 +1,5 @@
-// A whole search with a fault at one of its system calls: it ends with a reason, and resumed it ends as
-// an undisturbed one; or it goes on, and says so where that changed anything.
+// A whole search with a fault at one of its system calls: it ends with a reason, and resumed it
+// ends as an undisturbed one; or it goes on, and says so where that changed anything.
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
@@ -82,7 +82,8 @@ BOOST_AUTO_TEST_CASE(a_run_ends_with_a_reason_or_as_if_nothing_had_happened) {
     const std::string history = history_of(folder / "run");
     if (history != right) {
       ++changed;
-      // A parent that could not be read: its child was trained from scratch, and the history says so.
+      // A parent that could not be read: its child was trained from scratch, and the history says
+      // so.
       BOOST_TEST(history.find("cannot be used") != std::string::npos, what << ended.warnings);
     } else {
       BOOST_TEST((content_of(folder / "run/best.h5") == best), what << ended.warnings);

@@ -15,9 +15,9 @@ using namespace renas::test;
 namespace {
 
 const std::vector<Fault> kFaults{
-    {Fault::Kind::kError, EIO, 0, false},  {Fault::Kind::kError, EIO, 0, true},
-    {Fault::Kind::kNoSpace, 0, 0, false},  {Fault::Kind::kNoSpace, 0, 0, true},
-    {Fault::Kind::kShort, 0, 0, false},    {Fault::Kind::kShort, 0, 0, true},
+    {Fault::Kind::kError, EIO, 0, false}, {Fault::Kind::kError, EIO, 0, true},
+    {Fault::Kind::kNoSpace, 0, 0, false}, {Fault::Kind::kNoSpace, 0, 0, true},
+    {Fault::Kind::kShort, 0, 0, false},   {Fault::Kind::kShort, 0, 0, true},
     {Fault::Kind::kTorn, EIO, 0, false},
 };
 
@@ -60,7 +60,8 @@ void try_fault(const Writer& writer, const std::string& folder, const std::strin
     ++tried.refused;
     BOOST_TEST(failure.find(reason_of(fault)) != std::string::npos, what << failure);
     // The new file is there where it was renamed and only its folder could not be synced.
-    BOOST_TEST((now == before || now == right), what << "the file is neither the old nor the new one");
+    BOOST_TEST((now == before || now == right),
+               what << "the file is neither the old nor the new one");
   } else {
     BOOST_TEST((now == right), what << "no word, and another file");
   }

@@ -113,8 +113,9 @@ BOOST_AUTO_TEST_CASE(runs_that_exist_and_resumes_that_contradict) {
 BOOST_AUTO_TEST_CASE(a_model_is_not_overwritten_by_accident_and_training_resumes) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");
-  const std::string train = kPrograms + "renas-train --cells 1 --filters 4 --epochs 2 --batch 16 "
-                                        "--threads 1 --genome c-2:sep3x3+c-1:identity --data " +
+  const std::string train = kPrograms +
+                            "renas-train --cells 1 --filters 4 --epochs 2 --batch 16 "
+                            "--threads 1 --genome c-2:sep3x3+c-1:identity --data " +
                             (folder / "data.h5") + " --out " + (folder / "model.h5");
   const Ran first = run_command(train);
   BOOST_TEST(first.code == 0, first.output);

@@ -78,7 +78,8 @@ BOOST_AUTO_TEST_CASE(a_disk_that_fills_and_empties_damages_nothing) {
     const Ran ran = run_command(train + (folder / "disk/model.h5"));
     if (ran.code == 0) {
       ++done;
-      BOOST_TEST((bytes_of(folder / "disk/model.h5") == right), "run " << i << " wrote another model");
+      BOOST_TEST((bytes_of(folder / "disk/model.h5") == right),
+                 "run " << i << " wrote another model");
     } else {
       ++refused;
       BOOST_TEST(ran.code == 2, ran.output);

@@ -100,8 +100,7 @@ BOOST_AUTO_TEST_CASE(a_state_file_gives_back_what_was_written_and_damage_is_foun
   BOOST_TEST(write(flipped).find("damaged") != std::string::npos);
   BOOST_TEST(write(bytes) == "no error");
   fs::remove_all(folder);
-  BOOST_TEST(message_of([&] { renas::read_state(path); }).find("cannot open") !=
-             std::string::npos);
+  BOOST_TEST(message_of([&] { renas::read_state(path); }).find("cannot open") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -64,8 +64,9 @@ BOOST_AUTO_TEST_CASE(weights_of_another_member_are_refused) {
   save_member(folder / "w.h5", 5, {model.genome, model.weights});
   BOOST_TEST((load_member(folder / "w.h5", 5).weights == model.weights));
   BOOST_TEST(load_member(folder / "w.h5", 5).genome == model.genome);
-  BOOST_CHECK_EXCEPTION(load_member(folder / "w.h5", 6), IoError,
-                        [](const IoError& e) { return says(e, "expected the weights of member 6"); });
+  BOOST_CHECK_EXCEPTION(load_member(folder / "w.h5", 6), IoError, [](const IoError& e) {
+    return says(e, "expected the weights of member 6");
+  });
   BOOST_CHECK_EXCEPTION(load_model(folder / "w.h5"), IoError,
                         [](const IoError& e) { return says(e, "'renas-model'"); });
 }

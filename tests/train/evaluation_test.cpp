@@ -58,8 +58,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_changes_nothing_gives_its_parents_outputs_to_t
     const SearchData data = toy_data();
     const ChildOptions options = toy_child(data);
     const Evaluation parent = evaluate(*backend, 1, data, options);
-    const Graph graph =
-        build_network(kSpace, parse_genome(kSpace, kToyGenome), options.network);
+    const Graph graph = build_network(kSpace, parse_genome(kSpace, kToyGenome), options.network);
     Random random(77);
     const Inheritance child = inherit(graph, graph, parent.weights, random);
     BOOST_TEST(outputs(*backend, graph, child.weights, data) ==
@@ -72,7 +71,8 @@ BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
   const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();
   const ChildOptions options = toy_child(data);
-  const Parent parent{parse_genome(kSpace, kToyGenome), evaluate(*backend, 1, data, options).weights};
+  const Parent parent{parse_genome(kSpace, kToyGenome),
+                      evaluate(*backend, 1, data, options).weights};
   const Genome child = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
   const Evaluation result = evaluate_candidate(
       *backend, kSpace, child, Random(9, Purpose::kChild, 2), &parent, data, options);

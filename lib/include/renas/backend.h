@@ -101,8 +101,8 @@ struct Roofline {
 class Program {
  public:
   virtual ~Program() = default;
-  /// The batch to fill: images, labels and count, before gradients() or infer(). Ask for it anew for
-  /// each step: a program may have several and be reading the last one still.
+  /// The batch to fill: images, labels and count, before gradients() or infer(). Ask for it anew
+  /// for each step: a program may have several and be reading the last one still.
   virtual HostBatch& staging() = 0;
   /// Runs forward and backward over the staged batch: adds to the gradients and updates the running
   /// statistics of batch norms.
@@ -152,8 +152,8 @@ class Backend {
 /// The backends of this build, best first: "cpu", "reference".
 std::vector<std::string> backend_names();
 /// The backend of `device`; "auto" is the first of backend_names(), and "onednn" is accepted as
-/// another name of "cpu". Throws InvalidInput where the build has no such backend, or the backend no
-/// such device.
+/// another name of "cpu". Throws InvalidInput where the build has no such backend, or the backend
+/// no such device.
 std::unique_ptr<Backend> make_backend(const Device& device = {});
 
 }  // namespace renas

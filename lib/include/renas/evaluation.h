@@ -17,14 +17,14 @@ namespace renas {
 
 /// The images of a search: what children learn from and what they are judged by.
 struct SearchData {
-  DataSet images;                 ///< the training split of a file
+  DataSet images;                   ///< the training split of a file
   std::vector<int64_t> train;       ///< D_train, indices into it
   std::vector<int64_t> validation;  ///< D_val
 };
 
 /// Opens the split `train` of a file with D_val held out, `validation` images of it (-1:
-/// default_validation_count()), and D_train limited to `subset` (0: all), both stratified and decided
-/// by `seed`. Throws InvalidInput where the numbers do not fit.
+/// default_validation_count()), and D_train limited to `subset` (0: all), both stratified and
+/// decided by `seed`. Throws InvalidInput where the numbers do not fit.
 SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
                             uint64_t seed);
 
@@ -32,11 +32,11 @@ SearchData open_search_data(const std::string& path, int64_t validation, int64_t
 struct ChildOptions {
   NetworkOptions network;
   int batch = 64;
-  int initial_epochs = 5;            ///< of members that have no parent: cosine ...
-  double initial_rate = 0.05;        ///< ... from this learning rate
-  int child_epochs = 1;              ///< passes over D_train of a child that inherits
-  double new_rate = 0.01;            ///< learning rate of a child's new parameters
-  double inherited_rate = 0.001;     ///< and of inherited ones
+  int initial_epochs = 5;         ///< of members that have no parent: cosine ...
+  double initial_rate = 0.05;     ///< ... from this learning rate
+  int child_epochs = 1;           ///< passes over D_train of a child that inherits
+  double new_rate = 0.01;         ///< learning rate of a child's new parameters
+  double inherited_rate = 0.001;  ///< and of inherited ones
   double momentum = 0.9;
   double weight_decay = 3e-4;
   Augmentation augmentation = Augmentation::search();
@@ -57,7 +57,7 @@ struct Evaluation {
   double fitness = 0;    ///< accuracy on D_val, in [0, 1]
   Counts counts;
   double inherited_share = 0;  ///< of the trainable numbers
-  int64_t images = 0;        ///< trained on, all epochs together
+  int64_t images = 0;          ///< trained on, all epochs together
   Weights weights;             ///< empty unless kOk
 };
 
@@ -87,8 +87,8 @@ struct FinalState {
 /// `on_epoch` is called with a complete state after every epoch. `validation` may be empty: then
 /// the fitness is 0.
 Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const Genome& genome,
-                              FinalState state, const SearchData& data,
-                              const FinalOptions& options, const TrainingHooks& hooks,
+                              FinalState state, const SearchData& data, const FinalOptions& options,
+                              const TrainingHooks& hooks,
                               const std::function<void(const FinalState&)>& on_epoch);
 
 /// How a finished network is scored.

@@ -20,23 +20,23 @@ struct SearchRunOptions {
   std::string data;    ///< HDF5 data set with groups `train` and `test`
   std::string folder;  ///< of the run
   bool resume = false;
-  /// Text kept in the run's options.toml. With `resume` and not empty it replaces what is there, which
-  /// is refused once a network was retrained: all are retrained in the same way.
+  /// Text kept in the run's options.toml. With `resume` and not empty it replaces what is there,
+  /// which is refused once a network was retrained: all are retrained in the same way.
   std::string stored_options;
 
   int blocks = 5;                      ///< B
   std::vector<std::string> operators;  ///< empty: all of renas_operators()
   StrategyOptions strategy;            ///< P, S, the strategy and its seed, which is the run's
   int children = 500;                  ///< E: candidates after the first P
-  int64_t max_parameters = 0;          ///< of a child's network; larger ones are drawn again; 0: any
-  int64_t max_mult_adds = 0;           ///< likewise
+  int64_t max_parameters = 0;  ///< of a child's network; larger ones are drawn again; 0: any
+  int64_t max_mult_adds = 0;   ///< likewise
   /// Results count in the order in which candidates were handed out, and as many are out as there
   /// are ranks: equal seeds give equal runs on equally many ranks, which may wait for a slow one.
   bool in_order = false;
-  double time_budget = 0;              ///< seconds of searching over all sessions; 0: none
-  int64_t validation = -1;             ///< images of D_val; -1: default_validation_count()
-  int64_t subset = 0;                  ///< images of D_train; 0: all that validation leaves
-  ChildOptions child;  ///< image and classes of its network are taken from the data
+  double time_budget = 0;   ///< seconds of searching over all sessions; 0: none
+  int64_t validation = -1;  ///< images of D_val; -1: default_validation_count()
+  int64_t subset = 0;       ///< images of D_train; 0: all that validation leaves
+  ChildOptions child;       ///< image and classes of its network are taken from the data
 
   FinalOptions final;           ///< retraining of the final population; network as above
   int64_t retrain_subset = -1;  ///< images of D_train then; 0: all; -1: as `subset`
@@ -56,8 +56,8 @@ struct SearchProgress {
   Phase phase = Phase::kSearch;
   int64_t done = 0;  ///< candidates that came back, or networks retrained
   int64_t total = 0;
-  double best = 0;  ///< fitness
-  double mean = 0;  ///< of the population
+  double best = 0;               ///< fitness
+  double mean = 0;               ///< of the population
   double images_per_second = 0;  ///< trained on, over all ranks, of late
   std::optional<double> seconds_left;
 };
@@ -72,7 +72,8 @@ struct SearchRunResult : RunResult {
 
 struct SearchRunHooks {
   const std::atomic<bool>* stop = nullptr;  ///< set it to end in order, soon; nothing is lost
-  std::function<void(const SearchProgress&)> on_progress;  ///< on rank 0, in the coordinator's thread
+  std::function<void(const SearchProgress&)>
+      on_progress;  ///< on rank 0, in the coordinator's thread
   Log log;
   int device_index = -1;  ///< which of this machine's devices this rank takes (Device::index)
 };
@@ -80,8 +81,8 @@ struct SearchRunHooks {
 /// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0
 /// coordinates in a thread of its own; every rank trains in the calling thread.
 ///
-/// Only rank 0's result is filled. Throws what went wrong, on rank 0; other ranks then return. Where
-/// rank 0 is silent for `worker_timeout` seconds, the others return with silent_ranks = 1.
+/// Only rank 0's result is filled. Throws what went wrong, on rank 0; other ranks then return.
+/// Where rank 0 is silent for `worker_timeout` seconds, the others return with silent_ranks = 1.
 SearchRunResult run_search(const SearchRunOptions& options, Transport& transport,
                            const SearchRunHooks& hooks);
 

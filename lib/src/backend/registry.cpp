@@ -36,16 +36,15 @@ std::unique_ptr<Backend> make_backend(const Device& device) {
   const std::vector<std::string> names = backend_names();
   const std::string wanted = device.backend == "auto" ? names.front() : device.backend;
   if (device.index > 0) {
-    throw InvalidInput(fmt::format("backend: {} has one device, numbered 0; got {}", wanted,
-                                   device.index));
+    throw InvalidInput(
+        fmt::format("backend: {} has one device, numbered 0; got {}", wanted, device.index));
   }
 #ifdef RENAS_WITH_ONEDNN
   if (wanted == "cpu" || wanted == "onednn") return cpu::make_cpu();
 #endif
   if (wanted == "reference") return reference::make_reference();
-  throw InvalidInput(
-      fmt::format("backend: this build has {} and 'auto', got '{}'", fmt::join(names, ", "),
-                  device.backend));
+  throw InvalidInput(fmt::format("backend: this build has {} and 'auto', got '{}'",
+                                 fmt::join(names, ", "), device.backend));
 }
 
 }  // namespace renas

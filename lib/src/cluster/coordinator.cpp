@@ -124,9 +124,10 @@ void Coordinator::welcome(int rank, const Report& report) {
   if (report.data != setup_.data_identity) {
     workers_.leaves(rank);
     log(LogLevel::kError,
-        fmt::format("rank {} on {}: its {} is another data set ({}) than that of rank 0 ({}); going on "
-                    "without this rank. Copy the file anew to that machine",
-                    rank, report.host, setup_.options.data, report.data, setup_.data_identity));
+        fmt::format(
+            "rank {} on {}: its {} is another data set ({}) than that of rank 0 ({}); going on "
+            "without this rank. Copy the file anew to that machine",
+            rank, report.host, setup_.options.data, report.data, setup_.data_identity));
     send(rank, Task{});
     return;
   }
@@ -182,8 +183,9 @@ void Coordinator::take_failure(int rank, const Report& report) {
 
 void Coordinator::look_after_workers() {
   for (const int rank : workers_.newly_silent(Clock::now())) {
-    log(LogLevel::kError, fmt::format("rank {} on {} has been silent for {:.0f} s; going on without it",
-                                      rank, workers_[rank].host, setup_.options.worker_timeout));
+    log(LogLevel::kError,
+        fmt::format("rank {} on {} has been silent for {:.0f} s; going on without it", rank,
+                    workers_[rank].host, setup_.options.worker_timeout));
     const std::string task = workers_[rank].task;
     queue_.lose(rank, task, *workers_.take(rank));
   }

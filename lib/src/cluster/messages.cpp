@@ -18,9 +18,10 @@ auto parse(const std::string& text, const Read& read) {
   try {
     return read(Json::from_msgpack(text));
   } catch (const Json::exception& e) {
-    throw Error(fmt::format("a message between ranks cannot be read ({}); do all ranks run the same "
-                            "version of the program?",
-                            e.what()));
+    throw Error(
+        fmt::format("a message between ranks cannot be read ({}); do all ranks run the same "
+                    "version of the program?",
+                    e.what()));
   }
 }
 
@@ -96,12 +97,8 @@ std::string encode(const Report& r) {
                {"seconds", r.seconds}});
 }
 
-Task decode_task(const std::string& text) {
-  return parse(text, read_task);
-}
+Task decode_task(const std::string& text) { return parse(text, read_task); }
 
-Report decode_report(const std::string& text) {
-  return parse(text, read_report);
-}
+Report decode_report(const std::string& text) { return parse(text, read_report); }
 
 }  // namespace renas

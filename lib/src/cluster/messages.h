@@ -9,7 +9,8 @@
 
 namespace renas {
 
-/// What the coordinator tells a worker. Weights never travel in messages: they are files of the run.
+/// What the coordinator tells a worker. Weights never travel in messages: they are files of the
+/// run.
 struct Task {
   enum class Kind {
     kEvaluate,  ///< train candidate `id`, which inherits from `parent`, and write its weights

@@ -18,8 +18,8 @@ void check(int code, const char* call) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw Error(fmt::format("MPI: {} from {}", std::string(text, static_cast<std::size_t>(length)),
-                          call));
+  throw Error(
+      fmt::format("MPI: {} from {}", std::string(text, static_cast<std::size_t>(length)), call));
 }
 
 /// A message on its way, kept until MPI has taken it.
@@ -45,7 +45,8 @@ class MpiTransport : public Transport {
   }
 
   ~MpiTransport() override {
-    // What is still on its way is a second "stop", or is for a rank that is gone: nobody waits for it.
+    // What is still on its way is a second "stop", or is for a rank that is gone: nobody waits for
+    // it.
     for (Outgoing& o : outgoing_) {
       int done = 0;
       MPI_Test(&o.request, &done, MPI_STATUS_IGNORE);
@@ -94,8 +95,8 @@ class MpiTransport : public Transport {
     });
     Outgoing& message = outgoing_.emplace_back();
     message.text = text;
-    check(MPI_Isend(message.text.data(), static_cast<int>(message.text.size()), MPI_CHAR, rank, kTag,
-                    communicator_, &message.request),
+    check(MPI_Isend(message.text.data(), static_cast<int>(message.text.size()), MPI_CHAR, rank,
+                    kTag, communicator_, &message.request),
           "MPI_Isend");
   }
 

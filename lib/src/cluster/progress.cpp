@@ -40,7 +40,8 @@ SearchProgress ProgressMeter::at(Time now, const SearchJournal& journal,
     p.phase = SearchProgress::Phase::kRetrain;
     p.done = static_cast<int64_t>(retraining->done().size());
     p.total = static_cast<int64_t>(retraining->size());
-    for (const RetrainedNetwork& n : retraining->done()) p.best = std::max(p.best, n.validation_accuracy);
+    for (const RetrainedNetwork& n : retraining->done())
+      p.best = std::max(p.best, n.validation_accuracy);
   } else {
     const auto& population = journal.strategy().population();
     for (const Member& m : population) {
@@ -52,7 +53,8 @@ SearchProgress ProgressMeter::at(Time now, const SearchJournal& journal,
   }
   const double done_now = static_cast<double>(p.done - static_cast<int64_t>(phase_done_before_));
   if (done_now > 0) {
-    p.seconds_left = seconds(phase_started_, now) / done_now * static_cast<double>(p.total - p.done);
+    p.seconds_left =
+        seconds(phase_started_, now) / done_now * static_cast<double>(p.total - p.done);
   }
   if (retraining == nullptr && options.time_budget > 0) {
     const double budget = std::max(0.0, options.time_budget - journal.elapsed());

@@ -26,7 +26,8 @@ RetrainId parse_retrain_id(const std::string& name) {
   const char* end = digits.data() + digits.size();
   const auto [rest, failure] = std::from_chars(digits.data(), end, id.number);
   if (failure != std::errc() || rest != end) {
-    throw InvalidInput(fmt::format("expected a member's id or {}NUMBER, found '{}'", kControl, name));
+    throw InvalidInput(
+        fmt::format("expected a member's id or {}NUMBER, found '{}'", kControl, name));
   }
   return id;
 }

@@ -5,8 +5,8 @@
 
 namespace renas {
 
-/// Which network is retrained at the end of a run: a member of the population by its id, or a random
-/// control by its number from 1.
+/// Which network is retrained at the end of a run: a member of the population by its id, or a
+/// random control by its number from 1.
 struct RetrainId {
   enum class Kind { kMember, kControl };
   Kind kind = Kind::kMember;

@@ -100,10 +100,9 @@ SearchRunResult Retraining::result() const {
   const auto place = [this](const RetrainedNetwork& n) {
     return std::find(order_.begin(), order_.end(), n.name) - order_.begin();
   };
-  std::sort(result.networks.begin(), result.networks.end(),
-            [&](const RetrainedNetwork& a, const RetrainedNetwork& b) {
-              return place(a) < place(b);
-            });
+  std::sort(
+      result.networks.begin(), result.networks.end(),
+      [&](const RetrainedNetwork& a, const RetrainedNetwork& b) { return place(a) < place(b); });
   // The winner is a member; controls only stand beside it.
   const RetrainedNetwork* winner = nullptr;
   for (const RetrainedNetwork& n : result.networks) {

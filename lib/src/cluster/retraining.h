@@ -33,8 +33,8 @@ class Retraining {
   /// `report` is the result of `network` on `rank`.
   void take(RetrainedNetwork network, int rank, const Report& report, const Log& log);
 
-  /// All networks in the order of the search's fitness, and the winner. Throws Error where no member
-  /// was retrained.
+  /// All networks in the order of the search's fitness, and the winner. Throws Error where no
+  /// member was retrained.
   SearchRunResult result() const;
 
  private:

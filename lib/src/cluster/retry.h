@@ -9,8 +9,9 @@
 namespace renas {
 
 /// Calls `work`, which reads or writes a file, and where it throws IoError three times again, over
-/// `patience` seconds: network file systems fail for moments. `on_failure` hears of each failure that
-/// is followed by another try. `stop` may end the waiting early. Throws what the last try threw.
+/// `patience` seconds: network file systems fail for moments. `on_failure` hears of each failure
+/// that is followed by another try. `stop` may end the waiting early. Throws what the last try
+/// threw.
 template <class Work>
 auto retrying(const Work& work, double patience,
               const std::function<void(const IoError&)>& on_failure,

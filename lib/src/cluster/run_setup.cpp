@@ -13,15 +13,17 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
   if (options.validation == 0) {
-    throw InvalidInput("validation 0: the search judges children by D_val; expected -1 or a number");
+    throw InvalidInput(
+        "validation 0: the search judges children by D_val; expected -1 or a number");
   }
   const uint64_t seed = options.strategy.seed;
   SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
   if (search.images.encoded()) {
-    throw InvalidInput(fmt::format(
-        "{}: holds images of varying size; the search needs one size: prepare the data set anew, all "
-        "scaled to one",
-        options.data));
+    throw InvalidInput(
+        fmt::format("{}: holds images of varying size; the search needs one size: prepare the data "
+                    "set anew, all "
+                    "scaled to one",
+                    options.data));
   }
   // The same images and D_val; only D_train may be another part.
   SearchData final = search;
@@ -99,12 +101,11 @@ std::string identity_of(const std::string& path, const DataSet& train) {
     hash.add_values(std::span<const char>(name.c_str(), name.size() + 1));
   }
   hash.add(train);
-  const auto splits = DataSet::splits(path);
-  if (std::find(splits.begin(), splits.end(), "test") != splits.end()) {
+  if (DataSet::has_split(path, "test")) {
     hash.add(DataSet::open(path, "test"));
   }
-  return fmt::format("{} images of {}, {} classes, {:016x}", train.size(),
-                     to_string(train.shape()), train.classes(), hash.value());
+  return fmt::format("{} images of {}, {} classes, {:016x}", train.size(), to_string(train.shape()),
+                     train.classes(), hash.value());
 }
 
 std::vector<Genome> control_genomes(const RunSetup& setup) {

@@ -14,7 +14,8 @@ namespace renas {
 
 namespace {
 
-/// Looks before it locks, so that a mistaken name leaves nothing behind in a folder of other things.
+/// Looks before it locks, so that a mistaken name leaves nothing behind in a folder of other
+/// things.
 std::unique_ptr<RunLock> lock_run(const SearchRunOptions& options) {
   if (options.resume) {
     RunDirectory::open(options.folder);
@@ -41,9 +42,10 @@ SearchJournal::SearchJournal(const RunSetup& setup, int ranks, Log log)
       lock_(lock_run(options_)),
       run_(open_or_create(options_)) {
   if (!lock_->guards()) {
-    say(LogLevel::kWarning, fmt::format("the file system of {} has no locks: see to it that no other "
-                                        "job works on this run",
-                                        run_.path()));
+    say(LogLevel::kWarning,
+        fmt::format("the file system of {} has no locks: see to it that no other "
+                    "job works on this run",
+                    run_.path()));
   }
   check_data();
   if (options_.resume) resume();
@@ -64,10 +66,11 @@ void SearchJournal::check_data() {
   const std::optional<std::string> then = run_.data();
   if (!then) return run_.mark_data(data_);
   if (*then == data_) return;
-  throw InvalidInput(fmt::format(
-      "{}: expected the data set that the run in {} was started with ({}), found another ({}). Name "
-      "its file if it has moved, or start a new run in another folder.",
-      options_.data, run_.path(), *then, data_));
+  throw InvalidInput(
+      fmt::format("{}: expected the data set that the run in {} was started with ({}), found "
+                  "another ({}). Name "
+                  "its file if it has moved, or start a new run in another folder.",
+                  options_.data, run_.path(), *then, data_));
 }
 
 /// What is half-way in retraining begins again; what is done cannot be had under other options.
@@ -79,10 +82,11 @@ void SearchJournal::replace_options() {
        at.increment(failure)) {
     const std::string path = at->path().string();
     if (!path.ends_with(".checkpoint.h5")) {
-      throw InvalidInput(fmt::format(
-          "{}: networks were retrained with the options so far; move {} away to retrain all of them "
-          "with others",
-          run_.path(), folder.string()));
+      throw InvalidInput(
+          fmt::format("{}: networks were retrained with the options so far; move {} away to "
+                      "retrain all of them "
+                      "with others",
+                      run_.path(), folder.string()));
     }
     checkpoints.push_back(path);
   }
@@ -110,7 +114,8 @@ void SearchJournal::resume() {
                                    run_.path(), told_, unfinished_.size()));
 }
 
-/// Loads the last snapshot into the strategy. Returns how many lines it includes; 0: none can be used.
+/// Loads the last snapshot into the strategy. Returns how many lines it includes; 0: none can be
+/// used.
 uint64_t SearchJournal::load_snapshot(const History& history) {
   std::optional<Snapshot> snapshot;
   try {
@@ -147,15 +152,17 @@ uint64_t SearchJournal::usable_lines(const History& history, uint64_t snapshot_l
     }
     if (snapshot_lines == 0) {
       throw IoError(fmt::format(
-          "{}:{}: the line is lost, or damaged beyond repair, and there is no snapshot that includes "
+          "{}:{}: the line is lost, or damaged beyond repair, and there is no snapshot that "
+          "includes "
           "its result. Restore the file from a copy; or keep the first {} lines of it, and the run "
           "goes on from there",
           file, line + 1, line));
     }
     say(LogLevel::kWarning,
-        fmt::format("{}:{}: the line is lost, or damaged beyond repair; the {} results from there on "
-                    "are done again. What was there stays in {}.damaged",
-                    file, line + 1, history.lines - line, file));
+        fmt::format(
+            "{}:{}: the line is lost, or damaged beyond repair; the {} results from there on "
+            "are done again. What was there stays in {}.damaged",
+            file, line + 1, history.lines - line, file));
     return line;
   }
   return history.lines;
@@ -168,9 +175,10 @@ void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t fr
     if (e.line < from) continue;
     for (; asked < e.asked; ++asked) strategy_->ask();
     const auto contradict = [&](const std::string& what) {
-      return IoError(fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these "
-                                 "options",
-                                 run_.path(), e.line + 1, what));
+      return IoError(
+          fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these "
+                      "options",
+                      run_.path(), e.line + 1, what));
     };
     const std::vector<Candidate> out = strategy_->in_flight();
     const auto candidate =
@@ -180,10 +188,11 @@ void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t fr
     }
     if (text_of(candidate->genome) != e.genome || candidate->parent != e.parent ||
         candidate->mutations != e.mutations) {
-      throw contradict(fmt::format("expected candidate {} to be {} of parent {}, found {} of parent {}",
-                                   e.id, text_of(candidate->genome),
-                                   candidate->parent ? std::to_string(*candidate->parent) : "none",
-                                   e.genome, e.parent ? std::to_string(*e.parent) : "none"));
+      throw contradict(
+          fmt::format("expected candidate {} to be {} of parent {}, found {} of parent {}", e.id,
+                      text_of(candidate->genome),
+                      candidate->parent ? std::to_string(*candidate->parent) : "none", e.genome,
+                      e.parent ? std::to_string(*e.parent) : "none"));
     }
     try {
       strategy_->tell(e.id, {e.status, e.fitness});
@@ -298,12 +307,11 @@ void SearchJournal::tell(const CandidateResult& result) {
   if (report.status == Status::kOk && !report.message.empty()) {
     say(LogLevel::kWarning, fmt::format("candidate {}: {}", entry.id, report.message));
   }
-  say(LogLevel::kDebug,
-      report.status == Status::kOk
-          ? fmt::format("candidate {} on rank {}: {:.2f} % {}", entry.id, rank,
-                        100 * entry.fitness, entry.genome)
-          : fmt::format("candidate {} on rank {}: {} ({}) {}", entry.id, rank,
-                        to_string(entry.status), entry.message, entry.genome));
+  say(LogLevel::kDebug, report.status == Status::kOk
+                            ? fmt::format("candidate {} on rank {}: {:.2f} % {}", entry.id, rank,
+                                          100 * entry.fitness, entry.genome)
+                            : fmt::format("candidate {} on rank {}: {} ({}) {}", entry.id, rank,
+                                          to_string(entry.status), entry.message, entry.genome));
 }
 
 /// Ends a search that cannot succeed before its whole budget is spent. Throws InvalidInput.
@@ -312,10 +320,11 @@ void SearchJournal::check_that_some_succeed(const HistoryEntry& last) const {
   const uint64_t most = std::max(kLeast, static_cast<uint64_t>(options_.strategy.population));
   const SearchCounts counts = strategy_->counts();
   if (counts.succeeded > 0 || counts.failed < most) return;
-  throw InvalidInput(fmt::format(
-      "none of the first {} candidates could be trained; the last one: {} ({}). The learning rate, the "
-      "images or the size of the networks do not fit; start a new run with others",
-      counts.failed, to_string(last.status), last.message));
+  throw InvalidInput(
+      fmt::format("none of the first {} candidates could be trained; the last one: {} ({}). The "
+                  "learning rate, the "
+                  "images or the size of the networks do not fit; start a new run with others",
+                  counts.failed, to_string(last.status), last.message));
 }
 
 void SearchJournal::save_snapshot(bool now) {

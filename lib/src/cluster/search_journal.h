@@ -28,9 +28,9 @@ struct CandidateResult {
 /// The search as a sequence of asks and tells that is on disk before anything follows from it.
 ///
 /// The history is the truth: a run that was killed is replayed from the last snapshot and the lines
-/// behind it, and candidates that were out then are handed out again, with the same random streams. A
-/// snapshot that cannot be used costs time; a line of the history that is lost costs nothing where the
-/// snapshot includes it, and else the results from that line on.
+/// behind it, and candidates that were out then are handed out again, with the same random streams.
+/// A snapshot that cannot be used costs time; a line of the history that is lost costs nothing
+/// where the snapshot includes it, and else the results from that line on.
 class SearchJournal {
  public:
   /// Makes or resumes the run of `setup.options`. Throws InvalidInput, IoError.
@@ -53,8 +53,8 @@ class SearchJournal {
   void give_back(const Candidate& candidate) { unfinished_.push_front(candidate); }
   /// Tells the strategy and appends to the history; in order, once all older results are there.
   void record(CandidateResult result);
-  /// In order, as many candidates are out as there are ranks, working or not: what the strategy knows
-  /// when it is asked then depends on nothing but their number.
+  /// In order, as many candidates are out as there are ranks, working or not: what the strategy
+  /// knows when it is asked then depends on nothing but their number.
   void ask_ahead();
   /// Removes weights that a rank wrote too late to count.
   void discard_late(uint64_t id);

@@ -30,10 +30,9 @@ std::optional<RunResult> known_result(const RunDirectory& run, const Log& log) {
 bool best_is_there(const RunDirectory& run, const RunResult& result) {
   try {
     const std::string genome = load_model(run.best_file()).genome;
-    return std::any_of(result.networks.begin(), result.networks.end(),
-                       [&](const RetrainedNetwork& n) {
-                         return n.name == result.winner && n.genome == genome;
-                       });
+    return std::any_of(
+        result.networks.begin(), result.networks.end(),
+        [&](const RetrainedNetwork& n) { return n.name == result.winner && n.genome == genome; });
   } catch (const Error&) {
     return false;
   }
@@ -54,8 +53,7 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
     }
     return;
   }
-  const auto splits = DataSet::splits(options.data);
-  const bool has_test = std::find(splits.begin(), splits.end(), "test") != splits.end();
+  const bool has_test = DataSet::has_split(options.data, "test");
   std::optional<DataSet> test;
   if (has_test) test = DataSet::open(options.data, "test");
   for (RetrainedNetwork& network : result.networks) {
@@ -65,13 +63,13 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
     const Model model = load_model(run.retrained_file(network.name));
     if (winner) save_model(run.best_file(), model);
     if (!test) continue;
-    network.test_accuracy = score_network(backend, graph_of(model), model.weights, *test,
-                                          all_indices(test->size()),
-                                          {.batch = options.child.batch,
-                                           .device = options.final.device,
-                                           .training = Augmentation::none(),
-                                           .stop = stop})
-                                .accuracy;
+    network.test_accuracy =
+        score_network(backend, graph_of(model), model.weights, *test, all_indices(test->size()),
+                      {.batch = options.child.batch,
+                       .device = options.final.device,
+                       .training = Augmentation::none(),
+                       .stop = stop})
+            .accuracy;
     if (stop()) {
       result.finished = false;
       return;
@@ -83,15 +81,14 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
 /// What would otherwise only be seen at the end of a long search.
 void check_test_set(const RunSetup& setup) {
   const SearchRunOptions& options = setup.options;
-  const auto splits = DataSet::splits(options.data);
-  if (std::find(splits.begin(), splits.end(), "test") == splits.end()) return;
+  if (!DataSet::has_split(options.data, "test")) return;
   const DataSet test = DataSet::open(options.data, "test");
   if (test.shape() != setup.search.images.shape() ||
       test.classes() != setup.search.images.classes()) {
-    throw InvalidInput(fmt::format(
-        "{}: images of `test` are {} of {} classes, those of `train` {} of {}", options.data,
-        to_string(test.shape()), test.classes(), to_string(setup.search.images.shape()),
-        setup.search.images.classes()));
+    throw InvalidInput(
+        fmt::format("{}: images of `test` are {} of {} classes, those of `train` {} of {}",
+                    options.data, to_string(test.shape()), test.classes(),
+                    to_string(setup.search.images.shape()), setup.search.images.classes()));
   }
 }
 

@@ -45,8 +45,7 @@ std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
 
 std::optional<WorkQueue::Item> WorkQueue::next_network() {
   while (auto network = retraining_->next()) {
-    const Task task{
-        .kind = Task::Kind::kRetrain, .genome = network->genome, .name = network->name};
+    const Task task{.kind = Task::Kind::kRetrain, .genome = network->genome, .name = network->name};
     const std::string name = name_of(task);
     const int epochs = epochs_done(*network);
     if (const auto lost = given_up(name, epochs)) {
@@ -99,8 +98,7 @@ void WorkQueue::give_back(const std::string& task, WorkerPool::Work work) {
 
 void WorkQueue::lose(int rank, const std::string& task, WorkerPool::Work work) {
   if (std::holds_alternative<RetrainedNetwork>(work)) return give_back(task, std::move(work));
-  take(rank, task, std::move(work),
-       {.message = "its rank fell silent", .status = Status::kLost});
+  take(rank, task, std::move(work), {.message = "its rank fell silent", .status = Status::kLost});
 }
 
 void WorkQueue::take_late(const std::string& task) {
@@ -123,9 +121,10 @@ void WorkQueue::begin_retraining() {
   journal_.end_search();
   const SearchCounts counts = journal_.strategy().counts();
   say(LogLevel::kInfo,
-      fmt::format("drawn again: {} candidates beyond the limits, {} seen before; {} of {} handed out "
-                  "had been seen before",
-                  counts.redrawn_limits, counts.redrawn_repeats, counts.repeats, counts.asked));
+      fmt::format(
+          "drawn again: {} candidates beyond the limits, {} seen before; {} of {} handed out "
+          "had been seen before",
+          counts.redrawn_limits, counts.redrawn_repeats, counts.repeats, counts.asked));
   retraining_.emplace(setup_, journal_.run(), journal_.strategy().population(), log_);
   const std::size_t before = retraining_->done().size();
   say(LogLevel::kInfo,

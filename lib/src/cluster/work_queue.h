@@ -33,8 +33,8 @@ class WorkQueue {
   void take(int rank, const std::string& task, WorkerPool::Work work, const Report& report);
   /// `work` was left undone: it is the next to be handed out.
   void give_back(const std::string& task, WorkerPool::Work work);
-  /// The rank that had `work` is dead. In the search the candidate is lost; a network to retrain goes
-  /// to another rank.
+  /// The rank that had `work` is dead. In the search the candidate is lost; a network to retrain
+  /// goes to another rank.
   void lose(int rank, const std::string& task, WorkerPool::Work work);
   /// The result of a task that was given to another rank meanwhile.
   void take_late(const std::string& task);

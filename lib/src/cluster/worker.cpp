@@ -37,8 +37,8 @@ class Ear {
  public:
   Ear(Transport& transport, double timeout) : transport_(transport), timeout_(timeout) {}
 
-  /// All that the coordinator has said since the last call. Throws CoordinatorLost where it has said
-  /// nothing for too long.
+  /// All that the coordinator has said since the last call. Throws CoordinatorLost where it has
+  /// said nothing for too long.
   std::vector<Task> listen() {
     const auto now = Clock::now();
     if (now - last_listened_ > kSuspended) heard_ = now;
@@ -51,10 +51,11 @@ class Ear {
     // Rank 0 shares the coordinator's process.
     const double silence = std::chrono::duration<double>(now - heard_).count();
     if (transport_.rank() != 0 && silence > timeout_) {
-      throw CoordinatorLost(fmt::format(
-          "[rank {}, {}] rank 0 has been silent for {:.0f} s; giving up. Nothing that it wrote down is "
-          "lost: resume the run",
-          transport_.rank(), host_name(), silence));
+      throw CoordinatorLost(
+          fmt::format("[rank {}, {}] rank 0 has been silent for {:.0f} s; giving up. Nothing that "
+                      "it wrote down is "
+                      "lost: resume the run",
+                      transport_.rank(), host_name(), silence));
     }
     return tasks;
   }
@@ -77,8 +78,8 @@ void wait_for_stop(Ear& ear) {
 
 class Worker {
  public:
-  Worker(Backend& backend, const RunSetup& setup, Transport& transport,
-         const SearchRunHooks& hooks, Ear& ear)
+  Worker(Backend& backend, const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks,
+         Ear& ear)
       : transport_(transport), hooks_(hooks), setup_(setup), ear_(ear), backend_(backend) {}
 
   /// What is under way, by its name; empty: nothing.
@@ -138,15 +139,16 @@ class Worker {
     return stopped_ || dropped_;
   }
 
-  /// This rank's files cannot be read or written. The task goes to another rank; this one looks again
-  /// after a while.
+  /// This rank's files cannot be read or written. The task goes to another rank; this one looks
+  /// again after a while.
   void rest(const IoError& failure) {
-    send({.kind = Report::Kind::kError,
-          .host = host_name(),
-          .message = fmt::format("[rank {}, {}] {}", transport_.rank(), host_name(), failure.what()),
-          .mistake = true,
-          .may_return = true,
-          .task = std::exchange(task_, "")});
+    send(
+        {.kind = Report::Kind::kError,
+         .host = host_name(),
+         .message = fmt::format("[rank {}, {}] {}", transport_.rank(), host_name(), failure.what()),
+         .mistake = true,
+         .may_return = true,
+         .task = std::exchange(task_, "")});
     while (!stopped_) {
       const auto until = Clock::now() + rest_;
       rest_ = std::min<Clock::duration>(2 * rest_, kLongestRest);
@@ -203,8 +205,7 @@ class Worker {
   /// had: the child is then trained from scratch.
   std::optional<Parent> find_parent(const RunDirectory& run, uint64_t id, std::string& problem) {
     try {
-      MemberWeights member =
-          with_patience([&] { return load_member(run.weights_file(id), id); });
+      MemberWeights member = with_patience([&] { return load_member(run.weights_file(id), id); });
       return Parent{parse_genome(setup_.space, member.genome), std::move(member.weights)};
     } catch (const IoError& e) {
       problem = e.what();
@@ -265,13 +266,13 @@ class Worker {
     const std::string purpose = "retraining of " + task.genome;
     std::string problem;
     const FinalOptions& options = setup_.options.final;
-    Evaluation evaluation = train_from_scratch(
-        backend_, setup_.space, parse_genome(setup_.space, task.genome),
-        find_state(run, task, purpose, problem), setup_.final, options, training_hooks(),
-        [&](const FinalState& reached) {
-          if (reached.training.epoch == options.recipe.epochs) return;
-          with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
-        });
+    Evaluation evaluation =
+        train_from_scratch(backend_, setup_.space, parse_genome(setup_.space, task.genome),
+                           find_state(run, task, purpose, problem), setup_.final, options,
+                           training_hooks(), [&](const FinalState& reached) {
+                             if (reached.training.epoch == options.recipe.epochs) return;
+                             with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
+                           });
     if (evaluation.status == Status::kOk && !evaluation.stopped) {
       evaluation.message = problem;
       Model model = make_model(task.genome, options.network, setup_.final.images.info(),
@@ -301,16 +302,16 @@ class Worker {
   Clock::duration rest_ = kFirstRest;
 };
 
-void report(Transport& transport, Ear& ear, const std::exception& failure, const std::string& task) {
+void report(Transport& transport, Ear& ear, const std::exception& failure,
+            const std::string& task) {
   const bool mistake = dynamic_cast<const InvalidInput*>(&failure) != nullptr ||
                        dynamic_cast<const IoError*>(&failure) != nullptr;
-  transport.send_to_coordinator(
-      encode({.kind = Report::Kind::kError,
-              .host = host_name(),
-              .message = fmt::format("[rank {}, {}] {}", transport.rank(), host_name(),
-                                     failure.what()),
-              .mistake = mistake,
-              .task = task}));
+  transport.send_to_coordinator(encode(
+      {.kind = Report::Kind::kError,
+       .host = host_name(),
+       .message = fmt::format("[rank {}, {}] {}", transport.rank(), host_name(), failure.what()),
+       .mistake = mistake,
+       .task = task}));
   wait_for_stop(ear);
 }
 

@@ -18,7 +18,8 @@ class CoordinatorLost : public Error {
 void run_worker(Backend& backend, const RunSetup& setup, Transport& transport,
                 const SearchRunHooks& hooks);
 
-/// Says that this rank cannot take part, and waits until it is told to stop. Throws CoordinatorLost.
+/// Says that this rank cannot take part, and waits until it is told to stop. Throws
+/// CoordinatorLost.
 void report_failure(const SearchRunOptions& options, Transport& transport,
                     const std::exception& failure);
 

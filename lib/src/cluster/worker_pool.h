@@ -11,8 +11,8 @@
 
 namespace renas {
 
-/// What the ranks are doing, as far as the coordinator has heard. Times are arguments, so that tests
-/// bring their own clock.
+/// What the ranks are doing, as far as the coordinator has heard. Times are arguments, so that
+/// tests bring their own clock.
 class WorkerPool {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -67,8 +67,8 @@ struct Affine {
   std::vector<float> offset;
 };
 
-/// Writes a row of the result: `count` pixels of `in` from column `x0` of the result on, zeros around
-/// them, mirrored where the draw says so. kChannels is the number of channels, or 0: any.
+/// Writes a row of the result: `count` pixels of `in` from column `x0` of the result on, zeros
+/// around them, mirrored where the draw says so. kChannels is the number of channels, or 0: any.
 template <int kChannels, class T>
 void place_row(const Draw& draw, const Shape& shape, const Affine& affine, const T* in, int x0,
                int count, float* row) {
@@ -117,8 +117,8 @@ void place(const Draw& draw, const Shape& shape, const Affine& affine, const T* 
   }
 }
 
-/// Sets a square to zero. It is cut off at the edges (DeVries and Taylor 2017, the paper's reference
-/// 8).
+/// Sets a square to zero. It is cut off at the edges (DeVries and Taylor 2017, the paper's
+/// reference 8).
 void cut_out(const Draw& draw, int side, const Shape& shape, float* out) {
   const int y0 = std::max(0, draw.cutout_y - side / 2);
   const int y1 = std::min(shape.height, draw.cutout_y - side / 2 + side);

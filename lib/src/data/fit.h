@@ -45,5 +45,4 @@ class ImageFitter {
   std::vector<float> scratch_;
 };
 
-
 }  // namespace renas

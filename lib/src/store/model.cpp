@@ -108,8 +108,8 @@ Weights read_tensors(hid_t file, const std::string& path) {
 
 }  // namespace
 
-Model make_model(const std::string& genome, const NetworkOptions& network,
-                 const DataSetInfo& info, const Augmentation& training) {
+Model make_model(const std::string& genome, const NetworkOptions& network, const DataSetInfo& info,
+                 const Augmentation& training) {
   Model model;
   model.genome = genome;
   model.network = network;

@@ -6,7 +6,6 @@
 
 #include "renas/error.h"
 
-
 namespace renas {
 
 using Json = nlohmann::ordered_json;
@@ -39,7 +38,8 @@ RunResult parse_result(const std::string& text) {
     }
     return result;
   } catch (const Json::exception& e) {
-    throw InvalidInput(fmt::format("expected the result of a run, found something else ({})", e.what()));
+    throw InvalidInput(
+        fmt::format("expected the result of a run, found something else ({})", e.what()));
   }
 }
 

@@ -44,8 +44,8 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, int batch,
            const Augmentation& training, const TrainingHooks& hooks, Evaluation& evaluation) {
   if (end == TrainingEnd::kDiverged) {
     evaluation.status = Status::kDiverged;
-    evaluation.message = fmt::format("the loss is not a finite number after {} images",
-                                     evaluation.images);
+    evaluation.message =
+        fmt::format("the loss is not a finite number after {} images", evaluation.images);
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
@@ -149,8 +149,8 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
 }
 
 Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const Genome& genome,
-                              FinalState state, const SearchData& data,
-                              const FinalOptions& options, const TrainingHooks& hooks,
+                              FinalState state, const SearchData& data, const FinalOptions& options,
+                              const TrainingHooks& hooks,
                               const std::function<void(const FinalState&)>& on_epoch) {
   const Graph graph = build_network(space, genome, options.network);
   return catching_out_of_memory(graph, [&](Evaluation& evaluation) {
@@ -160,8 +160,7 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
     }
     const auto program = backend.compile(graph, training_program(options.batch, options.device));
     program->load(state.weights);
-    Loader loader =
-        training_loader(data, options.batch, state.training.seed, options.augmentation);
+    Loader loader = training_loader(data, options.batch, state.training.seed, options.augmentation);
     TrainingHooks inner = counting(hooks, evaluation.images);
     inner.on_epoch = [&](const TrainingState& training) {
       if (hooks.on_epoch) hooks.on_epoch(training);

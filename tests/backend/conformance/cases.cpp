@@ -94,9 +94,8 @@ int cell(Graph& g, const std::string& name, int before, int previous, int channe
   const Graph::PoolOptions pool{.stride = stride};
   const int one = g.add(name + "/1", {separable(g, name + "/1/sep5x5", a, channels, 5, stride),
                                       separable(g, name + "/1/sep3x3", b, channels, 3, stride)});
-  const int two = g.add(
-      name + "/2",
-      {g.max_pool(name + "/2/max", b, pool), g.average_pool(name + "/2/mean", a, pool)});
+  const int two = g.add(name + "/2", {g.max_pool(name + "/2/max", b, pool),
+                                      g.average_pool(name + "/2/mean", a, pool)});
   const int three =
       g.add(name + "/3", {one, separable(g, name + "/3/sep7x7", b, channels, 7, stride)});
   const int four = g.add(name + "/4", {one, one});
@@ -115,11 +114,11 @@ Case cells(const std::string& name, Shape shape, int filters) {
   g.begin_auxiliary();
   int head = g.relu("aux/relu", first);
   head = g.average_pool("aux/pool", head,
-                     {.kernel_height = 5,
-                      .kernel_width = 5,
-                      .stride = 3,
-                      .padding_height = 0,
-                      .padding_width = 0});
+                        {.kernel_height = 5,
+                         .kernel_width = 5,
+                         .stride = 3,
+                         .padding_height = 0,
+                         .padding_width = 0});
   head =
       g.relu("aux/relu1", g.batch_norm("aux/bn1", g.conv("aux/conv1", head, {.out_channels = 9})));
   const Shape map = g.node(head).shape;
@@ -580,7 +579,8 @@ std::vector<float> planar_images(const Graph& graph, int count, uint64_t seed) {
   return ramp(size, -1.5F, 1.6F, seed);
 }
 
-void stage_planar(renas::HostBatch& batch, const renas::Shape& shape, std::span<const float> planar) {
+void stage_planar(renas::HostBatch& batch, const renas::Shape& shape,
+                  std::span<const float> planar) {
   const auto pixels = static_cast<std::size_t>(shape.height * shape.width);
   const auto channels = static_cast<std::size_t>(shape.channels);
   for (std::size_t i = 0; i < planar.size(); ++i) {

@@ -60,7 +60,8 @@ renas::Weights ramp_weights(const renas::Graph& graph, uint64_t seed);
 /// The images that stage() shows a program, [count, C, H, W].
 std::vector<float> planar_images(const renas::Graph& graph, int count, uint64_t seed);
 /// Stages images that are given as [N, C, H, W].
-void stage_planar(renas::HostBatch& batch, const renas::Shape& shape, std::span<const float> planar);
+void stage_planar(renas::HostBatch& batch, const renas::Shape& shape,
+                  std::span<const float> planar);
 
 /// Fills the staging memory with `count` ramp images and labels.
 void stage(renas::Program& program, const renas::Graph& graph, int count, uint64_t seed);

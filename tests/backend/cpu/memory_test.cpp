@@ -5,8 +5,8 @@
 #include <boost/test/unit_test.hpp>
 #include <utility>
 
-#include "backend/cpu/program.h"
 #include "backend/conformance/cases.h"
+#include "backend/cpu/program.h"
 
 using namespace renas;
 using cpu::ArenaCache;

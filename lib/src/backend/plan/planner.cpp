@@ -31,8 +31,9 @@ const char* to_string(Group::Kind kind) {
 }
 
 bool is_pointwise(const Node& node) {
-  return node.kind == NodeKind::kConv && node.window.kernel_height == 1 && node.window.kernel_width == 1 &&
-         node.groups == 1 && node.window.padding_height == 0 && node.window.padding_width == 0;
+  return node.kind == NodeKind::kConv && node.window.kernel_height == 1 &&
+         node.window.kernel_width == 1 && node.groups == 1 && node.window.padding_height == 0 &&
+         node.window.padding_width == 0;
 }
 
 namespace {

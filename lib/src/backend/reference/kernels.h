@@ -81,9 +81,9 @@ void conv_backward(const Window& w, int count, const T* in, const T* weight, con
   const int per_group = w.in.channels / w.node.groups;
   const int out_per_group = w.node.shape.channels / w.node.groups;
   std::vector<double> in_sum(static_cast<std::size_t>(count * w.in.size()));
-  std::vector<double> weight_sum(static_cast<std::size_t>(
-      int64_t{w.node.shape.channels} * per_group * w.node.window.kernel_height *
-      w.node.window.kernel_width));
+  std::vector<double> weight_sum(static_cast<std::size_t>(int64_t{w.node.shape.channels} *
+                                                          per_group * w.node.window.kernel_height *
+                                                          w.node.window.kernel_width));
   for (int n = 0; n < count; ++n) {
     for (int k = 0; k < w.node.shape.channels; ++k) {
       const int first = k / out_per_group * per_group;
