@@ -27,7 +27,7 @@ std::string inspect(const std::string& genome) {
 BOOST_AUTO_TEST_SUITE(bad_input)
 
 BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
-  for (const char* program : {"renas-search", "renas-train", "renas-inspect"}) {
+  for (const char* program : {"renas-search", "renas-train", "renas-inspect", "renas-bench"}) {
     const Ran help = run_command(kPrograms + program + " --help");
     BOOST_TEST(help.code == 0);
     BOOST_TEST(help.output.find("Usage") != std::string::npos);
@@ -72,6 +72,40 @@ BOOST_AUTO_TEST_CASE(options_and_configuration_files) {
                               "--initial-epochs 1 --retrain-epochs 1 --batch 32 --threads 1");
   BOOST_TEST(ran.code == 0, ran.output);
   BOOST_TEST(renas::RunDirectory::open(folder / "run").history().size() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_are_none_and_names_that_are_taken) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const std::string search = toy_search(folder, "run");
+  for (const char* option : {"--initial-rate", "--new-rate", "--retrain-rate", "--momentum",
+                             "--weight-decay", "--time-budget", "--worker-timeout"}) {
+    refused(search + option + " nan", option);
+    refused(search + option + " inf", option);
+  }
+  // The later value of an option that stands there twice would be another mistake.
+  const std::string other = kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " +
+                            (folder / "run") + " ";
+  for (const char* seed : {"-1", "100000000000000000000000"}) {
+    refused(other + "--seed " + seed, "--seed");
+  }
+  refused(other + "--population 1", "--population");
+  refused(
+      kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / "data.h5"),
+      "expected a folder");
+  refused(kPrograms + "renas-search --resume --run " + (folder / "data.h5"), "is not a run");
+  refused(kPrograms + "renas-bench search --table " + (folder / "none.csv"), "none.csv");
+  BOOST_TEST(!std::filesystem::exists(folder / "run"));
+}
+
+BOOST_AUTO_TEST_CASE(a_result_that_cannot_be_written_is_no_success) {
+  const std::string genome = kPrograms + "renas-inspect genome renasnet ";
+  const Ran full = run_command("{ " + genome + "> /dev/full; }");
+  BOOST_TEST(full.code == 2, full.output);
+  BOOST_TEST(full.output.find("No space left") != std::string::npos, full.output);
+  // A reader that has seen enough is no failure.
+  const Ran read = run_command("bash -c 'set -o pipefail; " + genome + "| head -1'");
+  BOOST_TEST(read.code == 0, read.output);
 }
 
 BOOST_AUTO_TEST_CASE(data_files) {

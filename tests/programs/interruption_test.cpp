@@ -73,7 +73,7 @@ struct Undisturbed {
 BOOST_FIXTURE_TEST_SUITE(interruptions, Undisturbed)
 
 BOOST_AUTO_TEST_CASE(a_signal_stops_in_order_and_resume_goes_on) {
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) {
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
     const std::string name = "run" + std::to_string(number);
     const Process process(toy_search(folder, name));
     wait_for_lines(folder / name, 3);
