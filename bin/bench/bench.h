@@ -4,8 +4,9 @@ namespace CLI {
 class App;
 }
 
-// The subcommands of renas-bench, one file each (bench_NAME.cpp). Each adds itself to the program
+// The subcommands of renas-bench, one file each (NAME.cpp). Each adds itself to the program
 // with its options and its callback; what a callback throws ends the program with a message.
+void add_cases_bench(CLI::App& app);
 void add_data_bench(CLI::App& app);
 void add_search_bench(CLI::App& app);
 void add_train_bench(CLI::App& app);

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
       "renas-bench"};
   renas::cli::prepare(app);
   app.require_subcommand(1);
+  add_cases_bench(app);
   add_data_bench(app);
   add_search_bench(app);
   add_train_bench(app);

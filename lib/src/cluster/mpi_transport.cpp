@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <list>
+#include <thread>
 
 #include "cluster/local_transport.h"
 #include "renas/error.h"
@@ -12,6 +14,7 @@ namespace renas {
 namespace {
 
 constexpr int kTag = 1;
+constexpr auto kPatience = std::chrono::milliseconds(100);
 
 void check(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -46,11 +49,12 @@ class MpiTransport : public Transport {
 
   ~MpiTransport() override {
     // What is still on its way is a second "stop", or is for a rank that is gone: nobody waits for
-    // it.
-    for (Outgoing& o : outgoing_) {
-      int done = 0;
-      MPI_Test(&o.request, &done, MPI_STATUS_IGNORE);
-      if (!done) MPI_Request_free(&o.request);
+    // it long.
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (!forget_sent() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    if (!outgoing_.empty()) {
+      // MPI reads a message until it is sent, perhaps for as long as the process lives.
+      new std::list<Outgoing>(std::move(outgoing_));
     }
     MPI_Comm_free(&communicator_);
   }
@@ -87,12 +91,18 @@ class MpiTransport : public Transport {
   }
 
  private:
-  void send(int rank, const std::string& text) {
+  /// Drops the messages that MPI has sent. Returns whether none is left.
+  bool forget_sent() {
     outgoing_.remove_if([](Outgoing& o) {
       int done = 0;
-      check(MPI_Test(&o.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-      return done != 0;
+      // A message to a rank that is gone ends with an error: it is done with, too.
+      return MPI_Test(&o.request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done != 0;
     });
+    return outgoing_.empty();
+  }
+
+  void send(int rank, const std::string& text) {
+    forget_sent();
     Outgoing& message = outgoing_.emplace_back();
     message.text = text;
     check(MPI_Isend(message.text.data(), static_cast<int>(message.text.size()), MPI_CHAR, rank,
