@@ -57,6 +57,7 @@ class ScriptedRanks final : public Transport {
   }
 
   std::atomic<bool> stop{false};
+  int leaving = -1;  ///< this rank leaves its first task, as a signal asks it to
   int misled = -1;   ///< this rank has another data set
   int failing = -1;  ///< this rank gives up at its next task
 
@@ -69,7 +70,9 @@ class ScriptedRanks final : public Transport {
     const auto [rank, task] = *at;
     busy_.erase(at);
     Report report{.kind = Report::Kind::kDone, .task = name_of(task)};
-    if (rank == failing) {
+    if (rank == leaving) {
+      report.stopped = true;
+    } else if (rank == failing) {
       report.kind = Report::Kind::kError;
       report.message = "out of memory";
     } else if (stop || results_-- <= 0) {
@@ -151,6 +154,15 @@ BOOST_AUTO_TEST_CASE(what_a_lost_rank_had_is_done_by_others_once) {
     BOOST_TEST(seen.size() == 34);
     BOOST_TEST(*seen.rbegin() == 33);
   }
+}
+
+BOOST_AUTO_TEST_CASE(ranks_that_are_all_stopped_by_signals_of_their_own_end_the_run_in_order) {
+  const SearchRunOptions o = options("run", false);
+  ScriptedRanks ranks(1, 7);
+  ranks.leaving = 0;
+  run(o, ranks);  // and does not throw
+  BOOST_TEST(!ranks.stop);
+  BOOST_TEST(RunDirectory::open(o.folder).history().empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_rank_with_another_data_set_takes_no_part) {

@@ -142,6 +142,7 @@ class Worker {
   /// This rank's files cannot be read or written. The task goes to another rank; this one looks
   /// again after a while.
   void rest(const IoError& failure) {
+    dropped_ = false;
     send(
         {.kind = Report::Kind::kError,
          .host = host_name(),
