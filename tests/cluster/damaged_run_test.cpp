@@ -4,13 +4,13 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <mutex>
 
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/search_run.h"
 #include "store/attempt_log.h"
+#include "support/files.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
 #include "support/toy_run.h"
@@ -20,11 +20,6 @@ using namespace renas;
 using namespace renas::test;
 
 namespace {
-
-std::string content_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 
 void write(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;

@@ -61,7 +61,9 @@ bool operator==(const Model& a, const Model& b) {
   return a.genome == b.genome && a.weights == b.weights && a.class_names == b.class_names &&
          a.mean == b.mean && a.sd == b.sd && a.validation_accuracy == b.validation_accuracy &&
          a.network.cells == b.network.cells && a.network.filters == b.network.filters &&
-         a.network.image == b.network.image && a.network.classes == b.network.classes;
+         a.network.image == b.network.image && a.network.classes == b.network.classes &&
+         a.network.concat_c2 == b.network.concat_c2 && a.preparation.crop == b.preparation.crop &&
+         a.preparation.shorter_side == b.preparation.shorter_side;
 }
 
 }  // namespace

@@ -14,33 +14,17 @@
 #include "store/attempt_log.h"
 #include "store/snapshot.h"
 #include "store/state_file.h"
+#include "support/files.h"
+#include "support/sample_model.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
 
 namespace renas::test {
 
-inline std::string content_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
 /// Whether every fault and every bit is tried (`make test-long`), or a part of them.
 inline bool all_faults() {
   const char* wish = std::getenv("RENAS_TEST_FAULTS");
   return wish != nullptr && std::string(wish) == "all";
-}
-
-inline Model sample_model() {
-  Model model;
-  model.genome = "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3";
-  model.network = {.cells = 1, .filters = 4, .image = {1, 12, 10}, .classes = 3};
-  model.class_names = {"cat", "dog", "Käfer"};
-  model.mean = {0.25};
-  model.sd = {0.5};
-  model.validation_accuracy = 0.75;
-  Random random(1);
-  model.weights = initialize(graph_of(model), random);
-  return model;
 }
 
 inline FinalState sample_state() {
@@ -125,7 +109,7 @@ inline std::vector<Writer> writers() {
       {"snapshot", [](const std::string& path) { save_snapshot(path, sample_snapshot()); }},
       {"search state",
        [](const std::string& path) { write_state(path, sample_snapshot().strategy); }},
-      {"text", [](const std::string& path) { write_text(path, std::string(10000, 'x')); }},
+      {"text", [](const std::string& path) { renas::write_text(path, std::string(10000, 'x')); }},
   };
 }
 

@@ -4,24 +4,13 @@
 #include <fstream>
 
 #include "renas/error.h"
+#include "support/files.h"
+#include "support/sample_model.h"
 #include "support/temporary_folder.h"
 
 using namespace renas;
 
 namespace {
-
-Model small_model() {
-  Model model;
-  model.genome = "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3";
-  model.network = {.cells = 1, .filters = 4, .image = {1, 12, 10}, .classes = 3, .concat_c2 = true};
-  model.class_names = {"cat", "dog", "Käfer"};
-  model.mean = {0.25};
-  model.sd = {0.5};
-  model.validation_accuracy = 0.75;
-  Random random(1);
-  model.weights = initialize(graph_of(model), random);
-  return model;
-}
 
 bool says(const std::exception& e, const std::string& part) {
   const bool holds = std::string(e.what()).find(part) != std::string::npos;
@@ -30,8 +19,7 @@ bool says(const std::exception& e, const std::string& part) {
 }
 
 void copy_with(const std::string& from, const std::string& to, std::size_t keep, int flip_at) {
-  std::ifstream in(from, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::string bytes = test::content_of(from);
   bytes.resize(std::min(keep, bytes.size()));
   if (flip_at >= 0) bytes[static_cast<std::size_t>(flip_at)] ^= 0x10;
   std::ofstream(to, std::ios::binary) << bytes;
@@ -43,7 +31,7 @@ BOOST_AUTO_TEST_SUITE(models)
 
 BOOST_AUTO_TEST_CASE(a_model_comes_back_as_it_was) {
   const test::TemporaryFolder folder;
-  const Model model = small_model();
+  const Model model = test::sample_model();
   save_model(folder / "m.h5", model);
   const Model back = load_model(folder / "m.h5");
   BOOST_TEST(back.genome == model.genome);
@@ -52,6 +40,8 @@ BOOST_AUTO_TEST_CASE(a_model_comes_back_as_it_was) {
   BOOST_TEST(back.class_names == model.class_names, boost::test_tools::per_element());
   BOOST_TEST(back.mean == model.mean, boost::test_tools::per_element());
   BOOST_TEST(back.validation_accuracy == model.validation_accuracy);
+  BOOST_TEST(back.preparation.crop == 10);
+  BOOST_TEST(back.preparation.shorter_side == 12);
   BOOST_TEST((back.weights == model.weights));
   for (const auto& entry : std::filesystem::directory_iterator(folder / "")) {
     BOOST_TEST(entry.path().extension() != ".partial");
@@ -60,7 +50,7 @@ BOOST_AUTO_TEST_CASE(a_model_comes_back_as_it_was) {
 
 BOOST_AUTO_TEST_CASE(weights_of_another_member_are_refused) {
   const test::TemporaryFolder folder;
-  const Model model = small_model();
+  const Model model = test::sample_model();
   save_member(folder / "w.h5", 5, {model.genome, model.weights});
   BOOST_TEST((load_member(folder / "w.h5", 5).weights == model.weights));
   BOOST_TEST(load_member(folder / "w.h5", 5).genome == model.genome);
@@ -73,7 +63,7 @@ BOOST_AUTO_TEST_CASE(weights_of_another_member_are_refused) {
 
 BOOST_AUTO_TEST_CASE(damaged_files_are_refused_with_their_name) {
   const test::TemporaryFolder folder;
-  const Model model = small_model();
+  const Model model = test::sample_model();
   const std::string file = folder / "w.h5";
   save_member(file, 5, {model.genome, model.weights});
   const auto size = std::filesystem::file_size(file);
@@ -88,8 +78,7 @@ BOOST_AUTO_TEST_CASE(damaged_files_are_refused_with_their_name) {
   refused(folder / "empty.h5");
 
   // A flipped bit in the values: find them by content, so the test knows it hits them.
-  std::ifstream in(file, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string bytes = test::content_of(file);
   const float* first = model.weights.begin()->second.values.data();
   const std::string needle(reinterpret_cast<const char*>(first), 4 * sizeof(float));
   const std::size_t at = bytes.find(needle);
@@ -99,7 +88,7 @@ BOOST_AUTO_TEST_CASE(damaged_files_are_refused_with_their_name) {
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_that_is_not_there_is_named) {
-  BOOST_CHECK_EXCEPTION(save_model("/nowhere/m.h5", small_model()), IoError,
+  BOOST_CHECK_EXCEPTION(save_model("/nowhere/m.h5", test::sample_model()), IoError,
                         [](const IoError& e) { return says(e, "/nowhere"); });
 }
 
@@ -109,7 +98,7 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_goes_only_to_its_own_training) {
   state.training.seed = 18446744073709551615ULL;
   state.training.epoch = 2;
   state.training.history = {{1.5, 0.25}, {1.25, 0.5}};
-  const Model model = small_model();
+  const Model model = test::sample_model();
   state.weights = model.weights;
   BOOST_CHECK_NO_THROW(save_checkpoint(folder / "bare.h5", "training of a", state));
   BOOST_CHECK_EXCEPTION(load_checkpoint(folder / "bare.h5", "training of a"), IoError,

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -30,12 +29,6 @@ std::string folder_of(const std::string& path) {
   const auto slash = path.find_last_of('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-/// Numbers the partial files of this process, so that two of its threads never share one.
-uint64_t next_number() {
-  static std::atomic<uint64_t> number{0};
-  return number++;
 }
 
 /// The process in "NAME.HOST.PID-N.partial" if HOST is this machine; else 0.
@@ -70,6 +63,15 @@ std::string host_name() {
 OpenFile::OpenFile(const std::string& path, int flags, const char* what) : path_(path) {
   descriptor_ = sys::open(path.c_str(), flags, 0666);
   if (descriptor_ < 0) fail(what);
+}
+
+std::optional<OpenFile> OpenFile::make_new(const std::string& path) {
+  OpenFile file;
+  file.path_ = path;
+  file.descriptor_ = sys::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666);
+  if (file.descriptor_ >= 0) return file;
+  if (errno == EEXIST) return std::nullopt;
+  file.fail("write");
 }
 
 OpenFile::~OpenFile() {
@@ -168,11 +170,14 @@ void make_folders(const std::string& path) {
   }
 }
 
-PendingFile::PendingFile(const std::string& path)
-    : path_(path),
-      partial_(
-          fmt::format("{}.{}.{}-{}{}", path, host_name(), ::getpid(), next_number(), kPartial)),
-      file_(partial_, O_WRONLY | O_CREAT | O_TRUNC, "write") {}
+PendingFile::PendingFile(const std::string& path) : path_(path) {
+  std::optional<OpenFile> file;
+  for (int number = 0; !file; ++number) {
+    partial_ = fmt::format("{}.{}.{}-{}{}", path, host_name(), ::getpid(), number, kPartial);
+    file = OpenFile::make_new(partial_);
+  }
+  file_ = std::move(*file);
+}
 
 PendingFile::~PendingFile() {
   if (!committed_) sys::unlink(partial_.c_str());

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +24,8 @@ class OpenFile {
   OpenFile() = default;
   /// Opens `path` with the flags of open(2). Throws IoError "PATH: cannot WHAT: reason".
   OpenFile(const std::string& path, int flags, const char* what = "open");
+  /// Makes a new file to write to; none where there is one of this name. Throws IoError.
+  static std::optional<OpenFile> make_new(const std::string& path);
   OpenFile(OpenFile&& other) noexcept
       : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
   OpenFile& operator=(OpenFile&& other) noexcept {
