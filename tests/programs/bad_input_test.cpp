@@ -58,6 +58,7 @@ BOOST_AUTO_TEST_CASE(options_and_configuration_files) {
   refused(search + "--validation 96", "validation 96");
   refused(search + "--validation 500", "96 training images");
   refused(search + "--subset 90", "subset 90");
+  refused(search + "--retrain-subset 90", "retrain_subset 90");
   refused(search + "--backend abacus", "abacus");
   refused(search + "--operators sep3x3,conv", "'conv'");
   refused(kPrograms + "renas-search --run " + (folder / "run"), "--data");

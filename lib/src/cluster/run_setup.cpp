@@ -28,7 +28,11 @@ RunSetup make_setup(const SearchRunOptions& given) {
   // The same images and D_val; only D_train may be another part.
   SearchData final = search;
   if (options.retrain_subset != options.subset) {
-    final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
+    try {
+      final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
+    } catch (const InvalidInput& e) {
+      throw InvalidInput(fmt::format("retrain_{}", e.what()));  // which begins with "subset"
+    }
     final.images = search.images;
   }
   for (NetworkOptions* network : {&options.child.network, &options.final.network}) {
