@@ -119,6 +119,9 @@ int fsync(int descriptor) { return test::fails(true) ? -1 : ::fsync(descriptor);
 int fstat(int descriptor, struct stat* status) {
   return test::fails(false) ? -1 : ::fstat(descriptor, status);
 }
+int stat(const char* path, struct stat* status) {
+  return test::fails(false) ? -1 : ::stat(path, status);
+}
 int rename(const char* from, const char* to) {
   return test::fails(true) ? -1 : std::rename(from, to);
 }

@@ -145,11 +145,10 @@ std::string read_text(const std::string& path) {
 }
 
 bool exists(const std::string& path) {
-  std::error_code failure;
-  const fs::file_status status = fs::status(path, failure);
-  if (status.type() == fs::file_type::not_found) return false;
-  if (failure) throw IoError(fmt::format("{}: cannot look at it: {}", path, failure.message()));
-  return true;
+  struct stat status {};
+  if (sys::stat(path.c_str(), &status) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  fail(path, "look at it", errno);
 }
 
 void remove_file(const std::string& path) {

@@ -19,6 +19,7 @@ ssize_t pwrite(int descriptor, const void* from, std::size_t size, off_t offset)
 int ftruncate(int descriptor, off_t size) { return ::ftruncate(descriptor, size); }
 int fsync(int descriptor) { return ::fsync(descriptor); }
 int fstat(int descriptor, struct stat* status) { return ::fstat(descriptor, status); }
+int stat(const char* path, struct stat* status) { return ::stat(path, status); }
 int rename(const char* from, const char* to) { return std::rename(from, to); }
 int unlink(const char* path) { return ::unlink(path); }
 int mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }

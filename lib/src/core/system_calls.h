@@ -19,6 +19,7 @@ ssize_t pwrite(int descriptor, const void* from, std::size_t size, off_t offset)
 int ftruncate(int descriptor, off_t size);
 int fsync(int descriptor);
 int fstat(int descriptor, struct stat* status);
+int stat(const char* path, struct stat* status);
 int rename(const char* from, const char* to);
 int unlink(const char* path);
 int mkdir(const char* path, mode_t mode);
