@@ -59,7 +59,7 @@ void print_result(const SearchRunResult& result, const RunDirectory& run) {
 }
 
 int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::Ranks& ranks,
-           Transport& transport) {
+           Transport& transport, int& silent_ranks) {
   SearchRunOptions o = cli::run_options(settings);
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
   if (o.child.device.threads == 0) o.child.device.threads = ranks.threads();
@@ -69,6 +69,7 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
   std::unique_ptr<cli::Console> console;
   SearchRunHooks hooks;
   hooks.stop = &cli::stop_on_signals();
+  hooks.silent_ranks = &silent_ranks;
   if (first) {
     // The log lies in the run's folder, which does not exist before the run has created it. The
     // first message therefore opens the log.
@@ -93,21 +94,13 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
   }
   const SearchRunResult result = run_search(o, transport, hooks);
   if (console) console->finish();
-  if (!first) {
-    if (result.silent_ranks > 0) ranks.abort(cli::kFailed);
-    return cli::kDone;
-  }
+  if (!first) return result.silent_ranks > 0 ? cli::kFailed : cli::kDone;
   if (result.finished) {
     print_result(result, RunDirectory::open(o.folder));
   } else {
     cli::say(fmt::format("stopped; go on by renas-search --run {} --resume\n", o.folder));
   }
-  const int code = result.finished ? cli::kDone : cli::kStopped;
-  if (result.silent_ranks > 0) {
-    std::fflush(stdout);
-    ranks.abort(code);
-  }
-  return code;
+  return result.finished ? cli::kDone : cli::kStopped;
 }
 
 }  // namespace
@@ -146,5 +139,9 @@ int main(int argc, char** argv) {
   const bool all_well = ranks.worst(problem ? 1 : 0) == 0;
   code = ranks.worst(code);
   if (!all_well) return code;
-  return cli::guarded(app, name, [&] { return search(app, settings, ranks, *transport); });
+  int silent_ranks = 0;
+  code = cli::guarded(app, name,
+                      [&] { return search(app, settings, ranks, *transport, silent_ranks); });
+  if (silent_ranks > 0) ranks.abort(code);  // an orderly end of MPI would wait for them
+  return code;
 }

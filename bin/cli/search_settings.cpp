@@ -60,7 +60,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   run.option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
       ->check(CLI::NonNegativeNumber);
   run.option("--worker-timeout", o.worker_timeout,
-             "Seconds of silence after which a rank counts as dead and its child as lost, and rank "
+             "Seconds of silence after which a busy rank counts as dead and its child as lost, and "
+             "rank "
              "0 for the others")
       ->check(CLI::PositiveNumber);
   run.option("--max-attempts", o.max_attempts,

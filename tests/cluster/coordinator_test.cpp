@@ -8,6 +8,8 @@
 #include <random>
 #include <set>
 
+#include "renas/error.h"
+#include "store/attempt_log.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
 #include "support/toy_run.h"
@@ -32,7 +34,15 @@ class ScriptedRanks final : public Transport {
 
   void send_to_worker(int rank, const std::string& text) override {
     const Task task = decode_task(text);
+    if (task.kind == Task::Kind::kStop && rank != frozen && rank != 0) {
+      say(rank, {.kind = Report::Kind::kBye});
+    }
+    if (rank == frozen) return;
     if (task.kind == Task::Kind::kRetrain) stop = true;
+    if (task.kind == Task::Kind::kEvaluate) {
+      suspects_out_ += suspects.contains(task.id);
+      most_suspects_out = std::max(most_suspects_out, suspects_out_);
+    }
     if (task.kind == Task::Kind::kEvaluate || task.kind == Task::Kind::kRetrain) busy_[rank] = task;
   }
 
@@ -57,9 +67,13 @@ class ScriptedRanks final : public Transport {
   }
 
   std::atomic<bool> stop{false};
-  int leaving = -1;  ///< this rank leaves its first task, as a signal asks it to
-  int misled = -1;   ///< this rank has another data set
-  int failing = -1;  ///< this rank gives up at its next task
+  std::set<uint64_t> suspects;  ///< ids of candidates whose being out is counted
+  int most_suspects_out = 0;    ///< at one time
+  bool babbling = false;        ///< each result comes after one of an earlier handing out
+  int frozen = -1;              ///< this rank reports, and then never says a word
+  int leaving = -1;             ///< this rank leaves its first task, as a signal asks it to
+  int misled = -1;              ///< this rank has another data set
+  int failing = -1;             ///< this rank gives up at its next task
 
  private:
   void say(int rank, const Report& report) { said_.push_back({rank, encode(report)}); }
@@ -69,7 +83,14 @@ class ScriptedRanks final : public Transport {
     std::advance(at, static_cast<std::ptrdiff_t>(draw_() % busy_.size()));
     const auto [rank, task] = *at;
     busy_.erase(at);
-    Report report{.kind = Report::Kind::kDone, .task = name_of(task)};
+    suspects_out_ -= task.kind == Task::Kind::kEvaluate && suspects.contains(task.id);
+    Report report{.kind = Report::Kind::kDone, .task = name_of(task), .serial = task.serial};
+    if (babbling) {
+      say(rank, {.kind = Report::Kind::kDone,
+                 .task = report.task,
+                 .serial = task.serial - 1,
+                 .stopped = true});
+    }
     if (rank == leaving) {
       report.stopped = true;
     } else if (rank == failing) {
@@ -85,18 +106,37 @@ class ScriptedRanks final : public Transport {
   }
 
   int ranks_;
+  int suspects_out_ = 0;
   std::mt19937 draw_;
   int results_;
   std::map<int, Task> busy_;
   std::deque<Message> said_;
 };
 
-void run(const SearchRunOptions& options, ScriptedRanks& ranks) {
+/// Returns how many ranks did not leave in the end.
+int run(const SearchRunOptions& options, ScriptedRanks& ranks) {
   const RunSetup setup = make_setup(options);
-  const SearchRunHooks hooks{&ranks.stop, nullptr, nullptr};
+  int silent_ranks = -1;
+  SearchRunHooks hooks;
+  hooks.stop = &ranks.stop;
+  hooks.silent_ranks = &silent_ranks;
   Coordinator coordinator(setup, ranks, hooks);
   ranks.begin(setup.data_identity);
-  coordinator.run();
+  try {
+    BOOST_TEST(coordinator.run().silent_ranks == silent_ranks);
+  } catch (...) {
+    BOOST_TEST(silent_ranks >= 0);  // said all the same
+    throw;
+  }
+  return silent_ranks;
+}
+
+std::set<uint64_t> ids_of(const std::vector<HistoryEntry>& history, Status status) {
+  std::set<uint64_t> ids;
+  for (const HistoryEntry& e : history) {
+    if (e.status == status) ids.insert(e.id);
+  }
+  return ids;
 }
 
 struct Fixture {
@@ -154,6 +194,63 @@ BOOST_AUTO_TEST_CASE(what_a_lost_rank_had_is_done_by_others_once) {
     BOOST_TEST(seen.size() == 34);
     BOOST_TEST(*seen.rbegin() == 33);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_result_of_an_earlier_handing_out_does_not_count) {
+  const SearchRunOptions o = options("run", false);
+  ScriptedRanks ranks(3, 7);
+  ranks.babbling = true;
+  BOOST_TEST(run(o, ranks) == 0);
+  std::set<int> at_work;
+  const auto history = RunDirectory::open(o.folder).history();
+  for (const HistoryEntry& e : history) at_work.insert(e.rank);
+  BOOST_TEST(history.size() == 34);
+  BOOST_TEST(at_work.size() == 3);  // none was taken for one that leaves
+}
+
+BOOST_AUTO_TEST_CASE(a_frozen_rank_costs_its_child_and_is_counted_in_the_end) {
+  SearchRunOptions o = options("run", false);
+  o.worker_timeout = 0.3;
+  o.stop_grace = 0.1;
+  ScriptedRanks ranks(3, 7);
+  ranks.frozen = 2;
+  BOOST_TEST(run(o, ranks) == 1);
+  const auto history = RunDirectory::open(o.folder).history();
+  BOOST_TEST(history.size() == 34);
+  BOOST_TEST(ids_of(history, Status::kLost).size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_ends_by_an_error_blames_no_child) {
+  const SearchRunOptions o = options("run", false);
+  ScriptedRanks ranks(1, 7);
+  ranks.failing = 0;
+  BOOST_CHECK_THROW(run(o, ranks), Error);
+  const AttemptLog attempts(RunDirectory::open(o.folder).attempts_file());
+  for (int id = 0; id < 4; ++id) BOOST_TEST(attempts.unanswered(std::to_string(id)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_killed_a_whole_job_is_tried_one_at_a_time) {
+  SearchRunOptions o = options("run", false);
+  {
+    ScriptedRanks ranks(3, 7, 4);
+    run(o, ranks);
+  }
+  o.resume = true;
+  const std::vector<HistoryEntry> before = RunDirectory::open(o.folder).history();
+  ScriptedRanks ranks(3, 7);
+  {
+    // Three candidates were out when all ranks were killed.
+    AttemptLog attempts(RunDirectory::open(o.folder).attempts_file());
+    for (uint64_t id = before.size(); id < before.size() + 3; ++id) {
+      attempts.begin(std::to_string(id));
+      ranks.suspects.insert(id);
+    }
+  }
+  run(o, ranks);
+  BOOST_TEST(ranks.most_suspects_out == 1);
+  const auto history = RunDirectory::open(o.folder).history();
+  BOOST_TEST(history.size() == 34);
+  BOOST_TEST(ids_of(history, Status::kLost).empty());
 }
 
 BOOST_AUTO_TEST_CASE(ranks_that_are_all_stopped_by_signals_of_their_own_end_the_run_in_order) {

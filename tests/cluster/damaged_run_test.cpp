@@ -288,6 +288,11 @@ BOOST_AUTO_TEST_CASE(attempts_are_counted_until_they_are_answered_or_get_further
     log.begin("2");
     log.end("2");
     log.begin("retrain 3", 4);
+    log.begin("4");
+    log.begin("4");
+    log.undo("4");
+    log.begin("5");
+    log.undo("5");
   }
   std::ofstream(path, std::ios::app) << "{\"task\":\"9\",\"what\":\"begin\"}\n";  // no checksum
   {
@@ -295,6 +300,9 @@ BOOST_AUTO_TEST_CASE(attempts_are_counted_until_they_are_answered_or_get_further
     BOOST_TEST(log.unanswered("1") == 1);
     BOOST_TEST(log.unanswered("2") == 0);
     BOOST_TEST(log.unanswered("9") == 0);
+    BOOST_TEST(log.unanswered("4") == 1);
+    BOOST_TEST(log.unanswered("5") == 0);
+    log.end("4");
     BOOST_TEST(log.unanswered("retrain 3", 4) == 1);
     BOOST_TEST(log.unanswered("retrain 3", 5) == 0);
     log.begin("1");
@@ -317,6 +325,62 @@ BOOST_AUTO_TEST_CASE(options_of_the_retraining_may_change_until_it_has_begun) {
   go(cut);
   BOOST_TEST(RunDirectory::open(cut.folder).options() == "retrain-rate=0.1\n");
   refused("networks were retrained with the options so far");
+}
+
+/// That the result is of the models that are there now.
+void expect_result_of_models(const SearchRunOptions& options) {
+  const RunDirectory run = RunDirectory::open(options.folder);
+  const RunResult result = *run.load_result();
+  BOOST_TEST(!result.networks.empty());
+  for (const RetrainedNetwork& n : result.networks) {
+    const Model model = load_model(run.retrained_file(n.name));
+    BOOST_TEST(model.genome == n.genome);
+    BOOST_TEST(model.validation_accuracy == n.validation_accuracy);
+    if (n.name == result.winner) {
+      BOOST_TEST((load_model(run.best_file()).weights == model.weights));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(retraining_in_another_way_makes_another_result) {
+  go(cut);
+  const std::string before = content_of(file("best.h5"));
+  cut.stored_options = "retrain-epochs=1\n";
+  cut.final.recipe.epochs = 1;
+  cut.final.recipe.cosine_cycles = {1};
+  refused("move");
+  fs::rename(file("retrain"), file("retrain-before"));  // as the message says
+  go(cut);
+  expect_result_of_models(cut);
+  BOOST_TEST((content_of(file("best.h5")) != before));
+}
+
+BOOST_AUTO_TEST_CASE(a_finished_run_whose_history_was_cut_makes_another_result) {
+  go(cut);
+  auto lines = lines_of(file("history.jsonl"));
+  lines.resize(5);
+  write_lines(file("history.jsonl"), lines);
+  fs::remove(file("search.h5"));
+  go(cut);
+  BOOST_TEST(RunDirectory::open(cut.folder).history().size() == 10);
+  expect_result_of_models(cut);
+}
+
+BOOST_AUTO_TEST_CASE(a_network_that_failed_is_not_trained_again_when_a_finished_run_is_resumed) {
+  go(cut);
+  const RunDirectory run = RunDirectory::open(cut.folder);
+  RunResult result = *run.load_result();
+  const auto failed =
+      std::find_if(result.networks.begin(), result.networks.end(),
+                   [&](const RetrainedNetwork& n) { return n.name != result.winner; });
+  const std::string model = run.retrained_file(failed->name);
+  result.networks.erase(failed);
+  run.save_result(result);
+  fs::remove(model);
+  go(cut);
+  warned("not trained again");
+  BOOST_TEST(!fs::exists(model));
+  BOOST_TEST(run.load_result()->networks.size() == result.networks.size());
 }
 
 BOOST_AUTO_TEST_CASE(a_search_none_of_whose_candidates_can_be_trained_ends_early) {

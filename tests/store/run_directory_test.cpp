@@ -70,6 +70,17 @@ BOOST_AUTO_TEST_CASE(a_killed_writers_last_line_is_left_out) {
   BOOST_TEST(run.history().size() == 2);
 }
 
+BOOST_AUTO_TEST_CASE(an_append_cuts_off_the_half_line_of_a_failed_one) {
+  const test::TemporaryFolder folder;
+  const RunDirectory run = RunDirectory::create(folder / "run", "");
+  run.append(entry(0));
+  append_text(folder / "run/history.jsonl", R"({"line":1,"id":1,"par)");
+  run.append(entry(1));
+  run.append(entry(2));
+  BOOST_TEST(run.history().size() == 3);
+  BOOST_TEST(run.read_history().repairs.empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_line_that_is_none_is_named) {
   const test::TemporaryFolder folder;
   const RunDirectory run = RunDirectory::create(folder / "run", "");

@@ -92,7 +92,7 @@ class RunDirectory {
   std::string options() const;
   void replace_options(const std::string& options) const;
   /// Removes partial files that killed processes left. The caller holds the run's lock.
-  void remove_partials() const;
+  void prepare_to_resume() const;
 
   /// Reads the complete lines of the history. A last line without its end, which a killed writer
   /// leaves, does not count.
@@ -128,6 +128,8 @@ class RunDirectory {
   /// Writes what the run found, at its end.
   void save_result(const RunResult& result) const;
   std::optional<RunResult> load_result() const;  ///< none: the run has not ended
+  /// Removes the result and the winner's model, since the run has not ended after all.
+  void remove_result() const;
   std::string log_file() const;
   std::string attempts_file() const;  ///< the log of begun tasks (store/attempt_log.h)
 

@@ -43,11 +43,14 @@ struct SearchRunOptions {
   int controls = 0;             ///< random genomes retrained and tested beside the winner
 
   double snapshot_seconds = 30;  ///< least time between two snapshots
-  /// Seconds of silence after which a busy rank counts as dead, and rank 0 for the others.
+  /// Seconds of silence after which a busy rank counts as dead, and rank 0 for the others (for ten
+  /// times as long before they have heard of it at all).
   double worker_timeout = 600;
   /// A child whose process died that often while it was trained counts as lost, over all sessions.
+  /// Of children that are one death away from that only one is trained at a time.
   int max_attempts = 2;
   double io_patience = 5;  ///< seconds over which a file operation that failed is tried again
+  double stop_grace = 20;  ///< seconds that ranks may take to leave once they were told to stop
 };
 
 /// Where a run stands; handed out about twice a second by the coordinator.
@@ -65,8 +68,8 @@ struct SearchProgress {
 /// How run_search() ended.
 struct SearchRunResult : RunResult {
   bool finished = false;  ///< false: stopped on request; resume goes on
-  /// Number of ranks lost during the run. If it is not 0, make no collective call any more,
-  /// MPI_Finalize included: it would hang.
+  /// Number of ranks that have not left though they were told to. If it is not 0, make no
+  /// collective call any more, MPI_Finalize included: it would hang.
   int silent_ranks = 0;
 };
 
@@ -76,6 +79,8 @@ struct SearchRunHooks {
       on_progress;  ///< on rank 0, in the coordinator's thread
   Log log;
   int device_index = -1;  ///< which of this machine's devices this rank takes (Device::index)
+  /// Where not null, gets SearchRunResult::silent_ranks, also where run_search() throws.
+  int* silent_ranks = nullptr;
 };
 
 /// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0

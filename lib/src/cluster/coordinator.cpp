@@ -14,10 +14,12 @@ namespace {
 
 constexpr auto kIdle = std::chrono::milliseconds(2);
 constexpr auto kProgressEvery = std::chrono::milliseconds(500);
-/// How long ranks that were asked to stop may take; a step of training is far shorter.
-constexpr auto kStopGrace = std::chrono::seconds(20);
 /// How long after its start a run says which ranks it still misses.
 constexpr auto kMissingAfter = std::chrono::seconds(60);
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -50,10 +52,10 @@ SearchRunResult Coordinator::run() {
     loop();
     queue_.journal().save_snapshot(true);
   } catch (...) {
-    tell_all_to_stop();
+    dismiss_workers();
     throw;
   }
-  tell_all_to_stop();
+  dismiss_workers();
   return result();
 }
 
@@ -78,7 +80,8 @@ void Coordinator::loop() {
         }
         for (int r = 1; r < workers_.size(); ++r) send(r, Task{});
       }
-      if (!workers_.any_busy() || Clock::now() - *stopping_since > kStopGrace) return;
+      if (!workers_.any_busy() || seconds_since(*stopping_since) > setup_.options.stop_grace)
+        return;
     } else {
       for (int r = 0; r < workers_.size(); ++r) hand_out(r);
     }
@@ -93,7 +96,8 @@ void Coordinator::hand_out(int rank) {
   if (!workers_.is_free(rank)) return;
   auto item = queue_.next();
   if (!item) return;
-  workers_.assign(rank, name_of(item->task), std::move(item->work), Clock::now());
+  item->task.serial =
+      workers_.assign(rank, name_of(item->task), std::move(item->work), Clock::now());
   send(rank, item->task);
 }
 
@@ -111,13 +115,21 @@ void Coordinator::handle(int rank, const Report& report) {
       take_failure(rank, report);
       break;
     case Report::Kind::kDone:
-      if (workers_[rank].work && workers_[rank].task == report.task) {
+      if (has(rank, report)) {
         take_result(rank, report);
       } else {
         queue_.take_late(report.task);
       }
       break;
+    case Report::Kind::kBye:
+      workers_.is_gone(rank);
+      break;
   }
+}
+
+/// Whether `report` is of the task that the rank was given last, and still has.
+bool Coordinator::has(int rank, const Report& report) const {
+  return workers_[rank].work && workers_[rank].serial == report.serial;
 }
 
 void Coordinator::welcome(int rank, const Report& report) {
@@ -143,7 +155,7 @@ void Coordinator::welcome_back(int rank, const Report& report) {
   log(LogLevel::kWarning, fmt::format("rank {} on {} is back", rank, workers_[rank].host));
   workers_.is_back(rank);
   if (report.kind == Report::Kind::kProgress) {
-    send(rank, {.kind = Task::Kind::kDrop, .name = report.task});
+    send(rank, {.kind = Task::Kind::kDrop, .serial = report.serial});
   }
 }
 
@@ -170,7 +182,7 @@ void Coordinator::take_back(int rank) {
 
 /// A rank cannot go on; the run can while others do.
 void Coordinator::take_failure(int rank, const Report& report) {
-  if (workers_[rank].task == report.task) take_back(rank);
+  if (has(rank, report)) take_back(rank);
   workers_.leaves(rank);
   if (workers_.nobody_left()) {
     if (report.mistake) throw IoError(report.message);
@@ -209,12 +221,9 @@ void Coordinator::say_who_is_missing() {
 /// Workers that hear nothing of rank 0 for `worker_timeout` seconds give up.
 void Coordinator::send_signs_of_life() {
   const auto now = Clock::now();
-  const double age = std::chrono::duration<double>(now - last_sign_of_life_).count();
-  if (age < setup_.options.worker_timeout / 4) return;
+  if (seconds_since(last_sign_of_life_) < setup_.options.worker_timeout / 4) return;
   last_sign_of_life_ = now;
-  for (int r = 1; r < workers_.size(); ++r) {
-    if (!workers_[r].silent) send(r, {.kind = Task::Kind::kAlive});
-  }
+  for (int r = 1; r < workers_.size(); ++r) send(r, {.kind = Task::Kind::kAlive});
 }
 
 void Coordinator::report_progress() {
@@ -224,14 +233,29 @@ void Coordinator::report_progress() {
   hooks_.on_progress(progress_.at(now, queue_.journal(), queue_.retraining(), setup_.options));
 }
 
-void Coordinator::tell_all_to_stop() {
-  for (int r = 0; r < workers_.size(); ++r) send(r, Task{});
+/// Tells all workers to stop, and waits a while for those that are not silent to leave: where one
+/// does not, nothing that is collective over all ranks may follow.
+void Coordinator::dismiss_workers() {
+  for (int r = 0; r < workers_.size(); ++r) {
+    take_back(r);  // what is under way was not answered, but its rank did not die of it
+    send(r, Task{});
+  }
+  const auto start = Clock::now();
+  while (workers_.waits_for_any() && seconds_since(start) < setup_.options.stop_grace) {
+    while (const auto message = transport_.next_from_workers()) {
+      const Report report = decode_report(message->text);
+      if (report.kind == Report::Kind::kBye) workers_.is_gone(message->rank);
+      if (report.kind == Report::Kind::kDone) queue_.take_late(report.task);
+    }
+    std::this_thread::sleep_for(kIdle);
+  }
+  if (hooks_.silent_ranks != nullptr) *hooks_.silent_ranks = workers_.count_not_gone();
 }
 
 SearchRunResult Coordinator::result() const {
   SearchRunResult result;
   if (queue_.is_done()) result = queue_.retraining()->result();
-  result.silent_ranks = workers_.silent_count();
+  result.silent_ranks = workers_.count_not_gone();
   return result;
 }
 

@@ -35,6 +35,7 @@ class Coordinator {
   bool stop_requested() const;
   void hand_out(int rank);
   void handle(int rank, const Report& report);
+  bool has(int rank, const Report& report) const;
   void welcome(int rank, const Report& report);
   void welcome_back(int rank, const Report& report);
   void take_result(int rank, const Report& report);
@@ -44,7 +45,7 @@ class Coordinator {
   void say_who_is_missing();
   void send_signs_of_life();
   void report_progress();
-  void tell_all_to_stop();
+  void dismiss_workers();
   SearchRunResult result() const;
   void send(int rank, const Task& task) { transport_.send_to_worker(rank, encode(task)); }
   void log(LogLevel level, const std::string& text) const;

@@ -31,6 +31,7 @@ Task read_task(const Json& json) {
   task.id = json.at("id").get<uint64_t>();
   task.genome = json.at("genome").get<std::string>();
   task.name = json.at("name").get<std::string>();
+  task.serial = json.at("serial").get<uint64_t>();
   if (json.contains("parent")) {
     task.parent = json.at("parent").get<uint64_t>();
   }
@@ -44,6 +45,7 @@ Report read_report(const Json& json) {
   r.message = json.at("message").get<std::string>();
   r.mistake = json.at("mistake").get<bool>();
   r.task = json.at("task").get<std::string>();
+  r.serial = json.at("serial").get<uint64_t>();
   r.data = json.at("data").get<std::string>();
   r.images = json.at("images").get<int64_t>();
   r.may_return = json.at("may_return").get<bool>();
@@ -72,7 +74,8 @@ std::string encode(const Task& task) {
   Json json{{"kind", static_cast<int>(task.kind)},
             {"id", task.id},
             {"genome", task.genome},
-            {"name", task.name}};
+            {"name", task.name},
+            {"serial", task.serial}};
   if (task.parent) {
     json["parent"] = *task.parent;
   }
@@ -85,6 +88,7 @@ std::string encode(const Report& r) {
                {"message", r.message},
                {"mistake", r.mistake},
                {"task", r.task},
+               {"serial", r.serial},
                {"data", r.data},
                {"images", r.images},
                {"may_return", r.may_return},

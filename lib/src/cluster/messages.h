@@ -15,7 +15,7 @@ struct Task {
   enum class Kind {
     kEvaluate,  ///< train candidate `id`, which inherits from `parent`, and write its weights
     kRetrain,   ///< train `genome` from scratch and write the model called `name`
-    kDrop,      ///< leave the task that name_of() calls `name`: it was given to another rank
+    kDrop,      ///< leave the task of this serial number: it was given to another rank
     kAlive,     ///< nothing; the coordinator is there
     kStop,      ///< leave what you are doing, if anything, and return
   };
@@ -24,6 +24,7 @@ struct Task {
   std::string genome = {};  ///< text form
   std::optional<uint64_t> parent = {};
   std::string name = {};
+  uint64_t serial = 0;  ///< of the handing out: a task that is handed out again has another
 };
 
 /// What a worker tells the coordinator.
@@ -33,6 +34,7 @@ struct Report {
     kProgress,  ///< alive; `images` trained on since the last report
     kDone,      ///< the task ended; the result is below
     kError,     ///< the rank cannot go on: `message`
+    kBye,       ///< was told to stop, and leaves
   };
   Kind kind = Kind::kReady;
   std::string host = {};
@@ -41,7 +43,8 @@ struct Report {
   int64_t images = 0;
   bool mistake = false;     ///< of kError: something the user can mend
   bool may_return = false;  ///< of kError: the rank says kReady again once it can
-  std::string task = {};    ///< of kDone and kError: name_of() the task; empty: none was under way
+  std::string task = {};    ///< name_of() the task that is under way or ended; empty: none
+  uint64_t serial = 0;      ///< of that task
   // Of kDone.
   bool stopped = false;  ///< asked to leave the task
   Status status = Status::kOk;

@@ -65,6 +65,35 @@ Retraining::Retraining(const RunSetup& setup, const RunDirectory& run, std::vect
       waiting_.push_back(std::move(network));
     }
   }
+  if (!waiting_.empty()) leave_out_failed(run, log);
+}
+
+void Retraining::leave_out_failed(const RunDirectory& run, const Log& log) {
+  std::optional<RunResult> known;
+  try {
+    known = run.load_result();
+  } catch (const Error&) {  // whoever judges the networks will say what is wrong with it
+  }
+  if (!known) return;
+  const auto is_known = [&known](const RetrainedNetwork& network) {
+    return std::any_of(known->networks.begin(), known->networks.end(),
+                       [&](const RetrainedNetwork& k) {
+                         return k.name == network.name && k.genome == network.genome;
+                       });
+  };
+  // A result of other networks says nothing of these.
+  const auto known_here = std::count_if(done_.begin(), done_.end(), is_known) +
+                          std::count_if(waiting_.begin(), waiting_.end(), is_known);
+  if (known_here != static_cast<std::ptrdiff_t>(known->networks.size())) return;
+  std::erase_if(waiting_, [&](const RetrainedNetwork& network) {
+    if (is_known(network)) return false;
+    --size_;
+    if (log) {
+      log(LogLevel::kWarning,
+          fmt::format("{} failed when this run ended; not trained again", network.name));
+    }
+    return true;
+  });
 }
 
 std::optional<RetrainedNetwork> Retraining::next() {

@@ -17,7 +17,8 @@ namespace renas {
 
 /// The retraining of the final population and of the random controls, a network a rank.
 ///
-/// A network whose model is on disk, whole and of the right genome, is not trained again.
+/// A network whose model is on disk, whole and of the right genome, is not trained again. Neither
+/// is one that failed in a run that has ended: its result lacks it.
 class Retraining {
  public:
   /// Throws Error where `members` is empty: all candidates failed.
@@ -38,6 +39,8 @@ class Retraining {
   SearchRunResult result() const;
 
  private:
+  void leave_out_failed(const RunDirectory& run, const Log& log);
+
   std::string log_file_;
   std::vector<std::string> order_;  ///< names, best member first
   std::deque<RetrainedNetwork> waiting_;

@@ -91,11 +91,12 @@ void SearchJournal::replace_options() {
     checkpoints.push_back(path);
   }
   for (const std::string& path : checkpoints) remove_file(path);
+  run_.remove_result();
   run_.replace_options(options_.stored_options);
 }
 
 void SearchJournal::resume() {
-  run_.remove_partials();
+  run_.prepare_to_resume();
   if (!options_.stored_options.empty()) replace_options();
   History history = run_.read_history();
   for (const std::string& repair : history.repairs) {
@@ -108,6 +109,7 @@ void SearchJournal::resume() {
   replay(history.entries, from);
   if (!history.entries.empty()) seconds_before_ = history.entries.back().elapsed;
   ended_before_ = run_.search_over() == told_;
+  if (!ended_before_) run_.remove_result();  // of a history that has lost its end
   for (Candidate& c : strategy_->in_flight()) unfinished_.push_back(std::move(c));
   find_weights();
   say(LogLevel::kInfo, fmt::format("resumed {}: {} results, {} candidates to be done again",
@@ -337,7 +339,7 @@ void SearchJournal::save_snapshot(bool now) {
 
 void SearchJournal::end_search() {
   save_snapshot(true);
-  run_.mark_search_over(told_);
+  patiently([&] { run_.mark_search_over(told_); });
 }
 
 }  // namespace renas

@@ -8,6 +8,7 @@
 
 #include "cluster/coordinator.h"
 #include "cluster/retrain_id.h"
+#include "cluster/retry.h"
 #include "cluster/worker.h"
 #include "renas/error.h"
 #include "renas/model.h"
@@ -16,10 +17,29 @@ namespace renas {
 
 namespace {
 
-/// The result that an earlier session wrote down; none where there is none that can be read.
-std::optional<RunResult> known_result(const RunDirectory& run, const Log& log) {
+/// Whether both are of the same trained networks.
+bool same_networks(const RunResult& a, const RunResult& b) {
+  return a.winner == b.winner &&
+         std::equal(a.networks.begin(), a.networks.end(), b.networks.begin(), b.networks.end(),
+                    [](const RetrainedNetwork& x, const RetrainedNetwork& y) {
+                      return x.name == y.name && x.genome == y.genome &&
+                             x.validation_accuracy == y.validation_accuracy;
+                    });
+}
+
+/// The result that an earlier session wrote down of the networks of `now`; none where there is none
+/// that can be read, or it is of others.
+std::optional<RunResult> known_result(const RunDirectory& run, const RunResult& now,
+                                      const Log& log) {
   try {
-    return run.load_result();
+    std::optional<RunResult> known = run.load_result();
+    if (!known || same_networks(*known, now)) return known;
+    if (log) {
+      log(LogLevel::kWarning, run.path() +
+                                  "/result.json: it is of other networks than those trained "
+                                  "now; judging these");
+    }
+    return std::nullopt;
   } catch (const Error& e) {
     if (log) log(LogLevel::kWarning, fmt::format("{}; judging the networks again", e.what()));
     return std::nullopt;
@@ -44,11 +64,20 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
                        const SearchRunHooks& hooks, SearchRunResult& result) {
   const Log& log = hooks.log;
   const auto stop = [&hooks] { return hooks.stop != nullptr && *hooks.stop; };
+  const auto patiently = [&](const auto& work) {
+    return retrying(
+        work, options.io_patience,
+        [&log](const IoError& e) {
+          if (log) log(LogLevel::kWarning, fmt::format("{}; trying again", e.what()));
+        },
+        stop);
+  };
   const RunDirectory run = RunDirectory::open(options.folder);
-  if (const auto known = known_result(run, log)) {
+  if (const auto known = known_result(run, result, log)) {
     static_cast<RunResult&>(result) = *known;
     if (!best_is_there(run, result)) {
-      save_model(run.best_file(), load_model(run.retrained_file(result.winner)));
+      const Model model = load_model(run.retrained_file(result.winner));
+      patiently([&] { save_model(run.best_file(), model); });
       if (log) log(LogLevel::kWarning, run.best_file() + ": was gone or damaged; restored");
     }
     return;
@@ -60,8 +89,8 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
     const bool winner = network.name == result.winner;
     const bool control = parse_retrain_id(network.name).kind == RetrainId::Kind::kControl;
     if (!winner && !control) continue;
-    const Model model = load_model(run.retrained_file(network.name));
-    if (winner) save_model(run.best_file(), model);
+    const Model model = patiently([&] { return load_model(run.retrained_file(network.name)); });
+    if (winner) patiently([&] { save_model(run.best_file(), model); });
     if (!test) continue;
     network.test_accuracy =
         score_network(backend, graph_of(model), model.weights, *test, all_indices(test->size()),
@@ -75,7 +104,7 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
       return;
     }
   }
-  run.save_result(result);
+  patiently([&] { run.save_result(result); });
 }
 
 /// What would otherwise only be seen at the end of a long search.
@@ -162,6 +191,7 @@ SearchRunResult run_search(const SearchRunOptions& given, Transport& transport,
   } catch (const CoordinatorLost& e) {
     if (hooks.log) hooks.log(LogLevel::kError, e.what());
     result.silent_ranks = 1;
+    if (hooks.silent_ranks != nullptr) *hooks.silent_ranks = 1;
   }
   return result;
 }

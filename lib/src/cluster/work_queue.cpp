@@ -25,7 +25,11 @@ std::optional<WorkQueue::Item> WorkQueue::next() {
 }
 
 std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
-  while (auto candidate = journal_.next()) {
+  std::optional<Item> item;
+  std::vector<Candidate> later;
+  while (!item) {
+    auto candidate = journal_.next();
+    if (!candidate) break;
     const Task task{.kind = Task::Kind::kEvaluate,
                     .id = candidate->id,
                     .genome = to_string(setup_.space, candidate->genome),
@@ -35,27 +39,52 @@ std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
       say(LogLevel::kWarning,
           fmt::format("candidate {} counts as lost: {}", candidate->id, lost->message));
       journal_.record({-1, std::move(*candidate), std::move(*lost)});
-      continue;
+    } else if (may_begin(name, 0)) {
+      item = Item{task, std::move(*candidate)};
+    } else {
+      later.push_back(std::move(*candidate));
     }
-    attempts_.begin(name);
-    return Item{task, std::move(*candidate)};
   }
-  return std::nullopt;
+  for (auto candidate = later.rbegin(); candidate != later.rend(); ++candidate) {
+    journal_.give_back(*candidate);
+  }
+  return item;
 }
 
 std::optional<WorkQueue::Item> WorkQueue::next_network() {
-  while (auto network = retraining_->next()) {
+  std::optional<Item> item;
+  std::vector<RetrainedNetwork> later;
+  while (!item) {
+    auto network = retraining_->next();
+    if (!network) break;
     const Task task{.kind = Task::Kind::kRetrain, .genome = network->genome, .name = network->name};
     const std::string name = name_of(task);
     const int epochs = epochs_done(*network);
     if (const auto lost = given_up(name, epochs)) {
       retraining_->take(std::move(*network), -1, *lost, log_);
-      continue;
+    } else if (may_begin(name, epochs)) {
+      item = Item{task, std::move(*network)};
+    } else {
+      later.push_back(std::move(*network));
     }
-    attempts_.begin(name, epochs);
-    return Item{task, std::move(*network)};
   }
-  return std::nullopt;
+  for (auto network = later.rbegin(); network != later.rend(); ++network) {
+    retraining_->give_back(std::move(*network));
+  }
+  return item;
+}
+
+/// Notes that a task begins; false where it must wait. One that would count as lost after another
+/// death is a suspect, and one suspect is out at a time: when a whole job dies, which of its tasks
+/// killed it is not known, and so the death of a job costs one task at the most.
+bool WorkQueue::may_begin(const std::string& task, int progress) {
+  const int attempts = attempts_.unanswered(task, progress);
+  if (attempts > 0 && attempts + 1 == setup_.options.max_attempts) {
+    if (!suspect_.empty()) return false;
+    suspect_ = task;
+  }
+  attempts_.begin(task, progress);
+  return true;
 }
 
 /// Why a task counts as lost, where it was begun too often and never answered.
@@ -80,6 +109,7 @@ int WorkQueue::epochs_done(const RetrainedNetwork& network) const {
 void WorkQueue::take(int rank, const std::string& task, WorkerPool::Work work,
                      const Report& report) {
   attempts_.end(task);
+  if (task == suspect_) suspect_.clear();
   if (auto* candidate = std::get_if<Candidate>(&work)) {
     journal_.record({rank, std::move(*candidate), report});
   } else {
@@ -88,7 +118,12 @@ void WorkQueue::take(int rank, const std::string& task, WorkerPool::Work work,
 }
 
 void WorkQueue::give_back(const std::string& task, WorkerPool::Work work) {
-  attempts_.end(task);
+  attempts_.undo(task);
+  requeue(task, std::move(work));
+}
+
+void WorkQueue::requeue(const std::string& task, WorkerPool::Work work) {
+  if (task == suspect_) suspect_.clear();
   if (auto* candidate = std::get_if<Candidate>(&work)) {
     journal_.give_back(*candidate);
   } else {
@@ -97,7 +132,7 @@ void WorkQueue::give_back(const std::string& task, WorkerPool::Work work) {
 }
 
 void WorkQueue::lose(int rank, const std::string& task, WorkerPool::Work work) {
-  if (std::holds_alternative<RetrainedNetwork>(work)) return give_back(task, std::move(work));
+  if (std::holds_alternative<RetrainedNetwork>(work)) return requeue(task, std::move(work));
   take(rank, task, std::move(work), {.message = "its rank fell silent", .status = Status::kLost});
 }
 

@@ -16,8 +16,8 @@ namespace renas {
 /// What is to be done in a run, whoever does it: the candidates of the search and then the networks
 /// to retrain. Knows no ranks but as names of where a result came from.
 ///
-/// A task that was begun max_attempts times, over all sessions, and never answered must have killed
-/// its process each time: it counts as lost instead of being handed out again.
+/// A task that was begun max_attempts times, over all sessions, and never answered is taken for one
+/// that kills its process: it counts as lost instead of being handed out again.
 class WorkQueue {
  public:
   /// Throws InvalidInput, IoError where the run cannot be made or resumed.
@@ -31,7 +31,7 @@ class WorkQueue {
   std::optional<Item> next();
   /// What came of `work`, which the queue called `task`.
   void take(int rank, const std::string& task, WorkerPool::Work work, const Report& report);
-  /// `work` was left undone: it is the next to be handed out.
+  /// `work` was left undone in order: it is the next to be handed out.
   void give_back(const std::string& task, WorkerPool::Work work);
   /// The rank that had `work` is dead. In the search the candidate is lost; a network to retrain
   /// goes to another rank.
@@ -50,6 +50,8 @@ class WorkQueue {
 
  private:
   void say(LogLevel level, const std::string& text) const;
+  bool may_begin(const std::string& task, int progress);
+  void requeue(const std::string& task, WorkerPool::Work work);
   std::optional<Report> given_up(const std::string& task, int progress);
   int epochs_done(const RetrainedNetwork& network) const;
   std::optional<Item> next_candidate();
@@ -60,6 +62,8 @@ class WorkQueue {
   Log log_;
   SearchJournal journal_;
   AttemptLog attempts_;
+  std::string
+      suspect_;  ///< the task that is out and one death away from being lost; empty: none is
   std::optional<Retraining> retraining_;
 };
 

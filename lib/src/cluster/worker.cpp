@@ -48,9 +48,11 @@ class Ear {
       heard_ = now;
       tasks.push_back(decode_task(*text));
     }
-    // Rank 0 shares the coordinator's process.
+    ever_heard_ = ever_heard_ || !tasks.empty();
+    // Rank 0 shares the coordinator's process. Before its first word it may be replaying a long
+    // history.
     const double silence = std::chrono::duration<double>(now - heard_).count();
-    if (transport_.rank() != 0 && silence > timeout_) {
+    if (transport_.rank() != 0 && silence > (ever_heard_ ? timeout_ : 10 * timeout_)) {
       throw CoordinatorLost(
           fmt::format("[rank {}, {}] rank 0 has been silent for {:.0f} s; giving up. Nothing that "
                       "it wrote down is "
@@ -65,6 +67,7 @@ class Ear {
   double timeout_;
   Clock::time_point heard_ = Clock::now();
   Clock::time_point last_listened_ = heard_;
+  bool ever_heard_ = false;
 };
 
 void wait_for_stop(Ear& ear) {
@@ -84,6 +87,7 @@ class Worker {
 
   /// What is under way, by its name; empty: nothing.
   const std::string& task() const { return task_; }
+  uint64_t serial() const { return serial_; }  ///< of its handing out
 
   void run() {
     say_ready();
@@ -95,6 +99,7 @@ class Worker {
       }
       const Task task = *std::exchange(next_, std::nullopt);
       task_ = name_of(task);
+      serial_ = task.serial;
       dropped_ = false;
       try {
         if (task.kind == Task::Kind::kEvaluate) evaluate(task);
@@ -120,7 +125,7 @@ class Worker {
           stopped_ = true;
           break;
         case Task::Kind::kDrop:
-          dropped_ = dropped_ || task.name == task_;
+          dropped_ = dropped_ || task.serial == serial_;
           break;
         case Task::Kind::kAlive:
           break;
@@ -139,6 +144,19 @@ class Worker {
     return stopped_ || dropped_;
   }
 
+  /// The same for work that takes long: the coordinator also hears of it, once a second.
+  bool tick() {
+    const auto now = Clock::now();
+    if (now - last_report_ >= kReportEvery) {
+      last_report_ = now;
+      send({.kind = Report::Kind::kProgress,
+            .images = std::exchange(unreported_, 0),
+            .task = task_,
+            .serial = serial_});
+    }
+    return interrupted();
+  }
+
   /// This rank's files cannot be read or written. The task goes to another rank; this one looks
   /// again after a while.
   void rest(const IoError& failure) {
@@ -149,7 +167,8 @@ class Worker {
          .message = fmt::format("[rank {}, {}] {}", transport_.rank(), host_name(), failure.what()),
          .mistake = true,
          .may_return = true,
-         .task = std::exchange(task_, "")});
+         .task = std::exchange(task_, ""),
+         .serial = serial_});
     while (!stopped_) {
       const auto until = Clock::now() + rest_;
       rest_ = std::min<Clock::duration>(2 * rest_, kLongestRest);
@@ -170,16 +189,7 @@ class Worker {
   TrainingHooks training_hooks() {
     TrainingHooks hooks;
     hooks.on_step = [this](int images) { unreported_ += images; };
-    hooks.stop = [this] {  // asked after every step, of training and of scoring
-      const auto now = Clock::now();
-      if (now - last_report_ >= kReportEvery) {
-        last_report_ = now;
-        send({.kind = Report::Kind::kProgress,
-              .images = std::exchange(unreported_, 0),
-              .task = task_});
-      }
-      return interrupted();
-    };
+    hooks.stop = [this] { return tick(); };  // asked after every step, of training and of scoring
     return hooks;
   }
 
@@ -189,6 +199,7 @@ class Worker {
           .message = evaluation.message,
           .images = std::exchange(unreported_, 0),
           .task = std::exchange(task_, ""),
+          .serial = serial_,
           .stopped = evaluation.stopped,
           .status = evaluation.status,
           .fitness = evaluation.fitness,
@@ -199,7 +210,7 @@ class Worker {
 
   template <class Work>
   auto with_patience(const Work& work) {
-    return retrying(work, setup_.options.io_patience, nullptr, [this] { return interrupted(); });
+    return retrying(work, setup_.options.io_patience, nullptr, [this] { return tick(); });
   }
 
   /// The member that a child inherits from; none, and why in `problem`, where its weights cannot be
@@ -298,22 +309,31 @@ class Worker {
   bool stopped_ = false;
   bool dropped_ = false;    ///< the task under way was given to another rank
   std::string task_;        ///< under way, by its name
+  uint64_t serial_ = 0;     ///< and the serial number of its handing out
   int64_t unreported_ = 0;  ///< images
   Clock::time_point last_report_ = Clock::now();
   Clock::duration rest_ = kFirstRest;
 };
 
-void report(Transport& transport, Ear& ear, const std::exception& failure,
-            const std::string& task) {
+/// Tells the coordinator of a failure that ends this rank's part, and waits to be told to stop.
+void report(Transport& transport, Ear& ear, const std::exception& failure, const Worker* worker) {
   const bool mistake = dynamic_cast<const InvalidInput*>(&failure) != nullptr ||
                        dynamic_cast<const IoError*>(&failure) != nullptr;
-  transport.send_to_coordinator(encode(
-      {.kind = Report::Kind::kError,
-       .host = host_name(),
-       .message = fmt::format("[rank {}, {}] {}", transport.rank(), host_name(), failure.what()),
-       .mistake = mistake,
-       .task = task}));
+  Report report;
+  report.kind = Report::Kind::kError;
+  report.host = host_name();
+  report.message = fmt::format("[rank {}, {}] {}", transport.rank(), host_name(), failure.what());
+  report.mistake = mistake;
+  if (worker != nullptr) {
+    report.task = worker->task();
+    report.serial = worker->serial();
+  }
+  transport.send_to_coordinator(encode(report));
   wait_for_stop(ear);
+}
+
+void say_bye(Transport& transport) {
+  transport.send_to_coordinator(encode(Report{.kind = Report::Kind::kBye, .host = host_name()}));
 }
 
 }  // namespace
@@ -321,7 +341,8 @@ void report(Transport& transport, Ear& ear, const std::exception& failure,
 void report_failure(const SearchRunOptions& options, Transport& transport,
                     const std::exception& failure) {
   Ear ear(transport, options.worker_timeout);
-  report(transport, ear, failure, "");
+  report(transport, ear, failure, nullptr);
+  say_bye(transport);
 }
 
 void run_worker(Backend& backend, const RunSetup& setup, Transport& transport,
@@ -334,8 +355,9 @@ void run_worker(Backend& backend, const RunSetup& setup, Transport& transport,
   } catch (const CoordinatorLost&) {
     throw;
   } catch (const std::exception& e) {
-    report(transport, ear, e, worker ? worker->task() : "");
+    report(transport, ear, e, worker ? &*worker : nullptr);
   }
+  say_bye(transport);
 }
 
 }  // namespace renas

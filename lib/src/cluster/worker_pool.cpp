@@ -31,9 +31,14 @@ bool WorkerPool::nobody_left() const {
                      [](const Worker& w) { return w.away || w.silent; });
 }
 
-int WorkerPool::silent_count() const {
+int WorkerPool::count_not_gone() const {
   return static_cast<int>(
-      std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return w.silent; }));
+      std::count_if(workers_.begin() + 1, workers_.end(), [](const Worker& w) { return !w.gone; }));
+}
+
+bool WorkerPool::waits_for_any() const {
+  return std::any_of(workers_.begin() + 1, workers_.end(),
+                     [](const Worker& w) { return !w.gone && !w.silent; });
 }
 
 std::vector<int> WorkerPool::not_heard_of() const {
@@ -44,11 +49,13 @@ std::vector<int> WorkerPool::not_heard_of() const {
   return ranks;
 }
 
-void WorkerPool::assign(int rank, std::string task, Work work, Time now) {
+uint64_t WorkerPool::assign(int rank, std::string task, Work work, Time now) {
   Worker& w = at(rank);
+  w.serial = ++last_serial_;
   w.task = std::move(task);
   w.work = std::move(work);
   w.heard = now;
+  return w.serial;
 }
 
 std::optional<WorkerPool::Work> WorkerPool::take(int rank) {

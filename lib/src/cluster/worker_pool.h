@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -22,9 +23,11 @@ class WorkerPool {
     bool ready = false;   ///< takes tasks
     bool silent = false;  ///< given up on; may come back
     bool away = false;    ///< cannot go on, or was stopped by itself
+    bool gone = false;    ///< was told to stop, and has left
     std::string host;     ///< empty: not heard of yet
     Time heard;
     std::string task;          ///< name_of() what it has; empty: nothing
+    uint64_t serial = 0;       ///< of the handing out of that task
     std::optional<Work> work;  ///< the same
   };
 
@@ -39,16 +42,21 @@ class WorkerPool {
   bool any_busy() const;
   /// No rank works, or ever will unless it comes back by itself.
   bool nobody_left() const;
-  int silent_count() const;
+  /// Ranks but 0 that have not left although they were told to.
+  int count_not_gone() const;
+  /// Some rank that is not silent has not left yet.
+  bool waits_for_any() const;
   std::vector<int> not_heard_of() const;
 
-  void assign(int rank, std::string task, Work work, Time now);
+  /// Returns the serial number of the handing out.
+  uint64_t assign(int rank, std::string task, Work work, Time now);
   /// Takes the work away from a rank; none: it had none.
   std::optional<Work> take(int rank);
   void heard(int rank, Time now) { at(rank).heard = now; }
   void becomes_ready(int rank, const std::string& host);
   void leaves(int rank);
   void is_back(int rank) { at(rank).silent = false; }
+  void is_gone(int rank) { at(rank).gone = true; }
   /// Busy ranks that have now been silent for too long; they count as silent from then on.
   ///
   /// Call it often: where there was no call for five seconds, the coordinator itself was suspended,
@@ -61,6 +69,7 @@ class WorkerPool {
   std::vector<Worker> workers_;
   double timeout_;
   Time last_look_;
+  uint64_t last_serial_ = 0;
 };
 
 }  // namespace renas

@@ -53,6 +53,8 @@ std::optional<std::string> unseal_text(std::string_view text) {
 
 std::optional<std::string> repair_bit(std::string text,
                                       const std::function<bool(std::string_view)>& is_right) {
+  constexpr std::size_t kLongest = std::size_t{1} << 15;
+  if (text.size() > kLongest) return std::nullopt;
   for (char& byte : text) {
     for (int bit = 0; bit < 8; ++bit) {
       const char flip = static_cast<char>(1 << bit);

@@ -27,7 +27,8 @@ std::string seal_text(std::string text);
 std::optional<std::string> unseal_text(std::string_view text);
 
 /// Finds the one bit of `text` that must be flipped to make `is_right` hold, and flips it; none
-/// where there is no such bit. A CRC-32 tells single bits apart in texts of less than 500 MB.
+/// where there is no such bit, or the text is longer than 32 KiB: each bit costs a look at all of
+/// it.
 std::optional<std::string> repair_bit(std::string text,
                                       const std::function<bool(std::string_view)>& is_right);
 

@@ -30,8 +30,11 @@ AttemptLog::AttemptLog(const std::string& path) {
     const Json json = Json::parse(line, nullptr, false);
     if (json.is_discarded()) continue;
     const std::string task = json.value("task", "");
-    if (json.value("what", "") == "begin") {
+    const std::string what = json.value("what", "");
+    if (what == "begin") {
       note_begin(task, json.value("progress", 0));
+    } else if (what == "undo") {
+      note_undo(task);
     } else {
       unanswered_.erase(task);
     }
@@ -51,6 +54,11 @@ void AttemptLog::note_begin(const std::string& task, int progress) {
   ++attempts.count;
 }
 
+void AttemptLog::note_undo(const std::string& task) {
+  const auto found = unanswered_.find(task);
+  if (found != unanswered_.end() && --found->second.count <= 0) unanswered_.erase(found);
+}
+
 void AttemptLog::begin(const std::string& task, int progress) {
   note_begin(task, progress);
   append(begin_line(task, progress));
@@ -59,6 +67,11 @@ void AttemptLog::begin(const std::string& task, int progress) {
 void AttemptLog::end(const std::string& task) {
   unanswered_.erase(task);
   append(line_of({{"task", task}, {"what", "end"}}));
+}
+
+void AttemptLog::undo(const std::string& task) {
+  note_undo(task);
+  append(line_of({{"task", task}, {"what", "undo"}}));
 }
 
 int AttemptLog::unanswered(const std::string& task, int progress) const {

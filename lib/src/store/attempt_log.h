@@ -22,7 +22,10 @@ class AttemptLog {
   /// Notes the beginning of `task`. `progress` says how far earlier attempts got, such as in
   /// epochs.
   void begin(const std::string& task, int progress = 0);
+  /// It was answered.
   void end(const std::string& task);
+  /// The last attempt was given up in order: it does not count, earlier ones do.
+  void undo(const std::string& task);
   /// The number of attempts at `task` that were begun and not ended since it got as far as
   /// `progress`.
   int unanswered(const std::string& task, int progress = 0) const;
@@ -33,6 +36,7 @@ class AttemptLog {
     int count = 0;
   };
   void note_begin(const std::string& task, int progress);
+  void note_undo(const std::string& task);
   void append(const std::string& line);
 
   OpenFile file_;

@@ -62,6 +62,13 @@ bool holds_nothing(const std::string& path) {
   return true;
 }
 
+/// `path`, or with the first number from 2 that nothing is called by.
+std::string unused_name(const std::string& path) {
+  std::string name = path;
+  for (int number = 2; exists(name); ++number) name = fmt::format("{}-{}", path, number);
+  return name;
+}
+
 std::string with_header(const std::string& options) {
   return fmt::format("# renas {}, run format {}\n{}", RENAS_VERSION, kRunFormat, options);
 }
@@ -150,7 +157,14 @@ void RunDirectory::replace_options(const std::string& options) const {
   write_text(options_file(path_), seal_text(with_header(options)));
 }
 
-void RunDirectory::remove_partials() const {
+void RunDirectory::remove_result() const {
+  remove_file(result_file(path_));
+  remove_file(best_file());
+}
+
+void RunDirectory::prepare_to_resume() const {
+  for (const char* folder : {"/weights", "/retrain"}) make_folders(path_ + folder);
+
   for (const char* folder : {"", "/weights", "/retrain"}) remove_all_partials(path_ + folder);
 }
 
@@ -199,20 +213,39 @@ void RunDirectory::repair_history(uint64_t end) const {
   }
   if (kept == text) return;
   if (!text.starts_with(kept) || text.find('\n', kept.size()) != std::string::npos) {
-    write_text(path + ".damaged", text);
+    write_text(unused_name(path + ".damaged"), text);
   }
   write_text(path, kept);
 }
 
+namespace {
+
+/// Where the next line of a history goes: behind the last whole one. Half a line that a failed
+/// append left, which could not be taken back then, is cut off.
+int64_t end_of_lines(OpenFile& file) {
+  const int64_t size = file.size();
+  char last = '\n';
+  if (size > 0) file.read(&last, 1, size - 1);
+  if (last == '\n') return size;
+  const std::string text = read_text(file.path());
+  const auto end = static_cast<int64_t>(text.rfind('\n') + 1);  // 0 where there is none
+  file.truncate(end);
+  return end;
+}
+
+}  // namespace
+
 void RunDirectory::append(const HistoryEntry& entry) const {
-  OpenFile file(history_file(path_), O_WRONLY);
-  const int64_t before = file.size();
+  OpenFile file(history_file(path_), O_RDWR);
+  const int64_t end = end_of_lines(file);
   try {
-    file.write(to_json(entry) + "\n", before);
+    file.write(to_json(entry) + "\n", end);
     file.sync();
   } catch (const IoError&) {
-    // An incomplete line does not count as one for a reader, but a writer must not append to it.
-    file.truncate(before);
+    try {
+      file.truncate(end);
+    } catch (const IoError&) {  // the next append cuts it off; readers leave half a line out
+    }
     throw;
   }
   file.close();
