@@ -3,6 +3,7 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <random>
@@ -69,6 +70,7 @@ class ScriptedRanks final : public Transport {
   std::atomic<bool> stop{false};
   std::set<uint64_t> suspects;  ///< ids of candidates whose being out is counted
   int most_suspects_out = 0;    ///< at one time
+  std::string removing;         ///< this file goes away before the first result
   bool babbling = false;        ///< each result comes after one of an earlier handing out
   int frozen = -1;              ///< this rank reports, and then never says a word
   int leaving = -1;             ///< this rank leaves its first task, as a signal asks it to
@@ -79,6 +81,7 @@ class ScriptedRanks final : public Transport {
   void say(int rank, const Report& report) { said_.push_back({rank, encode(report)}); }
 
   void finish_one() {
+    if (!removing.empty()) std::filesystem::remove(removing);
     auto at = busy_.begin();
     std::advance(at, static_cast<std::ptrdiff_t>(draw_() % busy_.size()));
     const auto [rank, task] = *at;
@@ -226,6 +229,15 @@ BOOST_AUTO_TEST_CASE(a_run_that_ends_by_an_error_blames_no_child) {
   ranks.failing = 0;
   BOOST_CHECK_THROW(run(o, ranks), Error);
   const AttemptLog attempts(RunDirectory::open(o.folder).attempts_file());
+  for (int id = 0; id < 4; ++id) BOOST_TEST(attempts.unanswered(std::to_string(id)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_whose_history_is_gone_blames_none_of_the_children_that_were_out) {
+  const SearchRunOptions o = options("run", false);
+  ScriptedRanks ranks(3, 7);
+  ranks.removing = o.folder + "/history.jsonl";
+  BOOST_CHECK_THROW(run(o, ranks), IoError);
+  const AttemptLog attempts(o.folder + "/attempts.jsonl");
   for (int id = 0; id < 4; ++id) BOOST_TEST(attempts.unanswered(std::to_string(id)) == 0);
 }
 

@@ -256,6 +256,12 @@ BOOST_AUTO_TEST_CASE(a_finished_run_restores_its_best_model_and_its_result) {
   flip_middle(file("best.h5"));
   go(cut);
   expect_same();
+  RunResult other = *RunDirectory::open(cut.folder).load_result();
+  other.networks[0].validation_accuracy += 0.01;
+  RunDirectory::open(cut.folder).save_result(other);
+  go(cut);
+  warned("of other networks");
+  BOOST_TEST(content_of(file("result.json")) == result);
   write(file("result.json"), result.substr(0, result.size() / 2));
   go(cut);
   warned("result.json");
@@ -361,6 +367,8 @@ BOOST_AUTO_TEST_CASE(a_finished_run_whose_history_was_cut_makes_another_result) 
   lines.resize(5);
   write_lines(file("history.jsonl"), lines);
   fs::remove(file("search.h5"));
+  go(cut, 1);
+  BOOST_TEST(!RunDirectory::open(cut.folder).load_result());  // it has not ended after all
   go(cut);
   BOOST_TEST(RunDirectory::open(cut.folder).history().size() == 10);
   expect_result_of_models(cut);
