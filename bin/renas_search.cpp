@@ -62,7 +62,11 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
            Transport& transport, int& silent_ranks) {
   SearchRunOptions o = cli::run_options(settings);
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
-  if (o.child.device.threads == 0) o.child.device.threads = ranks.threads();
+  std::string threads_from;
+  if (o.child.device.threads == 0) {
+    o.child.device.threads = ranks.threads().count;
+    threads_from = fmt::format(" ({})", ranks.threads().decided_by);
+  }
   o.final.device = o.child.device;
 
   const bool first = ranks.rank() == 0;
@@ -77,10 +81,10 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
       if (!console) {
         console =
             std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), settings.quiet);
-        console->log()(
-            LogLevel::kInfo,
-            fmt::format("{} rank{} x {} thread{}", ranks.ranks(), ranks.ranks() == 1 ? "" : "s",
-                        o.child.device.threads, o.child.device.threads == 1 ? "" : "s"));
+        console->log()(LogLevel::kInfo,
+                       fmt::format("{} rank{} x {} thread{}{}", ranks.ranks(),
+                                   ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
+                                   o.child.device.threads == 1 ? "" : "s", threads_from));
       }
       console->log()(level, text);
     };

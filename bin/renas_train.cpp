@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "cli/console.h"
+#include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/options.h"
 #include "renas/error.h"
@@ -175,7 +176,12 @@ int train_network(const CLI::App& app, Settings& s) {
   f.recipe.learning_rates = {s.learning_rate};
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
-  if (f.device.threads == 0) f.device.threads = cli::available_cores();
+  std::string threads_from;
+  if (f.device.threads == 0) {
+    const cli::DefaultThreads threads = cli::default_threads();
+    f.device.threads = threads.count;
+    threads_from = fmt::format(" ({})", threads.decided_by);
+  }
 
   const std::string purpose = purpose_of(app, text);
   FinalState state;
@@ -210,9 +216,9 @@ int train_network(const CLI::App& app, Settings& s) {
   }
   console.log()(
       LogLevel::kInfo,
-      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}", text,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}{}", text,
                   counts.parameters, counts.mult_adds, data.train.size(), backend->description(),
-                  f.device.threads, f.device.threads == 1 ? "" : "s"));
+                  f.device.threads, f.device.threads == 1 ? "" : "s", threads_from));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
