@@ -1,5 +1,6 @@
 // renas-bench search compares strategies on objectives whose answers are all known.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
