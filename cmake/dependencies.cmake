@@ -36,7 +36,7 @@ if(RENAS_WITH_ONEDNN)
   endif()
   find_package(OpenMP QUIET COMPONENTS CXX)
   if(NOT TARGET OpenMP::OpenMP_CXX)
-    renas_missing("OpenMP" g++ RENAS_WITH_ONEDNN)
+    renas_missing("OpenMP" "g++, for clang libomp-dev" RENAS_WITH_ONEDNN)
   endif()
   # Its CMake package since 1.0.4, else pkg-config.
   find_package(hwy QUIET CONFIG)
