@@ -38,7 +38,8 @@ for file in lib/pkgconfig/renas.pc lib/cmake/renas/renas-config.cmake; do
   while read -r library; do
     name=$(basename "$library")
     [[ $name =~ \.so\.[0-9] ]] && { echo "$file names a patch level: $library"; exit 1; }
-    [[ $("$compiler" -print-file-name="$name") == "$name" ]] ||
+    found=$("$compiler" -print-file-name="$name")
+    [[ $(realpath -s "$found") != $(realpath -s "$library") ]] ||
       { echo "$file names a file that the compiler finds by itself: $library"; exit 1; }
   done < <(grep '^/' <<< "$linked" || true)
 done

@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_comes_late_takes_tasks_of_the_run_it_meets_or
   // Many more threads than cores, runs that are over before most have woken, and each run's task
   // gone with it.
   Threads team(12);
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const int tasks = 2 + round % 7;
     std::vector<std::atomic<int>> runs(static_cast<std::size_t>(tasks));
     std::atomic<bool> beyond = false;
