@@ -68,7 +68,7 @@ Random StateReader::random(const std::string& name) const {
 
 std::vector<Genome> StateReader::genomes(const std::string& name, const SearchSpace& space,
                                          std::size_t count) const {
-  const std::size_t length = static_cast<std::size_t>(space.slot_count());
+  const std::size_t length = space.slot_count();
   const auto& flat = ints(name, count * length);
   std::vector<Genome> genomes(count, Genome(length));
   for (std::size_t i = 0; i < flat.size(); ++i)

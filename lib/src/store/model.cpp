@@ -137,7 +137,7 @@ void check_model(const std::string& path, const Model& model) {
   const auto damaged = [&path](const std::string& what) {
     return IoError(fmt::format("{}: {}; the file is damaged", path, what));
   };
-  const auto channels = static_cast<std::size_t>(model.network.image.channels);
+  const std::size_t channels = model.network.image.channels;
   if (model.mean.size() != channels || model.sd.size() != channels) {
     throw damaged(fmt::format("{} means and {} standard deviations for {} channels",
                               model.mean.size(), model.sd.size(), channels));
