@@ -72,7 +72,7 @@ HWY_INLINE InputRows rows_under(const SeparableArgs& args, const SeparablePlan& 
                                 const float* input, int y) {
   InputRows rows;
   for (int r = 0; r < args.window.height; ++r) {
-    const int iy = y * args.window.stride - args.window.top + r * args.window.dilation;
+    const int iy = y * args.window.stride_height - args.window.top + r * args.window.dilation;
     rows.add(iy < 0 || iy >= args.in.map.height ? nullptr : input + plan.row_in(0, iy));
   }
   return rows;
@@ -85,8 +85,8 @@ HWY_INLINE InputRows rows_over(const SeparableArgs& args, const SeparablePlan& p
   InputRows rows;
   for (int r = 0; r < args.window.height; ++r) {
     const int at = iy + args.window.top - (args.window.height - 1 - r) * args.window.dilation;
-    const int y = at / args.window.stride;
-    const bool exists = at >= 0 && at % args.window.stride == 0 && y < args.out.map.height;
+    const int y = at / args.window.stride_height;
+    const bool exists = at >= 0 && at % args.window.stride_height == 0 && y < args.out.map.height;
     rows.add(exists ? gradients + plan.row_out(0, y) : nullptr);
   }
   return rows;
@@ -158,7 +158,7 @@ HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& p
     for (int block = 0; block < plan.blocks; ++block) {
       rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
       depthwise_row(rows, args.depthwise + block * plan.weights, args.window.width,
-                    args.window.stride, args.window.dilation, width,
+                    args.window.stride_width, args.window.dilation, width,
                     TileSink{to + block * pixels * kBlock});
       prefetcher.issue();
     }
@@ -184,7 +184,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const Map& map = args.out.map;
   const std::size_t row = map.row();
   const std::size_t row_in = args.in.map.row();
-  const std::size_t tile_in = plan.tile_rows * args.window.stride * row_in;
+  const std::size_t tile_in = plan.tile_rows * args.window.stride_height * row_in;
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -275,12 +275,12 @@ HWY_INLINE void store_gradient_row(const SeparableArgs& args, const SeparablePla
                             kBlock,
                             args.in.relu,
                             args.in.accumulate};
-    if (w.stride == 1) {
+    if (w.stride_width == 1) {
       depthwise_row(rows, weights, w.width, 1, w.dilation, in.width, sink);
     } else {
-      strided_gradient_row(
-          {rows, weights, w.width, w.stride, w.dilation, w.left, plan.lead, args.out.map.width},
-          in.width, sink);
+      strided_gradient_row({rows, weights, w.width, w.stride_width, w.dilation, w.left, plan.lead,
+                            args.out.map.width},
+                           in.width, sink);
     }
     prefetcher.issue();
   }
@@ -316,7 +316,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   clear_edges(gradients, plan.blocks * plan.rows_out, plan.width_out, plan.lead,
               plan.lead + out.width);
   const std::size_t row_in = in.row();
-  const std::size_t tile_in = plan.tile_rows * args.window.stride * row_in;
+  const std::size_t tile_in = plan.tile_rows * args.window.stride_height * row_in;
   const std::size_t row_out = out.row();
   const std::size_t tile_out = plan.tile_rows * row_out;
   Prefetcher prefetcher;
@@ -347,7 +347,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
         for (int block = 0; block < plan.blocks; ++block) {
           rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
           depthwise_weights(gradients + plan.gradient_at(block, y), rows, args.window.width,
-                            args.window.stride, args.window.dilation, out.width,
+                            args.window.stride_width, args.window.dilation, out.width,
                             partial + args.depthwise_gradient + block * plan.weights);
         }
       }
