@@ -37,8 +37,9 @@ class LossGroup final : public FusedGroup {
       const bool counts = step.labels[n] != kIgnored;
       for (int k = 0; k < in_.map.channels; ++k) {
         double gradient = 0;
-        if (counts && k < classes_)
+        if (counts && k < classes_) {
           gradient = std::exp(scores[k] - total) - target(k, step.labels[n]);
+        }
         const auto g = static_cast<float>(gradient * node_.loss_weight / counted);
         float& to = in_.gradient.as<float>()[at + k];
         to = in_.accumulate ? to + g : g;

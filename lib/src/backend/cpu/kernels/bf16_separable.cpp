@@ -57,8 +57,9 @@ HWY_INLINE void load_row(const SeparableArgs& args, const Bf16SeparablePlan& pla
     for (; x < 0; x += 2, to += lanes) {
       if (x + 1 >= 0) put(pair(hn::Zero(d), activate_pixel(0)), to);
     }
-    for (; x + 1 < width; x += 2, to += lanes)
+    for (; x + 1 < width; x += 2, to += lanes) {
       put(pair(activate_pixel(x), activate_pixel(x + 1)), to);
+    }
     if (x < width) put(pair(activate_pixel(x), hn::Zero(d)), to);
   });
 }

@@ -261,8 +261,9 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       int steps = 0;
       prefetcher.add(args.out.gradient, next * channels, after * channels);
-      if (args.out.dy_scale != nullptr)
+      if (args.out.dy_scale != nullptr) {
         prefetcher.add(args.out.data, next * channels, after * channels);
+      }
       for (const TermArgs& t : args.terms) {
         steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
       }

@@ -281,8 +281,9 @@ template <class Tag, class G>
 HWY_INLINE void store_gradient_pixels(Tag tag, const InputView& s, const Pixels& pixels,
                                       const G* row, std::size_t row_step) {
   typed(s.gradient, [&](auto* to) HWY_ATTR {
-    if (s.relu && s.accumulate)
+    if (s.relu && s.accumulate) {
       return store_gradient_pixels<true, true>(tag, s, pixels, row, row_step, to);
+    }
     if (s.relu) return store_gradient_pixels<true, false>(tag, s, pixels, row, row_step, to);
     if (s.accumulate) return store_gradient_pixels<false, true>(tag, s, pixels, row, row_step, to);
     store_gradient_pixels<false, false>(tag, s, pixels, row, row_step, to);
