@@ -165,8 +165,9 @@ BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
     }
     text.resize(text.size() - static_cast<std::size_t>(random.below(300)));
     const History read = parse_history(text);
-    for (const HistoryEntry& e : read.entries)
+    for (const HistoryEntry& e : read.entries) {
       BOOST_TEST(to_json(e) == to_json(sample_entry(e.line)));
+    }
     BOOST_TEST(read.entries.size() + read.missing.size() == read.lines);
   }
 }

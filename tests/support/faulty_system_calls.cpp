@@ -102,10 +102,12 @@ ssize_t pread(int descriptor, void* to, std::size_t size, off_t offset) {
 ssize_t pwrite(int descriptor, const void* from, std::size_t size, off_t offset) {
   Fault fault;
   if (test::goes_wrong(true, true, fault)) {
-    if (fault.kind == Fault::Kind::kShort)
+    if (fault.kind == Fault::Kind::kShort) {
       return ::pwrite(descriptor, from, (size + 1) / 2, offset);
-    if (fault.kind == Fault::Kind::kTorn && ::pwrite(descriptor, from, size / 2, offset) < 0)
+    }
+    if (fault.kind == Fault::Kind::kTorn && ::pwrite(descriptor, from, size / 2, offset) < 0) {
       return -1;
+    }
     errno = fault.kind == Fault::Kind::kNoSpace ? ENOSPC : fault.error;
     return -1;
   }

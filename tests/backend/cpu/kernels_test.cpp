@@ -486,8 +486,9 @@ BOOST_AUTO_TEST_CASE(sums_of_maps) {
   for (const int count : {2, 3}) {
     for (const int channels : {16, 19}) {
       std::vector<Layer> in;
-      for (int k = 0; k < count; ++k)
+      for (int k = 0; k < count; ++k) {
         in.emplace_back(5, 4, channels, static_cast<uint64_t>(10 * k));
+      }
       Layer out(5, 4, channels, 100);
       AddArgs args;
       for (int k = 0; k < count; ++k) args.in.push_back(in[at(k)].input(k == 0, k == 1, false));

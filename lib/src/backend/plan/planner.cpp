@@ -82,8 +82,9 @@ class Planner {
   /// True if `node` is a convolution that is computed inside its only reader.
   bool deferred(int node) const {
     const Node& n = graph_.node(node);
-    if (n.kind != NodeKind::kConv || readers_[at(node)] != 1 || node == graph_.scores())
+    if (n.kind != NodeKind::kConv || readers_[at(node)] != 1 || node == graph_.scores()) {
       return false;
+    }
     const int reader = only_reader(node);
     const Node& r = graph_.node(reader);
     if (is_depthwise(n)) return is_pointwise(r) && r.window == Window();
@@ -174,8 +175,9 @@ class Planner {
   /// The view of `node` as one stored map without batch norm and ReLU; it is
   /// materialised if need be.
   Part stored_part(int node) {
-    if (single_part(node).relu || plan_.values[at(views_[at(node)][0].value)].norm >= 0)
+    if (single_part(node).relu || plan_.values[at(views_[at(node)][0].value)].norm >= 0) {
       materialise(node);
+    }
     return views_[at(node)][0];
   }
 
