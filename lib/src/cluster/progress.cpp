@@ -40,9 +40,8 @@ SearchProgress ProgressMeter::at(Time now, const SearchJournal& journal,
     p.phase = SearchProgress::Phase::kRetrain;
     p.done = static_cast<int64_t>(retraining->done().size());
     p.total = static_cast<int64_t>(retraining->size());
-    for (const RetrainedNetwork& n : retraining->done()) {
+    for (const RetrainedNetwork& n : retraining->done())
       p.best = std::max(p.best, n.validation_accuracy);
-    }
   } else {
     const auto& population = journal.strategy().population();
     for (const Member& m : population) {
