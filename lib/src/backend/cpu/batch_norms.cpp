@@ -28,7 +28,7 @@ BatchNorms::BatchNorms(const Graph& graph, const plan::Plan& plan, const Paramet
     }
     total += kCoefficients * s.stride;
     // Two sums for the statistics, three for the backward sums of twins.
-    sums_size_ = std::max(sums_size_, aligned(3 * s.stride));
+    sums_size_ = std::max(sums_size_, aligned(std::size_t{3} * s.stride));
   }
   coefficients_ = Buffer(total);
   float* next = coefficients_.data();
@@ -141,7 +141,7 @@ void BatchNorms::sum_gradients(int norm, const plan::Views& views, int images, T
     args.data[k] = views.map(norm_at(both[k]).stored);
     args.mean[k] = state(both[k]).coefficients.mean;
   }
-  const int stride = state(norm).stride;
+  const std::size_t stride = state(norm).stride;
   const int ranges = for_each_image_range(threads, images, [&](const ImageRange& range) {
     float* sums = sums_at(range.index);
     std::fill_n(sums, (1 + args.count) * stride, 0.0F);

@@ -77,7 +77,7 @@ void FusedGroup::reserve_partials(const Lowering& lowering, const std::vector<In
     inputs[k]->mean = lowering.views.coefficients(norm).mean;
     inputs[k]->sums = partial_floats_;
     norm_sums_.push_back({norm, partial_floats_});
-    partial_floats_ += aligned(2 * inputs[k]->map.channels);
+    partial_floats_ += aligned(std::size_t{2} * inputs[k]->map.channels);
   }
 }
 
