@@ -222,8 +222,7 @@ BOOST_AUTO_TEST_CASE(saves_what_was_loaded_bit_for_bit) {
       Weights weights = conformance::ramp_weights(c.graph, 1);
       for (const Parameter& p : c.graph.parameters()) {
         if (!p.trainable()) continue;
-        weights[p.name + kMomentumSuffix] = {
-            p.shape, conformance::ramp(static_cast<std::size_t>(p.size()), -1, 1, 9)};
+        weights[p.name + kMomentumSuffix] = {p.shape, conformance::ramp(p.size(), -1, 1, 9)};
       }
       const auto program = backend.compile(c.graph, {.batch = 2});
       program->load(weights);

@@ -559,7 +559,7 @@ renas::Weights ramp_weights(const Graph& graph, uint64_t seed) {
       low = -0.5F;
       high = 0.5F;
     }
-    weights[p.name] = {p.shape, ramp(static_cast<std::size_t>(p.size()), low, high, ++seed)};
+    weights[p.name] = {p.shape, ramp(p.size(), low, high, ++seed)};
   }
   return weights;
 }
@@ -568,7 +568,7 @@ std::vector<float> planar_images(const Graph& graph, int count, uint64_t seed) {
   std::size_t size = 0;
   for (const renas::Node& node : graph.nodes()) {
     if (node.kind == NodeKind::kInput) {
-      size = static_cast<std::size_t>(node.shape.size() * count);
+      size = node.shape.size() * count;
     }
   }
   return ramp(size, -1.5F, 1.6F, seed);
@@ -576,8 +576,8 @@ std::vector<float> planar_images(const Graph& graph, int count, uint64_t seed) {
 
 void stage_planar(renas::HostBatch& batch, const renas::Shape& shape,
                   std::span<const float> planar) {
-  const auto pixels = static_cast<std::size_t>(shape.height * shape.width);
-  const auto channels = static_cast<std::size_t>(shape.channels);
+  const std::size_t pixels = shape.height * shape.width;
+  const std::size_t channels = shape.channels;
   for (std::size_t i = 0; i < planar.size(); ++i) {
     const std::size_t n = i / (channels * pixels);
     batch.images[(n * pixels + i % pixels) * channels + i / pixels % channels] = planar[i];
@@ -592,8 +592,8 @@ void stage(renas::Program& program, const Graph& graph, int count, uint64_t seed
   }
   const int classes = graph.node(graph.scores()).shape.channels;
   for (int n = 0; n < count; ++n) {
-    batch.labels[static_cast<std::size_t>(n)] = static_cast<int32_t>(
-        (static_cast<uint64_t>(n) * 2 + seed) % static_cast<uint64_t>(classes));
+    batch.labels[n] = static_cast<int32_t>((static_cast<uint64_t>(n) * 2 + seed) %
+                                           static_cast<uint64_t>(classes));
   }
   batch.count = count;
 }

@@ -151,8 +151,8 @@ BOOST_AUTO_TEST_CASE(a_mean_pool_does_not_count_padding_and_padding_never_wins_a
   std::copy(std::begin(images), std::end(images), batch.images.begin());
   program.gradients({});
   for (int i = 0; i < 4; ++i) {
-    BOOST_TEST(program.value(mean)[static_cast<std::size_t>(i)] == -4);
-    BOOST_TEST(program.value(max)[static_cast<std::size_t>(i)] == -1);
+    BOOST_TEST(program.value(mean)[i] == -4);
+    BOOST_TEST(program.value(max)[i] == -1);
   }
 }
 
