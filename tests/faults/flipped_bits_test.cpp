@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const std::string history = history_of(folder / "run");
   const FlipCounts of_history = flip_bits(folder / "run/history.jsonl",
                                           [&] { return history_of(folder / "run") == history; });
-  BOOST_TEST(of_history.refused == 0);  // a single bit is always mended
+  BOOST_TEST(of_history.refused == 0);  // every single flipped bit is mended
   const std::string text = run.options();
   flip_bits(folder / "run/options.toml",
             [&] { return RunDirectory::open(options.folder).options() == text; });
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   flip_bits(folder / "run/result.json", [&] { return to_json(*run.load_result()) == result; });
 }
 
-/// Cuts, zeroes and scribbles, where single bits do not reach.
+/// Files are cut, zeroed in part and overwritten with noise, which single bits do not cover.
 BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
   const TemporaryFolder folder;
   const Model model = sample_model();

@@ -1,5 +1,5 @@
 // Every reader, with a fault at every one of its system calls: it fails with the right reason or
-// reads what is there. Zeros and absence are no answers.
+// reads what is there. It must never take zeros or a missing file for the answer.
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>

@@ -184,7 +184,7 @@ std::vector<Case> small_cases() {
         [w](Graph& g, int in) { return g.max_pool("pool", g.relu("relu", in), w); });
     add("mean pool " + name, 9, [w](Graph& g, int in) { return g.average_pool("pool", in, w); });
   }
-  // Branches by the kernel's width must not take its height for granted.
+  // A kernel that is chosen by its width must not assume that its height is equal.
   for (const int height : {1, 2, 3, 5}) {
     for (const int width : {3, 5, 7}) {
       for (const int stride : {1, 2}) {
@@ -220,7 +220,7 @@ std::vector<Case> small_cases() {
       [](Graph& g, int in) { return g.max_pool("pool", in, Window::valid(2, 2, 3)); });
   add("mean pool 2x2 whose windows lie apart", 9,
       [](Graph& g, int in) { return g.average_pool("pool", in, Window::valid(2, 2, 3)); });
-  // Rows of many pixels go some at a time.
+  // Long rows are processed a few pixels at a time.
   for (const Shape wide : {Shape{2, 5, 14}, Shape{2, 15, 17}}) {
     const std::string size =
         " of " + std::to_string(wide.height) + "x" + std::to_string(wide.width);
@@ -302,7 +302,7 @@ std::vector<Case> small_cases() {
   add("linear, batch norm", 5, [](Graph& g, int in) {
     return g.relu("relu", g.batch_norm("bn", g.linear("hidden", in, 6)));
   });
-  // Where precisions meet: images and maps of one pixel are never rounded.
+  // These cases mix precisions, because images and maps of one pixel are never rounded.
   all.push_back(
       on_image("sum of the image's batch norm and a conv", {5, 7, 6}, [](Graph& g, int in) {
         return g.add("add", {g.batch_norm("bn", in), g.conv("conv", in, square(5, 3))});
@@ -396,7 +396,8 @@ std::vector<Case> large_cases() {
       }
     }
   }
-  // Wide enough for oneDNN: whole tiles and a rest, with and without ReLU, sums, a window.
+  // These layers are wide enough for oneDNN. They have whole tiles and a remainder, with and
+  // without ReLU, sums, and a window.
   add(make("wide adapter of a concat", {3, 13, 10}, 136,
            [](Graph& g, int in) {
              const int c = g.concat("concat", {in, g.batch_norm("bn", in), g.relu("relu", in)});
@@ -504,8 +505,8 @@ double largest_error(const renas::Weights& found, const renas::Weights& expected
 namespace {
 
 struct Distance {
-  double squares = 0;     // of the difference
-  double of_squares = 0;  // of the expected values
+  double squares = 0;     // the sum of squared differences
+  double of_squares = 0;  // the sum of squared expected values
   double size = 0;
 
   Distance() = default;

@@ -190,7 +190,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     args.pointwise_gradient = kernel;
     args.out = result.output(norm);
     const std::vector<float> packed = choose_bf16(args, what);
-    // Whatever scratch held before must not matter.
+    // The contents of scratch memory must not matter.
     std::vector<float> scratch(separable_scratch(args), 7.0F);
     std::vector<float> sums(2 * columns);
     separable_forward(args, 0, kImages, scratch.data(), sums.data());
@@ -256,7 +256,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
   constexpr int kChannels = 3;
   const int depth = padded(w.height * w.width * kChannels);
   std::vector<float> weights = sparse(depth, columns, 4, 10);
-  // Rows beyond the windows' hold zeros, and so do channels beyond the images'.
+  // Matrix rows beyond the windows hold zeros, and so do channels beyond those of the images.
   std::fill(weights.begin() + w.height * w.width * kChannels * columns, weights.end(), 0.0F);
   const std::vector<float> back = transposed(weights, depth, columns);
   std::vector<float> images = whole(in.size() * kImages, 4, 0.2, 11);
@@ -282,7 +282,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
     conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
     std::vector<float> partial(weights.size());
     conv_backward(args, 0, kImages, scratch.data(), partial.data(), 0);
-    // The gradients of rows beyond the windows' are read by nobody.
+    // Nobody reads the gradients of matrix rows beyond the windows.
     partial.resize(w.height * w.width * kChannels * columns);
     return Written{result.data, sums, {}, partial};
   });

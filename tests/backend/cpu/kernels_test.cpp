@@ -225,7 +225,7 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
       expected[place(out.map, n, y, x, o)] += depthwise[place(middle, n, y, x, c)] * weight(c, o);
     }
   });
-  Numbers scratch(separable_scratch(args), 7.0F);  // whatever it holds must not matter
+  Numbers scratch(separable_scratch(args), 7.0F);  // its contents must not matter
   Numbers sums(2 * out.map.channels);
   separable_forward(args, 0, kImages, scratch.data(), sums.data());
   check_close("output", out.data, expected);
@@ -359,8 +359,8 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
     std::copy(both.begin(), both.end(),
               expected_partial.begin() + static_cast<long>(args.terms[k].in.sums));
   }
-  // The gradients of output channels that do not exist, and of rows that the window does not have,
-  // are read by nobody.
+  // Nobody reads the gradients of output channels that do not exist, or of rows that the window
+  // does not have.
   for (std::size_t k = 0; k < in.size(); ++k) {
     for (int row = 0; row < args.terms[k].depth; ++row) {
       for (int o = 0; o < out.map.channels; ++o) {
