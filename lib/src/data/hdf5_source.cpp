@@ -109,9 +109,8 @@ DataSetInfo read_info(hid_t file, const std::string& path) {
                                    info.class_names.size()));
   }
   for (const double sd : info.sd) {
-    if (!(sd > 0)) {
+    if (!(sd > 0))
       throw InvalidInput(fmt::format("{}: a channel's standard deviation is {}", path, sd));
-    }
   }
   return info;
 }

@@ -24,7 +24,7 @@ void await_change(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-Threads::Threads(int count) : shares_(count) {
+Threads::Threads(int count) : shares_(static_cast<std::size_t>(count)) {
   for (int t = 1; t < count; ++t) workers_.emplace_back([this, t] { work(t); });
 }
 
@@ -42,7 +42,7 @@ void Threads::run(int tasks, const std::function<void(int, int)>& task) {
   }
   task_ = &task;
   for (int t = 0; t < count(); ++t) {
-    Share& share = shares_[t];
+    Share& share = shares_[static_cast<std::size_t>(t)];
     share.next.store(t * tasks / count(), std::memory_order_relaxed);
     share.end = (t + 1) * tasks / count();
   }
@@ -58,7 +58,7 @@ void Threads::run(int tasks, const std::function<void(int, int)>& task) {
 
 void Threads::take_tasks(int thread) {
   for (int other = 0; other < count(); ++other) {
-    Share& share = shares_[(thread + other) % count()];
+    Share& share = shares_[static_cast<std::size_t>((thread + other) % count())];
     for (int i = share.next.fetch_add(1); i < share.end; i = share.next.fetch_add(1)) {
       (*task_)(i, thread);
     }
