@@ -163,8 +163,9 @@ class Suites final : public boost::unit_test::test_unit_generator {
       suites_.push_back(make_suite(backend));
       add_tests(*suites_.back(), backend, all_cases(), check_step);
       add_tests(*suites_.back(), backend, conformance::network_cases(), check_network);
-      if (make_backend({backend})->precision(Precision::kBfloat16) != Precision::kBfloat16)
+      if (make_backend({backend})->precision(Precision::kBfloat16) != Precision::kBfloat16) {
         continue;
+      }
       suites_.push_back(make_suite(backend + "_bf16"));
       add_tests(*suites_.back(), backend, all_cases(), check_bfloat16);
     }

@@ -75,11 +75,11 @@ struct Map {
   int height = 0;
   int width = 0;
   int channels = 0;
-  std::size_t pixels() const {
-    return static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
-  }
+  std::size_t pixels() const { return static_cast<std::size_t>(height) * width; }
+  /// Numbers of one row.
+  std::size_t row() const { return static_cast<std::size_t>(width) * channels; }
   /// Numbers of one image.
-  std::size_t size() const { return pixels() * static_cast<std::size_t>(channels); }
+  std::size_t size() const { return pixels() * channels; }
 };
 
 /// An input of a group as the group reads it: the stored map x with the batch norm and the ReLU
