@@ -128,7 +128,7 @@ const Planted kPlanted[] = {
     {"shuffle-of-an-absent-lane", "plain", "waits for lanes of its warp that do not come"},
     {"shuffle-outside-of-its-mask", "plain", "reads a lane outside of its mask"},
     {"memory-beyond-its-end", "plain", "ended by signal 11"},
-    {"memory-beyond-its-end", "address", "use-after-poison"},
+    {"memory-just-beyond-its-end", "address", "use-after-poison"},
     {"memory-used-after-free", "plain", "ended by signal 11"},
     {"host-reads-device-memory", "plain", "ended by signal 11"},
     {"memory-of-another-device", "plain", "ended by signal 11"},

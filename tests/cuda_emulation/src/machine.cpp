@@ -23,6 +23,7 @@ double now() {
 std::unique_ptr<CUstream_st> null_stream(int device) {
   auto stream = std::make_unique<CUstream_st>();
   stream->device = device;
+  stream->line = new_line();
   return stream;
 }
 
@@ -106,7 +107,6 @@ bool Machine::step() {
   for (cudaStream_t stream : all) consider(stream);
   if (able.empty()) return false;
   CUstream_st& stream = *able[random.below(able.size())];
-  if (!stream.line) stream.line = new_line();
   std::unique_ptr<Operation> operation = std::move(stream.operations.front());
   stream.operations.pop_front();
   const Line host = current_line();
