@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cuda_emulation/stream_work.h"
 #include "fail.h"
 #include "grid.h"
 
@@ -321,6 +322,23 @@ cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t 
     run_grid(*shared, function, blocks, threads, shared_bytes, machine_.branch, machine_.random);
   });
   return cudaSuccess;
+}
+
+cudaError_t enqueue(cudaStream_t handle, std::function<void()> work) {
+  const Call call("work for a stream");
+  if (call.error() != cudaSuccess) return call.error();
+  Machine& m = machine();
+  cudaStream_t stream = m.find(handle, current_device());
+  if (stream == nullptr || stream->device != current_device()) {
+    return refuse(cudaErrorInvalidResourceHandle, "work for a stream that is not the current device's");
+  }
+  m.add(stream, std::move(work));
+  return cudaSuccess;
+}
+
+cudaError_t refuse_in_capture(const char* what) {
+  const Call call(what);
+  return call.error() != cudaSuccess ? call.error() : call.refuse_in_capture();
 }
 
 void restart(int devices, std::size_t memory, std::uint64_t seed) {
