@@ -10,14 +10,18 @@ namespace renas::test {
 
 /// Throws with the runtime's words if `status` is an error.
 inline void must(cudaError_t status) {
-  if (status != cudaSuccess) throw std::runtime_error(std::string(cudaGetErrorName(status)) + ": " + cudaGetErrorString(status));
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string(cudaGetErrorName(status)) + ": " +
+                             cudaGetErrorString(status));
 }
 
 /// Numbers on the device.
 template <class T>
 class DeviceArray {
  public:
-  explicit DeviceArray(std::size_t size) : size_(size) { must(cudaMalloc(reinterpret_cast<void**>(&data_), size * sizeof(T))); }
+  explicit DeviceArray(std::size_t size) : size_(size) {
+    must(cudaMalloc(reinterpret_cast<void**>(&data_), size * sizeof(T)));
+  }
   explicit DeviceArray(const std::vector<T>& from) : DeviceArray(from.size()) {
     must(cudaMemcpy(data_, from.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
   }
@@ -42,7 +46,9 @@ class DeviceArray {
 template <class T>
 class PinnedArray {
  public:
-  explicit PinnedArray(std::size_t size) : size_(size) { must(cudaMallocHost(reinterpret_cast<void**>(&data_), size * sizeof(T))); }
+  explicit PinnedArray(std::size_t size) : size_(size) {
+    must(cudaMallocHost(reinterpret_cast<void**>(&data_), size * sizeof(T)));
+  }
   ~PinnedArray() { cudaFreeHost(data_); }
   PinnedArray(const PinnedArray&) = delete;
   PinnedArray& operator=(const PinnedArray&) = delete;

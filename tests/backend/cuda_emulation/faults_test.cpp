@@ -50,7 +50,8 @@ BOOST_AUTO_TEST_CASE(the_allocation_that_a_test_names_fails_once) {
 }
 
 BOOST_AUTO_TEST_CASE(an_error_that_stays_is_what_every_later_call_returns) {
-  for (const cudaError_t error : {cudaErrorIllegalAddress, cudaErrorLaunchFailure, cudaErrorECCUncorrectable}) {
+  for (const cudaError_t error :
+       {cudaErrorIllegalAddress, cudaErrorLaunchFailure, cudaErrorECCUncorrectable}) {
     emulation::restart();
     const TestStream stream;
     const DeviceArray<float> out(4);
@@ -73,7 +74,8 @@ BOOST_AUTO_TEST_CASE(an_error_that_stays_is_what_every_later_call_returns) {
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_without_a_usable_device_says_which_kind) {
-  for (const cudaError_t error : {cudaErrorInsufficientDriver, cudaErrorNoDevice, cudaErrorSystemDriverMismatch, cudaErrorUnknown}) {
+  for (const cudaError_t error : {cudaErrorInsufficientDriver, cudaErrorNoDevice,
+                                  cudaErrorSystemDriverMismatch, cudaErrorUnknown}) {
     emulation::plan({.no_device = error});
     int devices = -7;
     BOOST_TEST(cudaGetDeviceCount(&devices) == error);
@@ -107,7 +109,9 @@ struct Planted {
   const char* tool;  // "plain", "address" or "thread": the sanitizers that it is built with
   const char* words;
 };
-std::ostream& operator<<(std::ostream& out, const Planted& p) { return out << p.fault << ", " << p.tool; }
+std::ostream& operator<<(std::ostream& out, const Planted& p) {
+  return out << p.fault << ", " << p.tool;
+}
 
 const Planted kPlanted[] = {
     {"shared-memory-one-row-short", "address", "heap-buffer-overflow"},
@@ -138,11 +142,13 @@ const Planted kPlanted[] = {
 };
 
 Ran run_planted(const char* tool, const std::string& fault, int seed) {
-  Ran ran = run_command("RENAS_EMULATED_SEED=" + std::to_string(seed) + " TSAN_OPTIONS=halt_on_error=1 " + RENAS_PLANTED_PREFIX +
-                        tool + " " + fault);
+  Ran ran =
+      run_command("RENAS_EMULATED_SEED=" + std::to_string(seed) + " TSAN_OPTIONS=halt_on_error=1 " +
+                  RENAS_PLANTED_PREFIX + tool + " " + fault);
   for (const int signal : {SIGSEGV, SIGBUS}) {
     // The shell that waits for the program reports its signal so.
-    if (ran.code == 1000 + signal || ran.code == 128 + signal) ran.output += "\nended by signal " + std::to_string(SIGSEGV);
+    if (ran.code == 1000 + signal || ran.code == 128 + signal)
+      ran.output += "\nended by signal " + std::to_string(SIGSEGV);
   }
   return ran;
 }
@@ -154,7 +160,9 @@ BOOST_AUTO_TEST_CASE(every_planted_fault_is_seen_by_its_tool) {
     BOOST_TEST_CONTEXT(planted) {
       const Ran ran = run_planted(planted.tool, planted.fault, 1);
       BOOST_TEST((ran.code != 0 || planted.fault == std::string("leak")));
-      BOOST_TEST(ran.output.find(planted.words) != std::string::npos, "expected '" << planted.words << "' in:\n" << ran.output);
+      BOOST_TEST(ran.output.find(planted.words) != std::string::npos, "expected '" << planted.words
+                                                                                   << "' in:\n"
+                                                                                   << ran.output);
     }
   }
 }

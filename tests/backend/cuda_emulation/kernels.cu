@@ -1,8 +1,7 @@
-#include "kernels.h"
-
 #include <cuda/atomic>
 
 #include "backend/cudnn/kernels/mma.h"
+#include "kernels.h"
 
 namespace renas::test {
 
@@ -101,11 +100,14 @@ __global__ void multiply(const std::uint16_t* a, const std::uint16_t* b, float* 
     return *reinterpret_cast<const std::uint32_t*>(a + row * 16 + column);
   };
   const auto of_b = [&](unsigned row) {
-    return static_cast<std::uint32_t>(b[row * 8 + group]) | static_cast<std::uint32_t>(b[(row + 1) * 8 + group]) << 16;
+    return static_cast<std::uint32_t>(b[row * 8 + group]) |
+           static_cast<std::uint32_t>(b[(row + 1) * 8 + group]) << 16;
   };
-  const std::uint32_t left[4] = {of_a(group, pair), of_a(group + 8, pair), of_a(group, pair + 8), of_a(group + 8, pair + 8)};
+  const std::uint32_t left[4] = {of_a(group, pair), of_a(group + 8, pair), of_a(group, pair + 8),
+                                 of_a(group + 8, pair + 8)};
   const std::uint32_t right[2] = {of_b(pair), of_b(pair + 8)};
-  float* place[4] = {d + group * 8 + pair, d + group * 8 + pair + 1, d + (group + 8) * 8 + pair, d + (group + 8) * 8 + pair + 1};
+  float* place[4] = {d + group * 8 + pair, d + group * 8 + pair + 1, d + (group + 8) * 8 + pair,
+                     d + (group + 8) * 8 + pair + 1};
   float sums[4] = {*place[0], *place[1], *place[2], *place[3]};
   cudnn::mma_m16n8k16(sums, left, right);
   for (int i = 0; i < 4; ++i) *place[i] = sums[i];

@@ -11,11 +11,13 @@ namespace renas::test {
 __global__ void fill(float* out, int size, float value);
 /// out[i] = in[i] + 1
 __global__ void add_one(const float* in, float* out, int size);
-/// out[block] = the sum of the block's part of in, through dynamic shared memory; blocks of a power of two
+/// out[block] = the sum of the block's part of in, through dynamic shared memory; blocks of a power
+/// of two
 __global__ void block_sums(const float* in, float* out);
 /// The same through static shared memory; blocks of 64.
 __global__ void block_sums_in_static_memory(const float* in, float* out);
-/// out[i] = NaN-ness of each word of fresh shared memory, which the block then overwrites; blocks of 32
+/// out[i] = NaN-ness of each word of fresh shared memory, which the block then overwrites; blocks
+/// of 32
 __global__ void find_stale_shared_memory(int* out);
 /// out[warp] = the sum of the warp's lanes by shuffles
 __global__ void warp_sums(const float* in, float* out);

@@ -1,12 +1,13 @@
 // What kernels see: threads, barriers, shared memory, warps, atomics, the tensor cores' product.
-#include <boost/test/unit_test.hpp>
+#include "kernels.h"
+
 #include <bit>
+#include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <numeric>
 
 #include "cuda_emulation/control.h"
 #include "device_array.h"
-#include "kernels.h"
 
 using namespace renas;
 using namespace renas::test;
@@ -25,7 +26,9 @@ std::vector<float> ramp(std::size_t size) {
   return values;
 }
 
-std::uint16_t to_bf16(float value) { return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16); }
+std::uint16_t to_bf16(float value) {
+  return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
+}
 
 }  // namespace
 
@@ -45,7 +48,9 @@ BOOST_AUTO_TEST_CASE(barriers_make_dynamic_shared_memory_whole) {
   for (int seed = 1; seed < 4; ++seed) {
     must(launch(block_sums, Grid{5, 128, 128 * sizeof(float)}, nullptr, device.data(), out.data()));
     const auto sums = out.read();
-    for (int b = 0; b < 5; ++b) BOOST_TEST(sums[b] == std::accumulate(in.begin() + b * 128, in.begin() + (b + 1) * 128, 0.0F));
+    for (int b = 0; b < 5; ++b)
+      BOOST_TEST(sums[b] ==
+                 std::accumulate(in.begin() + b * 128, in.begin() + (b + 1) * 128, 0.0F));
   }
 }
 
@@ -54,7 +59,8 @@ BOOST_AUTO_TEST_CASE(static_shared_memory_works_in_templates_and_in_functions) {
   const DeviceArray<float> device(in), out(3);
   must(launch(block_sums_in_static_memory, Grid{3, 64}, nullptr, device.data(), out.data()));
   const auto sums = out.read();
-  for (int b = 0; b < 3; ++b) BOOST_TEST(sums[b] == std::accumulate(in.begin() + b * 64, in.begin() + (b + 1) * 64, 0.0F));
+  for (int b = 0; b < 3; ++b)
+    BOOST_TEST(sums[b] == std::accumulate(in.begin() + b * 64, in.begin() + (b + 1) * 64, 0.0F));
 }
 
 BOOST_AUTO_TEST_CASE(shared_memory_is_full_of_nans_in_every_block) {
@@ -95,7 +101,8 @@ BOOST_AUTO_TEST_CASE(the_last_block_sees_what_all_others_wrote) {
   const DeviceArray<float> device(in), partial(7), out(1);
   const DeviceArray<unsigned> arrived(std::vector<unsigned>{0});
   for (int i = 0; i < 2; ++i) {
-    must(launch(last_block_sums, Grid{7, 32, 32 * sizeof(float)}, nullptr, device.data(), partial.data(), arrived.data(), out.data()));
+    must(launch(last_block_sums, Grid{7, 32, 32 * sizeof(float)}, nullptr, device.data(),
+                partial.data(), arrived.data(), out.data()));
     BOOST_TEST(out.read()[0] == std::accumulate(in.begin(), in.end(), 0.0F));
     BOOST_TEST(arrived.read()[0] == 0U);
   }
@@ -104,7 +111,9 @@ BOOST_AUTO_TEST_CASE(the_last_block_sees_what_all_others_wrote) {
 BOOST_AUTO_TEST_CASE(the_tensor_cores_twin_multiplies_matrices) {
   std::vector<std::uint16_t> a(16 * 16), b(16 * 8);
   std::vector<float> d(16 * 8), expected;
-  const auto value = [](std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); };
+  const auto value = [](std::uint16_t bits) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  };
   for (std::size_t i = 0; i < a.size(); ++i) a[i] = to_bf16(static_cast<float>(i * 37 % 101) - 50);
   for (std::size_t i = 0; i < b.size(); ++i) b[i] = to_bf16(static_cast<float>(i * 53 % 97) - 48);
   for (std::size_t i = 0; i < d.size(); ++i) d[i] = static_cast<float>(i);

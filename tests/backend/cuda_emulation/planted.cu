@@ -1,9 +1,9 @@
-// Small kernels, each with a fault that its first template argument or an argument turns on: a program by itself, built
-// with and without sanitizers. `planted NAME` runs one; `planted none` runs all of them without faults.
-#include <cuda/atomic>
-
+// Small kernels, each with a fault that its first template argument or an argument turns on: a
+// program by itself, built with and without sanitizers. `planted NAME` runs one; `planted none`
+// runs all of them without faults.
 #include <cstdio>
 #include <cstdlib>
+#include <cuda/atomic>
 #include <functional>
 #include <map>
 #include <string>
@@ -243,11 +243,13 @@ float* freed() {
 
 const std::map<std::string, Program>& programs() {
   static const std::map<std::string, Program> all{
-      {"shared-memory-one-row-short", [](bool fault) { run_reverse(reverse<false>, fault ? kBytes - 128 : kBytes, true); }},
+      {"shared-memory-one-row-short",
+       [](bool fault) { run_reverse(reverse<false>, fault ? kBytes - 128 : kBytes, true); }},
       {"array-beyond-its-end",
        [](bool fault) {
          const DeviceArray<float> in(256), out(256);
-         must(launch(index_static_memory, Grid{1, 256}, nullptr, in.data(), out.data(), fault ? 1 : 0));
+         must(launch(index_static_memory, Grid{1, 256}, nullptr, in.data(), out.data(),
+                     fault ? 1 : 0));
          must(cudaDeviceSynchronize());
        }},
       {"misaligned-vector",
@@ -256,21 +258,31 @@ const std::map<std::string, Program>& programs() {
          must(launch(copy_vectors, Grid{1, 64}, nullptr, in.data() + (fault ? 1 : 4), out.data()));
          expect(out.read()[0] == 4, "vectors");
        }},
-      {"barrier-left-out", [](bool fault) { run_reverse(fault ? reverse<true> : reverse<false>, kBytes, !fault); }},
+      {"barrier-left-out",
+       [](bool fault) { run_reverse(fault ? reverse<true> : reverse<false>, kBytes, !fault); }},
       {"static-barrier-left-out",
-       [](bool fault) { run_reverse(fault ? reverse_in_static_memory<true> : reverse_in_static_memory<false>, 0, !fault); }},
+       [](bool fault) {
+         run_reverse(fault ? reverse_in_static_memory<true> : reverse_in_static_memory<false>, 0,
+                     !fault);
+       }},
       {"blocks-write-one-place",
        [](bool fault) {
          const DeviceArray<int> out(std::vector<int>(16, 0));
-         must(launch(fault ? count_blocks<true> : count_blocks<false>, Grid{16, 32}, nullptr, out.data()));
+         must(launch(fault ? count_blocks<true> : count_blocks<false>, Grid{16, 32}, nullptr,
+                     out.data()));
          must(cudaDeviceSynchronize());
        }},
-      {"counter-without-order", [](bool fault) { run_last(fault ? last_block<true> : last_block<false>, !fault); }},
-      {"fence-left-out", [](bool fault) { run_last(fault ? last_block_by_fence<true> : last_block_by_fence<false>, !fault); }},
+      {"counter-without-order",
+       [](bool fault) { run_last(fault ? last_block<true> : last_block<false>, !fault); }},
+      {"fence-left-out",
+       [](bool fault) {
+         run_last(fault ? last_block_by_fence<true> : last_block_by_fence<false>, !fault);
+       }},
       {"warp-barrier-left-out",
        [](bool fault) {
          const DeviceArray<float> in(ramp(256)), out(256);
-         must(launch(fault ? reverse_warp<true> : reverse_warp<false>, Grid{1, 256, kBytes}, nullptr, in.data(), out.data()));
+         must(launch(fault ? reverse_warp<true> : reverse_warp<false>, Grid{1, 256, kBytes},
+                     nullptr, in.data(), out.data()));
          const auto found = out.read();
          if (!fault) expect(found[0] == 31 && found[32] == 63, "reverse warp");
        }},
@@ -278,10 +290,16 @@ const std::map<std::string, Program>& programs() {
       {"host-does-not-wait", host_waits},
       {"branches-of-a-graph-share", branches_of_a_graph},
       {"staging-overwritten", staging},
-      {"barrier-in-a-branch", [](bool fault) { run_out(fault ? barrier_in_a_branch<true> : barrier_in_a_branch<false>, 256); }},
-      {"different-barriers", [](bool fault) { run_out(fault ? two_barriers<true> : two_barriers<false>, 256); }},
-      {"shuffle-of-an-absent-lane", [](bool fault) { run_out(fault ? shuffle<true> : shuffle<false>, 64); }},
-      {"shuffle-outside-of-its-mask", [](bool fault) { run_out(fault ? shuffle_halves<true> : shuffle_halves<false>, 32); }},
+      {"barrier-in-a-branch",
+       [](bool fault) {
+         run_out(fault ? barrier_in_a_branch<true> : barrier_in_a_branch<false>, 256);
+       }},
+      {"different-barriers",
+       [](bool fault) { run_out(fault ? two_barriers<true> : two_barriers<false>, 256); }},
+      {"shuffle-of-an-absent-lane",
+       [](bool fault) { run_out(fault ? shuffle<true> : shuffle<false>, 64); }},
+      {"shuffle-outside-of-its-mask",
+       [](bool fault) { run_out(fault ? shuffle_halves<true> : shuffle_halves<false>, 32); }},
       {"memory-beyond-its-end",
        [](bool fault) {
          const DeviceArray<float> out(256);
@@ -320,7 +338,8 @@ const std::map<std::string, Program>& programs() {
       {"runtime-called-in-a-host-function",
        [](bool fault) {
          const TestStream stream;
-         must(cudaLaunchHostFunc(stream, fault ? [](void*) { cudaDeviceSynchronize(); } : [](void*) {}, nullptr));
+         must(cudaLaunchHostFunc(
+             stream, fault ? [](void*) { cudaDeviceSynchronize(); } : [](void*) {}, nullptr));
          stream.wait();
        }},
       {"leak",
@@ -345,7 +364,10 @@ int main(int argc, char** argv) {
   }
   const auto found = programs.find(name);
   if (found == programs.end()) {
-    std::fprintf(stderr, "planted: expected 'none' or one of the faults that faults_test.cpp lists, got '%s'\n", name.c_str());
+    std::fprintf(
+        stderr,
+        "planted: expected 'none' or one of the faults that faults_test.cpp lists, got '%s'\n",
+        name.c_str());
     return 2;
   }
   found->second(true);

@@ -132,7 +132,8 @@ BOOST_AUTO_TEST_CASE(a_graph_with_branches_is_replayed) {
 BOOST_AUTO_TEST_CASE(a_host_function_runs_in_its_stream) {
   const TestStream stream;
   int called = 0;
-  must(cudaLaunchHostFunc(stream, [](void* at) { ++*static_cast<int*>(at); }, &called));
+  must(cudaLaunchHostFunc(
+      stream, [](void* at) { ++*static_cast<int*>(at); }, &called));
   BOOST_TEST(called == 0);
   stream.wait();
   BOOST_TEST(called == 1);
@@ -142,8 +143,10 @@ BOOST_AUTO_TEST_CASE(an_asynchronous_copy_wants_pinned_memory) {
   const TestStream stream;
   const DeviceArray<float> device(4);
   std::vector<float> pageable(4);
-  BOOST_TEST(cudaMemcpyAsync(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice, stream) == cudaErrorInvalidValue);
-  BOOST_TEST(std::string(cudaGetErrorString(cudaErrorInvalidValue)).find("not pinned") != std::string::npos);
+  BOOST_TEST(cudaMemcpyAsync(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice, stream) ==
+             cudaErrorInvalidValue);
+  BOOST_TEST(std::string(cudaGetErrorString(cudaErrorInvalidValue)).find("not pinned") !=
+             std::string::npos);
   must(cudaHostRegister(pageable.data(), 16, 0));
   must(cudaMemcpyAsync(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice, stream));
   stream.wait();
@@ -154,7 +157,8 @@ BOOST_AUTO_TEST_CASE(copies_whose_sides_are_not_what_their_kind_says_are_refused
   const DeviceArray<float> device(4);
   float host[5] = {};
   BOOST_TEST(cudaMemcpy(host, device.data(), 16, cudaMemcpyHostToDevice) == cudaErrorInvalidValue);
-  BOOST_TEST(cudaMemcpy(device.data(), device.data(), 16, cudaMemcpyHostToDevice) == cudaErrorInvalidValue);
+  BOOST_TEST(cudaMemcpy(device.data(), device.data(), 16, cudaMemcpyHostToDevice) ==
+             cudaErrorInvalidValue);
   BOOST_TEST(cudaMemcpy(device.data(), host, 20, cudaMemcpyHostToDevice) == cudaErrorInvalidValue);
   BOOST_TEST(cudaMemset(device.data(), 0, 20) == cudaErrorInvalidValue);
 }
@@ -207,7 +211,8 @@ BOOST_AUTO_TEST_CASE(a_kernel_is_captured_only_after_it_was_loaded) {
   const TestStream stream;
   const DeviceArray<float> device(4);
   must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  BOOST_TEST(launch(fill, Grid{1, 4}, stream, device.data(), 4, 1.0F) == cudaErrorStreamCaptureUnsupported);
+  BOOST_TEST(launch(fill, Grid{1, 4}, stream, device.data(), 4, 1.0F) ==
+             cudaErrorStreamCaptureUnsupported);
   give_up(stream);
   must(preload(fill));
   must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -264,7 +269,8 @@ BOOST_AUTO_TEST_CASE(two_devices_have_their_own_names_streams_and_memory) {
   const TestStream stream;
   const DeviceArray<float> device(4);
   must(cudaSetDevice(1));
-  BOOST_TEST(launch(fill, Grid{1, 4}, stream, device.data(), 4, 1.0F) == cudaErrorInvalidResourceHandle);
+  BOOST_TEST(launch(fill, Grid{1, 4}, stream, device.data(), 4, 1.0F) ==
+             cudaErrorInvalidResourceHandle);
   BOOST_TEST(cudaMemset(device.data(), 0, 16) == cudaErrorInvalidValue);
   BOOST_TEST(cudaSetDevice(2) == cudaErrorInvalidDevice);
   must(cudaSetDevice(0));

@@ -1,10 +1,11 @@
 // Convolutions by cuDNN's graph interface, run on the emulated cuDNN against plain loops.
-#include <boost/test/unit_test.hpp>
+#include "backend/cudnn/conv_plan.h"
+
 #include <bit>
+#include <boost/test/unit_test.hpp>
 #include <cmath>
 
 #include "backend/cuda_emulation/device_array.h"
-#include "backend/cudnn/conv_plan.h"
 #include "backend/cudnn/plan_cache.h"
 #include "cuda_emulation/control.h"
 #include "renas/error.h"
@@ -24,18 +25,21 @@ struct Machine {
 using Values = std::vector<float>;
 
 std::size_t size_of_map(int batch, const Shape& shape, int pitch) {
-  return static_cast<std::size_t>(batch) * static_cast<std::size_t>(shape.height * shape.width * pitch);
+  return static_cast<std::size_t>(batch) *
+         static_cast<std::size_t>(shape.height * shape.width * pitch);
 }
 
 Values ramp(std::size_t size, std::size_t step) {
   Values values(size);
-  for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<float>(i * step % 31) / 8 - 2;  // exact in bfloat16
+  for (std::size_t i = 0; i < size; ++i)
+    values[i] = static_cast<float>(i * step % 31) / 8 - 2;  // exact in bfloat16
   return values;
 }
 
 std::vector<std::uint16_t> to_bf16(const Values& values) {
   std::vector<std::uint16_t> bits;
-  for (const float v : values) bits.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16));
+  for (const float v : values)
+    bits.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16));
   return bits;
 }
 Values from_bf16(const std::vector<std::uint16_t>& bits) {
@@ -46,14 +50,18 @@ Values from_bf16(const std::vector<std::uint16_t>& bits) {
 
 struct Operands {
   Values x, w, y;
-  Values& result(ConvDirection d) { return d == ConvDirection::kForward ? y : d == ConvDirection::kDataGradient ? x : w; }
+  Values& result(ConvDirection d) {
+    return d == ConvDirection::kForward ? y : d == ConvDirection::kDataGradient ? x : w;
+  }
 };
 
 Operands operands(const ConvShape& s) {
   const Shape in{s.in_channels, s.height, s.width};
   const Window& window = s.window;
   return {ramp(size_of_map(s.batch, in, s.in_pitch), 7),
-          ramp(static_cast<std::size_t>(s.out_channels * window.kernel_height * window.kernel_width * s.in_channels), 5),
+          ramp(static_cast<std::size_t>(s.out_channels * window.kernel_height *
+                                        window.kernel_width * s.in_channels),
+               5),
           ramp(size_of_map(s.batch, window.output(in), s.out_pitch), 11)};
 }
 
@@ -74,7 +82,8 @@ Values expected(const ConvShape& s, Operands o) {
             for (int k = 0; k < s.out_channels; ++k) {
               for (int c = 0; c < s.in_channels; ++c) {
                 const int x = ((n * s.height + row) * s.width + column) * s.in_pitch + c;
-                const int w = ((k * window.kernel_height + u) * window.kernel_width + v) * s.in_channels + c;
+                const int w =
+                    ((k * window.kernel_height + u) * window.kernel_width + v) * s.in_channels + c;
                 const int y = ((n * out.height + i) * out.width + j) * s.out_pitch + k;
                 if (s.direction == ConvDirection::kForward) sums[y] += o.x[x] * o.w[w];
                 if (s.direction == ConvDirection::kDataGradient) sums[x] += o.y[y] * o.w[w];
@@ -98,13 +107,17 @@ Values expected(const ConvShape& s, Operands o) {
 }
 
 template <class T, class To, class From>
-Values run(const ConvShape& s, const ConvPlan& plan, const CudnnHandle& handle, cudaStream_t stream, Operands o, const To& to,
-           const From& from) {
+Values run(const ConvShape& s, const ConvPlan& plan, const CudnnHandle& handle, cudaStream_t stream,
+           Operands o, const To& to, const From& from) {
   const DeviceArray<T> x(to(o.x)), w(to(o.w)), y(to(o.y));
-  const DeviceArray<char> workspace(static_cast<std::size_t>(std::max<std::int64_t>(plan.workspace_bytes(), 1)));
+  const DeviceArray<char> workspace(
+      static_cast<std::size_t>(std::max<std::int64_t>(plan.workspace_bytes(), 1)));
   plan.execute(handle.get(), x.data(), w.data(), y.data(), workspace.data());
   must(cudaStreamSynchronize(stream));
-  return from((s.direction == ConvDirection::kForward ? y : s.direction == ConvDirection::kDataGradient ? x : w).read());
+  return from((s.direction == ConvDirection::kForward        ? y
+               : s.direction == ConvDirection::kDataGradient ? x
+                                                             : w)
+                  .read());
 }
 
 Values run(const ConvShape& s) {
@@ -113,7 +126,8 @@ Values run(const ConvShape& s) {
   check(cudnnSetStream(handle.get(), stream), "setting a stream");
   const ConvPlan plan(s, {handle.get(), ""}, "test");
   const auto same = [](const Values& v) { return v; };
-  if (s.precision == Precision::kFloat32) return run<float>(s, plan, handle, stream, operands(s), same, same);
+  if (s.precision == Precision::kFloat32)
+    return run<float>(s, plan, handle, stream, operands(s), same, same);
   return run<std::uint16_t>(s, plan, handle, stream, operands(s), to_bf16, from_bf16);
 }
 
@@ -127,8 +141,10 @@ std::vector<ConvShape> shapes() {
   uneven.padding_left = 3;
   uneven.padding_right = 1;
   std::vector<ConvShape> all;
-  for (const auto direction : {ConvDirection::kForward, ConvDirection::kDataGradient, ConvDirection::kWeightGradient}) {
-    for (const Window& window : {Window::same(3), Window::same(3, 2), Window::same(3, 1, 2), Window::same(1), uneven}) {
+  for (const auto direction :
+       {ConvDirection::kForward, ConvDirection::kDataGradient, ConvDirection::kWeightGradient}) {
+    for (const Window& window :
+         {Window::same(3), Window::same(3, 2), Window::same(3, 1, 2), Window::same(1), uneven}) {
       for (const bool adds : {false, true}) {
         all.push_back({direction, Precision::kFloat32, adds, 2, 5, 7, 3, 8, 4, 16, window});
         all.push_back({direction, Precision::kBfloat16, adds, 2, 5, 7, 8, 8, 8, 8, window});
@@ -150,7 +166,8 @@ BOOST_AUTO_TEST_CASE(convolutions_are_what_plain_loops_say) {
       BOOST_REQUIRE(found.size() == right.size());
       const float tolerance = shape.precision == Precision::kFloat32 ? 1e-5F : 0.005F;
       for (std::size_t i = 0; i < found.size(); ++i) {
-        BOOST_REQUIRE(std::abs(found[i] - right[i]) <= tolerance * std::max(1.0F, std::abs(right[i])));
+        BOOST_REQUIRE(std::abs(found[i] - right[i]) <=
+                      tolerance * std::max(1.0F, std::abs(right[i])));
       }
     }
   }
@@ -158,13 +175,16 @@ BOOST_AUTO_TEST_CASE(convolutions_are_what_plain_loops_say) {
 
 BOOST_AUTO_TEST_CASE(engines_that_break_a_rule_are_passed_over) {
   const CudnnHandle handle;
-  ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 2, 5, 7, 8, 8, 8, 8, Window::same(3)};
-  BOOST_TEST(ConvPlan(shape, {handle.get(), ""}).engine().index == 11);  // 15 to 12 compile, vary, need room or round
+  ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 2, 5, 7, 8, 8, 8, 8,
+                  Window::same(3)};
+  BOOST_TEST(ConvPlan(shape, {handle.get(), ""}).engine().index ==
+             11);  // 15 to 12 compile, vary, need room or round
   shape.precision = Precision::kBfloat16;
   BOOST_TEST(ConvPlan(shape, {handle.get(), ""}).engine().index == 12);
   shape.precision = Precision::kFloat32;
   shape.window = Window::same(3, 1, 2);
-  BOOST_TEST(ConvPlan(shape, {handle.get(), ""}).engine().index == 0);  // which mode A does not list
+  BOOST_TEST(ConvPlan(shape, {handle.get(), ""}).engine().index ==
+             0);  // which mode A does not list
   BOOST_CHECK_THROW(ConvPlan(shape, {handle.get(), "", 100}, "a layer"), Unsupported);
 }
 
@@ -172,7 +192,8 @@ BOOST_AUTO_TEST_CASE(a_convolution_is_captured_and_replayed) {
   const TestStream stream;
   const CudnnHandle handle;
   check(cudnnSetStream(handle.get(), stream), "setting a stream");
-  const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, true, 1, 1, 1, 8, 8, 8, 8, Window::same(1)};
+  const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, true, 1, 1, 1, 8, 8, 8, 8,
+                        Window::same(1)};
   PlanCache plans({handle.get(), ""});
   const auto plan = plans.get(shape, "test");
   BOOST_TEST(plans.get(shape, "test") == plan);
@@ -193,11 +214,13 @@ BOOST_AUTO_TEST_CASE(a_convolution_is_captured_and_replayed) {
 
 BOOST_AUTO_TEST_CASE(addresses_must_be_aligned) {
   const CudnnHandle handle;
-  const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 1, 1, 1, 8, 8, 8, 8, Window::same(1)};
+  const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 1, 1, 1, 8, 8, 8, 8,
+                        Window::same(1)};
   const ConvPlan plan(shape, {handle.get(), ""});
   const DeviceArray<float> x(9), w(64), y(8);
   const DeviceArray<char> workspace(static_cast<std::size_t>(plan.workspace_bytes()));
-  BOOST_CHECK_THROW(plan.execute(handle.get(), x.data() + 1, w.data(), y.data(), workspace.data()), Error);
+  BOOST_CHECK_THROW(plan.execute(handle.get(), x.data() + 1, w.data(), y.data(), workspace.data()),
+                    Error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

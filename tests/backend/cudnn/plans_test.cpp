@@ -1,5 +1,6 @@
-// Every dense convolution of the paper's networks gets a plan from the real cuDNN, for an A100 and an H100 that are
-// described to it. cuDNN believes a description blindly, so this checks what we ask, not the card.
+// Every dense convolution of the paper's networks gets a plan from the real cuDNN, for an A100 and
+// an H100 that are described to it. cuDNN believes a description blindly, so this checks what we
+// ask, not the card.
 #include <cudnn_graph.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -75,8 +76,10 @@ std::set<ConvShape> convolutions(const Network& network) {
     const int from = padded(in.channels);
     const int to = padded(node.shape.channels);
     for (const auto precision : {Precision::kFloat32, Precision::kBfloat16}) {
-      for (const auto direction : {ConvDirection::kForward, ConvDirection::kDataGradient, ConvDirection::kWeightGradient}) {
-        shapes.insert({direction, precision, false, network.batch, in.height, in.width, from, from, to, to, node.window});
+      for (const auto direction : {ConvDirection::kForward, ConvDirection::kDataGradient,
+                                   ConvDirection::kWeightGradient}) {
+        shapes.insert({direction, precision, false, network.batch, in.height, in.width, from, from,
+                       to, to, node.window});
       }
     }
   }
@@ -84,7 +87,8 @@ std::set<ConvShape> convolutions(const Network& network) {
 }
 
 bool has(const ConvEngine& engine, cudnnBackendNumericalNote_t note) {
-  return std::find(engine.numerical_notes.begin(), engine.numerical_notes.end(), note) != engine.numerical_notes.end();
+  return std::find(engine.numerical_notes.begin(), engine.numerical_notes.end(), note) !=
+         engine.numerical_notes.end();
 }
 
 }  // namespace
@@ -95,10 +99,12 @@ BOOST_AUTO_TEST_CASE(it_is_the_real_one) {
   Dl_info info{};
   BOOST_REQUIRE(dladdr(reinterpret_cast<const void*>(&cudnnGetVersion), &info) != 0);
   BOOST_TEST(std::string(info.dli_fname).find("libcudnn") != std::string::npos, info.dli_fname);
-  BOOST_TEST(cudnnGetVersion() >= 90800U, "plans for described cards want cuDNN 9.8, this is " << cudnnGetVersion());
+  BOOST_TEST(cudnnGetVersion() >= 90800U,
+             "plans for described cards want cuDNN 9.8, this is " << cudnnGetVersion());
 }
 
-BOOST_DATA_TEST_CASE(every_dense_convolution_gets_a_plan_within_the_rules, boost::unit_test::data::make(kCards), card) {
+BOOST_DATA_TEST_CASE(every_dense_convolution_gets_a_plan_within_the_rules,
+                     boost::unit_test::data::make(kCards), card) {
   const ConvTarget target{nullptr, description(card)};
   for (const Network& network : networks()) {
     const auto shapes = convolutions(network);
@@ -110,9 +116,11 @@ BOOST_DATA_TEST_CASE(every_dense_convolution_gets_a_plan_within_the_rules, boost
           BOOST_TEST(plan.workspace_bytes() <= 64 << 20);
           BOOST_TEST(is_allowed(plan.engine(), shape.precision));
           BOOST_TEST(!has(plan.engine(), CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC));
-          if (shape.precision == Precision::kFloat32) BOOST_TEST(!has(plan.engine(), CUDNN_NUMERICAL_NOTE_TENSOR_CORE));
-          BOOST_TEST_MESSAGE(network.name << ": " << to_string(shape) << ": engine " << plan.engine().index << ", "
-                                          << plan.workspace_bytes() << " bytes");
+          if (shape.precision == Precision::kFloat32)
+            BOOST_TEST(!has(plan.engine(), CUDNN_NUMERICAL_NOTE_TENSOR_CORE));
+          BOOST_TEST_MESSAGE(network.name << ": " << to_string(shape) << ": engine "
+                                          << plan.engine().index << ", " << plan.workspace_bytes()
+                                          << " bytes");
         } catch (const Unsupported& e) {
           BOOST_ERROR(e.what());
         }
@@ -123,7 +131,8 @@ BOOST_DATA_TEST_CASE(every_dense_convolution_gets_a_plan_within_the_rules, boost
 
 BOOST_AUTO_TEST_CASE(what_cudnn_cannot_do_is_refused_with_layer_shape_and_its_words) {
   const ConvTarget nothing{nullptr, description(kCards[1]), -1};
-  const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 4, 8, 8, 8, 8, 16, 16, Window::same(3)};
+  const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 4, 8, 8, 8, 8, 16, 16,
+                        Window::same(3)};
   try {
     const ConvPlan plan(shape, nothing, "cell3/stem");
     BOOST_ERROR("a plan without workspace");
@@ -139,7 +148,9 @@ BOOST_AUTO_TEST_CASE(what_cudnn_cannot_do_is_refused_with_layer_shape_and_its_wo
 BOOST_AUTO_TEST_CASE(narrow_maps_in_wide_ones_have_plans) {
   const ConvTarget target{nullptr, description(kCards[1])};
   for (const auto precision : {Precision::kFloat32, Precision::kBfloat16}) {
-    const ConvPlan plan({ConvDirection::kForward, precision, false, 4, 8, 8, 8, 24, 16, 40, Window::same(3)}, target);
+    const ConvPlan plan(
+        {ConvDirection::kForward, precision, false, 4, 8, 8, 8, 24, 16, 40, Window::same(3)},
+        target);
     BOOST_TEST(plan.workspace_bytes() >= 0);
   }
 }

@@ -1,7 +1,8 @@
-// The part of cuDNN's graph interface that computes one convolution, against cuDNN's own headers. Attributes are kept
-// as they are set and read back when the convolution runs, so that a wrong stride, a swapped dimension or a missing
-// beta shows in the result. Unlike the rest of the emulation this file is instrumented for ThreadSanitizer: what it
-// reads and writes is what the device does.
+// The part of cuDNN's graph interface that computes one convolution, against cuDNN's own headers.
+// Attributes are kept as they are set and read back when the convolution runs, so that a wrong
+// stride, a swapped dimension or a missing beta shows in the result. Unlike the rest of the
+// emulation this file is instrumented for ThreadSanitizer: what it reads and writes is what the
+// device does.
 #include <cudnn_graph.h>
 
 #include <algorithm>
@@ -24,8 +25,8 @@ struct cudnnContext {
 
 namespace {
 
-/// The engines that the emulation pretends to have, in the order of its heuristics: all but the last two break a rule
-/// that a backend may have.
+/// The engines that the emulation pretends to have, in the order of its heuristics: all but the
+/// last two break a rule that a backend may have.
 struct Engine {
   std::int64_t index;
   std::vector<cudnnBackendNumericalNote_t> numerical;
@@ -39,7 +40,12 @@ const std::vector<Engine>& engines() {
       {15, {}, {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION}, 0, true, false},
       {14, {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, {}, 0, true, false},
       {13, {}, {}, std::int64_t{1} << 40, true, false},
-      {12, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}, {}, 0, true, false},
+      {12,
+       {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS},
+       {},
+       0,
+       true,
+       false},
       {11, {}, {}, 4096, false, false},
       {0, {}, {}, 512, true, true},
   };
@@ -73,7 +79,8 @@ Registry& registry() {
 Descriptor& live(void* descriptor, const char* what) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  if (r.live.count(descriptor) == 0) emulation::fail(std::string("cuDNN: ") + what + " was destroyed before its last use");
+  if (r.live.count(descriptor) == 0)
+    emulation::fail(std::string("cuDNN: ") + what + " was destroyed before its last use");
   return *static_cast<Descriptor*>(descriptor);
 }
 
@@ -83,7 +90,9 @@ T value_of(const Descriptor& d, int name, std::size_t index = 0) {
   std::memcpy(&value, d.attributes.at(name).bytes.data() + index * sizeof(T), sizeof(T));
   return value;
 }
-Descriptor& part_of(const Descriptor& d, int name, const char* what) { return live(value_of<void*>(d, name), what); }
+Descriptor& part_of(const Descriptor& d, int name, const char* what) {
+  return live(value_of<void*>(d, name), what);
+}
 
 std::string& last_words() {
   thread_local std::string words;
@@ -114,15 +123,24 @@ std::size_t size_of(cudnnBackendAttributeType_t type) {
 struct Names {
   int alpha, beta, window, x, w, y;
 };
-const Names kForward{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y};
-const Names kData{CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
-                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY};
-const Names kWeights{CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY};
+const Names kForward{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y};
+const Names kData{CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY};
+const Names kWeights{CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY};
 const Names* names_of(cudnnBackendDescriptorType_t type) {
   switch (type) {
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
@@ -140,8 +158,9 @@ std::vector<int> required(cudnnBackendDescriptorType_t type) {
   if (const Names* n = names_of(type)) return {n->alpha, n->beta, n->window, n->x, n->w, n->y};
   switch (type) {
     case CUDNN_BACKEND_TENSOR_DESCRIPTOR:
-      return {CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT,
-              CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_ATTR_TENSOR_STRIDES};
+      return {CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_ATTR_TENSOR_DATA_TYPE,
+              CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_ATTR_TENSOR_DIMENSIONS,
+              CUDNN_ATTR_TENSOR_STRIDES};
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR:
       return {CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS,  CUDNN_ATTR_CONVOLUTION_COMP_TYPE,
               CUDNN_ATTR_CONVOLUTION_CONV_MODE,     CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS,
@@ -172,7 +191,8 @@ struct Tensor {
   }
   float get(std::int64_t i) const {
     if (!bf16) return reinterpret_cast<const float*>(data)[i];
-    const std::uint32_t bits = static_cast<std::uint32_t>(reinterpret_cast<const std::uint16_t*>(data)[i]) << 16;
+    const std::uint32_t bits =
+        static_cast<std::uint32_t>(reinterpret_cast<const std::uint16_t*>(data)[i]) << 16;
     return __builtin_bit_cast(float, bits);
   }
   void set(std::int64_t i, float value) const {
@@ -182,7 +202,8 @@ struct Tensor {
     }
     const auto bits = __builtin_bit_cast(std::uint32_t, value);
     reinterpret_cast<std::uint16_t*>(data)[i] =
-        value != value ? std::uint16_t{0x7fff} : static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
+        value != value ? std::uint16_t{0x7fff}
+                       : static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
   }
 };
 
@@ -195,12 +216,14 @@ struct Convolution {
 
   float operand(float value) const {
     if (!tensor_cores || x.bf16) return value;
-    return __builtin_bit_cast(float, (__builtin_bit_cast(std::uint32_t, value) + 0x1000U) & ~0x1fffU);  // TF32
+    return __builtin_bit_cast(
+        float, (__builtin_bit_cast(std::uint32_t, value) + 0x1000U) & ~0x1fffU);  // TF32
   }
   void run() const;
 };
 
-/// Calls visit(image, output row, output column, kernel row, kernel column, row, column) for all that meet.
+/// Calls visit(image, output row, output column, kernel row, kernel column, row, column) for all
+/// that meet.
 template <class Visit>
 void for_each_tap(const Convolution& c, const Visit& visit) {
   for (std::int64_t n = 0; n < c.y.size[0]; ++n) {
@@ -294,11 +317,14 @@ std::string find_mismatch(const Convolution& c) {
     return "the tensors' images or channels differ";
   }
   for (std::size_t i = 0; i < 2; ++i) {
-    const std::int64_t room = c.x.size[2 + i] + c.before[i] + c.after[i] - c.dilation[i] * (c.w.size[2 + i] - 1) - 1;
-    if (room < 0 || c.y.size[2 + i] != room / c.stride[i] + 1) return "the output's size is not that of the convolution";
+    const std::int64_t room =
+        c.x.size[2 + i] + c.before[i] + c.after[i] - c.dilation[i] * (c.w.size[2 + i] - 1) - 1;
+    if (room < 0 || c.y.size[2 + i] != room / c.stride[i] + 1)
+      return "the output's size is not that of the convolution";
   }
   for (const Tensor* t : {&c.x, &c.w, &c.y}) {
-    if (t->stride[1] != 1 || t->stride[3] < t->size[1]) return "no engine for tensors that are not NHWC";
+    if (t->stride[1] != 1 || t->stride[3] < t->size[1])
+      return "no engine for tensors that are not NHWC";
   }
   return "";
 }
@@ -343,12 +369,16 @@ const char* cudnnGetErrorString(cudnnStatus_t status) {
       return "CUDNN_STATUS_INTERNAL_ERROR";
   }
 }
-void cudnnGetLastErrorString(char* to, size_t size) { std::snprintf(to, size, "%s", last_words().c_str()); }
+void cudnnGetLastErrorString(char* to, size_t size) {
+  std::snprintf(to, size, "%s", last_words().c_str());
+}
 
-cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t* to) {
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
+                                           cudnnBackendDescriptor_t* to) {
   auto* d = new Descriptor;
   d->type = type;
-  d->finalized = type == CUDNN_BACKEND_ENGINE_DESCRIPTOR || type == CUDNN_BACKEND_ENGINECFG_DESCRIPTOR;
+  d->finalized =
+      type == CUDNN_BACKEND_ENGINE_DESCRIPTOR || type == CUDNN_BACKEND_ENGINECFG_DESCRIPTOR;
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   r.live.insert(d);
@@ -359,15 +389,20 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cu
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  if (r.live.erase(descriptor) == 0) return refuse(CUDNN_STATUS_BAD_PARAM, "a descriptor that does not exist");
+  if (r.live.erase(descriptor) == 0)
+    return refuse(CUDNN_STATUS_BAD_PARAM, "a descriptor that does not exist");
   delete static_cast<Descriptor*>(descriptor);
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
-                                       cudnnBackendAttributeType_t type, int64_t count, const void* values) {
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
+                                       cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count,
+                                       const void* values) {
   Descriptor& d = live(descriptor, "a descriptor");
-  if (d.finalized) return refuse(CUDNN_STATUS_NOT_INITIALIZED, "an attribute is set after its descriptor was finalised");
+  if (d.finalized)
+    return refuse(CUDNN_STATUS_NOT_INITIALIZED,
+                  "an attribute is set after its descriptor was finalised");
   if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
     for (int64_t i = 0; i < count; ++i) {
       if (!live(static_cast<void* const*>(values)[i], "a descriptor").finalized) {
@@ -376,14 +411,17 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudn
     }
   }
   const auto* bytes = static_cast<const unsigned char*>(values);
-  d.attributes[name] = {type, count, {bytes, bytes + static_cast<std::size_t>(count) * size_of(type)}};
+  d.attributes[name] = {
+      type, count, {bytes, bytes + static_cast<std::size_t>(count) * size_of(type)}};
   return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   Descriptor& d = live(descriptor, "a descriptor");
   const std::vector<int> wanted = required(d.type);
-  if (wanted.empty()) return refuse(CUDNN_STATUS_NOT_SUPPORTED, "a descriptor of a kind that the emulation does not know");
+  if (wanted.empty())
+    return refuse(CUDNN_STATUS_NOT_SUPPORTED,
+                  "a descriptor of a kind that the emulation does not know");
   for (const int name : wanted) {
     if (d.attributes.count(name) == 0) {
       return refuse(CUDNN_STATUS_BAD_PARAM, "attribute " + std::to_string(name) + " is missing");
@@ -394,9 +432,12 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     if (!mismatch.empty()) return refuse(CUDNN_STATUS_BAD_PARAM, mismatch);
   }
   if (d.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
-    const Descriptor& config = part_of(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, "an engine's configuration");
-    const Descriptor& graph = part_of(config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, "an operation graph");
-    const Convolution c = read_convolution(part_of(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, "an operation"));
+    const Descriptor& config =
+        part_of(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, "an engine's configuration");
+    const Descriptor& graph =
+        part_of(config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, "an operation graph");
+    const Convolution c =
+        read_convolution(part_of(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, "an operation"));
     if (!config.engine->dilates && (c.dilation[0] > 1 || c.dilation[1] > 1)) {
       return refuse(CUDNN_STATUS_NOT_SUPPORTED, "engine 11 does not dilate");
     }
@@ -405,21 +446,27 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
-                                       cudnnBackendAttributeType_t, int64_t room, int64_t* count, void* values) {
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
+                                       cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t, int64_t room, int64_t* count,
+                                       void* values) {
   Descriptor& d = live(descriptor, "a descriptor");
-  if (!d.finalized) return refuse(CUDNN_STATUS_NOT_INITIALIZED, "an attribute is read before its descriptor was finalised");
+  if (!d.finalized)
+    return refuse(CUDNN_STATUS_NOT_INITIALIZED,
+                  "an attribute is read before its descriptor was finalised");
   *count = 1;
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
-      const bool fallback = value_of<cudnnBackendHeurMode_t>(d, CUDNN_ATTR_ENGINEHEUR_MODE) == CUDNN_HEUR_MODE_FALLBACK;
+      const bool fallback = value_of<cudnnBackendHeurMode_t>(d, CUDNN_ATTR_ENGINEHEUR_MODE) ==
+                            CUDNN_HEUR_MODE_FALLBACK;
       *count = 0;
       for (const Engine& engine : engines()) {
         if (engine.fallback != fallback) continue;
         if (*count < room) {
           Descriptor& config = live(static_cast<void**>(values)[*count], "a configuration");
           config.engine = &engine;
-          config.attributes[CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH] = d.attributes.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+          config.attributes[CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH] =
+              d.attributes.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
         }
         ++*count;
       }
@@ -433,33 +480,42 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
       return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE:
       *count = static_cast<int64_t>(d.engine->numerical.size());
-      std::copy(d.engine->numerical.begin(), d.engine->numerical.end(), static_cast<cudnnBackendNumericalNote_t*>(values));
+      std::copy(d.engine->numerical.begin(), d.engine->numerical.end(),
+                static_cast<cudnnBackendNumericalNote_t*>(values));
       return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE:
       *count = static_cast<int64_t>(d.engine->behavior.size());
-      std::copy(d.engine->behavior.begin(), d.engine->behavior.end(), static_cast<cudnnBackendBehaviorNote_t*>(values));
+      std::copy(d.engine->behavior.begin(), d.engine->behavior.end(),
+                static_cast<cudnnBackendBehaviorNote_t*>(values));
       return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
       *static_cast<int64_t*>(values) =
-          part_of(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, "an engine's configuration").engine->workspace;
+          part_of(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, "an engine's configuration")
+              .engine->workspace;
       return CUDNN_STATUS_SUCCESS;
     default:
       return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an attribute that the emulation does not know");
   }
 }
 
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t of_plan, cudnnBackendDescriptor_t of_pack) {
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t of_plan,
+                                  cudnnBackendDescriptor_t of_pack) {
   if (handle == nullptr) return refuse(CUDNN_STATUS_NOT_INITIALIZED, "no handle");
   const Descriptor& plan = live(of_plan, "a plan");
   const Descriptor& pack = live(of_pack, "a variant pack");
-  if (!plan.finalized || !pack.finalized) return refuse(CUDNN_STATUS_NOT_INITIALIZED, "a plan or a pack that is not finalised");
-  const Descriptor& config = part_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, "an engine's configuration");
-  const Descriptor& graph = part_of(config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, "an operation graph");
+  if (!plan.finalized || !pack.finalized)
+    return refuse(CUDNN_STATUS_NOT_INITIALIZED, "a plan or a pack that is not finalised");
+  const Descriptor& config =
+      part_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, "an engine's configuration");
+  const Descriptor& graph =
+      part_of(config, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, "an operation graph");
   const Descriptor& operation = part_of(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, "an operation");
   Convolution c = read_convolution(operation);
-  c.tensor_cores = !config.engine->numerical.empty() && config.engine->numerical[0] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+  c.tensor_cores = !config.engine->numerical.empty() &&
+                   config.engine->numerical[0] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
   const Names& names = *names_of(operation.type);
-  const auto ids = static_cast<std::size_t>(pack.attributes.at(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS).count);
+  const auto ids =
+      static_cast<std::size_t>(pack.attributes.at(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS).count);
   const std::pair<int, Tensor*> tensors[] = {{names.x, &c.x}, {names.w, &c.w}, {names.y, &c.y}};
   for (const auto& [name, tensor] : tensors) {
     const Descriptor& of_tensor = part_of(operation, name, "a tensor");
@@ -469,8 +525,10 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
       tensor->data = value_of<char*>(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, i);
     }
     const auto alignment = value_of<int64_t>(of_tensor, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT);
-    if (tensor->data == nullptr) return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor without an address");
-    if (reinterpret_cast<std::uintptr_t>(tensor->data) % static_cast<std::uintptr_t>(alignment) != 0) {
+    if (tensor->data == nullptr)
+      return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor without an address");
+    if (reinterpret_cast<std::uintptr_t>(tensor->data) % static_cast<std::uintptr_t>(alignment) !=
+        0) {
       return refuse(CUDNN_STATUS_BAD_PARAM, "an address that is not aligned as its tensor says");
     }
   }
@@ -479,11 +537,13 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   if (workspace == nullptr && bytes > 0) return refuse(CUDNN_STATUS_BAD_PARAM, "no workspace");
   const cudaError_t e = emulation::enqueue(
       handle->stream, [c, workspace, bytes, alive = std::weak_ptr<int>(plan.alive)] {
-        if (alive.expired()) emulation::fail("cuDNN: a plan was destroyed before the work or the graph that runs it");
+        if (alive.expired())
+          emulation::fail("cuDNN: a plan was destroyed before the work or the graph that runs it");
         for (std::size_t i = 0; i < bytes; ++i) workspace[i] = 0xff;
         c.run();
       });
-  return e == cudaSuccess ? CUDNN_STATUS_SUCCESS : refuse(CUDNN_STATUS_EXECUTION_FAILED, "the stream took no work");
+  return e == cudaSuccess ? CUDNN_STATUS_SUCCESS
+                          : refuse(CUDNN_STATUS_EXECUTION_FAILED, "the stream took no work");
 }
 
 }  // extern "C"

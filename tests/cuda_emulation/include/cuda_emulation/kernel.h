@@ -10,10 +10,10 @@ namespace emulation {
 
 /// One CUDA thread, as its kernel sees itself.
 struct Thread {
-  uint3 index{};    ///< threadIdx
-  uint3 block{};    ///< blockIdx
-  dim3 block_size;  ///< blockDim
-  dim3 grid_size;   ///< gridDim
+  uint3 index{};        ///< threadIdx
+  uint3 block{};        ///< blockIdx
+  dim3 block_size;      ///< blockDim
+  dim3 grid_size;       ///< gridDim
   unsigned linear = 0;  ///< its number within the block, x fastest
   unsigned lane = 0;    ///< its number within the warp
 };
