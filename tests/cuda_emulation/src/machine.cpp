@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cuda_emulation/stream_work.h"
 #include "fail.h"
 #include "grid.h"
 
@@ -23,6 +24,7 @@ double now() {
 std::unique_ptr<CUstream_st> null_stream(int device) {
   auto stream = std::make_unique<CUstream_st>();
   stream->device = device;
+  stream->line = new_line();
   return stream;
 }
 
@@ -111,7 +113,6 @@ bool Machine::step() {
   for (cudaStream_t stream : all) consider(stream);
   if (able.empty()) return false;
   CUstream_st& stream = *able[random.below(able.size())];
-  if (!stream.line) stream.line = new_line();
   std::unique_ptr<Operation> operation = std::move(stream.operations.front());
   stream.operations.pop_front();
   const Line host = current_line();
@@ -350,6 +351,24 @@ cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t 
     run_grid(*shared, function, blocks, threads, shared_bytes, machine_.branch, machine_.random);
   });
   return cudaSuccess;
+}
+
+cudaError_t enqueue(cudaStream_t handle, std::function<void()> work) {
+  const Call call("work for a stream");
+  if (call.error() != cudaSuccess) return call.error();
+  Machine& m = machine();
+  cudaStream_t stream = m.find(handle, current_device());
+  if (stream == nullptr || stream->device != current_device()) {
+    return refuse(cudaErrorInvalidResourceHandle,
+                  "work for a stream that is not the current device's");
+  }
+  m.add(stream, std::move(work));
+  return cudaSuccess;
+}
+
+cudaError_t refuse_in_capture(const char* what) {
+  const Call call(what);
+  return call.error() != cudaSuccess ? call.error() : call.refuse_in_capture();
 }
 
 void restart(int devices, std::size_t memory, std::uint64_t seed) {

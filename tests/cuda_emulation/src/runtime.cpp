@@ -386,6 +386,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
   (*stream)->device = current_device();
   (*stream)->number = ++m.streams_made;
+  (*stream)->line = new_line();  // now: a line knows what the host did before it was made
   m.streams.insert(*stream);
   return cudaSuccess;
 }

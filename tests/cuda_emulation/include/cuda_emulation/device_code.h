@@ -23,14 +23,10 @@
 #undef __forceinline__
 #define __forceinline__ inline __attribute__((always_inline))
 
-// Static shared memory lies in a section of its own, which the emulation fills anew for every
-// block. The assembler takes what follows '#' for a comment; to the compiler each declaration has
-// its own section, since it refuses to put variables of templates and of plain functions into the
-// same.
-#define EMULATION_TEXT(x) #x
-#define EMULATION_SECTION(n) "emulated_shared,\"aw\",@progbits#" EMULATION_TEXT(n)
+// Nothing could make such a variable new for every block.
 #undef __shared__
-#define __shared__ __attribute__((section(EMULATION_SECTION(__COUNTER__)))) static
+#define __shared__ \
+  static_assert(false, "kernels take static shared memory from static_shared<T>() of launch.h");
 
 #define __syncthreads() static_cast<void>(::emulation::sync_block(__FILE__, __LINE__, false))
 #define __syncthreads_count(c) \

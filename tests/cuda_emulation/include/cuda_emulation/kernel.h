@@ -49,5 +49,7 @@ unsigned ballot(unsigned mask, bool condition);
 
 /// The block's dynamic shared memory.
 void* dynamic_shared();
+/// The block's static shared memory of this key, the same for all its threads.
+void* static_shared(const void* key, std::size_t bytes, std::size_t alignment);
 
 }  // namespace emulation

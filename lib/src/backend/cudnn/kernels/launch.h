@@ -56,6 +56,14 @@ __device__ T* shared_memory() {
   extern __shared__ __align__(16) unsigned char renas_dynamic_shared[];
   return reinterpret_cast<T*>(renas_dynamic_shared);
 }
+
+/// Static shared memory of the block, not initialised. In one kernel, the same type and number name
+/// the same memory.
+template <class T, int Number = 0>
+__device__ T& static_shared() {
+  __shared__ T variable;
+  return variable;
+}
 #endif
 
 }  // namespace renas::cudnn

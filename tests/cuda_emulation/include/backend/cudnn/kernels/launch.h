@@ -54,4 +54,12 @@ T* shared_memory() {
   return static_cast<T*>(::emulation::dynamic_shared());
 }
 
+/// Static shared memory of the block, not initialised. In one kernel, the same type and number name
+/// the same memory.
+template <class T, int Number = 0>
+T& static_shared() {
+  static const char key = 0;
+  return *static_cast<T*>(::emulation::static_shared(&key, sizeof(T), alignof(T)));
+}
+
 }  // namespace renas::cudnn
