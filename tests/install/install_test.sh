@@ -37,7 +37,7 @@ for file in lib/pkgconfig/renas.pc lib/cmake/renas/renas-config.cmake; do
   grep -qE '^-lz$|/libz\.' <<< "$linked" || { echo "$file does not link -lz: $linked"; exit 1; }
   while read -r library; do
     name=$(basename "$library")
-    [[ $name =~ \.so\.[0-9] ]] && { echo "$file names a patch level: $library"; exit 1; }
+    [[ $name =~ \.so\.[0-9]+\.[0-9] ]] && { echo "$file names a patch level: $library"; exit 1; }
     found=$("$compiler" -print-file-name="$name")
     [[ $(realpath -s "$found") != $(realpath -s "$library") ]] ||
       { echo "$file names a file that the compiler finds by itself: $library"; exit 1; }

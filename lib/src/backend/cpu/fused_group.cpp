@@ -73,11 +73,11 @@ void FusedGroup::reserve_partials(const Lowering& lowering, const std::vector<In
   for (std::size_t k = 0; k < group_.parts.size(); ++k) {
     const plan::Part& part = group_.parts[k];
     if (!part.sums) continue;
-    const int norm = lowering.plan.values[static_cast<std::size_t>(part.value)].norm;
+    const int norm = lowering.plan.values[part.value].norm;
     inputs[k]->mean = lowering.views.coefficients(norm).mean;
     inputs[k]->sums = partial_floats_;
     norm_sums_.push_back({norm, partial_floats_});
-    partial_floats_ += aligned(static_cast<std::size_t>(2 * inputs[k]->map.channels));
+    partial_floats_ += aligned(std::size_t{2} * inputs[k]->map.channels);
   }
 }
 
@@ -99,7 +99,11 @@ ConcatArgs FusedGroup::concat_args(const Lowering& lowering) const {
 }
 
 std::string to_string(const WindowArgs& window) {
-  const std::string stride = window.stride == 1 ? "" : fmt::format("/{}", window.stride);
+  const int rows = window.stride_height;
+  const int columns = window.stride_width;
+  const std::string stride = rows != columns ? fmt::format("/{}x{}", rows, columns)
+                             : rows == 1     ? ""
+                                             : fmt::format("/{}", rows);
   return fmt::format(" {}x{}{}", window.height, window.width, stride);
 }
 
