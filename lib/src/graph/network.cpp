@@ -282,7 +282,7 @@ void Builder::auxiliary_head(const Map& in) {
   at = graph_.batch_norm("auxiliary/2/norm", at);
   at = graph_.relu("auxiliary/relu2", at);
   at = graph_.linear("auxiliary/linear", at, options_.classes);
-  graph_.cross_entropy("auxiliary/loss", at, kAuxiliaryWeight, 0);
+  graph_.cross_entropy("auxiliary/loss", at, kAuxiliaryWeight, 0, options_.class_weights);
   graph_.end_auxiliary();
 }
 
@@ -322,7 +322,7 @@ Graph Builder::build() {
   }
   at = graph_.linear("head/linear", at, options_.classes, c1.map.columns);
   graph_.set_scores(at);
-  graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing);
+  graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing, options_.class_weights);
   return std::move(graph_);
 }
 
@@ -340,6 +340,9 @@ void check_options(const NetworkOptions& o) {
   expect(o.drop_path >= 0 && o.drop_path < 1, "drop path", "in [0, 1)", o.drop_path);
   expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label smoothing", "in [0, 1)",
          o.label_smoothing);
+  const auto weights = static_cast<int>(o.class_weights.size());
+  expect(weights == 0 || weights == o.classes, "the number of class weights",
+         "0 or that of the classes", weights);
   if (o.kind == NetworkKind::kImageNet) {
     expect(o.filters % 4 == 0, "filters (F) of the ImageNet network", "divisible by 4", o.filters);
   }
