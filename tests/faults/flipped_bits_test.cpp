@@ -60,6 +60,7 @@ std::string all_of(const std::string& path, const std::string& split) {
 bool operator==(const Model& a, const Model& b) {
   return a.genome == b.genome && a.weights == b.weights && a.class_names == b.class_names &&
          a.mean == b.mean && a.sd == b.sd && a.validation_accuracy == b.validation_accuracy &&
+         a.validation_balanced_accuracy == b.validation_balanced_accuracy &&
          a.network.cells == b.network.cells && a.network.filters == b.network.filters &&
          a.network.image == b.network.image && a.network.classes == b.network.classes &&
          a.network.concat_c2 == b.network.concat_c2 && a.preparation.crop == b.preparation.crop &&
@@ -116,7 +117,9 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
             [&] { return RunDirectory::open(options.folder).options() == text; });
   const std::string identity = *run.data();
   flip_bits(folder / "run/data", [&] { return run.data() == identity; });
-  flip_bits(folder / "run/search_over", [&] { return run.search_over() == run.history().size(); });
+  flip_bits(folder / "run/search_over", [&] {
+    return run.search_over() == SearchEnd{run.history().size(), run.history().size()};
+  });
   const std::string result = to_json(*run.load_result());
   flip_bits(folder / "run/result.json", [&] { return to_json(*run.load_result()) == result; });
 }

@@ -24,8 +24,9 @@ struct Model {
   /// How an image is scaled and cut before it is normalised; nothing random (the training's
   /// Augmentation::evaluation()).
   Augmentation preparation;
-  double validation_accuracy = 0;  ///< in [0, 1]; 0 where nothing was held out
-  Weights weights;                 ///< without momenta and auxiliary head
+  double validation_accuracy = 0;           ///< in [0, 1]; 0 where nothing was held out
+  double validation_balanced_accuracy = 0;  ///< Score::balanced_accuracy, likewise
+  Weights weights;                          ///< without momenta and auxiliary head
 };
 
 /// Assembles the model of a network that was trained on the data set of `info`; its weights come
