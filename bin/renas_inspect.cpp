@@ -192,7 +192,7 @@ int inspect_controller(const RunSettings& s) {
   if (!snapshot) {
     throw InvalidInput(fmt::format("{}: has no snapshot (search.h5) yet", s.folder));
   }
-  const SearchSpace space = cli::space_of(options);
+  const SearchSpace space = space_of(options);
   const ControllerView view = view_controller(space, options.strategy, snapshot->strategy);
   if (s.json) {
     fmt::print("{}\n", Json{{"router", view.router},

@@ -123,10 +123,11 @@ int run(const SearchRunOptions& options, ScriptedRanks& ranks) {
   SearchRunHooks hooks;
   hooks.stop = &ranks.stop;
   hooks.silent_ranks = &silent_ranks;
-  Coordinator coordinator(setup, ranks, hooks);
+  WorkQueue queue(setup, std::make_unique<SearchJournal>(setup, ranks.ranks(), hooks.log), nullptr);
+  Coordinator coordinator(setup, queue, ranks, hooks);
   ranks.begin(setup.data_identity);
   try {
-    BOOST_TEST(coordinator.run().silent_ranks == silent_ranks);
+    BOOST_TEST(coordinator.run() == silent_ranks);
   } catch (...) {
     BOOST_TEST(silent_ranks >= 0);  // said all the same
     throw;

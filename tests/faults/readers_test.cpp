@@ -38,7 +38,7 @@ struct Files {
     for (const Writer& writer : writers()) writer.write(folder / writer.name);
     const RunDirectory run = sample_run(folder / "run");
     run.mark_data("these images");
-    run.mark_search_over(1);
+    run.mark_search_over({1, 1});
     run.save_result({.networks = {}, .winner = "1"});
     run.save_snapshot(sample_snapshot());
     for (const int64_t limit : {int64_t{0}, kDefaultMemoryLimit}) {
@@ -66,7 +66,8 @@ struct Files {
                          const RunDirectory there = RunDirectory::open(folder / "run");
                          return there.options() == "seed=1\nchildren=3\n" &&
                                 there.history().size() == 1 && there.data() == "these images" &&
-                                there.search_over() == 1 && there.load_result()->winner == "1" &&
+                                there.search_over() == SearchEnd{1, 1} &&
+                                there.load_result()->winner == "1" &&
                                 there.load_snapshot()->strategy == sample_snapshot().strategy;
                        }});
   }

@@ -9,6 +9,19 @@
 
 namespace renas {
 
+SearchSpace space_of(const SearchRunOptions& options) {
+  if (!options.space) {
+    return options.operators.empty() ? SearchSpace::renas(options.blocks)
+                                     : SearchSpace::renas(options.blocks, options.operators);
+  }
+  if (options.space->notation() != Notation::kCell) {
+    throw InvalidInput(fmt::format(
+        "space '{}': expected a part of the paper's space, whose genomes become networks",
+        options.space->name()));
+  }
+  return *options.space;
+}
+
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
@@ -39,9 +52,14 @@ RunSetup make_setup(const SearchRunOptions& given) {
     network->image = search.images.shape();
     network->classes = search.images.classes();
   }
-  SearchSpace space = options.operators.empty()
-                          ? SearchSpace::renas(options.blocks)
-                          : SearchSpace::renas(options.blocks, options.operators);
+  if (options.patience < 0) {
+    throw InvalidInput(fmt::format("patience {}: expected 0 or more", options.patience));
+  }
+  if (options.balance_classes) {
+    options.child.network.class_weights = balanced_class_weights(search);
+    options.final.network.class_weights = balanced_class_weights(final);
+  }
+  SearchSpace space = space_of(options);
   if (options.max_parameters > 0 || options.max_mult_adds > 0) {
     options.strategy.admits = [space, network = options.child.network,
                                parameters = options.max_parameters,
@@ -66,7 +84,11 @@ RunSetup make_setup(const SearchRunOptions& given) {
     }
   }
   std::string identity = identity_of(options.data, search.images);
-  return {options, std::move(space), std::move(search), std::move(final), std::move(identity)};
+  return {.options = options,
+          .space = std::move(space),
+          .search = std::move(search),
+          .final = std::move(final),
+          .data_identity = std::move(identity)};
 }
 
 namespace {
@@ -110,6 +132,15 @@ std::string identity_of(const std::string& path, const DataSet& train) {
   }
   return fmt::format("{} images of {}, {} classes, {:016x}", train.size(), to_string(train.shape()),
                      train.classes(), hash.value());
+}
+
+RunInputs inputs_of(const RunSetup& setup) {
+  RunInputs inputs;
+  if (setup.options.space) inputs["space"] = setup.space.to_text();
+  for (const Genome& genome : setup.options.strategy.initial_genomes) {
+    inputs["initial_genomes"] += to_string(setup.space, genome) + "\n";
+  }
+  return inputs;
 }
 
 std::vector<Genome> control_genomes(const RunSetup& setup) {
