@@ -162,9 +162,7 @@ void say(const std::string& text) {
 }
 
 std::string value_text(const CLI::Option& option) {
-  if (option.get_type_size() == 0) {  // a flag, which a file of options may also say no to
-    return option.count() > 0 && option.as<bool>() ? "1" : "0";
-  }
+  if (option.get_type_size() == 0) return std::to_string(option.count());  // a flag
   if (option.count() == 0) return option.get_default_str();
   std::string text;
   for (const std::string& part : option.reduced_results()) {

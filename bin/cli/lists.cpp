@@ -54,8 +54,7 @@ float number_of(const std::string& word) {
   const auto [rest, failure] = std::from_chars(word.data(), word.data() + word.size(), number);
   if (failure != std::errc() || rest != word.data() + word.size() || !std::isfinite(number) ||
       number < 0) {
-    throw InvalidInput(
-        fmt::format("expected a number of 0 or more, found '{}', which is no file either", word));
+    throw InvalidInput(fmt::format("expected a number of 0 or more, found '{}'", word));
   }
   return number;
 }
@@ -139,7 +138,7 @@ CLI::Validator weights_of_file() {
             }
             text = fmt::format("{}", fmt::join(all, ","));
           }
-          class_weights_of(text);
+          class_weights_of(text);  // throws where something is no number
           return "";
         } catch (const Error& e) {
           return e.what();

@@ -340,9 +340,10 @@ void check_options(const NetworkOptions& o) {
   expect(o.drop_path >= 0 && o.drop_path < 1, "drop path", "in [0, 1)", o.drop_path);
   expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label smoothing", "in [0, 1)",
          o.label_smoothing);
-  const auto weights = static_cast<int>(o.class_weights.size());
-  expect(weights == 0 || weights == o.classes, "the number of class weights",
-         "0 or that of the classes", weights);
+  if (!o.class_weights.empty() && static_cast<int>(o.class_weights.size()) != o.classes) {
+    throw InvalidInput(fmt::format("network: expected {} class weights, one a class, got {}",
+                                   o.classes, o.class_weights.size()));
+  }
   if (o.kind == NetworkKind::kImageNet) {
     expect(o.filters % 4 == 0, "filters (F) of the ImageNet network", "divisible by 4", o.filters);
   }
