@@ -26,16 +26,11 @@ const CLI::App* find_command(const CLI::App& app, const std::string& name) {
   }
 }
 
-struct Line {
-  int number = 0;
-  bool has_value = false;
-};
-
-/// The line of each key of a TOML text, by its full name: `section.key`. A key that stands there
-/// twice is told to `repeated`.
-template <class Repeated>
-std::map<std::string, Line> lines_of(const std::string& text, const Repeated& repeated) {
-  std::map<std::string, Line> lines;
+/// The line of each key of a TOML text, by its full name: `section.key`. `complain` throws of a
+/// line and what is wrong with it.
+template <class Complain>
+std::map<std::string, int> lines_of(const std::string& text, const Complain& complain) {
+  std::map<std::string, int> lines;
   std::string section;
   std::istringstream stream(text);
   int number = 0;
@@ -50,6 +45,9 @@ std::map<std::string, Line> lines_of(const std::string& text, const Repeated& re
       continue;
     }
     const std::size_t equals = line.find('=');
+    if (!inside && equals == line.npos && line.find_first_of(" \t.") != line.npos) {
+      complain(number, fmt::format("expected KEY = VALUE, found '{}'", line));
+    }
     const std::string value = inside || equals == line.npos ? line : line.substr(equals + 1);
     bool quoted = false;
     for (const char c : value) {
@@ -62,9 +60,11 @@ std::map<std::string, Line> lines_of(const std::string& text, const Repeated& re
     if (key.size() > 1 && key.front() == '"' && key.back() == '"') {
       key = key.substr(1, key.size() - 2);
     }
-    const auto [known, is_new] =
-        lines.try_emplace(section + key, Line{number, equals != line.npos});
-    if (!is_new) repeated(key, number, known->second.number);
+    const auto [first, is_new] = lines.try_emplace(section + key, number);
+    if (!is_new) {
+      complain(number, fmt::format("'{}' stands there twice, first {} lines before", key,
+                                   number - first->second));
+    }
   }
   return lines;
 }
@@ -83,17 +83,16 @@ std::string ConfigReader::place(int line) const {
 
 std::vector<CLI::ConfigItem> ConfigReader::from_config(std::istream& input) const {
   const std::string text(std::istreambuf_iterator<char>(input), {});
-  const auto lines = lines_of(text, [this](const std::string& key, int line, int first) {
-    throw InvalidInput(fmt::format("{}'{}' stands there twice, first in line {}", place(line), key,
-                                   first + first_line_ - 1));
+  const auto lines = lines_of(text, [this](int line, const std::string& problem) {
+    throw InvalidInput(place(line) + problem);
   });
   std::istringstream again(text);
   std::vector<CLI::ConfigItem> found_items = CLI::ConfigTOML::from_config(again);
   for (const CLI::ConfigItem& item : found_items) {
     if (item.name == "++" || item.name == "--") continue;  // a section begins or ends
     const auto found = lines.find(item.fullname());
-    const Line line = found == lines.end() ? Line{1, true} : found->second;
-    const std::string where = place(line.number);
+    const int line = found == lines.end() ? 1 : found->second;
+    const std::string where = place(line);
     const CLI::App* app = &app_;
     for (const std::string& section : item.parents) app = app ? find_command(*app, section) : app;
     if (app == nullptr) {
@@ -103,16 +102,14 @@ std::vector<CLI::ConfigItem> ConfigReader::from_config(std::istream& input) cons
     const CLI::Option* option = app->get_option_no_throw("--" + item.name);
     if (option == nullptr) option = app->get_option_no_throw(item.name);  // without dashes
     if (option == nullptr) {
-      throw InvalidInput(line.has_value
-                             ? fmt::format("{}'{}' is no option of {}; its --help lists them",
-                                           where, item.name, app_.get_name())
-                             : fmt::format("{}expected KEY = VALUE, found '{}'", where, item.name));
+      throw InvalidInput(fmt::format("{}'{}' is no option of {}; its --help lists them", where,
+                                     item.name, app_.get_name()));
     }
     if (!option->get_configurable()) {
       throw InvalidInput(
           fmt::format("{}'{}' can be given on the command line only", where, item.name));
     }
-    if (option->count() == 0) lines_[option->get_name()] = line.number;
+    if (option->count() == 0) lines_[option->get_name()] = line;
   }
   return found_items;
 }
