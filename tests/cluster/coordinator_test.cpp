@@ -184,6 +184,28 @@ BOOST_AUTO_TEST_CASE(in_order_a_stopped_run_ends_like_one_that_was_not) {
   BOOST_TEST(history_of(pieces) == whole);
 }
 
+BOOST_AUTO_TEST_CASE(in_order_more_children_leave_what_was_done_as_it_would_have_been) {
+  history("whole", true, 1);
+  SearchRunOptions more = options("more", true);
+  more.children = 20;
+  {
+    ScriptedRanks ranks(3, 2);
+    run(more, ranks);  // to its end, and not into retraining
+  }
+  BOOST_TEST(RunDirectory::open(more.folder).search_over().has_value());
+  more.resume = true;
+  more.children = 30;
+  ScriptedRanks ranks(3, 3);
+  run(more, ranks);
+  const auto whole = RunDirectory::open(options("whole", true).folder).history();
+  const auto found = RunDirectory::open(more.folder).history();
+  BOOST_REQUIRE(found.size() == 34);
+  for (std::size_t i = 0; i < 24; ++i) {
+    BOOST_TEST(found[i].genome == whole[i].genome);
+    BOOST_TEST(found[i].fitness == whole[i].fitness);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_a_lost_rank_had_is_done_by_others_once) {
   for (const bool in_order : {false, true}) {
     const SearchRunOptions o = options(in_order ? "ordered" : "free", in_order);

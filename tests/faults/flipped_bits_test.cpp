@@ -74,7 +74,10 @@ BOOST_AUTO_TEST_SUITE(flipped_bits)
 BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");
-  const SearchRunOptions options = toy_options(folder, "run");
+  SearchRunOptions options = toy_options(folder, "run");
+  options.space = SearchSpace::renas(2);
+  options.strategy.initial_genomes = {
+      parse_genome(*options.space, "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3")};
   std::atomic<bool> stop{false};
   {
     SearchRunHooks hooks;
@@ -115,6 +118,17 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const std::string text = run.options();
   flip_bits(folder / "run/options.toml",
             [&] { return RunDirectory::open(options.folder).options() == text; });
+  for (const char* name : {"space", "initial_genomes"}) {
+    const auto input = run.input(name);
+    BOOST_REQUIRE(input.has_value());
+    flip_bits(options.folder + "/" + name, [&] { return run.input(name) == input; });
+  }
+  const RunDirectory list = sample_list(folder / "list");
+  const FlipCounts of_results = flip_bits(folder / "list/results.jsonl", [&] {
+    const auto cells = list.trained_cells();
+    return cells.size() == 1 && to_json(cells[0]) == to_json(sample_cell());
+  });
+  BOOST_TEST(of_results.refused == 0);
   const std::string identity = *run.data();
   flip_bits(folder / "run/data", [&] { return run.data() == identity; });
   flip_bits(folder / "run/search_over", [&] {

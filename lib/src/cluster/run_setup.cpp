@@ -33,9 +33,8 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
   if (search.images.encoded()) {
     throw InvalidInput(
-        fmt::format("{}: holds images of varying size; the search needs one size: prepare the data "
-                    "set anew, all "
-                    "scaled to one",
+        fmt::format("{}: holds encoded images, which may vary in size; the search needs one size: "
+                    "prepare the data set anew, all scaled to one",
                     options.data));
   }
   // The same images and D_val; only D_train may be another part.
