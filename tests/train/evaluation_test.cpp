@@ -111,6 +111,9 @@ BOOST_AUTO_TEST_CASE(a_training_that_blows_up_is_a_result) {
   BOOST_TEST((result.status == Status::kDiverged));
   BOOST_TEST(!result.message.empty());
   BOOST_TEST(result.weights.empty());
+  BOOST_TEST(result.message.find("pad") == std::string::npos);
+  options.augmentation.pad = 8;  // as wide as the images
+  BOOST_TEST(evaluate(*backend, 1, data, options).message.find("pad of 8") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(balanced_accuracy_is_the_mean_recall_of_the_classes_that_occur) {

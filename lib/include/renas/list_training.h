@@ -47,7 +47,8 @@ struct ListTrainingResult {
 /// follows from it; a cell that fails is a line, too. A rank that dies costs the epoch that its
 /// cell was in: the cell goes on elsewhere from its checkpoint.
 ///
-/// Only rank 0's result is filled. Throws as run_search() does.
+/// Only rank 0's result is filled. Progress is of SearchProgress::Phase::kRetrain. Throws as
+/// run_search() does.
 ListTrainingResult train_list(const ListTrainingOptions& options, Transport& transport,
                               const SearchRunHooks& hooks);
 

@@ -57,8 +57,7 @@ RunSetup make_list_setup(const ListTrainingOptions& o, const SearchRunHooks& hoo
       throw InvalidInput(fmt::format("cell {}: {}", i + 1, e.what()));
     }
   }
-  std::optional<DataSet> test;
-  if (DataSet::has_split(o.data, "test")) test = DataSet::open(o.data, "test");
+  std::optional<DataSet> test = open_test_set(o.data, data.images, crop);
   std::string identity = identity_of(o.data, data.images);
   return {.options = std::move(options),
           .space = SearchSpace::renas(),

@@ -90,6 +90,17 @@ RunSetup make_setup(const SearchRunOptions& given) {
           .data_identity = std::move(identity)};
 }
 
+std::optional<DataSet> open_test_set(const std::string& path, const DataSet& train, int crop) {
+  if (!DataSet::has_split(path, "test")) return std::nullopt;
+  DataSet test = DataSet::open(path, "test");
+  const bool fits =
+      crop > 0 ? test.shape().channels == train.shape().channels : test.shape() == train.shape();
+  if (fits && test.classes() == train.classes()) return test;
+  throw InvalidInput(fmt::format(
+      "{}: images of `test` are {} of {} classes, those of `train` {} of {}", path,
+      to_string(test.shape()), test.classes(), to_string(train.shape()), train.classes()));
+}
+
 namespace {
 
 /// FNV-1a over what is added.

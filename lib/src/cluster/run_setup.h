@@ -25,6 +25,10 @@ struct RunSetup {
 /// Reads the data set and draws the splits. Throws InvalidInput, IoError.
 RunSetup make_setup(const SearchRunOptions& options);
 
+/// Opens the images `test` of the file `path`; none where it has none. Throws InvalidInput where a
+/// network for the images `train`, of which `crop` pixels are cut out (0: all), cannot take them.
+std::optional<DataSet> open_test_set(const std::string& path, const DataSet& train, int crop);
+
 /// What the data set of file `path` is, in a line: number, shape and classes of its training
 /// images, and a hash of what decides a run: mean, deviation, names, and of train and test all
 /// labels and some hundred images.

@@ -107,20 +107,6 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
   patiently([&] { run.save_result(result); });
 }
 
-/// What would otherwise only be seen at the end of a long search.
-void check_test_set(const RunSetup& setup) {
-  const SearchRunOptions& options = setup.options;
-  if (!DataSet::has_split(options.data, "test")) return;
-  const DataSet test = DataSet::open(options.data, "test");
-  if (test.shape() != setup.search.images.shape() ||
-      test.classes() != setup.search.images.classes()) {
-    throw InvalidInput(
-        fmt::format("{}: images of `test` are {} of {} classes, those of `train` {} of {}",
-                    options.data, to_string(test.shape()), test.classes(),
-                    to_string(setup.search.images.shape()), setup.search.images.classes()));
-  }
-}
-
 SearchRunResult coordinate(const SearchRunOptions& options, Transport& transport,
                            const SearchRunHooks& hooks) {
   FirstRank first;
@@ -128,7 +114,7 @@ SearchRunResult coordinate(const SearchRunOptions& options, Transport& transport
     // Made before anything else is: an unknown name leaves no folder behind.
     rank.backend = make_backend(options.child.device);
     rank.setup = make_setup(options);
-    check_test_set(*rank.setup);
+    open_test_set(options.data, rank.setup->search.images, 0);  // throws now, not at the end
     auto journal = std::make_unique<SearchJournal>(*rank.setup, transport.ranks(), hooks.log);
     rank.queue = std::make_unique<WorkQueue>(*rank.setup, std::move(journal), hooks.log);
   };

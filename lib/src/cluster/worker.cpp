@@ -272,7 +272,7 @@ class Worker {
     const auto start = Clock::now();
     const RunDirectory run = open_run();
     std::optional<Model> model;
-    if (setup_.test) model = find_model(run, task);
+    if (setup_.kind == RunDirectory::Kind::kList) model = find_model(run, task);
     Evaluation evaluation;
     if (model) {
       evaluation.counts = count(graph_of(*model));

@@ -49,6 +49,12 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, const Opti
     evaluation.status = Status::kDiverged;
     evaluation.message =
         fmt::format("the loss is not a finite number after {} images", evaluation.images);
+    const Shape& image = options.network.image;
+    if (options.augmentation.pad >= std::min(image.height, image.width)) {
+      evaluation.message += fmt::format(
+          "; with a pad of {} many crops of images of {} show nothing of them, so pad less",
+          options.augmentation.pad, to_string(image));
+    }
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
