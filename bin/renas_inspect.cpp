@@ -231,10 +231,12 @@ int inspect_model(const std::string& path, bool genome_only) {
   const Counts counts = count(graph_of(m));
   fmt::print(
       "genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, images {}\n"
-      "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %, balanced {:.2f} %\n",
+      "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %{}\n",
       m.genome, to_string(m.network.kind), m.network.cells, m.network.filters, m.network.classes,
       to_string(m.network.image), counts.parameters, counts.mult_adds, 100 * m.validation_accuracy,
-      100 * m.validation_balanced_accuracy);
+      m.validation_balanced_accuracy
+          ? fmt::format(", balanced {:.2f} %", 100 * *m.validation_balanced_accuracy)
+          : "");
   return cli::kDone;
 }
 

@@ -51,7 +51,7 @@ void print_result(const SearchRunResult& result, const RunDirectory& run, Fitnes
                winner    ? "winner " + n.name
                : control ? "random " + n.name.substr(7)
                          : "member " + n.name,
-               100 * n.validation_accuracy, balanced(n.validation_balanced_accuracy),
+               100 * n.validation_accuracy, balanced(n.validation_balanced_accuracy.value_or(0)),
                n.test_accuracy ? fmt::format("  {:6.2f} % on test{}", 100 * *n.test_accuracy,
                                              balanced(n.test_balanced_accuracy.value_or(0)))
                                : "",

@@ -14,9 +14,9 @@ struct RetrainedNetwork {
   std::string name;  ///< a member's id, or "control1", "control2", ...
   std::string genome;
   double validation_accuracy = 0;
-  double validation_balanced_accuracy = 0;       ///< Score::balanced_accuracy
-  std::optional<double> test_accuracy;           ///< of the winner and the controls
-  std::optional<double> test_balanced_accuracy;  ///< likewise
+  std::optional<double> validation_balanced_accuracy;  ///< Score::balanced_accuracy; none: unknown
+  std::optional<double> test_accuracy;                 ///< of the winner and the controls
+  std::optional<double> test_balanced_accuracy;        ///< likewise
 };
 
 /// What became of a cell of a list (renas/list_training.h).

@@ -134,7 +134,7 @@ uint64_t Retraining::seed_of(const RetrainedNetwork& network) const {
 
 double Retraining::fitness_of(const RetrainedNetwork& network) const {
   return fitness_ == Fitness::kAccuracy ? network.validation_accuracy
-                                        : network.validation_balanced_accuracy;
+                                        : network.validation_balanced_accuracy.value_or(0);
 }
 
 double Retraining::best() const {

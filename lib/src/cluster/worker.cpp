@@ -277,7 +277,7 @@ class Worker {
     if (model) {
       evaluation.counts = count(graph_of(*model));
       evaluation.score.accuracy = model->validation_accuracy;
-      evaluation.score.balanced_accuracy = model->validation_balanced_accuracy;
+      evaluation.score.balanced_accuracy = model->validation_balanced_accuracy.value_or(0);
     } else {
       evaluation = train_network(run, task, model);
     }

@@ -186,7 +186,10 @@ void save_model(const std::string& path, const Model& model) {
     h5::write_attribute<int32_t>(file, "crop", model.preparation.crop);
     h5::write_attribute<int32_t>(file, "shorter_side", model.preparation.shorter_side);
     h5::write_attribute(file, "validation_accuracy", model.validation_accuracy);
-    h5::write_attribute(file, "validation_balanced_accuracy", model.validation_balanced_accuracy);
+    if (model.validation_balanced_accuracy) {
+      h5::write_attribute(file, "validation_balanced_accuracy",
+                          *model.validation_balanced_accuracy);
+    }
     h5::write_attribute(file, "mean", model.mean);
     h5::write_attribute(file, "sd", model.sd);
     h5::write_strings(file, "class_names", model.class_names);

@@ -27,12 +27,13 @@ std::optional<double> read_number(const Json& object, const char* name) {
 std::string to_json(const RunResult& result) {
   Json networks = Json::array();
   for (const RetrainedNetwork& n : result.networks) {
-    networks.push_back({{"name", n.name},
-                        {"genome", n.genome},
-                        {"validation_accuracy", n.validation_accuracy},
-                        {"validation_balanced_accuracy", n.validation_balanced_accuracy},
-                        {"test_accuracy", number_or_null(n.test_accuracy)},
-                        {"test_balanced_accuracy", number_or_null(n.test_balanced_accuracy)}});
+    networks.push_back(
+        {{"name", n.name},
+         {"genome", n.genome},
+         {"validation_accuracy", n.validation_accuracy},
+         {"validation_balanced_accuracy", number_or_null(n.validation_balanced_accuracy)},
+         {"test_accuracy", number_or_null(n.test_accuracy)},
+         {"test_balanced_accuracy", number_or_null(n.test_balanced_accuracy)}});
   }
   return Json{{"winner", result.winner}, {"networks", std::move(networks)}}.dump(2);
 }
@@ -47,8 +48,7 @@ RunResult parse_result(const std::string& text) {
       network.name = n.at("name").get<std::string>();
       network.genome = n.at("genome").get<std::string>();
       network.validation_accuracy = n.at("validation_accuracy").get<double>();
-      network.validation_balanced_accuracy =
-          read_number(n, "validation_balanced_accuracy").value_or(0);
+      network.validation_balanced_accuracy = read_number(n, "validation_balanced_accuracy");
       network.test_accuracy = read_number(n, "test_accuracy");
       network.test_balanced_accuracy = read_number(n, "test_balanced_accuracy");
       result.networks.push_back(std::move(network));
