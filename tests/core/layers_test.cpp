@@ -46,6 +46,7 @@ const std::map<std::string, std::string> kFolderOfHeader{
     {"evaluation", "train"},    {"model", "store"},
     {"run_directory", "store"}, {"run_result", "store"},
     {"transport", "cluster"},   {"mpi_transport", "cluster"},
+    {"list_training", "cluster"},
     {"search_run", "cluster"},
 };
 

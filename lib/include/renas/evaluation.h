@@ -28,6 +28,11 @@ struct SearchData {
 SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
                             uint64_t seed);
 
+/// Class weights (NetworkOptions::class_weights) by inverse frequency: images / (classes that occur
+/// * images of the class) over D_train, so that their mean over its images is 1; 1 for a class that
+/// does not occur.
+std::vector<float> balanced_class_weights(const SearchData& data);
+
 /// How children are trained (paper, section 4.3 and 5.1).
 struct ChildOptions {
   NetworkOptions network;
@@ -40,6 +45,7 @@ struct ChildOptions {
   double momentum = 0.9;
   double weight_decay = 3e-4;
   Augmentation augmentation = Augmentation::search();
+  Fitness fitness = Fitness::kAccuracy;
   Device device;
 };
 
@@ -54,7 +60,8 @@ struct Evaluation {
   Status status = Status::kOk;
   bool stopped = false;  ///< a hook ended it before it had a result
   std::string message;   ///< of a failure, for people
-  double fitness = 0;    ///< accuracy on D_val, in [0, 1]
+  double fitness = 0;    ///< on D_val, in [0, 1]: what the options' Fitness says of `score`
+  Score score;           ///< on D_val
   Counts counts;
   double inherited_share = 0;  ///< of the trainable numbers
   int64_t images = 0;          ///< trained on, all epochs together
@@ -74,6 +81,7 @@ struct FinalOptions {
   Recipe recipe;
   int batch = 64;
   Augmentation augmentation = Augmentation::search();
+  Fitness fitness = Fitness::kAccuracy;
   Device device;
 };
 

@@ -9,6 +9,19 @@
 
 namespace renas {
 
+SearchSpace space_of(const SearchRunOptions& options) {
+  if (!options.space) {
+    return options.operators.empty() ? SearchSpace::renas(options.blocks)
+                                     : SearchSpace::renas(options.blocks, options.operators);
+  }
+  if (options.space->notation() != Notation::kCell) {
+    throw InvalidInput(fmt::format(
+        "space '{}': expected a part of the paper's space, whose genomes become networks",
+        options.space->name()));
+  }
+  return *options.space;
+}
+
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
@@ -20,9 +33,8 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
   if (search.images.encoded()) {
     throw InvalidInput(
-        fmt::format("{}: holds images of varying size; the search needs one size: prepare the data "
-                    "set anew, all "
-                    "scaled to one",
+        fmt::format("{}: holds encoded images, which may vary in size; the search needs one size: "
+                    "prepare the data set anew, all scaled to one",
                     options.data));
   }
   // The same images and D_val; only D_train may be another part.
@@ -39,9 +51,14 @@ RunSetup make_setup(const SearchRunOptions& given) {
     network->image = search.images.shape();
     network->classes = search.images.classes();
   }
-  SearchSpace space = options.operators.empty()
-                          ? SearchSpace::renas(options.blocks)
-                          : SearchSpace::renas(options.blocks, options.operators);
+  if (options.patience < 0) {
+    throw InvalidInput(fmt::format("patience {}: expected 0 or more", options.patience));
+  }
+  if (options.balance_classes) {
+    options.child.network.class_weights = balanced_class_weights(search);
+    options.final.network.class_weights = balanced_class_weights(final);
+  }
+  SearchSpace space = space_of(options);
   if (options.max_parameters > 0 || options.max_mult_adds > 0) {
     options.strategy.admits = [space, network = options.child.network,
                                parameters = options.max_parameters,
@@ -66,7 +83,22 @@ RunSetup make_setup(const SearchRunOptions& given) {
     }
   }
   std::string identity = identity_of(options.data, search.images);
-  return {options, std::move(space), std::move(search), std::move(final), std::move(identity)};
+  return {.options = options,
+          .space = std::move(space),
+          .search = std::move(search),
+          .final = std::move(final),
+          .data_identity = std::move(identity)};
+}
+
+std::optional<DataSet> open_test_set(const std::string& path, const DataSet& train, int crop) {
+  if (!DataSet::has_split(path, "test")) return std::nullopt;
+  DataSet test = DataSet::open(path, "test");
+  const bool fits =
+      crop > 0 ? test.shape().channels == train.shape().channels : test.shape() == train.shape();
+  if (fits && test.classes() == train.classes()) return test;
+  throw InvalidInput(fmt::format(
+      "{}: images of `test` are {} of {} classes, those of `train` {} of {}", path,
+      to_string(test.shape()), test.classes(), to_string(train.shape()), train.classes()));
 }
 
 namespace {
@@ -110,6 +142,15 @@ std::string identity_of(const std::string& path, const DataSet& train) {
   }
   return fmt::format("{} images of {}, {} classes, {:016x}", train.size(), to_string(train.shape()),
                      train.classes(), hash.value());
+}
+
+RunInputs inputs_of(const RunSetup& setup) {
+  RunInputs inputs;
+  if (setup.options.space) inputs["space"] = setup.space.to_text();
+  for (const Genome& genome : setup.options.strategy.initial_genomes) {
+    inputs["initial_genomes"] += to_string(setup.space, genome) + "\n";
+  }
+  return inputs;
 }
 
 std::vector<Genome> control_genomes(const RunSetup& setup) {

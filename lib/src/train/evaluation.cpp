@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "renas/error.h"
@@ -39,18 +40,29 @@ TrainingHooks counting(const TrainingHooks& hooks, int64_t& images) {
   return result;
 }
 
-/// What follows every training: a verdict, and on success the fitness and the weights.
-void judge(Program& program, TrainingEnd end, const SearchData& data, int batch, int classes,
-           const Augmentation& training, const TrainingHooks& hooks, Evaluation& evaluation) {
+/// What follows every training with `options`, a child's or another: a verdict, and on success the
+/// fitness and the weights.
+template <class Options>
+void judge(Program& program, TrainingEnd end, const SearchData& data, const Options& options,
+           const TrainingHooks& hooks, Evaluation& evaluation) {
   if (end == TrainingEnd::kDiverged) {
     evaluation.status = Status::kDiverged;
     evaluation.message =
         fmt::format("the loss is not a finite number after {} images", evaluation.images);
+    const Shape& image = options.network.image;
+    if (options.augmentation.pad >= std::min(image.height, image.width)) {
+      evaluation.message += fmt::format(
+          "; with a pad of {} many crops of images of {} show nothing of them, so pad less",
+          options.augmentation.pad, to_string(image));
+    }
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
-    Loader loader = scoring_loader(data.images, data.validation, batch, training);
-    evaluation.fitness = score(program, loader, classes, hooks.stop).accuracy;
+    Loader loader =
+        scoring_loader(data.images, data.validation, options.batch, options.augmentation);
+    evaluation.score = score(program, loader, options.network.classes, hooks.stop);
+    evaluation.fitness = options.fitness == Fitness::kAccuracy ? evaluation.score.accuracy
+                                                               : evaluation.score.balanced_accuracy;
   }
   evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
   if (evaluation.stopped) return;
@@ -108,6 +120,22 @@ SearchData open_search_data(const std::string& path, int64_t validation, int64_t
   return {images, std::move(split.train), std::move(split.validation)};
 }
 
+std::vector<float> balanced_class_weights(const SearchData& data) {
+  std::vector<int64_t> counts(static_cast<std::size_t>(data.images.classes()));
+  for (const int64_t i : data.train) {
+    ++counts[static_cast<std::size_t>(data.images.labels()[static_cast<std::size_t>(i)])];
+  }
+  const auto present = static_cast<double>(counts.size()) -
+                       static_cast<double>(std::count(counts.begin(), counts.end(), int64_t{0}));
+  std::vector<float> weights;
+  for (const int64_t count : counts) {
+    weights.push_back(count == 0 ? 1.0F
+                                 : static_cast<float>(static_cast<double>(data.train.size()) /
+                                                      (present * static_cast<double>(count))));
+  }
+  return weights;
+}
+
 Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,
                               Random random, const Parent* parent, const SearchData& data,
                               const ChildOptions& options, const TrainingHooks& hooks) {
@@ -144,8 +172,7 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     Loader loader = training_loader(data, options.batch, state.seed, options.augmentation);
     const TrainingEnd end =
         train(*program, loader, recipe, state, counting(hooks, evaluation.images));
-    judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
-          evaluation);
+    judge(*program, end, data, options, hooks, evaluation);
   });
 }
 
@@ -168,8 +195,7 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
       if (on_epoch) on_epoch({training, program->save(true)});
     };
     const TrainingEnd end = train(*program, loader, options.recipe, state.training, inner);
-    judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
-          evaluation);
+    judge(*program, end, data, options, hooks, evaluation);
   });
 }
 

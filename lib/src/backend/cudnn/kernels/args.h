@@ -106,6 +106,7 @@ struct LossArgs {
   int classes = 0;
   float loss_weight = 1;
   float label_smoothing = 0;
+  const float* class_weights = nullptr;  // [classes]; null: all 1
   double* losses = nullptr;    // [batch], by image
   int32_t* correct = nullptr;  // [batch]
 };
