@@ -68,7 +68,11 @@ void print_result(const SearchRunResult& result, const RunDirectory& run, Fitnes
 int search(const CLI::App& app, SearchRunOptions o, bool quiet, const cli::Ranks& ranks,
            Transport& transport, int& silent_ranks) {
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
-  if (o.child.device.threads == 0) o.child.device.threads = ranks.threads();
+  std::string threads_from;
+  if (o.child.device.threads == 0) {
+    o.child.device.threads = ranks.threads().count;
+    threads_from = fmt::format(" ({})", ranks.threads().decided_by);
+  }
   o.final.device = o.child.device;
 
   const bool first = ranks.rank() == 0;
@@ -82,10 +86,10 @@ int search(const CLI::App& app, SearchRunOptions o, bool quiet, const cli::Ranks
     hooks.log = [&](LogLevel level, std::string_view text) {
       if (!console) {
         console = std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), quiet);
-        console->log()(
-            LogLevel::kInfo,
-            fmt::format("{} rank{} x {} thread{}", ranks.ranks(), ranks.ranks() == 1 ? "" : "s",
-                        o.child.device.threads, o.child.device.threads == 1 ? "" : "s"));
+        console->log()(LogLevel::kInfo,
+                       fmt::format("{} rank{} x {} thread{}{}", ranks.ranks(),
+                                   ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
+                                   o.child.device.threads == 1 ? "" : "s", threads_from));
       }
       console->log()(level, text);
     };

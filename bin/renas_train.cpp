@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cli/console.h"
+#include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/lists.h"
 #include "cli/ranks.h"
@@ -64,7 +65,12 @@ int train_network(const CLI::App& app, cli::TrainSettings& s) {
   }
   f.network.classes = data.images.classes();
   if (s.class_weights == "auto") f.network.class_weights = balanced_class_weights(data);
-  if (f.device.threads == 0) f.device.threads = cli::available_cores();
+  std::string threads_from;
+  if (f.device.threads == 0) {
+    const cli::DefaultThreads threads = cli::default_threads();
+    f.device.threads = threads.count;
+    threads_from = fmt::format(" ({})", threads.decided_by);
+  }
 
   const std::string purpose = cli::purpose_of(app, text);
   FinalState state;
@@ -99,9 +105,9 @@ int train_network(const CLI::App& app, cli::TrainSettings& s) {
   }
   console.log()(
       LogLevel::kInfo,
-      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}", text,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}{}", text,
                   counts.parameters, counts.mult_adds, data.train.size(), backend->description(),
-                  f.device.threads, f.device.threads == 1 ? "" : "s"));
+                  f.device.threads, f.device.threads == 1 ? "" : "s", threads_from));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
@@ -216,7 +222,7 @@ void print_cells(const ListTrainingResult& result, const std::string& folder) {
 
 int train_cells(ListTrainingOptions o, bool quiet, const cli::Ranks& ranks, Transport& transport,
                 int& silent_ranks) {
-  if (o.final.device.threads == 0) o.final.device.threads = ranks.threads();
+  if (o.final.device.threads == 0) o.final.device.threads = ranks.threads().count;
   const bool first = ranks.rank() == 0;
   cli::Console console("", quiet);
   SearchRunHooks hooks;

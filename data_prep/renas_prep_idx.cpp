@@ -1,6 +1,7 @@
 // renas-prep-idx converts IDX files, as MNIST and Fashion-MNIST have, to the project's HDF5.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cli/environment.h"
 #include "cli/frame.h"
 #include "files.h"
 #include "parallel.h"
@@ -283,7 +284,7 @@ int main(int argc, char** argv) {
   app.add_flag("--force", options.force, "Overwrite OUT where it exists");
   return renas::cli::run(app, argc, argv, [&] {
     if (options.threads == 0) {
-      options.threads = renas::cli::available_cores();
+      options.threads = renas::cli::default_threads().count;
     }
     Program(options).run();
     return renas::cli::kDone;

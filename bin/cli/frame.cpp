@@ -1,7 +1,6 @@
 #include "cli/frame.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #ifdef RENAS_WITH_HDF5
 #include <hdf5.h>
 #endif
@@ -191,13 +190,6 @@ const std::atomic<bool>& stop_on_signals() {
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaction(signal, &action, nullptr);
   return stop_requested;
-}
-
-int available_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
 }  // namespace renas::cli

@@ -46,7 +46,4 @@ CLI::Validator absolute_path();
 /// process. A second SIGINT ends it at once.
 const std::atomic<bool>& stop_on_signals();
 
-/// The number of processor cores that this process may run on.
-int available_cores();
-
 }  // namespace renas::cli

@@ -46,7 +46,8 @@ void add_device_options(CLI::App& app, Device& device) {
   group.option("--backend", device.backend, "What computes: cpu, reference, or auto (the fastest)");
   group
       .option("--threads", device.threads,
-              "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")
+              "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores, or "
+              "fewer, if a control group's quota, SLURM_CPUS_PER_TASK or OMP_NUM_THREADS says so")
       ->check(CLI::Range(0, 4096));
   group
       .text(

@@ -1,6 +1,7 @@
 #include "core/hdf5.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>

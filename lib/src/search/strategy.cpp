@@ -1,6 +1,7 @@
 #include "renas/strategy.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <utility>

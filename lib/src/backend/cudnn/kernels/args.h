@@ -107,8 +107,8 @@ struct LossArgs {
   float loss_weight = 1;
   float label_smoothing = 0;
   const float* class_weights = nullptr;  // [classes]; null: all 1
-  double* losses = nullptr;    // [batch], by image
-  int32_t* correct = nullptr;  // [batch]
+  double* losses = nullptr;              // [batch], by image
+  int32_t* correct = nullptr;            // [batch]
 };
 
 /// A batch norm of the program, in device memory. Arrays of coefficients are [padded channels];
