@@ -41,7 +41,7 @@ void decode_window(std::span<const uint8_t> bytes) {
     const int choice = bytes.back();
     decoder.scale(choice % 3 == 0 ? 2 : choice % 3 == 1 ? 4 : 8);
     const renas::Shape shape = decoder.shape();
-    renas::JpegDecoder::Window window;
+    renas::Window window;
     if (decoder.windows()) {
       window.top = choice % shape.height;
       window.left = choice * 7 % shape.width;
