@@ -106,7 +106,8 @@ BOOST_AUTO_TEST_CASE(broken_exif_counts_as_absent) {
     BOOST_TEST(orientation_of(with_exif(plain, good)) == 6);
     // The value ends at byte 32: 8 of the header, 2, an entry of 12 and 10 of the second.
     for (std::size_t length = 0; length < good.size(); ++length) {
-      const std::vector<uint8_t> cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(length));
+      const std::vector<uint8_t> cut(good.begin(),
+                                     good.begin() + static_cast<std::ptrdiff_t>(length));
       const int expected = length >= 34 ? 6 : 0;
       BOOST_TEST(orientation_of(with_exif(plain, cut)) == expected);
       BOOST_TEST(orientation_of(with_exif(png, cut)) == expected);
@@ -166,8 +167,8 @@ BOOST_AUTO_TEST_CASE(the_loader_crops_upright_pictures) {
       how.shorter_side = shorter_side;
       renas::test::JpegForm form;  // colours at half the size
       const Image stored = stored_as(upright, o);
-      const auto jpeg = with_exif(
-          renas::test::encode_jpeg_as(stored.shape, stored.pixels, form), exif_of(o, o % 2 == 0));
+      const auto jpeg = with_exif(renas::test::encode_jpeg_as(stored.shape, stored.pixels, form),
+                                  exif_of(o, o % 2 == 0));
       const auto png = with_exif(png_of(stored), exif_of(o, o % 2 == 1));
       for (const auto& file : {jpeg, png}) {
         const Image decoded = renas::decode_image(file);

@@ -376,24 +376,27 @@ BOOST_AUTO_TEST_CASE(files_written_by_hand_that_contradict_the_format_are_told_h
   };
   BOOST_TEST(opened({}) == "no error");
   BOOST_TEST(opened({.type = H5T_NATIVE_INT8}) ==
-             path + ": train/images: expected 8-bit unsigned integers (uint8, pixels from 0 to "
-                    "255); found 8-bit signed integers");
+             path +
+                 ": train/images: expected 8-bit unsigned integers (uint8, pixels from 0 to "
+                 "255); found 8-bit signed integers");
   BOOST_TEST(has(opened({.type = H5T_NATIVE_FLOAT}), "found 32-bit floating-point numbers"));
   BOOST_TEST(has(opened({.type = H5T_NATIVE_UINT16}), "found 16-bit unsigned integers"));
   // Statistics of pixels from 0 to 255, and others that no pixels have.
   BOOST_TEST(opened({.mean = {125.3, 123.0, 113.9}, .sd = {63.0, 62.1, 66.7}}) ==
-             path + ": a channel's mean is 125.3, as of pixels from 0 to 255; expected those of "
-                    "pixels divided by 255, a mean from 0 to 1 and a standard deviation above 0 "
-                    "and up to 1");
+             path +
+                 ": a channel's mean is 125.3, as of pixels from 0 to 255; expected those of "
+                 "pixels divided by 255, a mean from 0 to 1 and a standard deviation above 0 "
+                 "and up to 1");
   BOOST_TEST(has(opened({.sd = {63.0, 62.1, 66.7}}),
                  "standard deviation is 63, as of pixels from 0 to 255; expected"));
   BOOST_TEST(has(opened({.mean = {0.5, -0.1, 0.5}}), "a channel's mean is -0.1; expected"));
   BOOST_TEST(has(opened({.mean = {0.5, NAN, 0.5}}), "a channel's mean is nan; expected"));
   BOOST_TEST(opened({.mean = {0, 1, 0.5}, .sd = {1, 1, 1}}) == "no error");  // constant channels
   BOOST_TEST(opened({.dims = {12, 3, 8, 8}}) ==
-             path + ": train/images: found [12, 3, 8, 8], whose second dimension has as many "
-                    "entries as there are means: the channels come first; expected [images, "
-                    "height, width, channels]");
+             path +
+                 ": train/images: found [12, 3, 8, 8], whose second dimension has as many "
+                 "entries as there are means: the channels come first; expected [images, "
+                 "height, width, channels]");
   BOOST_TEST(has(opened({.dims = {12, 8, 8}}), "found 3 dimensions, [12, 8, 8]"));
 }
 
@@ -414,12 +417,13 @@ BOOST_AUTO_TEST_CASE(labels_written_by_hand_are_class_indices_of_any_type) {
   BOOST_TEST(opened(std::vector<int32_t>(12, 2), {12, 1}) == "no error");
   BOOST_TEST(DataSet::open(path, "train").labels()[11] == 2);
   BOOST_TEST(opened(std::vector<float>(36), {12, 3}) ==
-             path + ": train/labels: found the shape [12, 3], a column a class (one-hot); expected "
-                    "[images], the class of each as a whole number from 0");
+             path +
+                 ": train/labels: found the shape [12, 3], a column a class (one-hot); expected "
+                 "[images], the class of each as a whole number from 0");
   BOOST_TEST(has(opened(std::vector<uint8_t>(24), {12, 2}),
                  "train/labels: found the shape [12, 2]; expected [images]"));
-  BOOST_TEST(has(opened(std::vector<float>(12, 0.5F), {12}),
-                 "label 0.5 of image 0 is no whole number"));
+  BOOST_TEST(
+      has(opened(std::vector<float>(12, 0.5F), {12}), "label 0.5 of image 0 is no whole number"));
   BOOST_TEST(has(opened(std::vector<double>(12, NAN), {12}), "is no whole number"));
   BOOST_TEST(has(opened(std::vector<int64_t>(12, int64_t{1} << 40), {12}), "label 2147483647"));
   ByHand().write(path);
@@ -439,11 +443,11 @@ std::size_t copy_filter(unsigned, std::size_t, const unsigned*, std::size_t byte
 BOOST_AUTO_TEST_CASE(a_filter_that_is_missing_is_named) {
   const TemporaryFolder scratch;
   const std::string path = scratch / "a.h5";
-  for (const auto& [number, stored, shown] : {std::tuple{32000, "lzf", "lzf"},
-                                              {32001, "", "blosc"},
-                                              {299, "my own", "my own"}}) {
+  for (const auto& [number, stored, shown] :
+       {std::tuple{32000, "lzf", "lzf"}, {32001, "", "blosc"}, {299, "my own", "my own"}}) {
     ByHand().write(path);
-    const H5Z_class2_t filter{H5Z_CLASS_T_VERS, number, 1, 1, stored, nullptr, nullptr, copy_filter};
+    const H5Z_class2_t filter{H5Z_CLASS_T_VERS, number,  1,       1,
+                              stored,           nullptr, nullptr, copy_filter};
     BOOST_REQUIRE(H5Zregister(&filter) >= 0);
     edit(path, [&, n = number](hid_t file) {
       H5Ldelete(file, "train/images", H5P_DEFAULT);

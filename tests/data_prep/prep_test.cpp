@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "cifar.h"
+#include "data_prep/programs.h"
 #include "idx.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
@@ -17,7 +17,6 @@
 #include "support/encode.h"
 #include "support/files.h"
 #include "support/made_up_images.h"
-#include "support/process.h"
 #include "support/temporary_folder.h"
 #include "tree.h"
 
@@ -27,31 +26,18 @@ using renas::DataSet;
 using renas::InvalidInput;
 using renas::test::bytes_of;
 using renas::test::colourful;
+using renas::test::counting;
 using renas::test::encode_png;
+using renas::test::has;
+using renas::test::idx_of;
 using renas::test::Ran;
-using renas::test::run_command;
+using renas::test::run;
+using renas::test::stored;
 using renas::test::TemporaryFolder;
 using renas::test::write_bytes;
 using renas::test::write_text;
 
 namespace {
-
-Ran run(const std::string& command, const std::string& environment = "") {
-  return run_command(environment + RENAS_PROGRAMS "/" + command);
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-std::vector<uint8_t> idx_of(const std::vector<int>& dims, const std::vector<uint8_t>& values) {
-  std::vector<uint8_t> bytes{0, 0, 8, static_cast<uint8_t>(dims.size())};
-  for (const int dim : dims) {
-    for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<uint8_t>(dim >> shift));
-  }
-  bytes.insert(bytes.end(), values.begin(), values.end());
-  return bytes;
-}
 
 std::string idx_failure(const std::vector<uint8_t>& bytes) {
   std::size_t at = 0;
@@ -68,12 +54,6 @@ std::string idx_failure(const std::vector<uint8_t>& bytes) {
     return error.what();
   }
   return "read";
-}
-
-std::vector<uint8_t> counting(std::size_t size, int start = 0) {
-  std::vector<uint8_t> values(size);
-  std::iota(values.begin(), values.end(), static_cast<uint8_t>(start));
-  return values;
 }
 
 void write_idx_folder(const std::string& folder) {
@@ -100,12 +80,6 @@ void write_tree(const std::string& folder) {
   write_bytes(folder + "/train/bee/grey.jpeg", renas::encode_jpeg(colourful(44, 35, 1)));
   write_bytes(folder + "/test/ant/x.jpg", jpeg(50, 50));
   write_bytes(folder + "/test/bee/y.png", encode_png(colourful(32, 32)));
-}
-
-std::vector<uint8_t> stored(const DataSet& data, int64_t i) {
-  std::vector<uint8_t> buffer;
-  const auto bytes = data.image(i, buffer);
-  return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ struct DataSetInfo {
   std::vector<double> mean;  ///< mean of each channel over the training images, values in [0, 1]
   std::vector<double> sd;    ///< standard deviation of each channel, likewise
   std::string source;        ///< where the images came from, for people
-  /// The range of 16-bit values that became 0 to 255 in all images that had such values, if one did.
+  /// The range of 16-bit values that became 0 to 255 in all images that had such values, if one
+  /// did.
   std::optional<Range16> range_16;
 };
 

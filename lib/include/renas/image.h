@@ -28,7 +28,7 @@ enum class ImageKind { kJpeg, kPng };
 /// The header of an encoded image.
 struct ImageInfo {
   ImageKind kind = ImageKind::kJpeg;  ///< decided by the bytes, not by the name of the file
-  Shape shape;          ///< of the decoded, upright image, with 1 or 3 channels
+  Shape shape;                        ///< of the decoded, upright image, with 1 or 3 channels
   int orientation = 1;  ///< how stored pixels are turned, as EXIF numbers it; 1: upright, as stored
   int bits = 8;         ///< of a stored value: 16 in some PNG files, else 8 or fewer
 };

@@ -71,7 +71,7 @@ std::string name_of(hid_t object) {
 void check_filters(hid_t dataset) {
   // Names registered with The HDF Group, for writers that stored none.
   static const std::map<H5Z_filter_t, std::string> kKnown{
-      {4, "szip"},          {307, "bzip2"},   {32000, "lzf"},  {32001, "blosc"}, {32004, "lz4"},
+      {4, "szip"},           {307, "bzip2"}, {32000, "lzf"},  {32001, "blosc"}, {32004, "lz4"},
       {32008, "bitshuffle"}, {32013, "zfp"}, {32015, "zstd"}, {32026, "blosc2"}};
   const Properties properties(H5Dget_create_plist(dataset));
   const int count = H5Pget_nfilters(properties);

@@ -95,8 +95,8 @@ std::optional<OrientationTag> find_tiff_orientation(Bytes tiff) {
   const Numbers numbers{tiff, tiff[0] == 'M'};
   const std::size_t directory = numbers.read(4, 4);
   if (numbers.read(2, 2) != 42 || directory > tiff.size() - 2) return {};
-  const std::size_t entries = std::min<std::size_t>(numbers.read(directory, 2),
-                                                    (tiff.size() - directory - 2) / kEntry);
+  const std::size_t entries =
+      std::min<std::size_t>(numbers.read(directory, 2), (tiff.size() - directory - 2) / kEntry);
   for (std::size_t i = 0; i < entries; ++i) {
     const std::size_t at = directory + 2 + i * kEntry;
     if (numbers.read(at, 2) != kTag) continue;

@@ -18,7 +18,8 @@ struct OrientationTag {
 };
 
 /// Finds the tag in the TIFF structure that EXIF data are, from the byte order ("II" or "MM") on.
-/// Returns nothing where it is absent, the structure is broken or the value is not one of the eight.
+/// Returns nothing where it is absent, the structure is broken or the value is not one of the
+/// eight.
 std::optional<OrientationTag> find_tiff_orientation(std::span<const uint8_t> tiff);
 
 /// Finds the tag of a JPEG file (in its first segment APP1 of EXIF) or of a PNG file (in its chunk

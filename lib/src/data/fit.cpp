@@ -86,10 +86,10 @@ PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
   if (decoder.windows()) {
     const ResampleTaps down = taps_down(plan, decoded.height, options.crop);
     const ResampleTaps across = taps_across(plan, decoded.width, options.crop);
-    window = orientation.stored({down.first_input(), across.first_input(),
-                                 down.last_input() - down.first_input(),
-                                 across.last_input() - across.first_input()},
-                                stored.height, stored.width);
+    window = orientation.stored(
+        {down.first_input(), across.first_input(), down.last_input() - down.first_input(),
+         across.last_input() - across.first_input()},
+        stored.height, stored.width);
     // Chroma at the sides of a window is interpolated without its neighbours, so the window is two
     // pixels wider.
     const int right = std::min(stored.width, window.left + window.width + 2);

@@ -160,8 +160,8 @@ std::vector<int32_t> read_labels(hid_t group, const std::string& where, int clas
     h5::read_raw(dataset, H5T_NATIVE_DOUBLE, values.data());
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (!(std::abs(values[i]) < INT32_MAX) || values[i] != std::floor(values[i])) {
-        throw InvalidInput(fmt::format("{}/labels: label {} of image {} is no whole number", where,
-                                       values[i], i));
+        throw InvalidInput(
+            fmt::format("{}/labels: label {} of image {} is no whole number", where, values[i], i));
       }
       labels[i] = static_cast<int32_t>(values[i]);
     }

@@ -61,8 +61,8 @@ Image upright(Image image, std::span<const uint8_t> bytes) {
   Image result;
   result.shape = image.shape;
   if (orientation.transpose()) std::swap(result.shape.height, result.shape.width);
-  orientation.turn(image.pixels.data(), image.shape.height, image.shape.width,
-                   image.shape.channels, result.pixels);
+  orientation.turn(image.pixels.data(), image.shape.height, image.shape.width, image.shape.channels,
+                   result.pixels);
   return result;
 }
 

@@ -16,7 +16,8 @@ namespace renas {
 ///   decoder.scale(eighths);                  // optional
 ///   decoder.decode({}, pixels);
 ///
-/// Pixels come as they are stored, whatever the EXIF orientation. All functions throw InvalidInput with libjpeg's message. The decoder keeps a pointer to `bytes`.
+/// Pixels come as they are stored, whatever the EXIF orientation. All functions throw InvalidInput
+/// with libjpeg's message. The decoder keeps a pointer to `bytes`.
 class JpegDecoder {
  public:
   JpegDecoder(std::span<const uint8_t> bytes, const DecodeOptions& options);

@@ -222,8 +222,8 @@ std::vector<uint8_t> encode_lossless(const Image& image) {
   const Shape& shape = image.shape;
   if ((shape.channels != 1 && shape.channels != 3) || shape.height < 1 || shape.width < 1 ||
       static_cast<int64_t>(image.pixels.size()) != shape.size()) {
-    throw InvalidInput(fmt::format("cannot encode {} bytes of {} as PNG", image.pixels.size(),
-                                   to_string(shape)));
+    throw InvalidInput(
+        fmt::format("cannot encode {} bytes of {} as PNG", image.pixels.size(), to_string(shape)));
   }
   Writer writer;
   if (!writer.write(shape, image.pixels.data())) {

@@ -8,7 +8,8 @@ namespace renas {
 
 std::string wrong_statistics(const DataSetInfo& info) {
   constexpr const char* kExpected =
-      "expected those of pixels divided by 255, a mean from 0 to 1 and a standard deviation above 0 "
+      "expected those of pixels divided by 255, a mean from 0 to 1 and a standard deviation above "
+      "0 "
       "and up to 1";
   for (const double mean : info.mean) {
     if (!(mean >= 0 && mean <= 1)) {

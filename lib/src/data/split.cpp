@@ -101,8 +101,7 @@ std::vector<int64_t> all_indices(int64_t size) {
 int64_t default_validation_count(int64_t size) { return std::min<int64_t>(5000, size / 10); }
 
 Split split_validation(std::span<const int32_t> labels, int64_t count, uint64_t seed) {
-  return partition(labels, all_indices(static_cast<int64_t>(labels.size())), count, seed, 0,
-                   true);
+  return partition(labels, all_indices(static_cast<int64_t>(labels.size())), count, seed, 0, true);
 }
 
 std::vector<int64_t> take_stratified(std::span<const int32_t> labels,
