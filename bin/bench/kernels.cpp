@@ -99,18 +99,7 @@ void run(const Options& o) {
 
 OneDnnConv conv_of(const renas::Graph& graph, const renas::Node& node, int batch) {
   const renas::Shape& in = graph.node(node.inputs[0]).shape;
-  return {batch,
-          in.channels,
-          node.shape.channels,
-          in.height,
-          in.width,
-          node.window.kernel_height,
-          node.window.kernel_width,
-          node.window.stride,
-          node.window.padding_height,
-          node.window.padding_width,
-          node.window.dilation,
-          node.groups};
+  return {batch, in.channels, node.shape.channels, in.height, in.width, node.window, node.groups};
 }
 
 /// Each fused group beside the oneDNN primitives that it replaces, which know no batch norm, ReLU,

@@ -51,23 +51,22 @@ OneDnnTimes time_onednn(const OneDnnConv& c, int threads) {
   omp_set_num_threads(threads);
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
-  const auto size = [&](int in, int kernel, int padding) {
-    return (in + 2 * padding - c.dilation * (kernel - 1) - 1) / c.stride + 1;
-  };
+  const renas::Window& w = c.window;
+  const renas::Shape out = w.output({c.in, c.height, c.width});
   const auto desc = [](const memory::dims& dims) {
     return memory::desc(dims, memory::data_type::f32, memory::format_tag::any);
   };
   Descriptors d;
   d.in = desc({c.batch, c.in, c.height, c.width});
-  d.out = desc({c.batch, c.out, size(c.height, c.kernel_height, c.padding_height),
-                size(c.width, c.kernel_width, c.padding_width)});
+  d.out = desc({c.batch, c.out, out.height, out.width});
   d.weights =
       c.groups == 1
-          ? desc({c.out, c.in, c.kernel_height, c.kernel_width})
-          : desc({c.groups, c.out / c.groups, c.in / c.groups, c.kernel_height, c.kernel_width});
-  d.strides = {c.stride, c.stride};
-  d.dilation = {c.dilation - 1, c.dilation - 1};  // oneDNN counts from 0
-  d.padding = {c.padding_height, c.padding_width};
+          ? desc({c.out, c.in, w.kernel_height, w.kernel_width})
+          : desc({c.groups, c.out / c.groups, c.in / c.groups, w.kernel_height, w.kernel_width});
+  d.strides = {w.stride_height, w.stride_width};
+  d.dilation = {w.dilation - 1, w.dilation - 1};  // oneDNN counts from 0
+  d.padding = {w.padding_top, w.padding_left};
+  d.padding_after = {w.padding_bottom, w.padding_right};
 
   OneDnnTimes times;
   const auto forward = forward_desc(engine, d);

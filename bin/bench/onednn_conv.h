@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "renas/graph.h"
+
 /// What oneDNN makes of one convolution: to compare with the fused kernels that take its place.
 struct OneDnnConv {
   int batch = 1;
@@ -9,12 +11,7 @@ struct OneDnnConv {
   int out = 1;
   int height = 1;  // of the input
   int width = 1;
-  int kernel_height = 1;
-  int kernel_width = 1;
-  int stride = 1;
-  int padding_height = 0;
-  int padding_width = 0;
-  int dilation = 1;  // 1 is dense
+  renas::Window window;
   int groups = 1;
   auto operator<=>(const OneDnnConv&) const = default;
 };

@@ -79,20 +79,28 @@ struct Parameter {
 
 /// The window of a convolution or pool: the input pixels that one output pixel reads.
 ///
-/// Padding is symmetric: padding_height rows above and as many below, padding_width columns on the
-/// left and as many on the right. Stride and dilation are the same in both directions.
+/// All in pixels. Dilation is the same in both directions.
 struct Window {
   int kernel_height = 1;
   int kernel_width = 1;
-  int stride = 1;
-  int padding_height = 0;
-  int padding_width = 0;
+  int stride_height = 1;
+  int stride_width = 1;
+  int padding_top = 0;
+  int padding_bottom = 0;
+  int padding_left = 0;
+  int padding_right = 0;
   int dilation = 1;  ///< distance between the taps of a kernel; 1 is dense
+
+  /// A square window over an odd number of taps. It is padded on all sides so that the map keeps
+  /// its size where the stride is 1.
+  static Window same(int kernel, int stride = 1, int dilation = 1);
+  /// A window without padding.
+  static Window valid(int kernel_height, int kernel_width, int stride = 1);
 
   /// The shape of the output map on a map of shape `in`, with as many channels. The window must fit
   /// into the padded map.
   Shape output(const Shape& in) const;
-  bool operator==(const Window&) const = default;
+  auto operator<=>(const Window&) const = default;
 };
 
 /// A node is one operation of a network. Its inputs are indices of earlier nodes, so a list of
@@ -120,33 +128,20 @@ struct Node {
 /// InvalidShape, with the node's name, if the shapes do not fit.
 class Graph {
  public:
-  /// The form of a convolution; see Window and Node for its fields.
+  /// The form of a convolution; see Node for its fields.
   struct ConvOptions {
     int out_channels = 0;
-    int kernel_height = 1;
-    int kernel_width = 1;
-    int stride = 1;
-    int padding_height = 0;
-    int padding_width = 0;
-    int dilation = 1;
+    Window window = {};  ///< 1x1 unless given
     int groups = 1;
     std::vector<ColumnGroup> columns = {};
-  };
-  /// The form of a pool; see Window for its fields.
-  struct PoolOptions {
-    int kernel_height = 3;
-    int kernel_width = 3;
-    int stride = 1;
-    int padding_height = 1;
-    int padding_width = 1;
   };
 
   int input(Shape shape);
   int conv(const std::string& name, int in, const ConvOptions& options);
   int batch_norm(const std::string& name, int in);
   int relu(const std::string& name, int in);
-  int max_pool(const std::string& name, int in, const PoolOptions& options);
-  int average_pool(const std::string& name, int in, const PoolOptions& options);
+  int max_pool(const std::string& name, int in, const Window& window);
+  int average_pool(const std::string& name, int in, const Window& window);
   int add(const std::string& name, const std::vector<int>& in);
   int concat(const std::string& name, const std::vector<int>& in);
   int pixel_shift(const std::string& name, int in);
@@ -178,7 +173,7 @@ class Graph {
   int add_node(Node node);
   int add_parameter(Parameter parameter);
   const Shape& input_shape(const std::string& name, int in) const;
-  int pool(NodeKind kind, const std::string& name, int in, const PoolOptions& options);
+  int pool(NodeKind kind, const std::string& name, int in, const Window& window);
 
   std::vector<Node> nodes_;
   std::vector<Parameter> parameters_;

@@ -21,30 +21,58 @@ bool only_in_training(NodeKind kind) {
 /// The number of pixels from the first tap of a kernel to its last, both included.
 int span_of(int kernel, int dilation) { return dilation * (kernel - 1) + 1; }
 
-/// Throws InvalidShape unless the window fits into the height (or width) of a map.
-void expect_fit(const std::string& name, int size, int kernel, int padding, const Window& window) {
-  if (kernel < 1 || window.stride < 1 || padding < 0 || window.dilation < 1 ||
-      size + 2 * padding < span_of(kernel, window.dilation)) {
+/// A window along the height or the width.
+struct Extent {
+  int kernel;
+  int stride;
+  int before;  // padding
+  int after;   // padding
+  int dilation;
+
+  /// The number of windows on `size` pixels.
+  int output(int size) const {
+    return (size + before + after - span_of(kernel, dilation)) / stride + 1;
+  }
+};
+
+Extent height_of(const Window& w) {
+  return {w.kernel_height, w.stride_height, w.padding_top, w.padding_bottom, w.dilation};
+}
+Extent width_of(const Window& w) {
+  return {w.kernel_width, w.stride_width, w.padding_left, w.padding_right, w.dilation};
+}
+
+/// Throws InvalidShape unless the window fits into `size` pixels.
+void expect_fit(const std::string& name, int size, const Extent& e) {
+  if (e.kernel < 1 || e.stride < 1 || e.before < 0 || e.after < 0 || e.dilation < 1 ||
+      size + e.before + e.after < span_of(e.kernel, e.dilation)) {
     throw InvalidShape(
-        fmt::format("{}: a window of {} (dilation {}, stride {}, padding {}) does not fit into {} "
-                    "pixels",
-                    name, kernel, window.dilation, window.stride, padding, size));
+        fmt::format("{}: a window of {} (dilation {}, stride {}, padding {} and {}) does not fit "
+                    "into {} pixels",
+                    name, e.kernel, e.dilation, e.stride, e.before, e.after, size));
   }
 }
 
 /// The output shape of a window on a map. Throws InvalidShape if the window does not fit.
 Shape output_shape(const std::string& name, const Shape& in, const Window& window) {
-  expect_fit(name, in.height, window.kernel_height, window.padding_height, window);
-  expect_fit(name, in.width, window.kernel_width, window.padding_width, window);
+  expect_fit(name, in.height, height_of(window));
+  expect_fit(name, in.width, width_of(window));
   return window.output(in);
 }
 
 }  // namespace
 
 Shape Window::output(const Shape& in) const {
-  const int height = in.height + 2 * padding_height - span_of(kernel_height, dilation);
-  const int width = in.width + 2 * padding_width - span_of(kernel_width, dilation);
-  return {in.channels, height / stride + 1, width / stride + 1};
+  return {in.channels, height_of(*this).output(in.height), width_of(*this).output(in.width)};
+}
+
+Window Window::same(int kernel, int stride, int dilation) {
+  const int padding = dilation * (kernel - 1) / 2;
+  return {kernel, kernel, stride, stride, padding, padding, padding, padding, dilation};
+}
+
+Window Window::valid(int kernel_height, int kernel_width, int stride) {
+  return {kernel_height, kernel_width, stride, stride};
 }
 
 int64_t Parameter::size() const {
@@ -105,16 +133,16 @@ int Graph::conv(const std::string& name, int in, const ConvOptions& o) {
   n.kind = NodeKind::kConv;
   n.name = name;
   n.inputs = {in};
-  n.window = {o.kernel_height,  o.kernel_width,  o.stride,
-              o.padding_height, o.padding_width, o.dilation};
+  n.window = o.window;
   n.shape = output_shape(name, from, n.window);
   n.shape.channels = o.out_channels;
   n.groups = o.groups;
   Parameter weight;
   weight.name = name + "/weight";
-  weight.shape = {o.out_channels, from.channels / o.groups, o.kernel_height, o.kernel_width};
+  weight.shape = {o.out_channels, from.channels / o.groups, n.window.kernel_height,
+                  n.window.kernel_width};
   weight.role = ParameterRole::kConvWeight;
-  weight.fan_in = from.channels / o.groups * o.kernel_height * o.kernel_width;
+  weight.fan_in = from.channels / o.groups * n.window.kernel_height * n.window.kernel_width;
   weight.columns = o.columns;
   n.parameters = {add_parameter(std::move(weight))};
   return add_node(std::move(n));
@@ -152,28 +180,34 @@ int Graph::relu(const std::string& name, int in) {
   return add_node(std::move(n));
 }
 
-int Graph::pool(NodeKind kind, const std::string& name, int in, const PoolOptions& o) {
+int Graph::pool(NodeKind kind, const std::string& name, int in, const Window& w) {
   const Shape from = input_shape(name, in);
-  if (o.padding_height >= o.kernel_height || o.padding_width >= o.kernel_width) {
-    throw InvalidShape(fmt::format("{}: padding {}x{} makes windows without a pixel of {}x{}", name,
-                                   o.padding_height, o.padding_width, o.kernel_height,
-                                   o.kernel_width));
+  if (w.dilation != 1) {
+    throw InvalidShape(fmt::format("{}: a pool has dilation 1, got {}", name, w.dilation));
+  }
+  if (std::max(w.padding_top, w.padding_bottom) >= w.kernel_height ||
+      std::max(w.padding_left, w.padding_right) >= w.kernel_width) {
+    throw InvalidShape(
+        fmt::format("{}: padding of {}, {}, {}, {} (top, bottom, left, right) makes "
+                    "windows of {}x{} without a pixel",
+                    name, w.padding_top, w.padding_bottom, w.padding_left, w.padding_right,
+                    w.kernel_height, w.kernel_width));
   }
   Node n;
   n.kind = kind;
   n.name = name;
   n.inputs = {in};
-  n.window = {o.kernel_height, o.kernel_width, o.stride, o.padding_height, o.padding_width, 1};
+  n.window = w;
   n.shape = output_shape(name, from, n.window);
   return add_node(std::move(n));
 }
 
-int Graph::max_pool(const std::string& name, int in, const PoolOptions& options) {
-  return pool(NodeKind::kMaxPool, name, in, options);
+int Graph::max_pool(const std::string& name, int in, const Window& window) {
+  return pool(NodeKind::kMaxPool, name, in, window);
 }
 
-int Graph::average_pool(const std::string& name, int in, const PoolOptions& options) {
-  return pool(NodeKind::kAveragePool, name, in, options);
+int Graph::average_pool(const std::string& name, int in, const Window& window) {
+  return pool(NodeKind::kAveragePool, name, in, window);
 }
 
 int Graph::add(const std::string& name, const std::vector<int>& in) {

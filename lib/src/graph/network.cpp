@@ -130,13 +130,9 @@ Map Builder::stem() {
   const bool cifar = options_.kind == NetworkKind::kCifar;
   const int filters = options_.stem > 0 ? options_.stem : cifar ? 3 * options_.filters : 32;
   const int input = graph_.input(options_.image);
-  const int conv = graph_.conv("stem/conv", input,
-                               {.out_channels = filters,
-                                .kernel_height = 3,
-                                .kernel_width = 3,
-                                .stride = cifar ? 1 : 2,
-                                .padding_height = cifar ? 1 : 0,
-                                .padding_width = cifar ? 1 : 0});
+  const int conv = graph_.conv(
+      "stem/conv", input,
+      {.out_channels = filters, .window = cifar ? Window::same(3) : Window::valid(3, 3, 2)});
   return {graph_.batch_norm("stem/norm", conv), {{"stem", filters}}};
 }
 
@@ -154,13 +150,15 @@ Map Builder::adapt(const std::string& name, const Map& in, int filters) {
 /// Factorized reduction, which halves height and width: half of the filters reads pixels (2i, 2j),
 /// the other half pixels (2i+1, 2j+1), which a pixel shift brings to the place of the first.
 Map Builder::reduce(const std::string& name, const Map& in, int filters) {
+  const Window every_other = Window::valid(1, 1, 2);
   const int relu = graph_.relu(name + "/relu", in.node);
-  const int even = graph_.conv(name + "/even", relu,
-                               {.out_channels = filters / 2, .stride = 2, .columns = in.columns});
+  const int even =
+      graph_.conv(name + "/even", relu,
+                  {.out_channels = filters / 2, .window = every_other, .columns = in.columns});
   const int shifted = graph_.pixel_shift(name + "/shift", relu);
-  const int odd =
-      graph_.conv(name + "/odd", shifted,
-                  {.out_channels = filters - filters / 2, .stride = 2, .columns = in.columns});
+  const int odd = graph_.conv(
+      name + "/odd", shifted,
+      {.out_channels = filters - filters / 2, .window = every_other, .columns = in.columns});
   const int both = graph_.concat(name + "/concat", {even, odd});
   return {graph_.batch_norm(name + "/norm", both), {}};
 }
@@ -173,11 +171,7 @@ int Builder::separable(const std::string& name, int in, int kernel, int stride) 
     at = graph_.relu(fmt::format("{}/relu{}", name, pass), at);
     at = graph_.conv(fmt::format("{}/depthwise{}", name, pass), at,
                      {.out_channels = channels,
-                      .kernel_height = kernel,
-                      .kernel_width = kernel,
-                      .stride = pass == 1 ? stride : 1,
-                      .padding_height = kernel / 2,
-                      .padding_width = kernel / 2,
+                      .window = Window::same(kernel, pass == 1 ? stride : 1),
                       .groups = channels});
     at = graph_.conv(fmt::format("{}/pointwise{}", name, pass), at, {.out_channels = channels});
     at = graph_.batch_norm(fmt::format("{}/norm{}", name, pass), at);
@@ -192,9 +186,9 @@ int Builder::path(const std::string& name, const std::string& op, int in, int st
   if (const int kernel = separable_kernel(op)) {
     out = separable(name, in, kernel, stride);
   } else if (op == "avg3x3") {
-    out = graph_.average_pool(name + "/pool", in, {.stride = stride});
+    out = graph_.average_pool(name + "/pool", in, Window::same(3, stride));
   } else if (op == "max3x3" || stride == 2) {
-    out = graph_.max_pool(name + "/pool", in, {.stride = stride});
+    out = graph_.max_pool(name + "/pool", in, Window::same(3, stride));
   }
   if (drop > 0 && out != in) {
     out = graph_.drop_path(name + "/drop", out, drop);
@@ -268,17 +262,12 @@ void Builder::auxiliary_head(const Map& in) {
   const bool small = map.height < 5 || map.width < 5;
   int at = graph_.relu("auxiliary/relu0", in.node);
   at = graph_.average_pool("auxiliary/pool", at,
-                           {.kernel_height = small ? map.height : 5,
-                            .kernel_width = small ? map.width : 5,
-                            .stride = small ? 1 : 3,
-                            .padding_height = 0,
-                            .padding_width = 0});
+                           small ? Window::valid(map.height, map.width) : Window::valid(5, 5, 3));
   at = conv_norm("auxiliary/1", {at, in.columns}, 128).node;
   at = graph_.relu("auxiliary/relu1", at);
   const Shape pooled = graph_.node(at).shape;
-  at = graph_.conv(
-      "auxiliary/2/conv", at,
-      {.out_channels = 768, .kernel_height = pooled.height, .kernel_width = pooled.width});
+  at = graph_.conv("auxiliary/2/conv", at,
+                   {.out_channels = 768, .window = Window::valid(pooled.height, pooled.width)});
   at = graph_.batch_norm("auxiliary/2/norm", at);
   at = graph_.relu("auxiliary/relu2", at);
   at = graph_.linear("auxiliary/linear", at, options_.classes);

@@ -15,6 +15,7 @@ using renas::Graph;
 using renas::NodeKind;
 using renas::ParameterRole;
 using renas::Shape;
+using renas::Window;
 
 namespace {
 
@@ -45,15 +46,13 @@ Case on_image(const std::string& name, Shape shape, const Body& body) {
   return result;
 }
 
+/// A window with `above` rows of padding above and below, `left` columns on the left and right.
+Window window(int height, int width, int stride, int above, int left) {
+  return {height, width, stride, stride, above, above, left, left};
+}
+
 Graph::ConvOptions square(int out, int kernel, int stride = 1, int groups = 1, int dilation = 1) {
-  return {.out_channels = out,
-          .kernel_height = kernel,
-          .kernel_width = kernel,
-          .stride = stride,
-          .padding_height = dilation * (kernel - 1) / 2,
-          .padding_width = dilation * (kernel - 1) / 2,
-          .dilation = dilation,
-          .groups = groups};
+  return {.out_channels = out, .window = Window::same(kernel, stride, dilation), .groups = groups};
 }
 
 Body conv(const Graph::ConvOptions& options) {
@@ -81,9 +80,10 @@ int adapter(Graph& g, const std::string& name, int in, int channels) {
 
 int factorized(Graph& g, const std::string& name, int in, int channels) {
   in = g.relu(name + "/relu", in);
-  const int a = g.conv(name + "/a", in, {.out_channels = channels / 2, .stride = 2});
+  const int a =
+      g.conv(name + "/a", in, {.out_channels = channels / 2, .window = Window::valid(1, 1, 2)});
   const int b = g.conv(name + "/b", g.pixel_shift(name + "/shift", in),
-                       {.out_channels = channels - channels / 2, .stride = 2});
+                       {.out_channels = channels - channels / 2, .window = Window::valid(1, 1, 2)});
   return g.batch_norm(name + "/bn", g.concat(name + "/concat", {a, b}));
 }
 
@@ -91,7 +91,7 @@ int factorized(Graph& g, const std::string& name, int in, int channels) {
 int cell(Graph& g, const std::string& name, int before, int previous, int channels, int stride) {
   const int a = adapter(g, name + "/c-2", before, channels);
   const int b = adapter(g, name + "/c-1", previous, channels);
-  const Graph::PoolOptions pool{.stride = stride};
+  const Window pool = Window::same(3, stride);
   const int one = g.add(name + "/1", {separable(g, name + "/1/sep5x5", a, channels, 5, stride),
                                       separable(g, name + "/1/sep3x3", b, channels, 3, stride)});
   const int two = g.add(name + "/2", {g.max_pool(name + "/2/max", b, pool),
@@ -113,17 +113,12 @@ Case cells(const std::string& name, Shape shape, int filters) {
   const int second = cell(g, "cell2", stem, first, 2 * filters, 2);
   g.begin_auxiliary();
   int head = g.relu("aux/relu", first);
-  head = g.average_pool("aux/pool", head,
-                        {.kernel_height = 5,
-                         .kernel_width = 5,
-                         .stride = 3,
-                         .padding_height = 0,
-                         .padding_width = 0});
+  head = g.average_pool("aux/pool", head, Window::valid(5, 5, 3));
   head =
       g.relu("aux/relu1", g.batch_norm("aux/bn1", g.conv("aux/conv1", head, {.out_channels = 9})));
   const Shape map = g.node(head).shape;
   head = g.conv("aux/conv2", head,
-                {.out_channels = 11, .kernel_height = map.height, .kernel_width = map.width});
+                {.out_channels = 11, .window = Window::valid(map.height, map.width)});
   head = g.relu("aux/relu2", g.batch_norm("aux/bn2", head));
   g.cross_entropy("aux/loss", g.linear("aux/linear", head, 5), 0.4F, 0);
   g.end_auxiliary();
@@ -147,15 +142,9 @@ std::vector<Case> small_cases() {
   add("conv 3x3", 5, conv(square(7, 3)));
   add("conv 3x3 stride 2", 5, conv(square(7, 3, 2)));
   add("conv 3x3 stride 2 without padding", 5,
-      conv({.out_channels = 7, .kernel_height = 3, .kernel_width = 3, .stride = 2}));
-  add("conv 3x5", 5,
-      conv({.out_channels = 3,
-            .kernel_height = 3,
-            .kernel_width = 5,
-            .padding_height = 1,
-            .padding_width = 2}));
-  add("conv over the whole map", 5,
-      conv({.out_channels = 9, .kernel_height = 7, .kernel_width = 6}));
+      conv({.out_channels = 7, .window = Window::valid(3, 3, 2)}));
+  add("conv 3x5", 5, conv({.out_channels = 3, .window = window(3, 5, 1, 1, 2)}));
+  add("conv over the whole map", 5, conv({.out_channels = 9, .window = Window::valid(7, 6)}));
   add("conv 3x3 dilation 2", 5, conv(square(7, 3, 1, 1, 2)));
   add("conv 3x3 of 2 groups", 6, conv(square(4, 3, 1, 2)));
   for (const int kernel : {3, 5, 7}) {
@@ -170,13 +159,31 @@ std::vector<Case> small_cases() {
   add("depthwise 3 dilation 2", 5, conv(square(5, 3, 1, 5, 2)));
   add("depthwise 3 dilation 2 stride 2", 9, conv(square(9, 3, 2, 9, 2)));
   add("depthwise with two filters a channel", 5, conv(square(10, 3, 1, 5)));
-  add("depthwise 3x5", 5,
-      conv({.out_channels = 5,
-            .kernel_height = 3,
-            .kernel_width = 5,
-            .padding_height = 1,
-            .padding_width = 2,
-            .groups = 5}));
+  add("depthwise 3x5", 5, conv({.out_channels = 5, .window = window(3, 5, 1, 1, 2), .groups = 5}));
+  // Strides differ by axis, paddings by side: top, bottom, left, right.
+  const Window uneven{3, 4, 2, 1, 1, 0, 2, 1};
+  const Window even{2, 2, 1, 1, 0, 1, 0, 1};
+  const Window lower{3, 3, 2, 2, 0, 1, 0, 1};
+  add("conv of uneven strides and paddings", 5, conv({.out_channels = 7, .window = uneven}));
+  add("conv 1x1 of uneven strides", 9,
+      conv({.out_channels = 7, .window = {.stride_height = 1, .stride_width = 2}}));
+  add("conv 2x2 padded below and on the right", 5, conv({.out_channels = 7, .window = even}));
+  for (const Window& w : {uneven, even, lower, Window{3, 3, 1, 1, 2, 0, 0, 2, 2}}) {
+    const std::string name = std::to_string(w.kernel_height) + "x" +
+                             std::to_string(w.kernel_width) + " padded by " +
+                             std::to_string(w.padding_top) + std::to_string(w.padding_bottom) +
+                             std::to_string(w.padding_left) + std::to_string(w.padding_right);
+    add("depthwise " + name, 9, conv({.out_channels = 9, .window = w, .groups = 9}));
+    add("separable " + name, 9, [w](Graph& g, int in) {
+      const int r = g.relu("relu", g.batch_norm("bn", in));
+      const int rows = g.conv("depthwise", r, {.out_channels = 9, .window = w, .groups = 9});
+      return g.conv("1x1", rows, square(10, 1));
+    });
+    if (w.dilation > 1) continue;
+    add("max pool " + name, 9,
+        [w](Graph& g, int in) { return g.max_pool("pool", g.relu("relu", in), w); });
+    add("mean pool " + name, 9, [w](Graph& g, int in) { return g.average_pool("pool", in, w); });
+  }
   // Branches by the kernel's width must not take its height for granted.
   for (const int height : {1, 2, 3, 5}) {
     for (const int width : {3, 5, 7}) {
@@ -186,11 +193,7 @@ std::vector<Case> small_cases() {
                 std::to_string(stride),
             9,
             conv({.out_channels = 9,
-                  .kernel_height = height,
-                  .kernel_width = width,
-                  .stride = stride,
-                  .padding_height = (height - 1) / 2,
-                  .padding_width = width / 2,
+                  .window = window(height, width, stride, (height - 1) / 2, width / 2),
                   .groups = 9}));
       }
     }
@@ -203,22 +206,20 @@ std::vector<Case> small_cases() {
     return g.add("add", {bn, g.relu("relu", bn)});
   });
   for (const int stride : {1, 2}) {
-    const Graph::PoolOptions pool{.stride = stride};
+    const Window pool = Window::same(3, stride);
     add("max pool stride " + std::to_string(stride), 5,
         [=](Graph& g, int in) { return g.max_pool("pool", in, pool); });
     add("mean pool stride " + std::to_string(stride), 11,
         [=](Graph& g, int in) { return g.average_pool("pool", in, pool); });
   }
-  add("mean pool 5x5 stride 3 without padding", 5, [](Graph& g, int in) {
-    return g.average_pool("pool", in, {5, 5, 3, 0, 0});
-  });
-  add("max pool 2x3", 5, [](Graph& g, int in) { return g.max_pool("pool", in, {2, 3, 2, 0, 1}); });
-  add("max pool 2x2 whose windows lie apart", 9, [](Graph& g, int in) {
-    return g.max_pool("pool", in, {2, 2, 3, 0, 0});
-  });
-  add("mean pool 2x2 whose windows lie apart", 9, [](Graph& g, int in) {
-    return g.average_pool("pool", in, {2, 2, 3, 0, 0});
-  });
+  add("mean pool 5x5 stride 3 without padding", 5,
+      [](Graph& g, int in) { return g.average_pool("pool", in, Window::valid(5, 5, 3)); });
+  add("max pool 2x3", 5,
+      [](Graph& g, int in) { return g.max_pool("pool", in, window(2, 3, 2, 0, 1)); });
+  add("max pool 2x2 whose windows lie apart", 9,
+      [](Graph& g, int in) { return g.max_pool("pool", in, Window::valid(2, 2, 3)); });
+  add("mean pool 2x2 whose windows lie apart", 9,
+      [](Graph& g, int in) { return g.average_pool("pool", in, Window::valid(2, 2, 3)); });
   // Rows of many pixels go some at a time.
   for (const Shape wide : {Shape{2, 5, 14}, Shape{2, 15, 17}}) {
     const std::string size =
@@ -229,7 +230,7 @@ std::vector<Case> small_cases() {
         all.push_back(make("depthwise " + std::to_string(kernel) + name, wide, 9,
                            conv(square(9, kernel, stride, 9))));
       }
-      const Graph::PoolOptions pool{.stride = stride};
+      const Window pool = Window::same(3, stride);
       all.push_back(make("max pool" + name, wide, 9, [=](Graph& g, int in) {
         return g.max_pool("pool", g.relu("relu", g.batch_norm("bn", in)), pool);
       }));
@@ -240,7 +241,8 @@ std::vector<Case> small_cases() {
   }
   add("max pool and depthwise behind batch norm and relu", 9, [](Graph& g, int in) {
     const int r = g.relu("relu", g.batch_norm("bn", in));
-    return g.add("add", {g.max_pool("pool", r, {}), g.conv("conv", r, square(9, 3, 1, 9))});
+    return g.add("add",
+                 {g.max_pool("pool", r, Window::same(3)), g.conv("conv", r, square(9, 3, 1, 9))});
   });
   add("add of three, one twice", 5, [](Graph& g, int in) {
     const int r = g.relu("relu", in);
@@ -316,17 +318,15 @@ std::vector<Case> small_cases() {
     return g.concat("concat", {in, sum, g.batch_norm("bn", in)});
   }));
   all.push_back(on_image("pools of the image", {5, 7, 6}, [](Graph& g, int in) {
-    return g.add("add",
-                 {g.max_pool("max", in, {}), g.average_pool("mean", g.batch_norm("bn", in), {})});
+    return g.add("add", {g.max_pool("max", in, Window::same(3)),
+                         g.average_pool("mean", g.batch_norm("bn", in), Window::same(3))});
   }));
-  const Graph::PoolOptions whole{
-      .kernel_height = 7, .kernel_width = 6, .stride = 1, .padding_height = 0, .padding_width = 0};
+  const Window whole = Window::valid(7, 6);
   add("max pool to one pixel", 5,
       [=](Graph& g, int in) { return g.max_pool("pool", g.relu("relu", in), whole); });
   add("mean pool to one pixel", 5,
       [=](Graph& g, int in) { return g.average_pool("pool", in, whole); });
-  const Graph::ConvOptions covering{
-      .out_channels = 5, .kernel_height = 7, .kernel_width = 6, .groups = 5};
+  const Graph::ConvOptions covering{.out_channels = 5, .window = whole, .groups = 5};
   add("depthwise to one pixel", 5, conv(covering));
   add("depthwise and 1x1 to one pixel", 5, [=](Graph& g, int in) {
     return g.conv("1x1", g.conv("depthwise", g.relu("relu", in), covering), square(6, 1));
@@ -384,16 +384,11 @@ std::vector<Case> large_cases() {
                        " padding " + std::to_string(padding),
                    {2, 37, 25}, 9,
                    [=](Graph& g, int in) {
+                     Window rows_of = window(kernel, kernel, stride, padding, padding);
+                     rows_of.dilation = dilation;
                      const int r = g.relu("relu", g.batch_norm("bn", in));
                      const int rows = g.conv("depthwise", r,
-                                             {.out_channels = 9,
-                                              .kernel_height = kernel,
-                                              .kernel_width = kernel,
-                                              .stride = stride,
-                                              .padding_height = padding,
-                                              .padding_width = padding,
-                                              .dilation = dilation,
-                                              .groups = 9});
+                                             {.out_channels = 9, .window = rows_of, .groups = 9});
                      return g.conv("1x1", rows, square(10, 1));
                    }),
               3, 2);
@@ -421,7 +416,7 @@ std::vector<Case> large_cases() {
   stem.name = "stem of 224x224x3";
   Graph& g = stem.graph;
   int node = g.conv("stem", g.input({3, 224, 224}),
-                    {.out_channels = 32, .kernel_height = 3, .kernel_width = 3, .stride = 2});
+                    {.out_channels = 32, .window = Window::valid(3, 3, 2)});
   node = separable(g, "sep", g.batch_norm("bn", node), 11, 5, 2);
   node = g.linear("classifier", g.global_average_pool("mean", g.relu("relu", node)), 7);
   g.set_scores(node);

@@ -48,11 +48,7 @@ int separable(Graph& g, const std::string& name, int in, int channels, int kerne
     in = g.relu(prefix + "/relu", in);
     in = g.conv(prefix + "/depthwise", in,
                 {.out_channels = from,
-                 .kernel_height = kernel,
-                 .kernel_width = kernel,
-                 .stride = layer == 0 ? stride : 1,
-                 .padding_height = kernel / 2,
-                 .padding_width = kernel / 2,
+                 .window = Window::same(kernel, layer == 0 ? stride : 1),
                  .groups = from});
     in =
         g.batch_norm(prefix + "/bn", g.conv(prefix + "/pointwise", in, {.out_channels = channels}));
@@ -63,35 +59,21 @@ int separable(Graph& g, const std::string& name, int in, int channels, int kerne
 Graph golden_network() {
   Graph g;
   const int stem = g.batch_norm("stem/bn", g.conv("stem", g.input({2, 9, 8}),
-                                                  {.out_channels = 6,
-                                                   .kernel_height = 3,
-                                                   .kernel_width = 3,
-                                                   .padding_height = 1,
-                                                   .padding_width = 1}));
-  const Graph::PoolOptions pool{.stride = 2};
+                                                  {.out_channels = 6, .window = Window::same(3)}));
+  const Window pool = Window::same(3, 2);
+  const Window every_other = Window::valid(1, 1, 2);
   const int one = g.add("one", {separable(g, "a", stem, 6, 5, 2), g.max_pool("b", stem, pool)});
   const int two = g.add("two", {g.average_pool("c", stem, pool), separable(g, "d", stem, 6, 7, 2)});
   const int relu = g.relu("relu", stem);
-  const int half0 = g.conv("half0", relu, {.out_channels = 3, .stride = 2});
-  const int half1 = g.conv("half1", g.pixel_shift("shift", relu), {.out_channels = 3, .stride = 2});
+  const int half0 = g.conv("half0", relu, {.out_channels = 3, .window = every_other});
+  const int half1 =
+      g.conv("half1", g.pixel_shift("shift", relu), {.out_channels = 3, .window = every_other});
   const int reduced = g.batch_norm("reduced/bn", g.concat("reduced", {half0, half1}));
   const int three = g.add("three", {reduced, separable(g, "e", one, 6, 3, 1)});
   int out = g.relu("relu1", g.concat("out", {two, three}));
-  out = g.conv("atrous", out,
-               {.out_channels = 8,
-                .kernel_height = 3,
-                .kernel_width = 3,
-                .padding_height = 2,
-                .padding_width = 2,
-                .dilation = 2});
+  out = g.conv("atrous", out, {.out_channels = 8, .window = Window::same(3, 1, 2)});
   out = g.relu("relu2", g.batch_norm("atrous/bn", out));
-  out = g.conv("grouped", out,
-               {.out_channels = 8,
-                .kernel_height = 3,
-                .kernel_width = 3,
-                .padding_height = 1,
-                .padding_width = 1,
-                .groups = 4});
+  out = g.conv("grouped", out, {.out_channels = 8, .window = Window::same(3), .groups = 4});
   out = g.linear("classifier", g.global_average_pool("mean", g.relu("relu3", out)), 5);
   g.set_scores(out);
   g.cross_entropy("loss", out, 1, 0.1F);

@@ -87,12 +87,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_case_agree_with_finite_differences_in_do
 
 BOOST_AUTO_TEST_CASE(a_convolution_worked_by_hand) {
   Graph g;
-  const int conv = g.conv("conv", g.input({1, 2, 2}),
-                          {.out_channels = 1,
-                           .kernel_height = 3,
-                           .kernel_width = 3,
-                           .padding_height = 1,
-                           .padding_width = 1});
+  const int conv =
+      g.conv("conv", g.input({1, 2, 2}), {.out_channels = 1, .window = Window::same(3)});
   g.set_scores(g.linear("linear", conv, 4));
   g.cross_entropy("loss", g.scores(), 1, 0);
   Exact program(g, {.batch = 1});
@@ -144,8 +140,8 @@ BOOST_AUTO_TEST_CASE(batch_norm_normalises_by_the_biased_variance_and_keeps_the_
 BOOST_AUTO_TEST_CASE(a_mean_pool_does_not_count_padding_and_padding_never_wins_a_maximum) {
   Graph g;
   const int in = g.input({1, 2, 2});
-  const int mean = g.average_pool("mean", in, {});
-  const int max = g.max_pool("max", in, {});
+  const int mean = g.average_pool("mean", in, Window::same(3));
+  const int max = g.max_pool("max", in, Window::same(3));
   g.set_scores(g.linear("linear", g.add("add", {mean, max}), 2));
   g.cross_entropy("loss", g.scores(), 1, 0);
   Exact program(g, {.batch = 1});

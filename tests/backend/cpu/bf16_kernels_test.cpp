@@ -182,7 +182,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     SeparableArgs args;
     const std::size_t weights = kernel + pointwise.size();
     args.in = source.source(norm, true, norm, weights);
-    args.window = {w.height, w.width, w.stride, w.top, w.left, 1};
+    args.window = {w.height, w.width, w.stride, w.stride, w.top, w.left, 1};
     args.depthwise = depthwise.data();
     args.depthwise_flipped = flipped.data();
     args.pointwise = pointwise.data();
@@ -220,7 +220,7 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
     std::size_t partial_size = 0;
     for (std::size_t k = 0; k < in.size(); ++k) {
       TermArgs term;
-      term.window = {1, 1, stride, top, top, 1};
+      term.window = {1, 1, stride, stride, top, top, 1};
       term.k_channels = term.depth = in[k].channels;
       term.weight = weights[k].data();
       term.weight_transposed = back[k].data();
@@ -269,7 +269,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
     TermArgs term;
     term.in.map = in;
     term.in.data = {images.data(), false};
-    term.window = {w.height, w.width, w.stride, w.top, w.left, 1};
+    term.window = {w.height, w.width, w.stride, w.stride, w.top, w.left, 1};
     term.k_channels = kChannels;
     term.depth = depth;
     term.weight = weights.data();

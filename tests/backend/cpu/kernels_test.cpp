@@ -170,8 +170,8 @@ Numbers transposed(const Numbers& m, int rows, int columns) {
 void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
   Layer in(9, 7, 19, 1);
   const int columns = pointwise ? 13 : in.channels;
-  Layer out(output_size(9, w.height, w.top, w.stride, w.dilation),
-            output_size(7, w.width, w.left, w.stride, w.dilation), columns, 20);
+  Layer out(output_size(9, w.height, w.top, w.stride_height, w.dilation),
+            output_size(7, w.width, w.left, w.stride_width, w.dilation), columns, 20);
   const int taps = w.height * w.width;
   Numbers kernels = numbers(at(taps * in.map.channels), 30);  // [channels / 8][taps][8]
   const auto tap_at = [&](int c, int t) {
@@ -207,8 +207,8 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
   Numbers depthwise(middle.size() * kImages);
   const auto for_each_tap = [&](int y, int x, const std::function<void(int, int, int)>& visit) {
     for (int t = 0; t < taps; ++t) {
-      visit(t, y * w.stride - w.top + t / w.width * w.dilation,
-            x * w.stride - w.left + t % w.width * w.dilation);
+      visit(t, y * w.stride_height - w.top + t / w.width * w.dilation,
+            x * w.stride_width - w.left + t % w.width * w.dilation);
     }
   };
   for_each(middle, [&](int n, int y, int x, int c) {
@@ -264,9 +264,10 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
   std::vector<Layer> in;
   for (std::size_t k = 0; k < channels.size(); ++k) in.emplace_back(9, 7, channels[k], 10 * k);
   const int columns = 13;
-  Layer out(output_size(9, w.height, w.top, w.stride), output_size(7, w.width, w.left, w.stride),
-            columns, 100);
-  const bool every_pixel = w.height * w.width == 1 && w.stride == 1 && w.top == 0;
+  Layer out(output_size(9, w.height, w.top, w.stride_height),
+            output_size(7, w.width, w.left, w.stride_width), columns, 100);
+  const bool every_pixel =
+      w.height * w.width == 1 && w.stride_height == 1 && w.stride_width == 1 && w.top == 0;
   std::vector<Numbers> weights;
   std::vector<Numbers> back;
   ConvArgs args;
@@ -314,8 +315,8 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
                 for (int t = 0; t < w.height * w.width; ++t) {
                   for (int c = 0; c < in[k].channels; ++c) {
                     visit(k, n, y, x, t * args.terms[k].k_channels + c,
-                          y * w.stride - w.top + t / w.width, x * w.stride - w.left + t % w.width,
-                          c);
+                          y * w.stride_height - w.top + t / w.width,
+                          x * w.stride_width - w.left + t % w.width, c);
                   }
                 }
               }
@@ -378,14 +379,14 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
 
 void check_pool(const WindowArgs& w, bool max, bool accumulate) {
   Layer in(9, 7, 19, 1);
-  Layer out(output_size(9, w.height, w.top, w.stride), output_size(7, w.width, w.left, w.stride),
-            19, 20);
+  Layer out(output_size(9, w.height, w.top, w.stride_height),
+            output_size(7, w.width, w.left, w.stride_width), 19, 20);
   PoolArgs args{in.input(true, accumulate, accumulate), w, max, out.output(false)};
   // Calls visit(input row, column) for the window's pixels that lie on the map.
   const auto for_each_pixel = [&](int y, int x, const std::function<void(int, int)>& visit) {
     for (int t = 0; t < w.height * w.width; ++t) {
-      const int iy = y * w.stride - w.top + t / w.width;
-      const int ix = x * w.stride - w.left + t % w.width;
+      const int iy = y * w.stride_height - w.top + t / w.width;
+      const int ix = x * w.stride_width - w.left + t % w.width;
       if (inside(in.map, iy, ix)) visit(iy, ix);
     }
   };
@@ -448,35 +449,35 @@ BOOST_AUTO_TEST_CASE(separable_convolution) {
   for (const bool norm : {false, true}) {
     for (const bool pointwise : {true, false}) {
       for (const int size : {3, 5, 7}) {
-        check_separable({size, size, 1, size / 2, size / 2, 1}, pointwise, norm);
-        check_separable({size, size, 2, size / 2, size / 2, 1}, pointwise, norm);
+        check_separable({size, size, 1, 1, size / 2, size / 2, 1}, pointwise, norm);
+        check_separable({size, size, 2, 2, size / 2, size / 2, 1}, pointwise, norm);
       }
-      check_separable({3, 5, 1, 1, 2, 1}, pointwise, norm);
-      check_separable({3, 3, 1, 2, 2, 2}, pointwise, norm);
-      check_separable({2, 4, 3, 1, 1, 1}, pointwise, norm);
+      check_separable({3, 5, 1, 1, 1, 2, 1}, pointwise, norm);
+      check_separable({3, 3, 1, 1, 2, 2, 2}, pointwise, norm);
+      check_separable({2, 4, 3, 3, 1, 1, 1}, pointwise, norm);
     }
   }
 }
 
 BOOST_AUTO_TEST_CASE(dense_convolution) {
   for (const bool norm : {false, true}) {
-    check_conv({19}, {1, 1, 1, 0, 0, 1}, norm, false);
-    check_conv({8, 3, 16}, {1, 1, 1, 0, 0, 1}, norm, false);
-    check_conv({9, 16}, {1, 1, 2, 0, 0, 1}, norm, false);
-    check_conv({9}, {3, 3, 1, 1, 1, 1}, norm, false);
-    check_conv({5, 8}, {3, 3, 2, 1, 1, 1}, norm, false);
-    check_conv({3}, {3, 3, 1, 1, 1, 1}, norm, true);
-    check_conv({3}, {3, 3, 2, 1, 1, 1}, norm, true);
+    check_conv({19}, {1, 1, 1, 1, 0, 0, 1}, norm, false);
+    check_conv({8, 3, 16}, {1, 1, 1, 1, 0, 0, 1}, norm, false);
+    check_conv({9, 16}, {1, 1, 2, 2, 0, 0, 1}, norm, false);
+    check_conv({9}, {3, 3, 1, 1, 1, 1, 1}, norm, false);
+    check_conv({5, 8}, {3, 3, 2, 2, 1, 1, 1}, norm, false);
+    check_conv({3}, {3, 3, 1, 1, 1, 1, 1}, norm, true);
+    check_conv({3}, {3, 3, 2, 2, 1, 1, 1}, norm, true);
   }
 }
 
 BOOST_AUTO_TEST_CASE(pools) {
   for (const bool max : {false, true}) {
     for (const bool accumulate : {false, true}) {
-      check_pool({3, 3, 1, 1, 1, 1}, max, accumulate);
-      check_pool({3, 3, 2, 1, 1, 1}, max, accumulate);
-      check_pool({2, 2, 2, 0, 0, 1}, max, accumulate);
-      check_pool({5, 3, 1, 2, 1, 1}, max, accumulate);
+      check_pool({3, 3, 1, 1, 1, 1, 1}, max, accumulate);
+      check_pool({3, 3, 2, 2, 1, 1, 1}, max, accumulate);
+      check_pool({2, 2, 2, 2, 0, 0, 1}, max, accumulate);
+      check_pool({5, 3, 1, 1, 2, 1, 1}, max, accumulate);
     }
   }
 }

@@ -99,7 +99,11 @@ ConcatArgs FusedGroup::concat_args(const Lowering& lowering) const {
 }
 
 std::string to_string(const WindowArgs& window) {
-  const std::string stride = window.stride == 1 ? "" : fmt::format("/{}", window.stride);
+  const int rows = window.stride_height;
+  const int columns = window.stride_width;
+  const std::string stride = rows != columns ? fmt::format("/{}x{}", rows, columns)
+                             : rows == 1     ? ""
+                                             : fmt::format("/{}", rows);
   return fmt::format(" {}x{}{}", window.height, window.width, stride);
 }
 

@@ -116,7 +116,8 @@ struct OutputMap {
 struct WindowArgs {
   int height = 1;
   int width = 1;
-  int stride = 1;
+  int stride_height = 1;
+  int stride_width = 1;
   int top = 0;  // padding; negative: the window starts inside the map
   int left = 0;
   int dilation = 1;  // 1 is dense

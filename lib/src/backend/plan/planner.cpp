@@ -31,9 +31,10 @@ const char* to_string(Group::Kind kind) {
 }
 
 bool is_pointwise(const Node& node) {
-  return node.kind == NodeKind::kConv && node.window.kernel_height == 1 &&
-         node.window.kernel_width == 1 && node.groups == 1 && node.window.padding_height == 0 &&
-         node.window.padding_width == 0;
+  Window one_pixel;
+  one_pixel.stride_height = node.window.stride_height;
+  one_pixel.stride_width = node.window.stride_width;
+  return node.kind == NodeKind::kConv && node.groups == 1 && node.window == one_pixel;
 }
 
 namespace {
@@ -85,19 +86,20 @@ class Planner {
       return false;
     const int reader = only_reader(node);
     const Node& r = graph_.node(reader);
-    if (is_depthwise(n)) return is_pointwise(r) && r.window.stride == 1;
+    if (is_depthwise(n)) return is_pointwise(r) && r.window == Window();
     return is_pointwise(n) && is_concat_of_pointwise(reader);
   }
 
   bool is_depthwise(const Node& n) const {
     if (n.kind != NodeKind::kConv || n.groups == 1) return false;
     const int in = graph_.node(n.inputs[0]).shape.channels;
+    const Window& w = n.window;
     // With a padding wider than the kernel's reach, the data gradient is no convolution with the
     // flipped kernel.
     return n.groups == in && n.shape.channels == in &&
-           n.window.padding_height <= n.window.dilation * (n.window.kernel_height - 1) &&
-           n.window.padding_width <= n.window.dilation * (n.window.kernel_width - 1) &&
-           n.window.kernel_height <= options_.max_depthwise_height;
+           std::max(w.padding_top, w.padding_bottom) <= w.dilation * (w.kernel_height - 1) &&
+           std::max(w.padding_left, w.padding_right) <= w.dilation * (w.kernel_width - 1) &&
+           w.stride_height == w.stride_width && w.kernel_height <= options_.max_depthwise_height;
   }
 
   /// True for a concatenation of 1x1 convolutions that no other node reads. It is one matrix

@@ -25,10 +25,11 @@ WindowArgs window_of(const Node& node, const Shape& in) {
   }
   w.height = node.window.kernel_height;
   w.width = node.window.kernel_width;
-  w.stride = node.window.stride;
-  w.top = node.window.padding_height;
-  w.left = node.window.padding_width;
-  w.dilation = node.kind == NodeKind::kConv ? node.window.dilation : 1;
+  w.stride_height = node.window.stride_height;
+  w.stride_width = node.window.stride_width;
+  w.top = node.window.padding_top;
+  w.left = node.window.padding_left;
+  w.dilation = node.window.dilation;
   return w;
 }
 

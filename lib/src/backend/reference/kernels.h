@@ -28,10 +28,10 @@ struct Window {
   void at(int y, int x, Visit visit) const {
     const renas::Window& w = node.window;
     for (int r = 0; r < w.kernel_height; ++r) {
-      const int iy = y * w.stride - w.padding_height + r * w.dilation;
+      const int iy = y * w.stride_height - w.padding_top + r * w.dilation;
       if (iy < 0 || iy >= in.height) continue;
       for (int s = 0; s < w.kernel_width; ++s) {
-        const int ix = x * w.stride - w.padding_width + s * w.dilation;
+        const int ix = x * w.stride_width - w.padding_left + s * w.dilation;
         if (ix < 0 || ix >= in.width) continue;
         visit(iy, ix, r, s);
       }

@@ -28,8 +28,9 @@ class ConvGroup final : public FusedGroup {
       plan::TermMatrix matrix;
       matrix.positions = term.window.height * term.window.width;
       matrix.channels = lowering.views.channels(part);
-      const bool is_map = matrix.positions == 1 && term.window.stride == 1 &&
-                          term.window.top == 0 && term.window.left == 0;
+      const bool is_map = matrix.positions == 1 && term.window.stride_height == 1 &&
+                          term.window.stride_width == 1 && term.window.top == 0 &&
+                          term.window.left == 0;
       matrix.k_channels =
           is_map || matrix.channels >= kBlock ? term.in.map.channels : matrix.channels;
       matrix.depth = padded(matrix.positions * matrix.k_channels);

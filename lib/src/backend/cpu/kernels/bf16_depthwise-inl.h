@@ -54,8 +54,8 @@ HWY_INLINE RingRows rows_over(const SeparableArgs& args, const Bf16SeparablePlan
   RingRows rows;
   for (int r = 0; r < w.height; ++r) {
     const int at = iy + w.top - (w.height - 1 - r);
-    const int y = at / w.stride;
-    const bool exists = at >= 0 && at % w.stride == 0 && y < args.out.map.height;
+    const int y = at / w.stride_height;
+    const bool exists = at >= 0 && at % w.stride_height == 0 && y < args.out.map.height;
     rows.add(exists ? plan.gradients.slot(y) : -1);
   }
   return rows;

@@ -422,7 +422,7 @@ const SeparableKernels* kernels_for(const SeparableArgs& args) {
   const WindowArgs& w = args.window;
   const bool taken = args.in.data.is_bf16() && args.out.data.is_bf16() &&
                      args.pointwise_gradient > 0 &&  // there is a 1x1 convolution
-                     (w.stride == 1 || w.stride == 2) && w.dilation == 1 &&
+                     (w.stride_height == 1 || w.stride_height == 2) && w.dilation == 1 &&
                      w.height <= N_AVX3::bf16::kMaxKernelRows &&
                      (w.width == 3 || w.width == 5 || w.width == 7) && w.left >= 1 &&
                      SeparablePlan(args).lead >= 1;

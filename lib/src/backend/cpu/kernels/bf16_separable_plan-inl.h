@@ -83,8 +83,8 @@ struct PairedTaps {
     const WindowArgs& w = args.window;
     const auto in = static_cast<std::size_t>(args.in.map.channels);
     const auto out = static_cast<std::size_t>(args.out.map.channels);
-    forward_taps = w.height * (w.stride == 1 ? w.width + 1 : (w.width + 1) / 2);
-    flipped_taps = w.height * (w.width + (w.stride == 1 ? 1 : 2));
+    forward_taps = w.height * (w.stride_height == 1 ? w.width + 1 : (w.width + 1) / 2);
+    flipped_taps = w.height * (w.width + (w.stride_height == 1 ? 1 : 2));
     depthwise = parts.take(static_cast<std::size_t>(forward_taps) * in);
     pointwise = parts.take(in * out / 2);
     depthwise_flipped = parts.take(static_cast<std::size_t>(flipped_taps) * in);
@@ -110,7 +110,7 @@ struct Bf16SeparablePlan : SeparablePlan {
     const Map& out = args.out.map;
     const WindowArgs& w = args.window;
     const int in_pairs = (in.width + 1) / 2;
-    stride = w.stride;
+    stride = w.stride_width;
     row_pairs = (out.width + 1) / 2;
     vectors = (in.channels + 15) / 16;
     input.rows = rows_in;
@@ -195,7 +195,7 @@ HWY_INLINE void pack_forward(const SeparableArgs& args, const PairedTaps<float>&
   each_vector(args.in.map.channels, [&](auto d, int c) RENAS_BF16_ATTR {
     const float* blocks = args.depthwise + c * w.height * w.width;
     float* to = weights.depthwise + static_cast<std::size_t>(c * weights.forward_taps);
-    if (w.stride == 1) {
+    if (w.stride_width == 1) {
       pack_neighbours(d, w, blocks, 0, 1, w.left % 2 != 0, to);
       return;
     }
@@ -208,7 +208,7 @@ HWY_INLINE void pack_flipped(const SeparableArgs& args, const PairedTaps<float>&
   each_vector(args.in.map.channels, [&](auto d, int c) RENAS_BF16_ATTR {
     const float* blocks = args.depthwise_flipped + c * w.height * w.width;
     float* to = weights.depthwise_flipped + static_cast<std::size_t>(c * weights.flipped_taps);
-    if (w.stride == 1) {
+    if (w.stride_width == 1) {
       pack_neighbours(d, w, blocks, 0, 1, (w.width - 1 - w.left) % 2 != 0, to);
       return;
     }

@@ -11,8 +11,8 @@ namespace renas::cpu {
 
 /// True for a 1x1 convolution of stride 1 without padding: the input map itself is the matrix.
 inline bool is_pointwise(const TermArgs& t) {
-  return t.window.height == 1 && t.window.width == 1 && t.window.stride == 1 && t.window.top == 0 &&
-         t.window.left == 0;
+  return t.window.height == 1 && t.window.width == 1 && t.window.stride_height == 1 &&
+         t.window.stride_width == 1 && t.window.top == 0 && t.window.left == 0;
 }
 
 /// True if the input map can be multiplied as it lies in memory: it is float and no batch norm or
@@ -48,8 +48,8 @@ struct PixelCursor {
 
 /// The offset of the input pixel under tap (r, s) of the window at `cursor`; -1 beyond the map.
 inline std::ptrdiff_t tap_offset(const TermArgs& t, const PixelCursor& cursor, int r, int s) {
-  const int y = cursor.y * t.window.stride - t.window.top + r * t.window.dilation;
-  const int x = cursor.x * t.window.stride - t.window.left + s * t.window.dilation;
+  const int y = cursor.y * t.window.stride_height - t.window.top + r * t.window.dilation;
+  const int x = cursor.x * t.window.stride_width - t.window.left + s * t.window.dilation;
   if (y < 0 || y >= t.in.map.height || x < 0 || x >= t.in.map.width) return -1;
   return static_cast<std::ptrdiff_t>(
       (cursor.n * t.in.map.pixels() + static_cast<std::size_t>(y * t.in.map.width + x)) *
@@ -70,7 +70,7 @@ inline std::size_t rows_reached(const ConvArgs& args, const Map& in, std::size_t
   int rows = 0;
   for (const TermArgs& t : args.terms) {
     const WindowArgs& w = t.window;
-    rows = std::max(rows, last.y * w.stride - w.top + w.dilation * (w.height - 1) + 1);
+    rows = std::max(rows, last.y * w.stride_height - w.top + w.dilation * (w.height - 1) + 1);
   }
   if (last.y + 1 == out.height) rows = in.height;
   return last.n * static_cast<std::size_t>(in.height) +
@@ -115,7 +115,7 @@ struct InputBand {
       count = pixels * channels;
     } else if (t.window.top == 0 && t.window.height == 1) {
       const auto width = static_cast<std::size_t>(out.width);
-      const auto stride = static_cast<std::size_t>(t.window.stride);
+      const auto stride = static_cast<std::size_t>(t.window.stride_height);
       const auto row = static_cast<std::size_t>(t.in.map.width) * channels;
       const PixelCursor cursor(out, p0);
       first = cursor.n * t.in.map.size() + static_cast<std::size_t>(cursor.y) * stride * row;

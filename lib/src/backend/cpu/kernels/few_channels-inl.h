@@ -25,8 +25,8 @@ HWY_INLINE void pack_few_channels(const TermArgs& t, const Map& out, std::size_t
   const int reach_x = w.dilation * (w.width - 1);
   PixelCursor cursor(out, p0);
   for (int m = 0; m < pixels; ++m, cursor.next(out), tile += t.depth) {
-    const int y = cursor.y * w.stride - w.top;
-    const int x = cursor.x * w.stride - w.left;
+    const int y = cursor.y * w.stride_height - w.top;
+    const int x = cursor.x * w.stride_width - w.left;
     float* to = tile;
     if (y >= 0 && x >= 0 && y + reach_y < t.in.map.height && x + reach_x < t.in.map.width) {
       const float* from =

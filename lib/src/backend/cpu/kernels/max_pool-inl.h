@@ -44,7 +44,7 @@ HWY_INLINE void maxima_in_row(Tag tag, const PoolArgs& args, const WindowRuns& r
                               const float* activated, float* maxima, float* columns) {
   const auto step = static_cast<std::size_t>(args.in.map.channels);
   for (const WindowRun& run : runs) {
-    const int first = run.from + args.window.left - run.to * args.window.stride;
+    const int first = run.from + args.window.left - run.to * args.window.stride_width;
     const float* from = activated + static_cast<std::size_t>(run.from) * step;
     std::size_t to = static_cast<std::size_t>(run.to) * step;
     const std::size_t from_step = static_cast<std::size_t>(runs.from_step) * step;
@@ -98,9 +98,9 @@ HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const WindowRuns& runs
   const WindowArgs& w = args.window;
   const auto step = static_cast<std::size_t>(args.in.map.channels);
   const std::size_t to_step = static_cast<std::size_t>(runs.to_step) * step;
-  const int first_place = (iy + w.top - y * w.stride) * w.width;
+  const int first_place = (iy + w.top - y * w.stride_height) * w.width;
   for (const WindowRun& run : runs) {
-    const int last_column = run.to + w.left - run.from * w.stride;
+    const int last_column = run.to + w.left - run.from * w.stride_width;
     std::size_t from = static_cast<std::size_t>(run.from) * step;
     float* to = row + static_cast<std::size_t>(run.to) * step;
     with_count(run.count, [&](auto known) HWY_ATTR {
@@ -112,7 +112,7 @@ HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const WindowRuns& runs
           for (int k = 0; k < count; ++k) {
             const std::size_t at = from + static_cast<std::size_t>(k) * step + c;
             const auto position =
-                hn::Set(tag, static_cast<float>(first_place + last_column - k * w.stride));
+                hn::Set(tag, static_cast<float>(first_place + last_column - k * w.stride_width));
             const auto here = hn::Eq(load(tag, places + at), position);
             sum = hn::Add(sum, hn::IfThenElseZero(here, load(tag, gradient + at)));
           }
@@ -150,7 +150,7 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
       locate_maxima(tag, args, plan, y);
       // Input rows below `ready` are covered by no later window.
       const int ready =
-          y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride - w.top);
+          y + 1 == out.height ? in.height : std::min(in.height, (y + 1) * w.stride_height - w.top);
       for (; done < ready; ++done) {
         std::memset(plan.across, 0, row_in * sizeof(float));
         const CoveringOutputs covering = rows_over(args, done);

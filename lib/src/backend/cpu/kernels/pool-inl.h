@@ -32,10 +32,10 @@ struct WindowSpan {
 };
 
 HWY_INLINE WindowSpan rows_of(const PoolArgs& a, int y) {
-  return {y, a.window.height, a.window.stride, a.window.top, a.in.map.height};
+  return {y, a.window.height, a.window.stride_height, a.window.top, a.in.map.height};
 }
 HWY_INLINE WindowSpan columns_of(const PoolArgs& a, int x) {
-  return {x, a.window.width, a.window.stride, a.window.left, a.in.map.width};
+  return {x, a.window.width, a.window.stride_width, a.window.left, a.in.map.width};
 }
 
 /// The outputs whose windows cover input i, along one axis: `at`, ..., `last`.
@@ -51,10 +51,10 @@ struct CoveringOutputs {
 };
 
 HWY_INLINE CoveringOutputs rows_over(const PoolArgs& a, int iy) {
-  return {iy, a.window.height, a.window.stride, a.window.top, a.out.map.height};
+  return {iy, a.window.height, a.window.stride_height, a.window.top, a.out.map.height};
 }
 HWY_INLINE CoveringOutputs columns_over(const PoolArgs& a, int ix) {
-  return {ix, a.window.width, a.window.stride, a.window.left, a.out.map.width};
+  return {ix, a.window.width, a.window.stride_width, a.window.left, a.out.map.width};
 }
 
 /// The runs of a row (see WindowRun). The next pixel of a run lies `to_step` pixels on, and what
@@ -92,13 +92,13 @@ HWY_INLINE WindowRuns make_runs(int width, int to_step, int from_step, const Win
 /// Runs of output pixels, with the input pixels that each window covers.
 HWY_INLINE WindowRuns output_runs(const PoolArgs& args, WindowRun* memory) {
   return make_runs(
-      args.out.map.width, 1, args.window.stride, [&](int x) { return columns_of(args, x); },
+      args.out.map.width, 1, args.window.stride_width, [&](int x) { return columns_of(args, x); },
       memory);
 }
 /// Runs of input pixels, with the outputs whose windows cover each.
 HWY_INLINE WindowRuns input_runs(const PoolArgs& args, WindowRun* memory) {
   return make_runs(
-      args.in.map.width, args.window.stride, 1, [&](int x) { return columns_over(args, x); },
+      args.in.map.width, args.window.stride_width, 1, [&](int x) { return columns_over(args, x); },
       memory);
 }
 
@@ -131,7 +131,7 @@ HWY_INLINE void activate_row(Tag tag, const PoolArgs& args, std::size_t at, floa
   typed(s.data, [&](auto* from) HWY_ATTR {
     for (from += at; to < end; from += step, to += step) {
       // With a stride of 1, prefetching took more time than it saved.
-      if (args.window.stride > 1) {
+      if (args.window.stride_width > 1) {
         for (std::size_t c = 0; c < step; c += 64 / sizeof(*from)) {
           __builtin_prefetch(from + 2 * row + c, 0, 2);
         }

@@ -72,7 +72,7 @@ HWY_INLINE InputRows rows_under(const SeparableArgs& args, const SeparablePlan& 
                                 const float* input, int y) {
   InputRows rows;
   for (int r = 0; r < args.window.height; ++r) {
-    const int iy = y * args.window.stride - args.window.top + r * args.window.dilation;
+    const int iy = y * args.window.stride_height - args.window.top + r * args.window.dilation;
     rows.add(iy < 0 || iy >= args.in.map.height ? nullptr : input + plan.row_in(0, iy));
   }
   return rows;
@@ -85,8 +85,8 @@ HWY_INLINE InputRows rows_over(const SeparableArgs& args, const SeparablePlan& p
   InputRows rows;
   for (int r = 0; r < args.window.height; ++r) {
     const int at = iy + args.window.top - (args.window.height - 1 - r) * args.window.dilation;
-    const int y = at / args.window.stride;
-    const bool exists = at >= 0 && at % args.window.stride == 0 && y < args.out.map.height;
+    const int y = at / args.window.stride_height;
+    const bool exists = at >= 0 && at % args.window.stride_height == 0 && y < args.out.map.height;
     rows.add(exists ? gradients + plan.row_out(0, y) : nullptr);
   }
   return rows;
@@ -162,7 +162,7 @@ HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& p
     for (int block = 0; block < plan.blocks; ++block) {
       rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
       depthwise_row(rows, args.depthwise + static_cast<std::size_t>(block) * plan.weights,
-                    args.window.width, args.window.stride, args.window.dilation, width,
+                    args.window.width, args.window.stride_width, args.window.dilation, width,
                     TileSink{to + static_cast<std::size_t>(block) * pixels * kBlock});
       prefetcher.issue();
     }
@@ -189,7 +189,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
   const auto row_in = static_cast<std::size_t>(args.in.map.width * args.in.map.channels);
   const std::size_t tile_in =
-      static_cast<std::size_t>(plan.tile_rows * args.window.stride) * row_in;
+      static_cast<std::size_t>(plan.tile_rows * args.window.stride_height) * row_in;
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -287,12 +287,12 @@ HWY_INLINE void store_gradient_row(const SeparableArgs& args, const SeparablePla
                             kBlock,
                             args.in.relu,
                             args.in.accumulate};
-    if (w.stride == 1) {
+    if (w.stride_width == 1) {
       depthwise_row(rows, weights, w.width, 1, w.dilation, in.width, sink);
     } else {
-      strided_gradient_row(
-          {rows, weights, w.width, w.stride, w.dilation, w.left, plan.lead, args.out.map.width},
-          in.width, sink);
+      strided_gradient_row({rows, weights, w.width, w.stride_width, w.dilation, w.left, plan.lead,
+                            args.out.map.width},
+                           in.width, sink);
     }
     prefetcher.issue();
   }
@@ -330,7 +330,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
               plan.lead, plan.lead + out.width);
   const auto row_in = static_cast<std::size_t>(in.width * in.channels);
   const std::size_t tile_in =
-      static_cast<std::size_t>(plan.tile_rows * args.window.stride) * row_in;
+      static_cast<std::size_t>(plan.tile_rows * args.window.stride_height) * row_in;
   const auto row_out = static_cast<std::size_t>(out.width * out.channels);
   const std::size_t tile_out = static_cast<std::size_t>(plan.tile_rows) * row_out;
   Prefetcher prefetcher;
@@ -363,8 +363,8 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
         for (int block = 0; block < plan.blocks; ++block) {
           rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
           depthwise_weights(
-              gradients + plan.gradient_at(block, y), rows, args.window.width, args.window.stride,
-              args.window.dilation, out.width,
+              gradients + plan.gradient_at(block, y), rows, args.window.width,
+              args.window.stride_width, args.window.dilation, out.width,
               partial + args.depthwise_gradient + static_cast<std::size_t>(block) * plan.weights);
         }
       }

@@ -25,9 +25,9 @@ struct SeparablePlan {
     const int reach = w.dilation * (w.width - 1) + 1;
     blocks = in.channels / kBlock;
     weights = static_cast<std::size_t>(w.height * w.width) * kBlock;
-    width_in = std::max(w.left + in.width, (out.width - 1) * w.stride + reach);
-    lead = std::max(0, (reach - 1) / w.stride - w.left / w.stride);
-    width_out = lead + std::max(out.width, (in.width - 1 + w.left) / w.stride + 1);
+    width_in = std::max(w.left + in.width, (out.width - 1) * w.stride_width + reach);
+    lead = std::max(0, (reach - 1) / w.stride_width - w.left / w.stride_width);
+    width_out = lead + std::max(out.width, (in.width - 1 + w.left) / w.stride_width + 1);
     tile_rows = std::max(1, std::min(out.height, kTilePixels / out.width));
     size_rings(args);
     plane_in = static_cast<std::size_t>(rows_in * width_in) * kBlock;
@@ -57,14 +57,14 @@ struct SeparablePlan {
   static int rows_read(const SeparableArgs& args, int y1) {
     const WindowArgs& w = args.window;
     return std::min(args.in.map.height,
-                    (y1 - 1) * w.stride - w.top + w.dilation * (w.height - 1) + 1);
+                    (y1 - 1) * w.stride_height - w.top + w.dilation * (w.height - 1) + 1);
   }
 
   /// The number of leading input rows that no output from row y1 on reads: their gradient is
   /// complete.
   static int rows_done(const SeparableArgs& args, int y1) {
     if (y1 == args.out.map.height) return args.in.map.height;
-    return std::min(args.in.map.height, y1 * args.window.stride - args.window.top);
+    return std::min(args.in.map.height, y1 * args.window.stride_height - args.window.top);
   }
 
   int blocks;
@@ -91,10 +91,11 @@ struct SeparablePlan {
     int done = 0;
     for (int y0 = 0; y0 < args.out.map.height; y0 += tile_rows) {
       const int y1 = std::min(args.out.map.height, y0 + tile_rows);
-      const int first_in = std::max(0, std::min(done, y0 * w.stride - w.top));
+      const int first_in = std::max(0, std::min(done, y0 * w.stride_height - w.top));
       const int next = rows_done(args, y1);
       rows_in = std::max(rows_in, std::max(rows_read(args, y1), next) - first_in);
-      const int first_over = std::max(0, (done + w.top - w.dilation * (w.height - 1)) / w.stride);
+      const int first_over =
+          std::max(0, (done + w.top - w.dilation * (w.height - 1)) / w.stride_height);
       rows_out = std::max(rows_out, y1 - std::min(y0, first_over));
       done = std::max(done, next);
     }

@@ -7,7 +7,7 @@ namespace renas::cpu {
 
 struct Descriptors {
   dnnl::memory::desc in, weights, out;
-  dnnl::memory::dims strides, dilation, padding;
+  dnnl::memory::dims strides, dilation, padding, padding_after;
 };
 
 // The interfaces of oneDNN 2 and 3 differ in one point: an operation's description is an object of
@@ -17,12 +17,13 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(
   const auto kind = dnnl::prop_kind::forward_training;
   const auto algorithm = dnnl::algorithm::convolution_direct;
 #if DNNL_VERSION_MAJOR < 3
-  return {{kind, algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
-          attr,
-          engine};
+  return {
+      {kind, algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding_after},
+      attr,
+      engine};
 #else
-  return {engine,    kind,       algorithm, d.in,      d.weights, d.out,
-          d.strides, d.dilation, d.padding, d.padding, attr};
+  return {engine,     kind,      algorithm,       d.in, d.weights, d.out, d.strides,
+          d.dilation, d.padding, d.padding_after, attr};
 #endif
 }
 
@@ -33,12 +34,12 @@ typename Backward::primitive_desc backward_desc(
     const dnnl::convolution_forward::primitive_desc& hint) {
   const auto algorithm = dnnl::algorithm::convolution_direct;
 #if DNNL_VERSION_MAJOR < 3
-  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding},
+  return {{algorithm, d.in, d.weights, d.out, d.strides, d.dilation, d.padding, d.padding_after},
           engine,
           hint};
 #else
-  return {engine,    algorithm,  d.in,      d.weights, d.out,
-          d.strides, d.dilation, d.padding, d.padding, hint};
+  return {engine,    algorithm,  d.in,      d.weights,       d.out,
+          d.strides, d.dilation, d.padding, d.padding_after, hint};
 #endif
 }
 

@@ -77,6 +77,7 @@ TileProduct::TileProduct(int pixels, int depth, int columns, int threads)
     d.strides = {1, 1};
     d.dilation = {0, 0};
     d.padding = {0, 0};
+    d.padding_after = {0, 0};
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const auto write = forward_desc(impl_->engine, d, attr);
