@@ -32,6 +32,7 @@ struct Settings {
   bool quiet = false;
   uint64_t seed = 0;
   int64_t validation = 0;
+  std::string validation_group;
   int64_t subset = 0;
   int epochs = 20;
   double learning_rate = 0.05;
@@ -65,6 +66,10 @@ void add_options(CLI::App& app, Settings& s) {
   cli::OptionGroup group(app, "Training");
   group.option("--validation", s.validation, "Training images held out and scored at the end")
       ->check(CLI::NonNegativeNumber);
+  group
+      .option("--validation-group", s.validation_group,
+              "Score the split val of the data set instead, all of it or --validation")
+      ->check(CLI::IsMember({"", "val"}));
   group.option("--subset", s.subset, "Images to train on, after holding out; 0: all")
       ->check(CLI::NonNegativeNumber);
   group.option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000));
@@ -122,6 +127,8 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
   for (const CLI::Option* option : app.get_options()) {
     std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
+    // Checkpoints of versions without this option go on.
+    if (name == "--validation-group" && option->count() == 0) continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
     text += fmt::format(" {} {}", name, cli::value_text(*option));
   }
@@ -153,7 +160,8 @@ bool finished_before(const std::string& out, const std::string& checkpoint,
 int train_network(const CLI::App& app, Settings& s) {
   const std::atomic<bool>& stop = cli::stop_on_signals();
   const std::string checkpoint = s.out + ".checkpoint";
-  const SearchData data = open_search_data(s.data, s.validation, s.subset, s.seed);
+  const SearchData data =
+      open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
   const SearchSpace space = space_of(s.genome);
   const Genome genome = parse_genome(space, s.genome);
   const std::string text = to_string(space, genome);
@@ -208,6 +216,7 @@ int train_network(const CLI::App& app, Settings& s) {
     console.log()(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32",
                                                   backend->name(), to_string(f.device.precision)));
   }
+  for (const std::string& warning : data.warnings) console.log()(LogLevel::kWarning, warning);
   console.log()(
       LogLevel::kInfo,
       fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}", text,

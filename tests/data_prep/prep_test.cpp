@@ -430,6 +430,26 @@ BOOST_AUTO_TEST_CASE(a_folder_of_images_of_any_size_can_be_trained_on) {
   BOOST_TEST(has(ran.output, "test accuracy"));
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_val_of_ones_own_is_scored_on_request) {
+  const TemporaryFolder scratch;
+  const std::string in = scratch / "in";
+  write_tree(in);
+  fs::copy(in + "/test", in + "/valid", fs::copy_options::recursive);
+  BOOST_TEST(run("renas-prep-images " + in + " " + (scratch / "data.h5") + " --size 16x16").code ==
+             0);
+  const std::string command = "renas-train --data " + (scratch / "data.h5") + " --out " +
+                              (scratch / "model.h5") +
+                              " --cells 1 --filters 4 --epochs 1 --batch 2 --threads 1 --quiet";
+  const Ran ran = run(command + " --validation-group val");
+  BOOST_TEST(ran.code == 0, ran.output);
+  // Val and test are equal here.
+  const auto accuracy = [&](const std::string& of) {
+    const auto at = ran.output.find(of + " accuracy ");
+    return at == std::string::npos ? "none of " + of : ran.output.substr(at + of.size(), 16);
+  };
+  BOOST_TEST(accuracy("validation") == accuracy("test"));
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {
   const TemporaryFolder scratch;
   write_tree(scratch / "in");

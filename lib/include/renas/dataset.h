@@ -63,6 +63,10 @@ class DataSet {
   /// Whether splits() has `split`. Throws as open() does.
   static bool has_split(const std::string& path, const std::string& split);
 
+  /// The images of `first`, then those of `second`, which must be of the same shape and classes;
+  /// info() is that of `first`. Throws InvalidInput where they are not.
+  static DataSet joined(const DataSet& first, const DataSet& second);
+
   int64_t size() const;  ///< number of images
   int classes() const { return info().classes; }
   const DataSetInfo& info() const;

@@ -48,6 +48,7 @@ SearchRunResult Coordinator::run() {
                   o.strategy.name, o.strategy.population, o.children, setup_.space.name(),
                   setup_.search.train.size(), setup_.search.validation.size(), transport_.ranks(),
                   transport_.ranks() == 1 ? "" : "s"));
+  for (const std::string& warning : setup_.search.warnings) log(LogLevel::kWarning, warning);
   try {
     loop();
     queue_.journal().save_snapshot(true);

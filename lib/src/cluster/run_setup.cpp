@@ -12,12 +12,13 @@ namespace renas {
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
-  if (options.validation == 0) {
+  if (options.validation == 0 && options.validation_group.empty()) {
     throw InvalidInput(
         "validation 0: the search judges children by D_val; expected -1 or a number");
   }
   const uint64_t seed = options.strategy.seed;
-  SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
+  SearchData search = open_search_data(options.data, options.validation, options.subset, seed,
+                                       options.validation_group);
   if (search.images.encoded()) {
     throw InvalidInput(
         fmt::format("{}: holds images of varying size; the search needs one size: prepare the data "
@@ -29,7 +30,8 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchData final = search;
   if (options.retrain_subset != options.subset) {
     try {
-      final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
+      final = open_search_data(options.data, options.validation, options.retrain_subset, seed,
+                               options.validation_group);
     } catch (const InvalidInput& e) {
       throw InvalidInput(fmt::format("retrain_{}", e.what()));  // which begins with "subset"
     }
