@@ -80,6 +80,8 @@ if(RENAS_WITH_MPI)
   endif()
 endif()
 
+include(cmake/cuda.cmake)
+
 if(RENAS_BUILD_PROGRAMS)
   find_package(CLI11 QUIET)
   if(NOT TARGET CLI11::CLI11)

@@ -1,0 +1,52 @@
+# What the cuDNN backend needs: the CUDA toolkit and cuDNN; of the latter, an emulated build needs the headers
+# only. Hints: CUDAToolkit_ROOT, CUDNN_ROOT.
+
+if(NOT RENAS_CUDA MATCHES "^(OFF|ON|EMULATED)$")
+  message(FATAL_ERROR "RENAS_CUDA: expected OFF, ON or EMULATED, got '${RENAS_CUDA}'")
+endif()
+if(NOT RENAS_CUDA)
+  return()
+endif()
+
+if(RENAS_CUDA STREQUAL "ON")
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90 CACHE STRING "GPUs to build for: compute capabilities without the dot")
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  enable_language(CUDA)
+endif()
+find_package(CUDAToolkit 12.0 QUIET)
+if(NOT CUDAToolkit_FOUND)
+  message(FATAL_ERROR "The CUDA toolkit 12.0 or newer was not found. Say where it is by -DCUDAToolkit_ROOT=DIR, "
+                      "or configure with -DRENAS_CUDA=OFF to build without it.")
+endif()
+
+# cuDNN lies in a folder of its own, in the toolkit, in the system, or in Python's package nvidia-cudnn, which has
+# libcudnn.so.9 and no libcudnn.so.
+set(cudnn_folders ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${CUDAToolkit_INCLUDE_DIRS} ${CUDAToolkit_LIBRARY_ROOT} /usr)
+find_program(RENAS_PYTHON3 python3)
+mark_as_advanced(RENAS_PYTHON3)
+if(RENAS_PYTHON3 AND NOT CUDNN_INCLUDE_DIR)
+  execute_process(COMMAND ${RENAS_PYTHON3} -c "import nvidia.cudnn; print(list(nvidia.cudnn.__path__)[0])"
+                  OUTPUT_VARIABLE wheel ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  list(APPEND cudnn_folders ${wheel})
+endif()
+find_path(CUDNN_INCLUDE_DIR cudnn_graph.h HINTS ${cudnn_folders} PATH_SUFFIXES include)
+get_filename_component(cudnn_folder "${CUDNN_INCLUDE_DIR}" DIRECTORY)
+find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${cudnn_folder} ${cudnn_folders} ${CUDAToolkit_LIBRARY_DIR}
+             PATH_SUFFIXES lib lib64)
+if(NOT CUDNN_INCLUDE_DIR OR (RENAS_CUDA STREQUAL "ON" AND NOT CUDNN_LIBRARY))
+  message(FATAL_ERROR "cuDNN 9 (cudnn_graph.h and libcudnn.so.9) was not found. Say where it is by -DCUDNN_ROOT=DIR, "
+                      "or configure with -DRENAS_CUDA=OFF to build without it.")
+endif()
+file(STRINGS ${CUDNN_INCLUDE_DIR}/cudnn_version.h cudnn_major REGEX "^#define CUDNN_MAJOR +[0-9]+")
+string(REGEX MATCH "[0-9]+" cudnn_major "${cudnn_major}")
+if(cudnn_major STREQUAL "" OR cudnn_major LESS 9)
+  message(FATAL_ERROR "cuDNN 9 or newer is needed; ${CUDNN_INCLUDE_DIR} has ${cudnn_major}")
+endif()
+if(CUDNN_LIBRARY AND NOT TARGET CUDNN::cudnn)
+  add_library(CUDNN::cudnn SHARED IMPORTED)
+  set_target_properties(CUDNN::cudnn PROPERTIES IMPORTED_LOCATION ${CUDNN_LIBRARY}
+                                                INTERFACE_INCLUDE_DIRECTORIES ${CUDNN_INCLUDE_DIR})
+endif()
