@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "classes.h"
 #include "cli/frame.h"
 #include "duplicates.h"
 #include "idx.h"
@@ -123,6 +124,21 @@ Part read_part(const std::string& folder, const std::string& prefix, const std::
   return part;
 }
 
+// Checks that the classes of test images have training images.
+void check_trained(const std::string& folder, const Part& train, const Part& test,
+                   const renas::DataSetInfo& info, const renas::prep::ClassRules& rules) {
+  std::vector<std::string> names = info.class_names;
+  for (int c = static_cast<int>(names.size()); c < info.classes; ++c) {
+    names.push_back(std::to_string(c));
+  }
+  renas::prep::ClassCounts counts;
+  for (const auto& [split, part] : {std::pair{"train", &train}, std::pair{"test", &test}}) {
+    counts[split].resize(names.size());
+    for (const int32_t label : part->labels) ++counts[split][label];
+  }
+  renas::prep::check_classes(folder, names, counts, rules);
+}
+
 // Exchanges the rows and columns of every image.
 void transpose(Part& part) {
   const auto height = static_cast<std::size_t>(part.shape.height);
@@ -156,6 +172,7 @@ int main(int argc, char** argv) {
   std::string wanted;
   int labels_from = -1;
   bool transposed = false;
+  renas::prep::ClassRules rules;
   bool force = false;
   app.add_option("DIR", folder,
                  "Folder with train-images-idx3-ubyte[.gz] and its three companions; the names may "
@@ -171,6 +188,8 @@ int main(int argc, char** argv) {
                  "The label of the first class in the files; -1: 1 where no image has label 0, as "
                  "in EMNIST's letters, else 0")
       ->check(CLI::Range(-1, 1));
+  app.add_flag("--allow-class-differences", rules.allow_differences,
+               "Go on where test images are of classes that training images lack");
   app.add_flag("--transpose", transposed,
                "Exchange rows and columns: EMNIST's images lie on a side");
   app.add_flag("--force", force, "Overwrite OUT where it exists");
@@ -223,6 +242,7 @@ int main(int argc, char** argv) {
                                      names.size(), largest));
     }
     info.class_names = renas::prep::utf8_names(names, report);
+    check_trained(folder, train, test, info, rules);
     renas::ChannelStatistics statistics(train.shape.channels);
     statistics.add(train.pixels);
     info.mean = statistics.mean();

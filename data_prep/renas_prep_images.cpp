@@ -91,7 +91,7 @@ class Program {
     for (const auto& split : tree.splits) total += static_cast<int64_t>(split.images.size());
     Progress progress("images", total);
     for (const auto& split : tree.splits) add_split(split, tree, writer, progress);
-    check_classes(options_.folder, tree.class_names, counts_, options_.tree);
+    check_classes(options_.folder, tree.class_names, counts_, class_rules(options_.tree));
     check_16_bits();
 
     renas::DataSetInfo info;

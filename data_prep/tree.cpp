@@ -14,6 +14,7 @@
 #include <set>
 
 #include "files.h"
+#include "image_names.h"
 #include "names.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
@@ -42,66 +43,6 @@ std::string why_no_image(const std::string& name) {
              ? "pictures of other formats (convert them to PNG or JPEG)"
              : "not named .jpg, .jpeg or .png";
 }
-
-std::string without_ending(const std::string& name) {
-  const auto dot = name.find_last_of('.');
-  return dot == std::string::npos ? name : name.substr(0, dot);
-}
-
-std::string last_part(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
-
-/// The first of `names`, and how many more there are.
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 10;
-  const std::vector<std::string> shown(
-      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, names.size())));
-  return names.size() > kShown
-             ? fmt::format("{} and {} more", fmt::join(shown, ", "), names.size() - kShown)
-             : fmt::format("{}", fmt::join(shown, ", "));
-}
-
-/// Finds the images of a flat folder by what a table calls them.
-class ImageNames {
- public:
-  /// `images` are paths within the folder.
-  explicit ImageNames(const std::vector<std::string>& images) : images_(images) {
-    for (std::size_t i = 0; i < images.size(); ++i) {
-      exact_[images[i]] = i;
-      const std::set<std::string> shorter{last_part(images[i]), without_ending(images[i]),
-                                          without_ending(last_part(images[i]))};
-      for (const std::string& name : shorter) loose_[name].push_back(i);
-    }
-  }
-
-  /// The image called `name`: its path, or its name alone, either without its ending, and with
-  /// folders before it that are not there. Throws InvalidInput, which begins with `table`, where
-  /// several images are called so.
-  std::optional<std::size_t> find(const std::string& name, const std::string& table) const {
-    for (std::string rest = name;;) {
-      const auto exact = exact_.find(rest);
-      if (exact != exact_.end()) return exact->second;
-      const auto loose = loose_.find(rest);
-      if (loose != loose_.end()) {
-        const std::vector<std::size_t>& found = loose->second;
-        if (found.size() > 1) {
-          throw InvalidInput(fmt::format("{}: '{}' may be {} or {}; name it with its folder", table,
-                                         name, images_[found[0]], images_[found[1]]));
-        }
-        return found.front();
-      }
-      const auto slash = rest.find('/');
-      if (slash == std::string::npos) break;
-      rest.erase(0, slash + 1);
-    }
-    if (!is_utf8(name)) return find(as_utf8(name), table);
-    return {};
-  }
-
- private:
-  const std::vector<std::string>& images_;
-  std::map<std::string, std::size_t> exact_;
-  std::map<std::string, std::vector<std::size_t>> loose_;
-};
 
 class Scan {
  public:
@@ -494,7 +435,7 @@ class Scan {
       of_split.resize(tree_.class_names.size());
       for (const ImageTree::Image& image : split.images) ++of_split[image.label];
     }
-    check_classes(folder_, tree_.class_names, counts, options_);
+    check_classes(folder_, tree_.class_names, counts, class_rules(options_));
   }
 
   std::string folder_;
@@ -511,37 +452,13 @@ ImageTree scan_tree(const std::string& folder, const TreeOptions& options) {
   return Scan(folder, options).run();
 }
 
-void check_classes(const std::string& folder, const std::vector<std::string>& names,
-                   const ClassCounts& counts, const TreeOptions& options) {
-  if (options.allow_class_differences) return;
-  const bool may_lack_others = options.skip_bad || options.split > 0 || counts.size() < 2;
-  std::vector<std::string> untrained;
-  std::vector<std::string> only_trained;
-  std::map<std::string, std::vector<std::string>> by_lower_case;
-  for (std::size_t c = 0; c < names.size(); ++c) {
-    by_lower_case[lower_case(names[c])].push_back(names[c]);
-    int64_t others = 0;
-    for (const auto& [split, of_split] : counts) others += split == "train" ? 0 : of_split[c];
-    if (counts.at("train")[c] == 0) {
-      untrained.push_back(names[c]);
-    } else if (others == 0 && !may_lack_others) {
-      only_trained.push_back(names[c]);
-    }
-  }
-  std::vector<std::string> faults;
-  if (!untrained.empty()) {
-    faults.push_back("classes without training images: " + some_of(untrained));
-  }
-  if (!only_trained.empty())
-    faults.push_back("classes that only train has: " + some_of(only_trained));
-  std::vector<std::string> alike;
-  for (const auto& [key, group] : by_lower_case) {
-    if (group.size() > 1) alike.push_back(fmt::format("{}", fmt::join(group, " and ")));
-  }
-  if (!alike.empty()) faults.push_back("names that differ in case alone: " + some_of(alike));
-  if (faults.empty()) return;
-  throw InvalidInput(fmt::format("{}: {}. Mend the folders, or go on by --allow-class-differences",
-                                 folder, fmt::join(faults, "; ")));
+ClassRules class_rules(const TreeOptions& options) {
+  // What was left out or drawn at random may have taken a class its only test image.
+  const bool may_lack_test = options.skip_bad || options.split > 0;
+  return {.allow_differences = options.allow_class_differences,
+          .each_has_images = true,
+          .each_has_test_images = !may_lack_test,
+          .case_matters = true};
 }
 
 }  // namespace renas::prep

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "classes.h"
 #include "labels.h"
 
 namespace renas::prep {
@@ -58,14 +59,7 @@ struct TreeOptions {
 /// and left out; hidden ones silently.
 ImageTree scan_tree(const std::string& folder, const TreeOptions& options);
 
-/// How many images of each class a split has.
-using ClassCounts = std::map<std::string, std::vector<int64_t>>;
-
-/// Checks that the splits have the same classes: each has training images, and images in another
-/// split if there is one, and no two names differ in case alone. With skip_bad or a drawn test set,
-/// a class that only train has is no fault. Throws InvalidInput, which begins with `folder` and
-/// names the classes and the option to go on.
-void check_classes(const std::string& folder, const std::vector<std::string>& names,
-                   const ClassCounts& counts, const TreeOptions& options);
+/// What check_classes() is to hold of the classes of a tree.
+ClassRules class_rules(const TreeOptions& options);
 
 }  // namespace renas::prep

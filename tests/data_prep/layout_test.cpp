@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_class_that_one_split_lacks_stops_the_program) {
   tree.add_cats_and_dogs("test");
   tree.add("test/zebra/z.png");
   BOOST_TEST(has(tree.refused(),
-                 "in: classes without training images: zebra. Mend the folders, or go on by "
+                 "in: classes without training images: zebra. Mend the files, or go on by "
                  "--allow-class-differences"));
   tree.prepared("--allow-class-differences");
   BOOST_TEST(DataSet::open(tree.out(), "train").classes() == 3);
@@ -460,6 +460,22 @@ BOOST_AUTO_TEST_CASE(idx_files_have_several_names_and_first_labels) {
   BOOST_TEST(!has(ran.output, "stored as 0 to"));
   BOOST_TEST(prepared(emnist, "--prefix emnist-digits --labels-from 1").code == 2);
   BOOST_TEST(has(prepared(emnist, "--prefix mnist").output, "has no file mnist-train-images"));
+}
+
+BOOST_AUTO_TEST_CASE(a_class_of_idx_files_that_only_test_has_stops_the_program) {
+  const TemporaryFolder scratch;
+  const std::string in = scratch / "in";
+  write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 3, 2}, counting(24)));
+  write_bytes(in + "/train-labels-idx1-ubyte", idx_of({4}, {0, 1, 5, 0}));
+  write_bytes(in + "/t10k-images-idx3-ubyte", idx_of({2, 3, 2}, counting(12, 100)));
+  write_bytes(in + "/t10k-labels-idx1-ubyte", idx_of({2}, {1, 0}));
+  const std::string command = "renas-prep-idx " + in + " " + (scratch / "out.h5");
+  BOOST_TEST(run(command).code == 0);  // 2, 3 and 4 are nobody's
+  write_bytes(in + "/t10k-labels-idx1-ubyte", idx_of({2}, {1, 3}));
+  const Ran ran = run(command + " --force");
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "in: classes without training images: 3. Mend the files"), ran.output);
+  BOOST_TEST(run(command + " --force --allow-class-differences").code == 0);
 }
 
 BOOST_AUTO_TEST_CASE(idx_and_cifar_files_are_searched_for_leaks_too) {

@@ -21,9 +21,8 @@ RunSetup make_setup(const SearchRunOptions& given) {
                                        options.validation_group);
   if (search.images.encoded()) {
     throw InvalidInput(
-        fmt::format("{}: holds images of varying size; the search needs one size: prepare the data "
-                    "set anew, all "
-                    "scaled to one",
+        fmt::format("{}: its images are encoded and may vary in size; the search needs one size: "
+                    "prepare the data set anew, all scaled to one",
                     options.data));
   }
   // The same images and D_val; only D_train may be another part.
