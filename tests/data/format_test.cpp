@@ -422,6 +422,11 @@ BOOST_AUTO_TEST_CASE(labels_written_by_hand_are_class_indices_of_any_type) {
                  "[images], the class of each as a whole number from 0");
   BOOST_TEST(has(opened(std::vector<uint8_t>(24), {12, 2}),
                  "train/labels: found the shape [12, 2]; expected [images]"));
+  const std::vector<int32_t> from_1{1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3};
+  BOOST_TEST(opened(from_1, {12}) ==
+             path +
+                 ": train/labels: found labels from 1 to 3; expected 0 to 2 for the 3 classes, "
+                 "so subtract 1");
   BOOST_TEST(
       has(opened(std::vector<float>(12, 0.5F), {12}), "label 0.5 of image 0 is no whole number"));
   BOOST_TEST(has(opened(std::vector<double>(12, NAN), {12}), "is no whole number"));
@@ -466,8 +471,8 @@ BOOST_AUTO_TEST_CASE(a_filter_that_is_missing_is_named) {
     BOOST_TEST(open_message(path) ==
                path + ": data set '/train/images' is compressed by the filter " + shown +
                    " (number " + std::to_string(number) +
-                   "), which the HDF5 library here does not have; write it again with gzip or "
-                   "without compression, for example by h5repack");
+                   "), which the HDF5 library here does not have; where it was made, write it "
+                   "again with gzip or without compression");
   }
 }
 

@@ -448,6 +448,13 @@ BOOST_AUTO_TEST_CASE(a_folder_val_of_ones_own_is_scored_on_request) {
     return at == std::string::npos ? "none of " + of : ran.output.substr(at + of.size(), 16);
   };
   BOOST_TEST(accuracy("validation") == accuracy("test"));
+  const Ran search = run("renas-search --data " + (scratch / "data.h5") + " --run " +
+                         (scratch / "run") +
+                         " --validation-group val --blocks 2 --population 2 --sample 2 "
+                         "--children 0 --cells 1 --filters 4 --batch 4 --initial-epochs 1 "
+                         "--retrain-epochs 1 --threads 1");
+  BOOST_TEST(search.code == 0, search.output);
+  BOOST_TEST(has(search.output, "4 images of D_train and 2 of D_val"), search.output);
 }
 
 BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {

@@ -85,7 +85,7 @@ void check_filters(hid_t dataset) {
     const auto known = kKnown.find(filter);
     throw IoError(fmt::format(
         "{}: data set '{}' is compressed by the filter {} (number {}), which the HDF5 library here "
-        "does not have; write it again with gzip or without compression, for example by h5repack",
+        "does not have; where it was made, write it again with gzip or without compression",
         file_of(dataset), name_of(dataset),
         known != kKnown.end() ? known->second : std::string(name), filter));
   }

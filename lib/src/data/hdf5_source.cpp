@@ -173,6 +173,15 @@ std::vector<int32_t> read_labels(hid_t group, const std::string& where, int clas
                     "0",
                     where, type_text(dataset)));
   }
+  if (!labels.empty()) {
+    const auto [least, largest] = std::minmax_element(labels.begin(), labels.end());
+    if (*least == 1 && *largest == classes) {
+      throw InvalidInput(
+          fmt::format("{}/labels: found labels from 1 to {}; expected 0 to {} for the {} classes, "
+                      "so subtract 1",
+                      where, classes, classes - 1, classes));
+    }
+  }
   check_labels(labels, classes, where);
   return labels;
 }
