@@ -72,8 +72,10 @@ CifarImages read_images(const Version& version, const std::vector<std::string>& 
 int main(int argc, char** argv) {
   CLI::App app(
       "Turns CIFAR-10 or CIFAR-100 (the binary version of their web page, unpacked) into a data "
-      "set for "
-      "RENAS.",
+      "set "
+      "for RENAS.\n\n"
+      "  renas-prep-cifar cifar-10-batches-bin cifar10.h5\n"
+      "  renas-prep-cifar cifar-100-binary cifar100.h5",
       "renas-prep-cifar");
   renas::cli::prepare(app);
   std::string folder;
