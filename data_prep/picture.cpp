@@ -1,6 +1,7 @@
 #include "picture.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -19,7 +20,7 @@ Image cover(const Image& image, int height, int width) {
   const double scale = std::max(static_cast<double>(height) / image.shape.height,
                                 static_cast<double>(width) / image.shape.width);
   const auto scaled = [scale](int length, int least) {
-    return std::max(least, static_cast<int>(length * scale + 0.5));
+    return std::max(least, static_cast<int>(std::floor(length * scale + 0.5)));
   };
   const Image whole =
       resize_image(image, scaled(image.shape.height, height), scaled(image.shape.width, width));

@@ -32,14 +32,14 @@ std::string ending_of(const std::string& name) {
 }
 
 bool is_image(const std::string& name) {
-  static const std::set<std::string> kEndings{"jpg", "jpeg", "jpe", "jfif", "png"};
-  return kEndings.count(ending_of(name)) > 0;
+  static const std::set<std::string> endings{"jpg", "jpeg", "jpe", "jfif", "png"};
+  return endings.count(ending_of(name)) > 0;
 }
 
 std::string why_no_image(const std::string& name) {
-  static const std::set<std::string> kOthers{"bmp", "gif",  "tif",  "tiff", "webp", "ppm", "pgm",
-                                             "pbm", "heic", "heif", "avif", "jp2",  "dcm", "npy"};
-  return kOthers.count(ending_of(name)) > 0
+  static const std::set<std::string> others{"bmp", "gif",  "tif",  "tiff", "webp", "ppm", "pgm",
+                                            "pbm", "heic", "heif", "avif", "jp2",  "dcm", "npy"};
+  return others.count(ending_of(name)) > 0
              ? "pictures of other formats (convert them to PNG or JPEG)"
              : "not named .jpg, .jpeg or .png";
 }
@@ -263,7 +263,7 @@ class Scan {
       if (name != entry.name) latin_1_.insert(name);
       split.classes.insert(name);
       for (const std::string& image : images) {
-        split.images.push_back({path + "/" + image, name});
+        split.images.push_back({fmt::format("{}/{}", path, image), name});
         split.nested += image.find('/') != std::string::npos ? 1 : 0;
       }
     }

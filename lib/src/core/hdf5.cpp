@@ -70,7 +70,7 @@ std::string name_of(hid_t object) {
 /// Throws IoError if the data set is compressed by a filter that this HDF5 does not have.
 void check_filters(hid_t dataset) {
   // Names registered with The HDF Group, for writers that stored none.
-  static const std::map<H5Z_filter_t, std::string> kKnown{
+  static const std::map<H5Z_filter_t, std::string> known_names{
       {4, "szip"},           {307, "bzip2"}, {32000, "lzf"},  {32001, "blosc"}, {32004, "lz4"},
       {32008, "bitshuffle"}, {32013, "zfp"}, {32015, "zstd"}, {32026, "blosc2"}};
   const Properties properties(H5Dget_create_plist(dataset));
@@ -82,12 +82,12 @@ void check_filters(hid_t dataset) {
     const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags,
                                                &values, nullptr, sizeof name, name, nullptr);
     if (filter < 0 || H5Zfilter_avail(filter) > 0) continue;
-    const auto known = kKnown.find(filter);
+    const auto known = known_names.find(filter);
     throw IoError(fmt::format(
         "{}: data set '{}' is compressed by the filter {} (number {}), which the HDF5 library here "
         "does not have; where it was made, write it again with gzip or without compression",
         file_of(dataset), name_of(dataset),
-        known != kKnown.end() ? known->second : std::string(name), filter));
+        known != known_names.end() ? known->second : std::string(name), filter));
   }
 }
 

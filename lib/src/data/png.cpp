@@ -108,6 +108,7 @@ Decoded decode(std::span<const uint8_t> bytes, int64_t max_pixels, bool keep_16)
   }
   result.bytes.resize(row_bytes * shape.height);
   std::vector<png_bytep> rows;
+  rows.reserve(static_cast<std::size_t>(shape.height));
   for (int y = 0; y < shape.height; ++y) rows.push_back(result.bytes.data() + y * row_bytes);
   if (!reader.read_pixels(rows.data())) throw InvalidInput(fmt::format("PNG: {}", reader.message));
   return result;
