@@ -1,5 +1,5 @@
 #!/bin/sh
-# Looks whether every .cpp and .h is as clang-format 14 leaves it, and names those that are not;
+# Looks whether every .cpp, .cu and .h is as clang-format 14 leaves it, and names those that are not;
 # `format.sh --fix` rewrites them. Other versions format differently, so only 14 will do: where it
 # is not there, nothing is looked at.
 set -eu
@@ -17,12 +17,12 @@ if [ -z "$clang_format" ]; then
   exit 0
 fi
 
-sources() { find lib bin data_prep tests \( -name '*.cpp' -o -name '*.h' \) -print0; }
+sources() { find lib bin data_prep tests \( -name '*.cpp' -o -name '*.cu' -o -name '*.h' \) -print0; }
 
 if [ "${1:-}" = --fix ]; then
   sources | xargs -0 "$clang_format" -i
 elif sources | xargs -0 "$clang_format" --dry-run -Werror 2> /dev/null; then
-  echo "every .cpp and .h is as clang-format 14 leaves it"
+  echo "every .cpp, .cu and .h is as clang-format 14 leaves it"
 else
   echo "not as clang-format 14 leaves them (\`make format\` rewrites them):" >&2
   sources | xargs -0 -n 1 sh -c '"$0" --dry-run -Werror "$1" 2> /dev/null || echo "  $1"' \

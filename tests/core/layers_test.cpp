@@ -61,6 +61,7 @@ const std::map<std::string, std::set<std::string>> kRooms{
     {"backend/plan", {"backend"}},
     {"backend/reference", {"backend"}},
     {"backend/cpu", {"backend", "backend/plan"}},
+    {"backend/cudnn", {"backend", "backend/plan"}},
 };
 const fs::path kRegistry = "backend/registry.cpp";
 
@@ -77,6 +78,10 @@ const std::map<std::string, std::set<std::string>> kVendor{
     {"hwy", {"backend/cpu/kernels"}},
     {"oneapi", {"backend/cpu/onednn"}},
     {"omp.h", {"backend/cpu/onednn"}},
+    {"cuda_runtime.h", {"backend/cudnn/kernels"}},
+    {"cuda_runtime_api.h", {"backend/cudnn"}},
+    {"cudnn_graph.h", {"backend/cudnn"}},
+    {"cudnn_version.h", {"backend/cudnn"}},
 };
 
 /// The entry of `places` that is `path` or a folder around it, the innermost; empty where none is.
@@ -145,7 +150,7 @@ BOOST_AUTO_TEST_CASE(arrows_between_folders_never_turn_back) {
   int checked = 0;
   for (const auto& entry : fs::recursive_directory_iterator(kLibrary)) {
     const fs::path file = entry.path();
-    if (file.extension() != ".h" && file.extension() != ".cpp") {
+    if (file.extension() != ".h" && file.extension() != ".cpp" && file.extension() != ".cu") {
       continue;
     }
     const fs::path inside = fs::relative(file, kLibrary);

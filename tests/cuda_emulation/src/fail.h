@@ -4,8 +4,8 @@
 
 namespace emulation {
 
-/// Ends the program with a sentence that names the block and thread, if a kernel runs: what a card would
-/// answer with a hang, garbage or a fault.
+/// Ends the program with a sentence that names the block and thread, if a kernel runs: what a card
+/// would answer with a hang, garbage or a fault.
 [[noreturn]] void fail(const std::string& what);
 
 }  // namespace emulation

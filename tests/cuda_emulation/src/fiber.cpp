@@ -75,7 +75,8 @@ Fiber::Fiber(void (*function)()) : context_(new Context), function_(function), s
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   void* memory = mmap(nullptr, size_ + page, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0) fail("no memory for the stack of a thread");
+  if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0)
+    fail("no memory for the stack of a thread");
   stack_ = static_cast<char*>(memory) + page;
 #ifdef __x86_64__
   auto* top = reinterpret_cast<void**>(stack_ + size_);

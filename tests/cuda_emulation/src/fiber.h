@@ -5,8 +5,8 @@
 
 namespace emulation {
 
-/// A function on a stack of its own, in turns with whoever resumes it. A page that nobody may touch ends
-/// the stack. Never destroyed once made: fibers are kept and used again.
+/// A function on a stack of its own, in turns with whoever resumes it. A page that nobody may touch
+/// ends the stack. Never destroyed once made: fibers are kept and used again.
 class Fiber {
  public:
   /// `function` never returns; it suspends when it has nothing more to do.

@@ -18,12 +18,6 @@
 #include "fiber.h"
 #include "sanitizer.h"
 
-// Where the linker puts the static shared memory of all kernels (device_code.h); absent if there is none.
-extern "C" {
-extern unsigned char __start_emulated_shared[] __attribute__((weak, visibility("hidden")));
-extern unsigned char __stop_emulated_shared[] __attribute__((weak, visibility("hidden")));
-}
-
 namespace emulation {
 
 Thread* current_thread = nullptr;
@@ -33,6 +27,7 @@ namespace {
 constexpr unsigned kWarp = 32;
 constexpr std::size_t kMaxThreads = 1024;
 constexpr std::size_t kMaxShared = std::size_t{256} << 10;
+constexpr std::size_t kMaxStaticShared = std::size_t{48} << 10;
 
 enum class State { kFresh, kReady, kAtBarrier, kAtWarp, kDone };
 
@@ -52,15 +47,22 @@ struct Slot {
   void* given = nullptr;
 };
 
-/// What a thread runs on under ThreadSanitizer, which takes a line with the stack it knows. Lines cost a
-/// millisecond each, so the blocks of a branch share two sets of places in turn, and branches two pairs.
+/// Static shared memory that a thread of the block has asked for.
+struct StaticVariable {
+  const void* key;
+  unsigned char* at;
+};
+
+/// What a thread runs on under ThreadSanitizer, which takes a line with the stack it knows. Lines
+/// cost a millisecond each, so the blocks of a branch share two sets of places in turn, and
+/// branches two pairs.
 struct Place {
   Line line = nullptr;
   Fiber* fiber = nullptr;
 };
 
-/// Barriers use two clocks in turn: a thread that still leaves one must not see what others did on their
-/// way to the next.
+/// Barriers use two clocks in turn: a thread that still leaves one must not see what others did on
+/// their way to the next.
 struct BlockClocks {
   Clock barrier[2];
   Clock warps[2][kMaxThreads / kWarp];
@@ -85,10 +87,14 @@ struct Machine {
   unsigned phase = 0;
   unsigned warp_phases[kMaxThreads / kWarp] = {};
   BlockClocks* clocks = nullptr;
-  unsigned char* shared = nullptr;
+  unsigned char* dynamic_shared = nullptr;
+  std::vector<StaticVariable> variables;
+  std::size_t static_used = 0;
   // Kept from block to block.
   std::vector<Fiber*> idle;
-  unsigned char* shared_region = nullptr;
+  unsigned char* dynamic_region = nullptr;
+  unsigned char* static_region = nullptr;
+  std::size_t static_extent = 0;  // of the static region, that any block has used
   std::vector<Place> places[4];
   std::size_t set = 0;  // of places, for this block
   Slot* current = nullptr;
@@ -96,7 +102,7 @@ struct Machine {
 };
 
 Machine& machine() {
-  static Machine m;
+  static Machine& m = *new Machine;  // never destroyed: fibers hold on to it
   return m;
 }
 
@@ -108,7 +114,8 @@ std::size_t page_size() {
 std::string kernel_name() {
   Dl_info info{};
   const void* function = machine().function;
-  if (function == nullptr || dladdr(function, &info) == 0 || info.dli_sname == nullptr) return "kernel";
+  if (function == nullptr || dladdr(function, &info) == 0 || info.dli_sname == nullptr)
+    return "kernel";
   int status = 0;
   char* name = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
   std::string result = "kernel " + std::string(name != nullptr ? name : info.dli_sname);
@@ -140,8 +147,8 @@ void run_thread(Slot& slot) {
   ++m.done;
 }
 
-/// What every fiber runs: threads that have not begun yet, one after the other. One that waits keeps the
-/// fiber, and the others begin on the next.
+/// What every fiber runs: threads that have not begun yet, one after the other. One that waits
+/// keeps the fiber, and the others begin on the next.
 void run_threads() {
   Machine& m = machine();
   for (;;) {
@@ -221,7 +228,8 @@ void release_barrier() {
   for (Slot& slot : m.slots) {
     if (slot.line_number != first.line_number || std::strcmp(slot.file, first.file) != 0) {
       fail(kernel_name() + ": threads of a block wait at different barriers, " + first.file + ":" +
-           std::to_string(first.line_number) + " and " + slot.file + ":" + std::to_string(slot.line_number));
+           std::to_string(first.line_number) + " and " + slot.file + ":" +
+           std::to_string(slot.line_number));
     }
     m.conditions += slot.condition ? 1 : 0;
     make_ready(slot);
@@ -235,67 +243,96 @@ void release_barrier() {
   for (const Slot& slot : m.slots) {
     if (slot.state == State::kAtWarp) {
       fail(kernel_name() + ": thread " + std::to_string(slot.thread.linear) + " of block " +
-           std::to_string(slot.thread.block.x) + " waits for lanes of its warp that do not come (mask " +
-           std::to_string(slot.mask) + ")");
+           std::to_string(slot.thread.block.x) +
+           " waits for lanes of its warp that do not come (mask " + std::to_string(slot.mask) +
+           ")");
     }
   }
   for (const Slot& slot : m.slots) {
     if (slot.state == State::kAtBarrier) {
-      fail(kernel_name() + ": the barrier at " + slot.file + ":" + std::to_string(slot.line_number) + " is one that " +
-           count_of(m.done, m.slots.size()) + " of the block never reach");
+      fail(kernel_name() + ": the barrier at " + slot.file + ":" +
+           std::to_string(slot.line_number) + " is one that " + count_of(m.done, m.slots.size()) +
+           " of the block never reach");
     }
   }
   fail(kernel_name() + ": no thread can go on");
 }
 
-/// New shared memory and clocks, full of NaNs. To ThreadSanitizer they must be new too, or the blocks of a
-/// grid would seem to share them.
+/// Pages between two that nobody may touch.
+unsigned char* new_region(std::size_t bytes) {
+  const std::size_t page = page_size();
+  void* memory = mmap(nullptr, bytes + 2 * page, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) fail("no memory for a block's shared memory");
+  auto* region = static_cast<unsigned char*>(memory) + page;
+  if (mprotect(region, bytes, PROT_READ | PROT_WRITE) != 0) fail("mprotect");
+  std::memset(region, 0xff, bytes);
+  return region;
+}
+
+/// Fills what a block has used with NaNs, for the next. ThreadSanitizer, which would see blocks
+/// share it, forgets pages that are mapped anew.
 void refill(unsigned char* first, unsigned char* last) {
   if (kThreadSanitizer && first != last) {
-    // Mapping pages anew makes it forget them; what else lies on them stays.
-    const auto size = page_size();
-    auto* from = reinterpret_cast<unsigned char*>(reinterpret_cast<std::uintptr_t>(first) / size * size);
-    auto* to = reinterpret_cast<unsigned char*>((reinterpret_cast<std::uintptr_t>(last) + size - 1) / size * size);
-    const std::vector<unsigned char> before(from, first);
-    const std::vector<unsigned char> after(last, to);
+    const std::size_t page = page_size();
+    auto* from =
+        reinterpret_cast<unsigned char*>(reinterpret_cast<std::uintptr_t>(first) / page * page);
+    auto* to = reinterpret_cast<unsigned char*>(
+        (reinterpret_cast<std::uintptr_t>(last) + page - 1) / page * page);
     if (mmap(from, static_cast<std::size_t>(to - from), PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
       fail("no memory for a block's shared memory");
     }
-    std::copy(before.begin(), before.end(), from);
-    std::copy(after.begin(), after.end(), last);
+    first = from;
+    last = to;
   }
   std::memset(first, 0xff, static_cast<std::size_t>(last - first));
 }
 
-/// A block's dynamic shared memory ends where nobody may read: a page of no access behind it, or
-/// AddressSanitizer's, which knows where it ends to the byte.
-unsigned char* new_shared(std::size_t bytes) {
-  Machine& m = machine();
-  if (kAddressSanitizer) {
-    void* memory = nullptr;
-    if (posix_memalign(&memory, 16, std::max<std::size_t>(bytes, 1)) != 0) fail("no memory for a block's shared memory");
-    std::memset(memory, 0xff, bytes);
-    return static_cast<unsigned char*>(memory);
+/// As much as asked for, so that AddressSanitizer sees what lies beyond.
+unsigned char* new_block(std::size_t bytes, std::size_t alignment) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, std::max<std::size_t>(alignment, 16),
+                     std::max<std::size_t>(bytes, 1)) != 0) {
+    fail("no memory for a block's shared memory");
   }
-  if (m.shared_region == nullptr) {
-    void* memory = mmap(nullptr, kMaxShared + page_size(), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) fail("no memory for a block's shared memory");
-    m.shared_region = static_cast<unsigned char*>(memory);
-    if (mprotect(m.shared_region + kMaxShared, page_size(), PROT_NONE) != 0) fail("mprotect");
-  }
-  unsigned char* first = m.shared_region + kMaxShared - (bytes + 15) / 16 * 16;
-  refill(first, m.shared_region + kMaxShared);
-  return first;
+  std::memset(memory, 0xff, bytes);
+  return static_cast<unsigned char*>(memory);
 }
 
-void run_block(std::size_t shared_bytes, std::vector<std::unique_ptr<BlockClocks>>& clocks, Random& random) {
+void new_shared(std::size_t bytes) {
+  Machine& m = machine();
+  m.variables.clear();
+  if (kAddressSanitizer) {
+    m.dynamic_shared = new_block(bytes, 16);
+    return;
+  }
+  if (m.dynamic_region == nullptr) {
+    m.dynamic_region = new_region(kMaxShared);
+    m.static_region = new_region(kMaxStaticShared);
+  }
+  // It ends where nobody may read.
+  m.dynamic_shared = m.dynamic_region + kMaxShared - (bytes + 15) / 16 * 16;
+  refill(m.dynamic_shared, m.dynamic_region + kMaxShared);
+  m.static_extent = std::max(m.static_extent, m.static_used);
+  refill(m.static_region, m.static_region + m.static_extent);
+  m.static_used = 0;
+}
+
+void free_shared() {
+  Machine& m = machine();
+  if (!kAddressSanitizer) return;
+  std::free(m.dynamic_shared);
+  for (const StaticVariable& variable : m.variables) std::free(variable.at);
+  m.static_used = 0;
+}
+
+void run_block(std::size_t shared_bytes, std::vector<std::unique_ptr<BlockClocks>>& clocks,
+               Random& random) {
   Machine& m = machine();
   clocks.push_back(std::make_unique<BlockClocks>());
   m.clocks = clocks.back().get();
-  m.shared = new_shared(shared_bytes);
-  if (__start_emulated_shared != nullptr) refill(__start_emulated_shared, __stop_emulated_shared);
+  new_shared(shared_bytes);
   release(*m.begun);
   m.begun_threads = m.done = m.at_barrier = m.at_warp = 0;
   m.ready.clear();
@@ -320,8 +357,7 @@ void run_block(std::size_t shared_bytes, std::vector<std::unique_ptr<BlockClocks
       switch_into(*slot->fiber);
     }
   }
-  if (kAddressSanitizer) std::free(m.shared);
-  m.shared = nullptr;
+  free_shared();
 }
 
 }  // namespace
@@ -331,8 +367,8 @@ void fail(const std::string& what) {
   std::fprintf(stderr, "CUDA emulation: %s", what.c_str());
   if (current_thread != nullptr) {
     const Thread& t = *current_thread;
-    std::fprintf(stderr, " (%s, block %u,%u,%u, thread %u,%u,%u)", kernel_name().c_str(), t.block.x, t.block.y, t.block.z,
-                 t.index.x, t.index.y, t.index.z);
+    std::fprintf(stderr, " (%s, block %u,%u,%u, thread %u,%u,%u)", kernel_name().c_str(), t.block.x,
+                 t.block.y, t.block.z, t.index.x, t.index.y, t.index.z);
   }
   std::fprintf(stderr, "\n");
   std::abort();
@@ -359,7 +395,8 @@ void meet_warp(unsigned mask, Collective collective, void* mine) {
   Machine& m = machine();
   if (m.current == nullptr) outside_of_kernel();
   Slot& self = *m.current;
-  if ((mask >> self.thread.lane & 1U) == 0) fail("the mask of a warp's function leaves out the lane that calls it");
+  if ((mask >> self.thread.lane & 1U) == 0)
+    fail("the mask of a warp's function leaves out the lane that calls it");
   self.mask = mask;
   self.collective = collective;
   self.given = mine;
@@ -429,8 +466,8 @@ unsigned ballot(unsigned mask, bool condition) {
 }
 
 void fence() {
-  // One clock for all: what came before somebody's fence is seen by whoever fences later. An atomic that
-  // says "later" lies between them, or the program has no order.
+  // One clock for all: what came before somebody's fence is seen by whoever fences later. An atomic
+  // that says "later" lies between them, or the program has no order.
   static Clock clock;
   acquire(clock);
   release(clock);
@@ -438,11 +475,26 @@ void fence() {
 
 void* dynamic_shared() {
   if (machine().current == nullptr) outside_of_kernel();
-  return machine().shared;
+  return machine().dynamic_shared;
 }
 
-void run_grid(const KernelCall& call, const void* function, dim3 grid, dim3 block, std::size_t shared_bytes,
-              std::size_t branch, Random& random) {
+void* static_shared(const void* key, std::size_t bytes, std::size_t alignment) {
+  Machine& m = machine();
+  if (m.current == nullptr) outside_of_kernel();
+  for (const StaticVariable& variable : m.variables) {
+    if (variable.key == key) return variable.at;
+  }
+  const std::size_t first = (m.static_used + alignment - 1) / alignment * alignment;
+  m.static_used = first + bytes;
+  if (m.static_used > kMaxStaticShared)
+    fail("a block uses more than 48 KiB of static shared memory");
+  unsigned char* at = kAddressSanitizer ? new_block(bytes, alignment) : m.static_region + first;
+  m.variables.push_back({key, at});
+  return at;
+}
+
+void run_grid(const KernelCall& call, const void* function, dim3 grid, dim3 block,
+              std::size_t shared_bytes, std::size_t branch, Random& random) {
   Machine& m = machine();
   const auto begun = std::make_unique<Clock>();
   const auto ended = std::make_unique<Clock>();
@@ -472,7 +524,8 @@ void run_grid(const KernelCall& call, const void* function, dim3 grid, dim3 bloc
   for (std::size_t b = 0; b < blocks; ++b) order[b] = b;
   random.shuffle(order.data(), blocks);
   for (const std::size_t b : order) {
-    const uint3 place = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
+    const uint3 place = {static_cast<unsigned>(b % grid.x),
+                         static_cast<unsigned>(b / grid.x % grid.y),
                          static_cast<unsigned>(b / grid.x / grid.y)};
     for (Slot& slot : m.slots) {
       slot.thread.block = place;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cuda_emulation/stream_work.h"
 #include "fail.h"
 #include "grid.h"
 
@@ -23,6 +24,7 @@ double now() {
 std::unique_ptr<CUstream_st> null_stream(int device) {
   auto stream = std::make_unique<CUstream_st>();
   stream->device = device;
+  stream->line = new_line();
   return stream;
 }
 
@@ -41,14 +43,18 @@ Machine::Machine()
       random(from_environment("RENAS_EMULATED_SEED", 1)) {
   faults.out_of_memory_at = from_environment("RENAS_EMULATED_OUT_OF_MEMORY_AT", 0);
   faults.error_at = from_environment("RENAS_EMULATED_ERROR_AT", 0);
-  faults.error = static_cast<cudaError_t>(from_environment("RENAS_EMULATED_ERROR", cudaErrorIllegalAddress));
-  faults.no_device = static_cast<cudaError_t>(from_environment("RENAS_EMULATED_NO_DEVICE", cudaSuccess));
-  for (std::size_t i = 0; i < devices.size(); ++i) devices[i].null_stream = null_stream(static_cast<int>(i));
+  faults.error =
+      static_cast<cudaError_t>(from_environment("RENAS_EMULATED_ERROR", cudaErrorIllegalAddress));
+  faults.no_device =
+      static_cast<cudaError_t>(from_environment("RENAS_EMULATED_NO_DEVICE", cudaSuccess));
+  for (std::size_t i = 0; i < devices.size(); ++i)
+    devices[i].null_stream = null_stream(static_cast<int>(i));
 }
 
 Machine::~Machine() {
   const auto report = [](std::size_t count, const char* what) {
-    if (count > 0) std::fprintf(stderr, "CUDA emulation: %zu %s at the end of the program\n", count, what);
+    if (count > 0)
+      std::fprintf(stderr, "CUDA emulation: %zu %s at the end of the program\n", count, what);
   };
   report(memory.blocks(), "blocks of device memory are not freed");
   report(pinned.blocks(), "blocks of pinned memory are not freed");
@@ -68,7 +74,8 @@ int& current_device() {
 }
 
 cudaStream_t Machine::find(cudaStream_t stream, int device) {
-  if (stream == nullptr || stream == cudaStreamLegacy) return devices[static_cast<std::size_t>(device)].null_stream.get();
+  if (stream == nullptr || stream == cudaStreamLegacy)
+    return devices[static_cast<std::size_t>(device)].null_stream.get();
   return streams.count(stream) == 1 ? stream : nullptr;
 }
 
@@ -106,7 +113,6 @@ bool Machine::step() {
   for (cudaStream_t stream : all) consider(stream);
   if (able.empty()) return false;
   CUstream_st& stream = *able[random.below(able.size())];
-  if (!stream.line) stream.line = new_line();
   std::unique_ptr<Operation> operation = std::move(stream.operations.front());
   stream.operations.pop_front();
   const Line host = current_line();
@@ -194,15 +200,18 @@ struct ErrorText {
   const char* name;
   const char* text;
 };
-#define EMULATION_ERROR(name, text) {name, #name, text}
+#define EMULATION_ERROR(name, text) \
+  { name, #name, text }
 constexpr ErrorText kErrors[] = {
     EMULATION_ERROR(cudaSuccess, "no error"),
     EMULATION_ERROR(cudaErrorInvalidValue, "invalid argument"),
     EMULATION_ERROR(cudaErrorMemoryAllocation, "out of memory"),
     EMULATION_ERROR(cudaErrorInitializationError, "initialization error"),
     EMULATION_ERROR(cudaErrorInvalidConfiguration, "invalid configuration argument"),
-    EMULATION_ERROR(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version"),
-    EMULATION_ERROR(cudaErrorDevicesUnavailable, "CUDA-capable device(s) is/are busy or unavailable"),
+    EMULATION_ERROR(cudaErrorInsufficientDriver,
+                    "CUDA driver version is insufficient for CUDA runtime version"),
+    EMULATION_ERROR(cudaErrorDevicesUnavailable,
+                    "CUDA-capable device(s) is/are busy or unavailable"),
     EMULATION_ERROR(cudaErrorInvalidDeviceFunction, "invalid device function"),
     EMULATION_ERROR(cudaErrorNoDevice, "no CUDA-capable device is detected"),
     EMULATION_ERROR(cudaErrorInvalidDevice, "invalid device ordinal"),
@@ -214,20 +223,31 @@ constexpr ErrorText kErrors[] = {
     EMULATION_ERROR(cudaErrorMisalignedAddress, "misaligned address"),
     EMULATION_ERROR(cudaErrorLaunchFailure, "unspecified launch failure"),
     EMULATION_ERROR(cudaErrorNotSupported, "operation not supported"),
-    EMULATION_ERROR(cudaErrorSystemDriverMismatch, "system has unsupported display driver / cuda driver combination"),
+    EMULATION_ERROR(cudaErrorSystemDriverMismatch,
+                    "system has unsupported display driver / cuda driver combination"),
     EMULATION_ERROR(cudaErrorCompatNotSupportedOnDevice,
                     "forward compatibility was attempted on non supported HW"),
-    EMULATION_ERROR(cudaErrorMpsConnectionFailed, "MPS client failed to connect to the MPS control daemon or the MPS server"),
-    EMULATION_ERROR(cudaErrorMpsMaxClientsReached, "the hardware resources required to create MPS client have been exhausted"),
-    EMULATION_ERROR(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing"),
-    EMULATION_ERROR(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture"),
-    EMULATION_ERROR(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences"),
-    EMULATION_ERROR(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began"),
+    EMULATION_ERROR(cudaErrorMpsConnectionFailed,
+                    "MPS client failed to connect to the MPS control daemon or the MPS server"),
+    EMULATION_ERROR(cudaErrorMpsMaxClientsReached,
+                    "the hardware resources required to create MPS client have been exhausted"),
+    EMULATION_ERROR(cudaErrorStreamCaptureUnsupported,
+                    "operation not permitted when stream is capturing"),
+    EMULATION_ERROR(cudaErrorStreamCaptureInvalidated,
+                    "operation failed due to a previous error during capture"),
+    EMULATION_ERROR(cudaErrorStreamCaptureMerge,
+                    "operation would result in a merge of separate capture sequences"),
+    EMULATION_ERROR(cudaErrorStreamCaptureUnmatched,
+                    "capture was not ended in the same stream as it began"),
     EMULATION_ERROR(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work"),
-    EMULATION_ERROR(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream"),
-    EMULATION_ERROR(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream"),
-    EMULATION_ERROR(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream"),
-    EMULATION_ERROR(cudaErrorStreamCaptureWrongThread, "attempt to terminate a thread-local capture sequence from another thread"),
+    EMULATION_ERROR(cudaErrorStreamCaptureIsolation,
+                    "dependency created on uncaptured work in another stream"),
+    EMULATION_ERROR(cudaErrorStreamCaptureImplicit,
+                    "operation would make the legacy stream depend on a capturing blocking stream"),
+    EMULATION_ERROR(cudaErrorCapturedEvent,
+                    "operation not permitted on an event last recorded in a capturing stream"),
+    EMULATION_ERROR(cudaErrorStreamCaptureWrongThread,
+                    "attempt to terminate a thread-local capture sequence from another thread"),
     EMULATION_ERROR(cudaErrorUnknown, "unknown error"),
 };
 #undef EMULATION_ERROR
@@ -265,52 +285,62 @@ Call::Call(const char* name) : name_(name), lock_(machine().mutex) {
 cudaError_t Call::refuse_in_capture() const {
   for (const auto& capture : machine().captures) {
     const bool mine = capture->thread == std::this_thread::get_id();
-    if (capture->mode == cudaStreamCaptureModeGlobal || (mine && capture->mode == cudaStreamCaptureModeThreadLocal)) {
+    if (capture->mode == cudaStreamCaptureModeGlobal ||
+        (mine && capture->mode == cudaStreamCaptureModeThreadLocal)) {
       capture->invalid = true;
-      return refuse(cudaErrorStreamCaptureUnsupported, std::string(name_) + " while a stream is captured");
+      return refuse(cudaErrorStreamCaptureUnsupported,
+                    std::string(name_) + " while a stream is captured");
     }
   }
   return cudaSuccess;
 }
 
-cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t shared_bytes, cudaStream_t handle,
-                   std::unique_ptr<KernelCall> kernel) {
+cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t shared_bytes,
+                   cudaStream_t handle, std::unique_ptr<KernelCall> kernel) {
   const Call call("a launch");
   if (call.error() != cudaSuccess) return call.error();
   Machine& m = machine();
   cudaStream_t stream = m.find(handle, current_device());
   if (stream == nullptr || stream->device != current_device()) {
-    return refuse(cudaErrorInvalidResourceHandle, "a launch into a stream that is not the current device's");
+    return refuse(cudaErrorInvalidResourceHandle,
+                  "a launch into a stream that is not the current device's");
   }
-  if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || blocks.x > 0x7fffffffU || blocks.y > 65535 || blocks.z > 65535) {
-    return refuse(cudaErrorInvalidConfiguration, "a grid of " + std::to_string(blocks.x) + " x " + std::to_string(blocks.y) +
-                                                     " x " + std::to_string(blocks.z) + " blocks");
+  if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || blocks.x > 0x7fffffffU ||
+      blocks.y > 65535 || blocks.z > 65535) {
+    return refuse(cudaErrorInvalidConfiguration, "a grid of " + std::to_string(blocks.x) + " x " +
+                                                     std::to_string(blocks.y) + " x " +
+                                                     std::to_string(blocks.z) + " blocks");
   }
   const std::size_t count = std::size_t{threads.x} * threads.y * threads.z;
   if (count == 0 || count > 1024 || threads.z > 64) {
-    return refuse(cudaErrorInvalidConfiguration, "blocks of " + std::to_string(threads.x) + " x " + std::to_string(threads.y) +
-                                                     " x " + std::to_string(threads.z) + " threads");
+    return refuse(cudaErrorInvalidConfiguration, "blocks of " + std::to_string(threads.x) + " x " +
+                                                     std::to_string(threads.y) + " x " +
+                                                     std::to_string(threads.z) + " threads");
   }
   if (shared_bytes > (std::size_t{48} << 10)) {
     // The largest that was allowed for this kernel.
     const auto after = m.allowed.upper_bound({function, std::size_t(-1)});
     const bool any = after != m.allowed.begin() && std::prev(after)->first == function;
     if (!any || std::prev(after)->second < shared_bytes) {
-      return refuse(cudaErrorInvalidValue, std::to_string(shared_bytes) +
-                                               " bytes of dynamic shared memory, more than 48 KiB and than was allowed by "
-                                               "cudaFuncAttributeMaxDynamicSharedMemorySize");
+      return refuse(cudaErrorInvalidValue,
+                    std::to_string(shared_bytes) +
+                        " bytes of dynamic shared memory, more than 48 KiB and than was allowed by "
+                        "cudaFuncAttributeMaxDynamicSharedMemorySize");
     }
   }
   if (stream->capture && m.loaded.count(function) == 0) {
     stream->capture->invalid = true;
-    return refuse(cudaErrorStreamCaptureUnsupported, "a kernel that is captured before it was loaded");
+    return refuse(cudaErrorStreamCaptureUnsupported,
+                  "a kernel that is captured before it was loaded");
   }
   if (handle == nullptr) {
-    if (const cudaError_t e = call.refuse_in_capture(); e != cudaSuccess) return refuse(cudaErrorStreamCaptureImplicit, "a launch into the default stream while another is captured");
+    if (const cudaError_t e = call.refuse_in_capture(); e != cudaSuccess)
+      return refuse(cudaErrorStreamCaptureImplicit,
+                    "a launch into the default stream while another is captured");
   }
   m.loaded.insert(function);
-  m.add(stream, [shared = std::shared_ptr<const KernelCall>(std::move(kernel)), function, blocks, threads, shared_bytes,
-                 device = static_cast<std::size_t>(stream->device)] {
+  m.add(stream, [shared = std::shared_ptr<const KernelCall>(std::move(kernel)), function, blocks,
+                 threads, shared_bytes, device = static_cast<std::size_t>(stream->device)] {
     Machine& machine_ = machine();
     if (machine_.devices[device].error != cudaSuccess) return;
     ++machine_.kernels;
@@ -323,16 +353,37 @@ cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t 
   return cudaSuccess;
 }
 
+cudaError_t enqueue(cudaStream_t handle, std::function<void()> work) {
+  const Call call("work for a stream");
+  if (call.error() != cudaSuccess) return call.error();
+  Machine& m = machine();
+  cudaStream_t stream = m.find(handle, current_device());
+  if (stream == nullptr || stream->device != current_device()) {
+    return refuse(cudaErrorInvalidResourceHandle,
+                  "work for a stream that is not the current device's");
+  }
+  m.add(stream, std::move(work));
+  return cudaSuccess;
+}
+
+cudaError_t refuse_in_capture(const char* what) {
+  const Call call(what);
+  return call.error() != cudaSuccess ? call.error() : call.refuse_in_capture();
+}
+
 void restart(int devices, std::size_t memory, std::uint64_t seed) {
   Machine& m = machine();
   const std::lock_guard lock(m.mutex);
   m.finish_all();
-  if (m.memory.blocks() + m.pinned.blocks() + m.streams.size() + m.events.size() + m.graphs.size() + m.instances.size() > 0) {
+  if (m.memory.blocks() + m.pinned.blocks() + m.streams.size() + m.events.size() + m.graphs.size() +
+          m.instances.size() >
+      0) {
     fail("restarted before all memory, streams, events and graphs were gone");
   }
   m.devices.clear();
   m.devices.resize(static_cast<std::size_t>(devices));
-  for (int i = 0; i < devices; ++i) m.devices[static_cast<std::size_t>(i)].null_stream = null_stream(i);
+  for (int i = 0; i < devices; ++i)
+    m.devices[static_cast<std::size_t>(i)].null_stream = null_stream(i);
   m.memory_per_device = memory;
   m.random = Random(seed);
   m.faults = {};
@@ -353,8 +404,14 @@ void plan(const Faults& faults) {
 Counts counts() {
   Machine& m = machine();
   const std::lock_guard lock(m.mutex);
-  return {m.memory.blocks(), m.pinned.blocks(), m.streams.size(), m.events.size(), m.graphs.size() + m.instances.size(),
-          m.allocations, m.kernels, grid_counts().switches};
+  return {m.memory.blocks(),
+          m.pinned.blocks(),
+          m.streams.size(),
+          m.events.size(),
+          m.graphs.size() + m.instances.size(),
+          m.allocations,
+          m.kernels,
+          grid_counts().switches};
 }
 
 }  // namespace emulation

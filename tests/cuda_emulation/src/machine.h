@@ -17,9 +17,9 @@
 #include "random.h"
 #include "sanitizer.h"
 
-/// The emulated machine: devices, streams, events and graphs. What streams are given is not done until the
-/// host waits for something; then streams take turns in a random order, each in its own, as far as events
-/// allow, until what the host waits for is done.
+/// The emulated machine: devices, streams, events and graphs. What streams are given is not done
+/// until the host waits for something; then streams take turns in a random order, each in its own,
+/// as far as events allow, until what the host waits for is done.
 namespace emulation {
 
 using Work = std::function<void()>;
@@ -112,14 +112,15 @@ struct Machine {
   std::size_t allocations = 0, planned_allocations = 0;
   std::size_t kernels = 0, planned_kernels = 0;
   std::size_t streams_made = 0;
-  std::set<const void*> loaded;                              ///< kernels
-  std::set<std::pair<const void*, std::size_t>> allowed;     ///< dynamic shared memory beyond 48 KiB
+  std::set<const void*> loaded;                           ///< kernels
+  std::set<std::pair<const void*, std::size_t>> allowed;  ///< dynamic shared memory beyond 48 KiB
   std::unordered_set<cudaStream_t> streams;
   std::unordered_set<cudaEvent_t> events;
   std::unordered_set<cudaGraph_t> graphs;
   std::unordered_set<cudaGraphExec_t> instances;
   std::vector<std::shared_ptr<Capture>> captures;
-  std::vector<std::shared_ptr<CUgraph_st>> graveyard;  ///< ThreadSanitizer would see the host free what a device read
+  std::vector<std::shared_ptr<CUgraph_st>>
+      graveyard;           ///< ThreadSanitizer would see the host free what a device read
   std::size_t branch = 0;  ///< of what runs now
 
   /// The stream behind a handle of the current device; null if there is none.

@@ -22,7 +22,8 @@ std::size_t rounded_up(std::size_t size, std::size_t to) { return (size + to - 1
 void* DeviceMemory::allocate(int device, std::size_t size) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   const std::size_t bytes = rounded_up(rounded_up(size, kAlignment), page);
-  void* mapped = mmap(nullptr, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapped = mmap(nullptr, bytes + 2 * page, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
   char* pages = static_cast<char*>(mapped) + page;
   if (mprotect(pages, bytes, PROT_READ | PROT_WRITE) != 0) {
@@ -44,8 +45,8 @@ bool DeviceMemory::free(void* at) {
   const Block& block = found->second;
   allow(block.pages, block.page_bytes);
   // Keeps the addresses and gives the memory back.
-  if (mmap(block.pages, block.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-      MAP_FAILED) {
+  if (mmap(block.pages, block.page_bytes, PROT_NONE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
     fail("mmap");
   }
   blocks_.erase(found);
@@ -80,7 +81,8 @@ void DeviceMemory::open(int device) {
     const bool was = block.device == open_;
     const bool is = block.device == device;
     if (was == is) continue;
-    if (mprotect(block.pages, block.page_bytes, is ? PROT_READ | PROT_WRITE : PROT_NONE) != 0) fail("mprotect");
+    if (mprotect(block.pages, block.page_bytes, is ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+      fail("mprotect");
   }
   open_ = device;
 }

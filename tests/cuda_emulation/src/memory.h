@@ -6,9 +6,9 @@
 /// The memory of the emulated devices and what the host has pinned.
 namespace emulation {
 
-/// Device memory, which the host cannot touch: its pages are closed but while a device works, and then
-/// those of the other devices are. A block ends within 256 bytes of a page that nobody may touch, and
-/// AddressSanitizer knows its end to the byte. Freed addresses never come back.
+/// Device memory, which the host cannot touch: its pages are closed but while a device works, and
+/// then those of the other devices are. A block ends within 256 bytes of a page that nobody may
+/// touch, and AddressSanitizer knows its end to the byte. Freed addresses never come back.
 class DeviceMemory {
  public:
   /// Full of NaNs. Null where the machine has no more.

@@ -1,5 +1,5 @@
-// The entry points of the CUDA runtime, against its own headers. Where a card is lenient, this is strict:
-// README.md lists the differences.
+// The entry points of the CUDA runtime, against its own headers. Where a card is lenient, this is
+// strict: README.md lists the differences.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -25,8 +25,10 @@ constexpr int kMultiprocessors = 4;
 /// The stream, if it is the current device's.
 cudaError_t look_up(cudaStream_t handle, cudaStream_t& stream) {
   stream = machine().find(handle, current_device());
-  if (stream == nullptr) return refuse(cudaErrorInvalidResourceHandle, "a stream that does not exist");
-  if (stream->device != current_device()) return refuse(cudaErrorInvalidResourceHandle, "a stream of another device");
+  if (stream == nullptr)
+    return refuse(cudaErrorInvalidResourceHandle, "a stream that does not exist");
+  if (stream->device != current_device())
+    return refuse(cudaErrorInvalidResourceHandle, "a stream of another device");
   return cudaSuccess;
 }
 
@@ -34,7 +36,8 @@ cudaError_t look_up(cudaStream_t handle, cudaStream_t& stream) {
 cudaError_t look_up_for_work(const Call& call, cudaStream_t handle, cudaStream_t& stream) {
   RETURN_IF_FAILED(look_up(handle, stream));
   if (handle == nullptr && call.refuse_in_capture() != cudaSuccess) {
-    return refuse(cudaErrorStreamCaptureImplicit, "the default stream is used while another is captured");
+    return refuse(cudaErrorStreamCaptureImplicit,
+                  "the default stream is used while another is captured");
   }
   return cudaSuccess;
 }
@@ -45,20 +48,24 @@ cudaError_t look_up(cudaEvent_t event) {
 }
 
 /// Whether a copy's sides are what its kind says; host memory must be pinned if `asynchronous`.
-cudaError_t check_copy(const void* to, const void* from, std::size_t size, cudaMemcpyKind kind, int device, bool asynchronous) {
+cudaError_t check_copy(const void* to, const void* from, std::size_t size, cudaMemcpyKind kind,
+                       int device, bool asynchronous) {
   const Machine& m = machine();
   const auto check_device = [&](const void* at, const char* side) {
     if (m.memory.holds(device, at, size)) return cudaSuccess;
-    return refuse(cudaErrorInvalidValue, std::string("a copy of ") + std::to_string(size) + " bytes whose " + side +
-                                             " does not lie within one block of the device's memory");
+    return refuse(cudaErrorInvalidValue,
+                  std::string("a copy of ") + std::to_string(size) + " bytes whose " + side +
+                      " does not lie within one block of the device's memory");
   };
   const auto check_host = [&](const void* at, const char* side) {
     if (m.memory.holds(at)) {
-      return refuse(cudaErrorInvalidValue, std::string("a copy whose ") + side + " should be the host's and is a device's");
+      return refuse(cudaErrorInvalidValue, std::string("a copy whose ") + side +
+                                               " should be the host's and is a device's");
     }
     if (!asynchronous || m.pinned.holds(at, size)) return cudaSuccess;
-    return refuse(cudaErrorInvalidValue, std::string("an asynchronous copy whose ") + side +
-                                             " is the host's and not pinned: it would wait for the device");
+    return refuse(cudaErrorInvalidValue,
+                  std::string("an asynchronous copy whose ") + side +
+                      " is the host's and not pinned: it would wait for the device");
   };
   switch (kind) {
     case cudaMemcpyHostToDevice:
@@ -100,16 +107,19 @@ bool joined(const Capture& capture) {
     for (const std::size_t need : capture.graph->nodes[i]->needs) to_do.push_back(need);
   }
   return std::all_of(capture.streams.begin(), capture.streams.end(), [&](cudaStream_t stream) {
-    return std::all_of(stream->last.begin(), stream->last.end(), [&](std::size_t i) { return reached[i]; });
+    return std::all_of(stream->last.begin(), stream->last.end(),
+                       [&](std::size_t i) { return reached[i]; });
   });
 }
 
-/// Numbers the branches: the first follower of a node goes on with its branch, others begin new ones.
+/// Numbers the branches: the first follower of a node goes on with its branch, others begin new
+/// ones.
 void find_branches(CUgraph_st& graph) {
   std::size_t branches = 0;
   std::vector<bool> passed_on(graph.nodes.size());
   for (auto& node : graph.nodes) {
-    const auto from = std::find_if(node->needs.begin(), node->needs.end(), [&](std::size_t need) { return !passed_on[need]; });
+    const auto from = std::find_if(node->needs.begin(), node->needs.end(),
+                                   [&](std::size_t need) { return !passed_on[need]; });
     if (from == node->needs.end()) {
       node->branch = branches++;
     } else {
@@ -139,7 +149,8 @@ cudaError_t cudaSetDevice(int device) {
   const std::lock_guard lock(m.mutex);
   if (m.faults.no_device != cudaSuccess) return refuse(m.faults.no_device, "as planned");
   if (device < 0 || static_cast<std::size_t>(device) >= m.devices.size()) {
-    return refuse(cudaErrorInvalidDevice, "device " + std::to_string(device) + " of " + std::to_string(m.devices.size()));
+    return refuse(cudaErrorInvalidDevice,
+                  "device " + std::to_string(device) + " of " + std::to_string(m.devices.size()));
   }
   current_device() = device;
   return m.devices[static_cast<std::size_t>(device)].error;
@@ -155,7 +166,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   const std::lock_guard lock(m.mutex);
   if (m.faults.no_device != cudaSuccess) return refuse(m.faults.no_device, "as planned");
   if (device < 0 || static_cast<std::size_t>(device) >= m.devices.size()) {
-    return refuse(cudaErrorInvalidDevice, "device " + std::to_string(device) + " of " + std::to_string(m.devices.size()));
+    return refuse(cudaErrorInvalidDevice,
+                  "device " + std::to_string(device) + " of " + std::to_string(m.devices.size()));
   }
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "Emulated device %d", device);
@@ -189,16 +201,35 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   cudaDeviceProp p;
   RETURN_IF_FAILED(cudaGetDeviceProperties(&p, device));
   switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
-    case cudaDevAttrMultiProcessorCount: *value = p.multiProcessorCount; break;
-    case cudaDevAttrMaxThreadsPerMultiProcessor: *value = p.maxThreadsPerMultiProcessor; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
-    case cudaDevAttrMaxSharedMemoryPerBlock: *value = static_cast<int>(p.sharedMemPerBlock); break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(p.sharedMemPerBlockOptin); break;
-    case cudaDevAttrL2CacheSize: *value = p.l2CacheSize; break;
-    case cudaDevAttrWarpSize: *value = p.warpSize; break;
-    default: return refuse(cudaErrorInvalidValue, "an attribute that the emulation does not know");
+    case cudaDevAttrMaxThreadsPerBlock:
+      *value = p.maxThreadsPerBlock;
+      break;
+    case cudaDevAttrMultiProcessorCount:
+      *value = p.multiProcessorCount;
+      break;
+    case cudaDevAttrMaxThreadsPerMultiProcessor:
+      *value = p.maxThreadsPerMultiProcessor;
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = p.major;
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = p.minor;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+      *value = static_cast<int>(p.sharedMemPerBlock);
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(p.sharedMemPerBlockOptin);
+      break;
+    case cudaDevAttrL2CacheSize:
+      *value = p.l2CacheSize;
+      break;
+    case cudaDevAttrWarpSize:
+      *value = p.warpSize;
+      break;
+    default:
+      return refuse(cudaErrorInvalidValue, "an attribute that the emulation does not know");
   }
   return cudaSuccess;
 }
@@ -240,12 +271,15 @@ cudaError_t cudaMalloc(void** at, std::size_t size) {
   *at = nullptr;
   if (size == 0) return cudaSuccess;
   ++m.allocations;
-  if (++m.planned_allocations == m.faults.out_of_memory_at) return refuse(cudaErrorMemoryAllocation, "as planned");
+  if (++m.planned_allocations == m.faults.out_of_memory_at)
+    return refuse(cudaErrorMemoryAllocation, "as planned");
   if (m.memory.used(current_device()) + size > m.memory_per_device) {
-    return refuse(cudaErrorMemoryAllocation, std::to_string(size) + " bytes, the device has " + std::to_string(m.memory_per_device));
+    return refuse(cudaErrorMemoryAllocation, std::to_string(size) + " bytes, the device has " +
+                                                 std::to_string(m.memory_per_device));
   }
   *at = m.memory.allocate(current_device(), size);
-  return *at == nullptr ? refuse(cudaErrorMemoryAllocation, "the host has no more memory") : cudaSuccess;
+  return *at == nullptr ? refuse(cudaErrorMemoryAllocation, "the host has no more memory")
+                        : cudaSuccess;
 }
 
 cudaError_t cudaFree(void* at) {
@@ -253,7 +287,8 @@ cudaError_t cudaFree(void* at) {
   RETURN_IF_FAILED(call.refuse_in_capture());
   if (at == nullptr) return call.error();
   machine().finish_all();  // as a card does
-  if (!machine().memory.free(at)) return refuse(cudaErrorInvalidValue, "cudaFree of what cudaMalloc did not give");
+  if (!machine().memory.free(at))
+    return refuse(cudaErrorInvalidValue, "cudaFree of what cudaMalloc did not give");
   return call.error();
 }
 
@@ -262,17 +297,21 @@ cudaError_t cudaHostAlloc(void** at, std::size_t size, unsigned) {
   RETURN_IF_FAILED(call.error());
   RETURN_IF_FAILED(call.refuse_in_capture());
   *at = machine().pinned.allocate(size);
-  return *at == nullptr ? refuse(cudaErrorMemoryAllocation, "the host has no more memory") : cudaSuccess;
+  return *at == nullptr ? refuse(cudaErrorMemoryAllocation, "the host has no more memory")
+                        : cudaSuccess;
 }
 
-cudaError_t cudaMallocHost(void** at, std::size_t size) { return cudaHostAlloc(at, size, cudaHostAllocDefault); }
+cudaError_t cudaMallocHost(void** at, std::size_t size) {
+  return cudaHostAlloc(at, size, cudaHostAllocDefault);
+}
 
 cudaError_t cudaFreeHost(void* at) {
   const Call call("cudaFreeHost");
   RETURN_IF_FAILED(call.refuse_in_capture());
   if (at == nullptr) return call.error();
   machine().finish_all();
-  if (!machine().pinned.free(at)) return refuse(cudaErrorInvalidValue, "cudaFreeHost of what cudaHostAlloc did not give");
+  if (!machine().pinned.free(at))
+    return refuse(cudaErrorInvalidValue, "cudaFreeHost of what cudaHostAlloc did not give");
   return call.error();
 }
 
@@ -280,18 +319,22 @@ cudaError_t cudaHostRegister(void* at, std::size_t size, unsigned) {
   const Call call("cudaHostRegister");
   RETURN_IF_FAILED(call.error());
   RETURN_IF_FAILED(call.refuse_in_capture());
-  return machine().pinned.add(at, size) ? cudaSuccess : refuse(cudaErrorInvalidValue, "memory that is registered already");
+  return machine().pinned.add(at, size)
+             ? cudaSuccess
+             : refuse(cudaErrorInvalidValue, "memory that is registered already");
 }
 
 cudaError_t cudaHostUnregister(void* at) {
   const Call call("cudaHostUnregister");
   RETURN_IF_FAILED(call.refuse_in_capture());
   machine().finish_all();
-  if (!machine().pinned.remove(at)) return refuse(cudaErrorInvalidValue, "memory that is not registered");
+  if (!machine().pinned.remove(at))
+    return refuse(cudaErrorInvalidValue, "memory that is not registered");
   return call.error();
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMemcpyKind kind, cudaStream_t handle) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMemcpyKind kind,
+                            cudaStream_t handle) {
   const Call call("cudaMemcpyAsync");
   RETURN_IF_FAILED(call.error());
   cudaStream_t stream = nullptr;
@@ -322,7 +365,8 @@ cudaError_t cudaMemsetAsync(void* at, int value, std::size_t size, cudaStream_t 
   RETURN_IF_FAILED(look_up_for_work(call, handle, stream));
   if (size == 0) return cudaSuccess;
   if (!machine().memory.holds(current_device(), at, size)) {
-    return refuse(cudaErrorInvalidValue, "a fill that does not lie within one block of the device's memory");
+    return refuse(cudaErrorInvalidValue,
+                  "a fill that does not lie within one block of the device's memory");
   }
   machine().add(stream, [at, value, size] { std::memset(at, value, size); });
   return cudaSuccess;
@@ -342,11 +386,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
   (*stream)->device = current_device();
   (*stream)->number = ++m.streams_made;
+  (*stream)->line = new_line();  // now: a line knows what the host did before it was made
   m.streams.insert(*stream);
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
+cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
   return cudaStreamCreateWithFlags(stream, flags);
@@ -360,8 +407,11 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Call call("cudaStreamDestroy");
   Machine& m = machine();
-  if (m.streams.count(stream) == 0) return refuse(cudaErrorInvalidResourceHandle, "a stream that does not exist");
-  if (stream->capture) return refuse(cudaErrorStreamCaptureUnsupported, "cudaStreamDestroy of a stream that is captured");
+  if (m.streams.count(stream) == 0)
+    return refuse(cudaErrorInvalidResourceHandle, "a stream that does not exist");
+  if (stream->capture)
+    return refuse(cudaErrorStreamCaptureUnsupported,
+                  "cudaStreamDestroy of a stream that is captured");
   m.run_until([&] { return stream->operations.empty(); });
   m.streams.erase(stream);
   delete stream;
@@ -376,7 +426,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   RETURN_IF_FAILED(look_up(handle, stream));
   if (stream->capture) {
     stream->capture->invalid = true;
-    return refuse(cudaErrorStreamCaptureUnsupported, "cudaStreamSynchronize of a stream that is captured");
+    return refuse(cudaErrorStreamCaptureUnsupported,
+                  "cudaStreamSynchronize of a stream that is captured");
   }
   machine().finish(stream);
   return Call("cudaStreamSynchronize").error();
@@ -405,7 +456,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   RETURN_IF_FAILED(look_up(event));
   if (event->capture) {
     if (!event->capture->open) {
-      return refuse(cudaErrorCapturedEvent, "an event that was recorded in a capture which has ended");
+      return refuse(cudaErrorCapturedEvent,
+                    "an event that was recorded in a capture which has ended");
     }
     if (stream->capture && stream->capture != event->capture) {
       stream->capture->invalid = event->capture->invalid = true;
@@ -423,7 +475,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   }
   if (stream->capture) {
     stream->capture->invalid = true;
-    return refuse(cudaErrorStreamCaptureIsolation, "a captured stream waits for an event that was recorded outside");
+    return refuse(cudaErrorStreamCaptureIsolation,
+                  "a captured stream waits for an event that was recorded outside");
   }
   if (!event->last) return cudaSuccess;  // never recorded
   auto operation = std::make_unique<Operation>();
@@ -453,7 +506,9 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   const Call call("cudaEventDestroy");
@@ -469,7 +524,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   cudaStream_t stream = nullptr;
   RETURN_IF_FAILED(look_up_for_work(call, handle, stream));
   RETURN_IF_FAILED(look_up(event));
-  if (event->device != stream->device) return refuse(cudaErrorInvalidResourceHandle, "an event of another device");
+  if (event->device != stream->device)
+    return refuse(cudaErrorInvalidResourceHandle, "an event of another device");
   release_event(event, stream);
   return cudaSuccess;
 }
@@ -479,7 +535,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   RETURN_IF_FAILED(call.error());
   RETURN_IF_FAILED(call.refuse_in_capture());
   RETURN_IF_FAILED(look_up(event));
-  if (event->capture) return refuse(cudaErrorCapturedEvent, "the host waits for an event of a capture");
+  if (event->capture)
+    return refuse(cudaErrorCapturedEvent, "the host waits for an event of a capture");
   if (!event->last) return cudaSuccess;
   machine().run_until([&] { return event->last->done; });
   acquire(event->last->clock);
@@ -491,7 +548,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   RETURN_IF_FAILED(call.error());
   RETURN_IF_FAILED(call.refuse_in_capture());
   RETURN_IF_FAILED(look_up(event));
-  if (event->capture) return refuse(cudaErrorCapturedEvent, "the host asks about an event of a capture");
+  if (event->capture)
+    return refuse(cudaErrorCapturedEvent, "the host asks about an event of a capture");
   if (!event->last) return cudaSuccess;
   bool asked = false;
   machine().run_until([&] { return event->last->done || std::exchange(asked, true); });
@@ -506,7 +564,8 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
   RETURN_IF_FAILED(look_up(from));
   RETURN_IF_FAILED(look_up(to));
   if (!from->timed || !to->timed || !from->last || !to->last) {
-    return refuse(cudaErrorInvalidResourceHandle, "the time between events that were made without timing or never recorded");
+    return refuse(cudaErrorInvalidResourceHandle,
+                  "the time between events that were made without timing or never recorded");
   }
   if (!from->last->done || !to->last->done) return cudaErrorNotReady;
   *milliseconds = static_cast<float>((to->last->seconds - from->last->seconds) * 1e3);
@@ -520,7 +579,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
   RETURN_IF_FAILED(call.error());
   cudaStream_t stream = nullptr;
   RETURN_IF_FAILED(look_up(handle, stream));
-  if (handle == nullptr) return refuse(cudaErrorStreamCaptureUnsupported, "the default stream cannot be captured");
+  if (handle == nullptr)
+    return refuse(cudaErrorStreamCaptureUnsupported, "the default stream cannot be captured");
   if (stream->capture) return refuse(cudaErrorIllegalState, "the stream is captured already");
   auto capture = std::make_shared<Capture>();
   capture->origin = stream;
@@ -540,7 +600,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
   RETURN_IF_FAILED(look_up(handle, stream));
   if (!stream->capture) return refuse(cudaErrorIllegalState, "the stream is not captured");
   const std::shared_ptr<Capture> capture = stream->capture;
-  if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id()) {
+  if (capture->mode != cudaStreamCaptureModeRelaxed &&
+      capture->thread != std::this_thread::get_id()) {
     return refuse(cudaErrorStreamCaptureWrongThread, "another thread began the capture");
   }
   Machine& m = machine();
@@ -552,9 +613,12 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
     s->last.clear();
   }
   std::erase(m.captures, capture);
-  if (capture->invalid) return refuse(cudaErrorStreamCaptureInvalidated, "something was refused during the capture");
+  if (capture->invalid)
+    return refuse(cudaErrorStreamCaptureInvalidated, "something was refused during the capture");
   if (unmatched) return refuse(cudaErrorStreamCaptureUnmatched, "another stream began the capture");
-  if (unjoined) return refuse(cudaErrorStreamCaptureUnjoined, "a stream that joined the capture was not waited for");
+  if (unjoined)
+    return refuse(cudaErrorStreamCaptureUnjoined,
+                  "a stream that joined the capture was not waited for");
   find_branches(*capture->graph);
   *graph = capture->graph.release();
   m.graphs.insert(*graph);
@@ -566,7 +630,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
   RETURN_IF_FAILED(call.error());
   cudaStream_t stream = nullptr;
   RETURN_IF_FAILED(look_up(handle, stream));
-  *status = !stream->capture            ? cudaStreamCaptureStatusNone
+  *status = !stream->capture           ? cudaStreamCaptureStatusNone
             : stream->capture->invalid ? cudaStreamCaptureStatusInvalidated
                                        : cudaStreamCaptureStatusActive;
   return cudaSuccess;
@@ -585,7 +649,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* instance, cudaGraph_t graph, u
   RETURN_IF_FAILED(call.error());
   RETURN_IF_FAILED(call.refuse_in_capture());
   Machine& m = machine();
-  if (m.graphs.count(graph) == 0) return refuse(cudaErrorInvalidValue, "a graph that does not exist");
+  if (m.graphs.count(graph) == 0)
+    return refuse(cudaErrorInvalidValue, "a graph that does not exist");
   auto copy = std::make_shared<CUgraph_st>();
   for (const auto& node : graph->nodes) {
     copy->nodes.push_back(std::make_unique<Node>());
@@ -607,26 +672,32 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t instance, cudaStream_t handle) {
   cudaStream_t stream = nullptr;
   RETURN_IF_FAILED(look_up_for_work(call, handle, stream));
   Machine& m = machine();
-  if (m.instances.count(instance) == 0) return refuse(cudaErrorInvalidValue, "an instance of a graph that does not exist");
-  if (instance->device != stream->device) return refuse(cudaErrorInvalidValue, "a graph of another device");
+  if (m.instances.count(instance) == 0)
+    return refuse(cudaErrorInvalidValue, "an instance of a graph that does not exist");
+  if (instance->device != stream->device)
+    return refuse(cudaErrorInvalidValue, "a graph of another device");
   if (stream->capture) {
     stream->capture->invalid = true;
-    return refuse(cudaErrorStreamCaptureUnsupported, "cudaGraphLaunch into a stream that is captured");
+    return refuse(cudaErrorStreamCaptureUnsupported,
+                  "cudaGraphLaunch into a stream that is captured");
   }
-  m.add(stream, [graph = instance->graph, number = stream->number] { machine().run(*graph, number); });
+  m.add(stream,
+        [graph = instance->graph, number = stream->number] { machine().run(*graph, number); });
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t instance) {
   const Call call("cudaGraphExecDestroy");
-  if (machine().instances.erase(instance) == 0) return refuse(cudaErrorInvalidValue, "an instance of a graph that does not exist");
+  if (machine().instances.erase(instance) == 0)
+    return refuse(cudaErrorInvalidValue, "an instance of a graph that does not exist");
   delete instance;
   return call.error();
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   const Call call("cudaGraphDestroy");
-  if (machine().graphs.erase(graph) == 0) return refuse(cudaErrorInvalidValue, "a graph that does not exist");
+  if (machine().graphs.erase(graph) == 0)
+    return refuse(cudaErrorInvalidValue, "a graph that does not exist");
   delete graph;
   return call.error();
 }
@@ -639,7 +710,8 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   if (function == nullptr) return refuse(cudaErrorInvalidDeviceFunction, "a null kernel");
   if (attribute == cudaFuncAttributeMaxDynamicSharedMemorySize) {
     if (value < 0 || static_cast<std::size_t>(value) > kSharedIfAsked) {
-      return refuse(cudaErrorInvalidValue, std::to_string(value) + " bytes of shared memory, a block has at most " +
+      return refuse(cudaErrorInvalidValue, std::to_string(value) +
+                                               " bytes of shared memory, a block has at most " +
                                                std::to_string(kSharedIfAsked));
     }
     machine().allowed.insert({function, static_cast<std::size_t>(value)});
@@ -660,7 +732,8 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
   return cudaSuccess;
 }
 
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads, std::size_t) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads,
+                                                          std::size_t) {
   *blocks = threads <= 0 ? 0 : 2048 / threads;
   return cudaSuccess;
 }

@@ -2,9 +2,9 @@
 
 #include <cstddef>
 
-// What ThreadSanitizer is told about who waits for whom, and AddressSanitizer about stacks. Nothing without
-// them. The emulation itself is not instrumented for ThreadSanitizer, since its own order is no order of the
-// emulated device: EMULATION_THREAD_SANITIZER says that the rest is.
+// What ThreadSanitizer is told about who waits for whom, and AddressSanitizer about stacks. Nothing
+// without them. The emulation itself is not instrumented for ThreadSanitizer, since its own order
+// is no order of the emulated device: EMULATION_THREAD_SANITIZER says that the rest is.
 
 #if defined(__SANITIZE_THREAD__)
 #error "compile the emulation with -fno-sanitize=thread and EMULATION_THREAD_SANITIZER"
@@ -31,10 +31,11 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 
 namespace emulation {
 
-/// To ThreadSanitizer a line of execution of the emulated machine: a CUDA thread, a stream, a branch of a
-/// graph. Null without it.
+/// To ThreadSanitizer a line of execution of the emulated machine: a CUDA thread, a stream, a
+/// branch of a graph. Null without it.
 using Line = void*;
-/// A place where such lines meet: what one did before it releases a clock, another sees after it acquires it.
+/// A place where such lines meet: what one did before it releases a clock, another sees after it
+/// acquires it.
 struct Clock {
   char place = 0;
 };

@@ -5,20 +5,20 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What tests tell the emulated machine, and ask it. Environment variables say the same before a program
-/// begins; both are listed in the README.
+/// What tests tell the emulated machine, and ask it. Environment variables say the same before a
+/// program begins; both are listed in the README.
 namespace emulation {
 
 /// Faults to come. Numbers count from 1; 0 is never.
 struct Faults {
   std::size_t out_of_memory_at = 0;  ///< the allocation of device memory that fails, once
-  std::size_t error_at = 0;          ///< the kernel, in order of execution, from which on `error` stays
+  std::size_t error_at = 0;  ///< the kernel, in order of execution, from which on `error` stays
   cudaError_t error = cudaErrorIllegalAddress;
   cudaError_t no_device = cudaSuccess;  ///< what cudaGetDeviceCount and all that follows answers
 };
 
-/// A machine as new: `devices` devices of `memory` bytes each, in orders from `seed`, no errors. Fails
-/// unless all memory, streams, events and graphs are gone.
+/// A machine as new: `devices` devices of `memory` bytes each, in orders from `seed`, no errors.
+/// Fails unless all memory, streams, events and graphs are gone.
 void restart(int devices = 2, std::size_t memory = std::size_t{4} << 30, std::uint64_t seed = 1);
 /// Counting starts anew.
 void plan(const Faults& faults);
@@ -28,10 +28,10 @@ struct Counts {
   std::size_t pinned_blocks = 0;
   std::size_t streams = 0;
   std::size_t events = 0;
-  std::size_t graphs = 0;        ///< graphs and instances of graphs
-  std::size_t allocations = 0;   ///< of device memory, since the restart
-  std::size_t kernels = 0;       ///< executed, since the restart
-  std::size_t switches = 0;      ///< of stacks, since the program began
+  std::size_t graphs = 0;       ///< graphs and instances of graphs
+  std::size_t allocations = 0;  ///< of device memory, since the restart
+  std::size_t kernels = 0;      ///< executed, since the restart
+  std::size_t switches = 0;     ///< of stacks, since the program began
 };
 Counts counts();
 

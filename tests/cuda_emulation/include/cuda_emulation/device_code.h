@@ -1,8 +1,8 @@
 #pragma once
 
-// The words of CUDA C++ that nvcc knows by itself, for kernels that the host's compiler compiles. What is
-// not here does not compile, on purpose: floating point atomics, for example, would give other bits
-// every run.
+// The words of CUDA C++ that nvcc knows by itself, for kernels that the host's compiler compiles.
+// What is not here does not compile, on purpose: floating point atomics, for example, would give
+// other bits every run.
 
 #include <cuda_runtime.h>
 
@@ -23,18 +23,18 @@
 #undef __forceinline__
 #define __forceinline__ inline __attribute__((always_inline))
 
-// Static shared memory lies in a section of its own, which the emulation fills anew for every block. The
-// assembler takes what follows '#' for a comment; to the compiler each declaration has its own section, since
-// it refuses to put variables of templates and of plain functions into the same.
-#define EMULATION_TEXT(x) #x
-#define EMULATION_SECTION(n) "emulated_shared,\"aw\",@progbits#" EMULATION_TEXT(n)
+// Nothing could make such a variable new for every block.
 #undef __shared__
-#define __shared__ __attribute__((section(EMULATION_SECTION(__COUNTER__)))) static
+#define __shared__ \
+  static_assert(false, "kernels take static shared memory from static_shared<T>() of launch.h");
 
 #define __syncthreads() static_cast<void>(::emulation::sync_block(__FILE__, __LINE__, false))
-#define __syncthreads_count(c) static_cast<int>(::emulation::sync_block(__FILE__, __LINE__, (c) != 0))
-#define __syncthreads_or(c) static_cast<int>(::emulation::sync_block(__FILE__, __LINE__, (c) != 0) != 0)
-#define __syncthreads_and(c) static_cast<int>(::emulation::sync_block(__FILE__, __LINE__, (c) == 0) == 0)
+#define __syncthreads_count(c) \
+  static_cast<int>(::emulation::sync_block(__FILE__, __LINE__, (c) != 0))
+#define __syncthreads_or(c) \
+  static_cast<int>(::emulation::sync_block(__FILE__, __LINE__, (c) != 0) != 0)
+#define __syncthreads_and(c) \
+  static_cast<int>(::emulation::sync_block(__FILE__, __LINE__, (c) == 0) == 0)
 
 inline void __syncwarp(unsigned mask = 0xffffffffU) { ::emulation::sync_warp(mask); }
 inline void __threadfence() { ::emulation::fence(); }
@@ -54,25 +54,29 @@ T exchange(unsigned mask, T value, unsigned from) {
 
 }  // namespace emulation
 
-// Shuffles within parts of `width` lanes, a power of two. A lane beyond its part gives its own value.
+// Shuffles within parts of `width` lanes, a power of two. A lane beyond its part gives its own
+// value.
 template <class T>
 T __shfl_sync(unsigned mask, T value, int from, int width = 32) {
   const unsigned lane = ::emulation::thread().lane;
   const auto part = static_cast<unsigned>(width);
-  return ::emulation::exchange(mask, value, (lane & ~(part - 1)) | (static_cast<unsigned>(from) & (part - 1)));
+  return ::emulation::exchange(mask, value,
+                               (lane & ~(part - 1)) | (static_cast<unsigned>(from) & (part - 1)));
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32) {
   const unsigned lane = ::emulation::thread().lane;
   const unsigned from = lane ^ static_cast<unsigned>(bits);
-  const bool inside = from < (lane & ~(static_cast<unsigned>(width) - 1)) + static_cast<unsigned>(width);
+  const bool inside =
+      from < (lane & ~(static_cast<unsigned>(width) - 1)) + static_cast<unsigned>(width);
   return ::emulation::exchange(mask, value, inside ? from : lane);
 }
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned lanes, int width = 32) {
   const unsigned lane = ::emulation::thread().lane;
   const unsigned from = lane + lanes;
-  const bool inside = from < (lane & ~(static_cast<unsigned>(width) - 1)) + static_cast<unsigned>(width);
+  const bool inside =
+      from < (lane & ~(static_cast<unsigned>(width) - 1)) + static_cast<unsigned>(width);
   return ::emulation::exchange(mask, value, inside ? from : lane);
 }
 template <class T>
@@ -81,13 +85,20 @@ T __shfl_up_sync(unsigned mask, T value, unsigned lanes, int width = 32) {
   const bool inside = (lane & (static_cast<unsigned>(width) - 1)) >= lanes;
   return ::emulation::exchange(mask, value, inside ? lane - lanes : lane);
 }
-inline unsigned __ballot_sync(unsigned mask, int condition) { return ::emulation::ballot(mask, condition != 0); }
-inline int __any_sync(unsigned mask, int condition) { return ::emulation::ballot(mask, condition != 0) != 0; }
-inline int __all_sync(unsigned mask, int condition) { return ::emulation::ballot(mask, condition == 0) == 0; }
+inline unsigned __ballot_sync(unsigned mask, int condition) {
+  return ::emulation::ballot(mask, condition != 0);
+}
+inline int __any_sync(unsigned mask, int condition) {
+  return ::emulation::ballot(mask, condition != 0) != 0;
+}
+inline int __all_sync(unsigned mask, int condition) {
+  return ::emulation::ballot(mask, condition == 0) == 0;
+}
 
 // Atomics of integers, relaxed as on a card.
 template <class T>
-concept EmulatedAtomic = std::is_same_v<T, int> || std::is_same_v<T, unsigned> || std::is_same_v<T, unsigned long long>;
+concept EmulatedAtomic =
+    std::is_same_v<T, int> || std::is_same_v<T, unsigned> || std::is_same_v<T, unsigned long long>;
 
 template <EmulatedAtomic T>
 T atomicAdd(T* at, std::type_identity_t<T> value) {
@@ -117,22 +128,24 @@ T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> val
 template <EmulatedAtomic T>
 T atomicMax(T* at, std::type_identity_t<T> value) {
   T found = __atomic_load_n(at, __ATOMIC_RELAXED);
-  while (found < value && !__atomic_compare_exchange_n(at, &found, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (found < value && !__atomic_compare_exchange_n(at, &found, value, false, __ATOMIC_RELAXED,
+                                                       __ATOMIC_RELAXED)) {
   }
   return found;
 }
 template <EmulatedAtomic T>
 T atomicMin(T* at, std::type_identity_t<T> value) {
   T found = __atomic_load_n(at, __ATOMIC_RELAXED);
-  while (value < found && !__atomic_compare_exchange_n(at, &found, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (value < found && !__atomic_compare_exchange_n(at, &found, value, false, __ATOMIC_RELAXED,
+                                                       __ATOMIC_RELAXED)) {
   }
   return found;
 }
 /// Counts from 0 to `last` and then from 0 again.
 inline unsigned atomicInc(unsigned* at, unsigned last) {
   unsigned found = __atomic_load_n(at, __ATOMIC_RELAXED);
-  while (!__atomic_compare_exchange_n(at, &found, found >= last ? 0 : found + 1, false, __ATOMIC_RELAXED,
-                                      __ATOMIC_RELAXED)) {
+  while (!__atomic_compare_exchange_n(at, &found, found >= last ? 0 : found + 1, false,
+                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   return found;
 }
@@ -167,8 +180,8 @@ inline float __fdividef(float x, float y) { return x / y; }
 inline float __fadd_rn(float x, float y) { return x + y; }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline float __fmaf_rn(float x, float y, float z) { return std::fma(x, y, z); }
-#define EMULATION_MIN_MAX(T)                              \
-  inline T min(T a, T b) { return b < a ? b : a; }        \
+#define EMULATION_MIN_MAX(T)                       \
+  inline T min(T a, T b) { return b < a ? b : a; } \
   inline T max(T a, T b) { return a < b ? b : a; }
 EMULATION_MIN_MAX(int)
 EMULATION_MIN_MAX(unsigned)

@@ -10,10 +10,10 @@ namespace emulation {
 
 /// One CUDA thread, as its kernel sees itself.
 struct Thread {
-  uint3 index{};    ///< threadIdx
-  uint3 block{};    ///< blockIdx
-  dim3 block_size;  ///< blockDim
-  dim3 grid_size;   ///< gridDim
+  uint3 index{};        ///< threadIdx
+  uint3 block{};        ///< blockIdx
+  dim3 block_size;      ///< blockDim
+  dim3 grid_size;       ///< gridDim
   unsigned linear = 0;  ///< its number within the block, x fastest
   unsigned lane = 0;    ///< its number within the warp
 };
@@ -49,5 +49,7 @@ unsigned ballot(unsigned mask, bool condition);
 
 /// The block's dynamic shared memory.
 void* dynamic_shared();
+/// The block's static shared memory of this key, the same for all its threads.
+void* static_shared(const void* key, std::size_t bytes, std::size_t alignment);
 
 }  // namespace emulation

@@ -1,7 +1,7 @@
 #pragma once
 
-// The emulation's twin of lib/src/backend/cudnn/kernels/launch.h, which it hides: kernels are functions of
-// the host, and a launch goes to the emulated runtime.
+// The emulation's twin of lib/src/backend/cudnn/kernels/launch.h, which it hides: kernels are
+// functions of the host, and a launch goes to the emulated runtime.
 
 #include <cuda_runtime.h>
 
@@ -24,12 +24,15 @@ struct Grid {
 
 /// Launches a kernel. Its arguments are copied now.
 template <class... P, class... A>
-[[nodiscard]] cudaError_t launch(void (*kernel)(P...), const Grid& grid, cudaStream_t stream, A&&... arguments) {
+[[nodiscard]] cudaError_t launch(void (*kernel)(P...), const Grid& grid, cudaStream_t stream,
+                                 A&&... arguments) {
   static_assert(sizeof...(P) == sizeof...(A), "a kernel is launched with all its arguments");
-  static_assert((std::is_trivially_copyable_v<P> && ...), "arguments travel to the device as bytes");
+  static_assert((std::is_trivially_copyable_v<P> && ...),
+                "arguments travel to the device as bytes");
   static_assert((sizeof(P) + ... + 0) <= 4096, "a kernel takes at most 4096 bytes of arguments");
-  return ::emulation::launch(reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads, grid.shared_bytes, stream,
-                           std::make_unique<::emulation::BoundKernel<P...>>(kernel, std::forward<A>(arguments)...));
+  return ::emulation::launch(
+      reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads, grid.shared_bytes, stream,
+      std::make_unique<::emulation::BoundKernel<P...>>(kernel, std::forward<A>(arguments)...));
 }
 
 /// Loads a kernel, so that it can be captured, and allows its blocks `max_shared_bytes` of dynamic
@@ -38,8 +41,10 @@ template <class... P>
 [[nodiscard]] cudaError_t preload(void (*kernel)(P...), std::size_t max_shared_bytes = 0) {
   const auto* function = reinterpret_cast<const void*>(kernel);
   cudaFuncAttributes attributes{};
-  if (const cudaError_t e = cudaFuncGetAttributes(&attributes, function); e != cudaSuccess) return e;
-  return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(max_shared_bytes));
+  if (const cudaError_t e = cudaFuncGetAttributes(&attributes, function); e != cudaSuccess)
+    return e;
+  return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(max_shared_bytes));
 }
 
 /// The block's dynamic shared memory, 16-byte aligned.
@@ -47,6 +52,14 @@ template <class T>
 T* shared_memory() {
   static_assert(alignof(T) <= 16);
   return static_cast<T*>(::emulation::dynamic_shared());
+}
+
+/// Static shared memory of the block, not initialised. In one kernel, the same type and number name
+/// the same memory.
+template <class T, int Number = 0>
+T& static_shared() {
+  static const char key = 0;
+  return *static_cast<T*>(::emulation::static_shared(&key, sizeof(T), alignof(T)));
 }
 
 }  // namespace renas::cudnn

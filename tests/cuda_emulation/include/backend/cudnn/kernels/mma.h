@@ -25,8 +25,8 @@ inline float element(const std::uint32_t* registers, int i) {
   return value;
 }
 
-/// The whole warp's product: gathers both matrices from the lanes' registers and adds to all of d. The
-/// layout is that of the PTX manual, "Matrix fragments for mma.m16n8k16".
+/// The whole warp's product: gathers both matrices from the lanes' registers and adds to all of d.
+/// The layout is that of the PTX manual, "Matrix fragments for mma.m16n8k16".
 inline void multiply(void* const* lanes) {
   float a[16][16];
   float b[16][8];
@@ -49,7 +49,8 @@ inline void multiply(void* const* lanes) {
   }
   for (int lane = 0; lane < 32; ++lane) {
     const auto& of = *static_cast<const Registers*>(lanes[lane]);
-    for (int i = 0; i < 4; ++i) of.d[i] += product[lane / 4 + (i >= 2 ? 8 : 0)][2 * (lane % 4) + i % 2];
+    for (int i = 0; i < 4; ++i)
+      of.d[i] += product[lane / 4 + (i >= 2 ? 8 : 0)][2 * (lane % 4) + i % 2];
   }
 }
 
