@@ -49,7 +49,8 @@ bool finished_before(const std::string& out, const std::string& checkpoint,
 int train_network(const CLI::App& app, cli::TrainSettings& s) {
   const std::atomic<bool>& stop = cli::stop_on_signals();
   const std::string checkpoint = s.out + ".checkpoint";
-  const SearchData data = open_search_data(s.data, s.validation, s.subset, s.seed);
+  const SearchData data =
+      open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
   const SearchSpace space = space_of(s.genome);
   const Genome genome = parse_genome(space, s.genome);
   const std::string text = to_string(space, genome);
@@ -103,6 +104,7 @@ int train_network(const CLI::App& app, cli::TrainSettings& s) {
     console.log()(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32",
                                                   backend->name(), to_string(f.device.precision)));
   }
+  for (const std::string& warning : data.warnings) console.log()(LogLevel::kWarning, warning);
   console.log()(
       LogLevel::kInfo,
       fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}{}", text,
@@ -179,6 +181,7 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   o.final = cli::final_options(s);
   o.balance_classes = s.class_weights == "auto";
   o.validation = s.validation;
+  o.validation_group = s.validation_group;
   o.subset = s.subset;
   o.seed = s.seed;
   if (s.force) {

@@ -161,6 +161,10 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
 
   children.option("--validation", o.validation,
                   "Images held out of the training set as D_val; -1: 5000, or a tenth if fewer");
+  children
+      .option("--validation-group", o.validation_group,
+              "Take D_val of the split val of the data set instead, all of it or --validation")
+      ->check(CLI::IsMember({"", "val"}));
   children.option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all");
   add_class_weights(children, s.class_weights);
   children.option("--batch", o.child.batch, "Images a step")->check(CLI::Range(1, 65536));

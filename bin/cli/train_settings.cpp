@@ -56,6 +56,10 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
   OptionGroup group(app, "Training");
   group.option("--validation", s.validation, "Training images held out and scored at the end")
       ->check(CLI::NonNegativeNumber);
+  group
+      .option("--validation-group", s.validation_group,
+              "Score the split val of the data set instead, all of it or --validation")
+      ->check(CLI::IsMember({"", "val"}));
   group.option("--subset", s.subset, "Images to train on, after holding out; 0: all")
       ->check(CLI::NonNegativeNumber);
   group.option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000));
@@ -132,6 +136,7 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
     // Checkpoints of versions without this option go on.
     if (name == "--class-weights" && option->count() == 0) continue;
+    if (name == "--validation-group" && option->count() == 0) continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
     text += fmt::format(" {} {}", name, value_text(*option));
   }

@@ -22,6 +22,7 @@ struct TrainSettings {
   bool quiet = false;
   uint64_t seed = 0;
   int64_t validation = 0;
+  std::string validation_group;
   int64_t subset = 0;
   int epochs = 20;
   double learning_rate = 0.05;

@@ -26,6 +26,7 @@ struct ListTrainingOptions {
   FinalOptions final;
   bool balance_classes = false;  ///< class weights are balanced_class_weights() of D_train
   int64_t validation = 0;        ///< images of D_val; -1: default_validation_count()
+  std::string validation_group;  ///< as in SearchRunOptions
   int64_t subset = 0;            ///< images of D_train; 0: all that validation leaves
   uint64_t seed = 0;             ///< of every training, and of the splits
 

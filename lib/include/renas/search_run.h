@@ -53,8 +53,10 @@ struct SearchRunOptions {
   bool in_order = false;
   double time_budget = 0;   ///< seconds of searching over all sessions; 0: none
   int64_t validation = -1;  ///< images of D_val; -1: default_validation_count()
-  int64_t subset = 0;       ///< images of D_train; 0: all that validation leaves
-  ChildOptions child;       ///< image and classes of its network are taken from the data
+  /// The split that D_val is taken of, `val`; empty: it is held out of the training images.
+  std::string validation_group;
+  int64_t subset = 0;  ///< images of D_train; 0: all that validation leaves
+  ChildOptions child;  ///< image and classes of its network are taken from the data
   /// Takes balanced_class_weights() of D_train as class weights of all networks.
   bool balance_classes = false;
 

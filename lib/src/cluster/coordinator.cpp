@@ -48,6 +48,7 @@ bool Coordinator::stop_requested() const {
 int Coordinator::run() {
   log(LogLevel::kInfo, fmt::format("{}, {} rank{}", queue_.description(), transport_.ranks(),
                                    transport_.ranks() == 1 ? "" : "s"));
+  for (const std::string& warning : setup_.search.warnings) log(LogLevel::kWarning, warning);
   try {
     loop();
     queue_.save_snapshot(true);

@@ -25,15 +25,16 @@ SearchSpace space_of(const SearchRunOptions& options) {
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
-  if (options.validation == 0) {
+  if (options.validation == 0 && options.validation_group.empty()) {
     throw InvalidInput(
         "validation 0: the search judges children by D_val; expected -1 or a number");
   }
   const uint64_t seed = options.strategy.seed;
-  SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
+  SearchData search = open_search_data(options.data, options.validation, options.subset, seed,
+                                       options.validation_group);
   if (search.images.encoded()) {
     throw InvalidInput(
-        fmt::format("{}: holds encoded images, which may vary in size; the search needs one size: "
+        fmt::format("{}: its images are encoded and may vary in size; the search needs one size: "
                     "prepare the data set anew, all scaled to one",
                     options.data));
   }
@@ -41,7 +42,8 @@ RunSetup make_setup(const SearchRunOptions& given) {
   SearchData final = search;
   if (options.retrain_subset != options.subset) {
     try {
-      final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
+      final = open_search_data(options.data, options.validation, options.retrain_subset, seed,
+                               options.validation_group);
     } catch (const InvalidInput& e) {
       throw InvalidInput(fmt::format("retrain_{}", e.what()));  // which begins with "subset"
     }

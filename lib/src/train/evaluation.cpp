@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <tuple>
+#include <utility>
 
 #include "renas/error.h"
 
@@ -99,17 +102,75 @@ Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
 
 }  // namespace
 
-SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
-                            uint64_t seed) {
-  const DataSet images = DataSet::open(path, "train");
-  const int64_t size = images.size();
-  if (validation == -1) validation = default_validation_count(size);
-  if (validation < 0 || validation >= size) {
+namespace {
+
+/// The training images and D_val, of one split and of another.
+std::pair<DataSet, Split> join_group(const std::string& path, const DataSet& images,
+                                     int64_t validation, uint64_t seed, const std::string& group) {
+  if (group == "train" || group == "test") {
     throw InvalidInput(fmt::format(
-        "validation {}: expected 0 to {}, since {} has {} training images and D_train needs some",
-        validation, size - 1, path, size));
+        "validation_group {}: D_val must be neither what is trained on nor the test set", group));
   }
-  Split split = split_validation(images.labels(), validation, seed);
+  const DataSet held = DataSet::open(path, group);
+  if (validation < -1 || validation > held.size()) {
+    throw InvalidInput(fmt::format("validation {}: expected 1 to {}, the images of {}, or -1",
+                                   validation, held.size(), group));
+  }
+  const DataSet joined = DataSet::joined(images, held);
+  Split split{all_indices(images.size()), {}};
+  for (int64_t i = images.size(); i < joined.size(); ++i) split.validation.push_back(i);
+  if (validation > 0) {
+    split.validation = take_stratified(joined.labels(), split.validation, validation, seed);
+  }
+  return {joined, std::move(split)};
+}
+
+std::vector<std::string> warnings_about(const std::string& path, const SearchData& data,
+                                        int64_t training_images, const std::string& group) {
+  std::vector<std::string> warnings;
+  const std::span<const int32_t> labels = data.images.labels();
+  const std::vector<int32_t> missing =
+      classes_left_out(labels.first(static_cast<std::size_t>(training_images)), data.train);
+  if (!missing.empty()) {
+    constexpr std::size_t kShown = 10;
+    const std::vector<std::string>& names = data.images.info().class_names;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(kShown, missing.size()); ++i) {
+      const auto label = static_cast<std::size_t>(missing[i]);
+      text += fmt::format("{}{}", i == 0 ? "" : ", ",
+                          names.empty() ? std::to_string(label) : names[label]);
+    }
+    warnings.push_back(fmt::format(
+        "{}: {} of its classes have no image in D_train: {}{}", path, missing.size(), text,
+        missing.size() > kShown ? fmt::format(" and {} more", missing.size() - kShown) : ""));
+  }
+  if (group.empty() && !data.validation.empty() && DataSet::has_split(path, "val")) {
+    warnings.push_back(fmt::format(
+        "{}: its split val is not used, D_val is held out of train (validation_group)", path));
+  }
+  return warnings;
+}
+
+}  // namespace
+
+SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
+                            uint64_t seed, const std::string& validation_group) {
+  DataSet images = DataSet::open(path, "train");
+  const int64_t size = images.size();
+  Split split;
+  if (!validation_group.empty()) {
+    std::tie(images, split) = join_group(path, images, validation, seed, validation_group);
+    validation = 0;  // of the training images
+  } else {
+    if (validation == -1) validation = default_validation_count(size);
+    if (validation < 0 || validation >= size) {
+      throw InvalidInput(
+          fmt::format("validation {}: expected 0 to {}, since {} has {} training images and "
+                      "D_train needs some",
+                      validation, size - 1, path, size));
+    }
+    split = split_validation(images.labels(), validation, seed);
+  }
   const auto available = static_cast<int64_t>(split.train.size());
   if (subset < 0 || subset > available) {
     throw InvalidInput(fmt::format(
@@ -117,7 +178,9 @@ SearchData open_search_data(const std::string& path, int64_t validation, int64_t
         available, validation, size));
   }
   if (subset > 0) split.train = take_stratified(images.labels(), split.train, subset, seed);
-  return {images, std::move(split.train), std::move(split.validation)};
+  SearchData data{std::move(images), std::move(split.train), std::move(split.validation), {}};
+  data.warnings = warnings_about(path, data, size, validation_group);
+  return data;
 }
 
 std::vector<float> balanced_class_weights(const SearchData& data) {
