@@ -215,8 +215,9 @@ int inspect_controller(const RunSettings& s) {
   for (std::size_t from = 0; from < view.entropy.size(); from += step) {
     const std::size_t to = std::min(view.entropy.size(), from + step);
     double mean = 0;
-    for (std::size_t i = from; i < to; ++i)
+    for (std::size_t i = from; i < to; ++i) {
       mean += view.entropy[i] / static_cast<double>(to - from);
+    }
     fmt::print("children {:>5} to {:>5}  {:.3f}\n", from + 1, to, mean);
   }
   return cli::kDone;

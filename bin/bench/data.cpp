@@ -123,7 +123,7 @@ DataSet small_set(const Options& options) {
 // What normalising costs at the least: bytes to floats, channels last or first.
 int64_t normalise(const std::vector<uint8_t>& pixels, bool planes, std::vector<float>& out) {
   constexpr int64_t kPictures = 64;
-  constexpr int64_t kPlane = 32 * 32;
+  constexpr int64_t kPlane = int64_t{32} * 32;
   for (int64_t n = 0; n < kPictures; ++n) {
     const uint8_t* in = pixels.data() + n * 3 * kPlane;
     float* to = out.data() + n * 3 * kPlane;

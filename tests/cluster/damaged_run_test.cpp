@@ -227,8 +227,9 @@ BOOST_AUTO_TEST_CASE(weights_of_another_member_are_not_taken_for_the_parents) {
   BOOST_REQUIRE(files.size() >= 2);
   fs::rename(files[0], file("weights/x"));
   fs::copy_file(files[1], files[0]);
-  for (std::size_t i = 2; i < files.size(); ++i)
+  for (std::size_t i = 2; i < files.size(); ++i) {
     fs::copy_file(files[1], files[i], fs::copy_options::overwrite_existing);
+  }
   BOOST_TEST(go(cut).finished);
   warned("found those of");
 }

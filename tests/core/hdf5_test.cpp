@@ -1,4 +1,4 @@
-// What HDF5 would let pass: data sets whose bytes were never written read as zeros.
+// HDF5 reads data sets whose bytes were never written as zeros; our reader must refuse them.
 
 #include "core/hdf5.h"
 
@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(a_data_set_that_lacks_chunks_is_refused) {
 BOOST_AUTO_TEST_CASE(a_contiguous_data_set_that_was_never_written_is_refused) {
   const test::TemporaryFolder folder;
   {
-    // As another program may leave it.
+    // Another program may leave a file like this.
     const h5::Handle<H5Fclose> file(
         H5Fcreate((folder / "a.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
     const hsize_t size = 10;

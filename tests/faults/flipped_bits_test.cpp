@@ -52,7 +52,7 @@ std::string all_of(const std::string& path, const std::string& split) {
   for (int64_t i = 0; i < data.size(); ++i) {
     const auto image = data.image(i, buffer);
     text.append(image.begin(), image.end());
-    text += std::to_string(data.labels()[static_cast<std::size_t>(i)]);
+    text += std::to_string(data.labels()[i]);
   }
   return text;
 }
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const std::string history = history_of(folder / "run");
   const FlipCounts of_history = flip_bits(folder / "run/history.jsonl",
                                           [&] { return history_of(folder / "run") == history; });
-  BOOST_TEST(of_history.refused == 0);  // a single bit is always mended
+  BOOST_TEST(of_history.refused == 0);  // every single flipped bit is mended
   const std::string text = run.options();
   flip_bits(folder / "run/options.toml",
             [&] { return RunDirectory::open(options.folder).options() == text; });
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   flip_bits(folder / "run/result.json", [&] { return to_json(*run.load_result()) == result; });
 }
 
-/// Cuts, zeroes and scribbles, where single bits do not reach.
+/// Files are cut, zeroed in part and overwritten with noise, which single bits do not cover.
 BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
   const TemporaryFolder folder;
   const Model model = sample_model();
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
   Random random(3);
   const int rounds = all_faults() ? 3000 : 150;
   for (int i = 0; i < rounds; ++i) {
-    const auto at = static_cast<std::size_t>(random.below(bytes.size()));
+    const std::size_t at = random.below(bytes.size());
     damaged.push_back(bytes.substr(0, at));
     std::string text = bytes;
     for (std::size_t b = at; b < std::min(at + 512, text.size()); ++b) text[b] = 0;
@@ -160,13 +160,13 @@ BOOST_AUTO_TEST_CASE(worse_damage_is_refused_too) {
   for (int i = 0; i < rounds; ++i) {
     std::string text = history;
     for (int b = 0; b < 3; ++b) {
-      text[static_cast<std::size_t>(random.below(text.size()))] =
-          static_cast<char>(random.below(256));
+      text[random.below(text.size())] = static_cast<char>(random.below(256));
     }
-    text.resize(text.size() - static_cast<std::size_t>(random.below(300)));
+    text.resize(text.size() - random.below(300));
     const History read = parse_history(text);
-    for (const HistoryEntry& e : read.entries)
+    for (const HistoryEntry& e : read.entries) {
       BOOST_TEST(to_json(e) == to_json(sample_entry(e.line)));
+    }
     BOOST_TEST(read.entries.size() + read.missing.size() == read.lines);
   }
 }

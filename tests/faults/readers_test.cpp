@@ -1,5 +1,5 @@
 // Every reader, with a fault at every one of its system calls: it fails with the right reason or
-// reads what is there. Zeros and absence are no answers.
+// reads what is there. It must never take zeros or a missing file for the answer.
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
@@ -20,7 +20,7 @@ std::vector<uint8_t> all_bytes(const DataSet& data) {
   for (int64_t i = 0; i < data.size(); ++i) {
     const auto image = data.image(i, buffer);
     bytes.insert(bytes.end(), image.begin(), image.end());
-    bytes.push_back(static_cast<uint8_t>(data.labels()[static_cast<std::size_t>(i)]));
+    bytes.push_back(static_cast<uint8_t>(data.labels()[i]));
   }
   return bytes;
 }

@@ -33,9 +33,9 @@ bool leaves_partials(const std::string& folder) {
 }
 
 struct Tried {
-  int faults = 0;    ///< that happened
-  int refused = 0;   ///< of them: said, and nothing changed
-  int unsynced = 0;  ///< of these: the file could not be synced
+  int faults = 0;    ///< how many faults happened
+  int refused = 0;   ///< how many were reported and left the file as it was
+  int unsynced = 0;  ///< how many of those were a file that could not be synced
 };
 
 void try_fault(const Writer& writer, const std::string& folder, const std::string& path,
@@ -96,12 +96,13 @@ BOOST_AUTO_TEST_CASE(a_failed_call_is_said_or_does_no_harm) {
     }
     BOOST_TEST_MESSAGE(writer.name << ": " << calls << " calls, " << tried.faults << " faults, "
                                    << tried.refused << " refused");
-    BOOST_TEST(tried.refused > calls);  // or the faults do not reach the writer
-    BOOST_TEST(tried.unsynced > 0);     // or it trusts to luck that the bytes reach the disk
+    BOOST_TEST(tried.refused > calls);  // otherwise the faults do not reach the writer
+    BOOST_TEST(tried.unsynced > 0);  // otherwise it never makes sure that its bytes reach the disk
   }
 }
 
-// Appending is not all or nothing by renaming: what a failed append leaves must be no line.
+// A file that is appended to cannot be replaced by renaming, so a failed append must not leave a
+// whole line.
 BOOST_AUTO_TEST_CASE(a_line_of_history_is_whole_or_not_there) {
   const TemporaryFolder folder;
   int refused = 0;
@@ -120,7 +121,7 @@ BOOST_AUTO_TEST_CASE(a_line_of_history_is_whole_or_not_there) {
       stop_injecting();
       const std::size_t lines = run.history().size();
       if (!threw) BOOST_TEST(lines == 2, to_string(fault));
-      // Where even taking it back fails, half a line may stay, which no reader counts.
+      // If undoing the append fails too, half a line may stay; no reader counts it.
       if (threw && !fault.always) BOOST_TEST(lines <= 2);
       if (threw && !fault.always && fault.kind == Fault::Kind::kTorn) {
         BOOST_TEST((content_of(folder / "run/history.jsonl") == before));

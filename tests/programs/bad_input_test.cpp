@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(numbers_that_are_none_and_names_that_are_taken) {
     refused(search + option + " nan", option);
     refused(search + option + " inf", option);
   }
-  // The later value of an option that stands there twice would be another mistake.
+  // `search` has a seed already, and an option that is given twice would be refused for that.
   const std::string other = kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " +
                             (folder / "run") + " ";
   for (const char* seed : {"-1", "100000000000000000000000"}) {
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(a_result_that_cannot_be_written_is_no_success) {
   const Ran full = run_command("{ " + genome + "> /dev/full; }");
   BOOST_TEST(full.code == 2, full.output);
   BOOST_TEST(full.output.find("No space left") != std::string::npos, full.output);
-  // A reader that has seen enough is no failure.
+  // A reader that closes the pipe early is not a failure.
   const Ran read = run_command("bash -c 'set -o pipefail; " + genome + "| head -1'");
   BOOST_TEST(read.code == 0, read.output);
 }

@@ -1,4 +1,4 @@
-// Real processes stopped, killed and run out of disk; what the resumed run finds is what an
+// Real processes are stopped, killed, or run out of disk. The resumed run must find what an
 // undisturbed one finds.
 
 #include <boost/test/unit_test.hpp>
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(two_ranks_share_the_children_and_agree_with_their_streams) 
   int ranks[2] = {0, 0};
   for (const auto& e : two) {
     ++ranks[e.rank];
-    // The first members have no parent: whatever rank trained them, they are the same.
+    // The first members have no parent, so they do not depend on the rank that trained them.
     for (const auto& other : one) {
       if (other.id != e.id || e.parent) continue;
       BOOST_TEST(other.genome == e.genome);

@@ -1,4 +1,5 @@
-// A small disk that a neighbour fills and frees all the time: what a program calls done is whole.
+// Another process fills and frees a small disk all the time. What a program says it finished must
+// be whole all the same.
 
 #include <sys/mount.h>
 

@@ -21,7 +21,7 @@ bool says(const std::exception& e, const std::string& part) {
 void copy_with(const std::string& from, const std::string& to, std::size_t keep, int flip_at) {
   std::string bytes = test::content_of(from);
   bytes.resize(std::min(keep, bytes.size()));
-  if (flip_at >= 0) bytes[static_cast<std::size_t>(flip_at)] ^= 0x10;
+  if (flip_at >= 0) bytes[flip_at] ^= 0x10;
   std::ofstream(to, std::ios::binary) << bytes;
 }
 

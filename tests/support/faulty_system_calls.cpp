@@ -81,7 +81,7 @@ int open(const char* path, int flags, mode_t mode) {
 }
 
 int close(int descriptor) {
-  const bool wrong = test::fails(false);  // which leaves the descriptor closed all the same
+  const bool wrong = test::fails(false);  // a close() that fails closes the descriptor too
   const int failure = errno;
   const int result = ::close(descriptor);
   if (!wrong) return result;
@@ -102,10 +102,12 @@ ssize_t pread(int descriptor, void* to, std::size_t size, off_t offset) {
 ssize_t pwrite(int descriptor, const void* from, std::size_t size, off_t offset) {
   Fault fault;
   if (test::goes_wrong(true, true, fault)) {
-    if (fault.kind == Fault::Kind::kShort)
+    if (fault.kind == Fault::Kind::kShort) {
       return ::pwrite(descriptor, from, (size + 1) / 2, offset);
-    if (fault.kind == Fault::Kind::kTorn && ::pwrite(descriptor, from, size / 2, offset) < 0)
+    }
+    if (fault.kind == Fault::Kind::kTorn && ::pwrite(descriptor, from, size / 2, offset) < 0) {
       return -1;
+    }
     errno = fault.kind == Fault::Kind::kNoSpace ? ENOSPC : fault.error;
     return -1;
   }
@@ -128,7 +130,8 @@ int rename(const char* from, const char* to) {
 int unlink(const char* path) { return test::fails(false) ? -1 : ::unlink(path); }
 int mkdir(const char* path, mode_t mode) { return test::fails(true) ? -1 : ::mkdir(path, mode); }
 int lock(int) {
-  // Test programs share no run; a lock that is refused would look like another process.
+  // Test programs share no run, so nothing is locked. A fault looks like the lock of another
+  // process.
   return test::fails(false) ? -1 : 0;
 }
 

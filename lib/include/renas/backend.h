@@ -149,7 +149,8 @@ class Backend {
   virtual MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const = 0;
 };
 
-/// The backends of this build, best first: "cpu", "reference".
+/// The backends that this build has and this machine can use, best first: "cudnn", "cpu",
+/// "reference".
 std::vector<std::string> backend_names();
 /// The backend of `device`; "auto" is the first of backend_names(), and "onednn" is accepted as
 /// another name of "cpu". Throws InvalidInput where the build has no such backend, or the backend

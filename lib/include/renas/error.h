@@ -36,6 +36,13 @@ class OutOfMemory : public Error {
   using Error::Error;
 };
 
+/// Thrown where a device has failed in a way that only a new process can mend, such as an illegal
+/// address or a memory error of the card. Whoever holds the device should end.
+class DeviceLost : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Thrown where this build, backend or processor lacks a feature that was requested.
 class Unsupported : public Error {
  public:

@@ -68,7 +68,7 @@ void check_batch(const HostBatch& batch, int capacity, int classes, bool with_la
   }
   if (!with_labels) return;
   for (int n = 0; n < batch.count; ++n) {
-    const int32_t label = batch.labels[static_cast<std::size_t>(n)];
+    const int32_t label = batch.labels[n];
     if (label != kIgnored && (label < 0 || label >= classes)) {
       throw InvalidInput(
           fmt::format("batch: label {} of image {} is not one of 0 to {}", label, n, classes - 1));
@@ -82,7 +82,7 @@ int counted_labels(std::span<const int32_t> labels, int count) {
 }
 
 void check_scores(std::span<const float> scores, int count, int classes) {
-  const auto expected = static_cast<std::size_t>(count) * static_cast<std::size_t>(classes);
+  const auto expected = static_cast<std::size_t>(count) * classes;
   if (scores.size() < expected) {
     throw InvalidInput(fmt::format("infer: {} images of {} classes need {} scores, got room for {}",
                                    count, classes, expected, scores.size()));
@@ -120,7 +120,7 @@ void save_parameter(const Graph& graph, int i, const char* suffix, Weights& weig
   const Parameter& parameter = graph.parameter(i);
   Tensor tensor;
   tensor.shape = parameter.shape;
-  tensor.values.resize(static_cast<std::size_t>(parameter.size()));
+  tensor.values.resize(parameter.size());
   fill(tensor.values);
   weights.emplace(parameter.name + suffix, std::move(tensor));
 }
@@ -130,23 +130,23 @@ std::vector<float> parameter_rates(const Graph& graph, const ProgramOptions& opt
   std::vector<float> rates;
   for (std::size_t i = 0; i < graph.parameters().size(); ++i) {
     const int group = options.parameter_groups.empty() ? 0 : options.parameter_groups[i];
-    if (group < 0 || static_cast<std::size_t>(group) >= step.learning_rates.size()) {
+    if (group < 0 || group >= std::ssize(step.learning_rates)) {
       throw InvalidInput(
           fmt::format("update: parameter '{}' is in group {}, but {} learning rates "
                       "were given",
                       graph.parameters()[i].name, group, step.learning_rates.size()));
     }
-    rates.push_back(step.learning_rates[static_cast<std::size_t>(group)]);
+    rates.push_back(step.learning_rates[group]);
   }
   return rates;
 }
 
 std::vector<bool> needed_for_scores(const Graph& graph) {
   std::vector<bool> needed(graph.nodes().size(), false);
-  needed[static_cast<std::size_t>(graph.scores())] = true;
+  needed[graph.scores()] = true;
   for (std::size_t i = needed.size(); i-- > 0;) {
     if (!needed[i]) continue;
-    for (const int in : graph.nodes()[i].inputs) needed[static_cast<std::size_t>(in)] = true;
+    for (const int in : graph.nodes()[i].inputs) needed[in] = true;
   }
   return needed;
 }

@@ -7,6 +7,9 @@
 #ifdef RENAS_WITH_ONEDNN
 #include "backend/cpu/backend.h"
 #endif
+#ifdef RENAS_WITH_CUDNN
+#include "backend/cudnn/backend.h"
+#endif
 
 namespace renas {
 
@@ -14,6 +17,9 @@ namespace renas {
 // library, since nothing refers to it.
 std::vector<std::string> backend_names() {
   std::vector<std::string> names;
+#ifdef RENAS_WITH_CUDNN
+  if (cudnn::gpu_is_there()) names.push_back("cudnn");
+#endif
 #ifdef RENAS_WITH_ONEDNN
   names.push_back("cpu");
 #endif
@@ -35,6 +41,9 @@ Precision parse_precision(const std::string& text) {
 std::unique_ptr<Backend> make_backend(const Device& device) {
   const std::vector<std::string> names = backend_names();
   const std::string wanted = device.backend == "auto" ? names.front() : device.backend;
+#ifdef RENAS_WITH_CUDNN
+  if (wanted == "cudnn") return cudnn::make_cudnn(device.index);
+#endif
   if (device.index > 0) {
     throw InvalidInput(
         fmt::format("backend: {} has one device, numbered 0; got {}", wanted, device.index));

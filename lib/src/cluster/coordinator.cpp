@@ -80,8 +80,9 @@ void Coordinator::loop() {
         }
         for (int r = 1; r < workers_.size(); ++r) send(r, Task{});
       }
-      if (!workers_.any_busy() || seconds_since(*stopping_since) > setup_.options.stop_grace)
+      if (!workers_.any_busy() || seconds_since(*stopping_since) > setup_.options.stop_grace) {
         return;
+      }
     } else {
       for (int r = 0; r < workers_.size(); ++r) hand_out(r);
     }

@@ -362,7 +362,7 @@ std::vector<std::string> read_strings(hid_t location, const std::string& name) {
   const Dataset dataset = open_dataset(location, name);
   const Description description = describe(dataset);
   if (description.type != H5T_STRING) fail(location, "read '" + name + "' as strings");
-  const auto count = static_cast<std::size_t>(description.size());
+  const std::size_t count = description.size();
   const Type stored(H5Dget_type(dataset));
   std::vector<std::string> values;
   if (H5Tis_variable_str(stored) > 0) {

@@ -52,7 +52,7 @@ void push_reason(hid_t minor, int number) {
 /// Returns 0 or an errno.
 int read_whole(DriverFile& file) {
   try {
-    file.content.resize(static_cast<std::size_t>(file.identity.st_size));
+    file.content.resize(file.identity.st_size);
   } catch (const std::bad_alloc&) {  // which must not pass through HDF5
     return ENOMEM;
   }

@@ -89,8 +89,9 @@ void place_row(const Draw& draw, const Shape& shape, const Affine& affine, const
   const float* scale = affine.scale.data();
   const float* offset = affine.offset.data();
   float* to = row + first;
-  for (std::ptrdiff_t i = 0; i < size; ++i)
+  for (std::ptrdiff_t i = 0; i < size; ++i) {
     to[i] = scale[i] * static_cast<float>(in[i]) + offset[i];
+  }
   if (draw.flip) mirror(row, shape.width, shape.channels);
 }
 

@@ -59,7 +59,7 @@ void scale_down(const uint8_t* first, std::ptrdiff_t stride, const float* weight
 }
 
 // Scales one row across; kChannels is at most 4. Writes kSlack values too many.
-template <int kChannels>
+template <std::ptrdiff_t kChannels>
 void scale_across(const float* row, int left, const ResampleTaps& taps, float* out) {
   for (int x = 0; x < taps.count; ++x) {
     const int begin = taps.begin[x];

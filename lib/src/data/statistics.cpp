@@ -15,7 +15,8 @@ void ChannelStatistics::add(std::span<const uint8_t> pixels) {
     for (std::size_t i = 0; i < count; ++i) {
       const uint32_t value = pixels[i * channels + c];
       sum += value;
-      squares += value * value;
+      const uint32_t square = value * value;
+      squares += square;
     }
     sum_[c] += sum;
     squares_[c] += squares;

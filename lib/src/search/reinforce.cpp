@@ -53,7 +53,7 @@ Genome Reinforce::draw() {
 void Reinforce::learn(const Genome& genome, double fitness) {
   advantage_.add(fitness);
   const int slots = space().slot_count();
-  const int outputs = lstm_->shape().outputs;
+  const std::ptrdiff_t outputs = lstm_->shape().outputs;
   std::vector<int> tokens{layout_.begin_token(0)};
   for (int slot = 0; slot + 1 < slots; ++slot) {
     tokens.push_back(layout_.token(slot, genome[slot]));

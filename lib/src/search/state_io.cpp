@@ -11,20 +11,23 @@ namespace {
 template <class T>
 const std::vector<T>& get(const State& state, const std::string& name, const char* type) {
   const auto found = state.find(name);
-  if (found == state.end())
+  if (found == state.end()) {
     throw InvalidInput(fmt::format("search state: array '{}' is missing", name));
+  }
   const auto* values = std::get_if<std::vector<T>>(&found->second);
-  if (!values)
+  if (!values) {
     throw InvalidInput(fmt::format("search state: array '{}' is not of type {}", name, type));
+  }
   return *values;
 }
 
 template <class T>
 const std::vector<T>& sized(const std::vector<T>& values, const std::string& name,
                             std::size_t size) {
-  if (values.size() != size)
+  if (values.size() != size) {
     throw InvalidInput(fmt::format("search state: array '{}' should hold {} values, found {}", name,
                                    size, values.size()));
+  }
   return values;
 }
 
@@ -68,11 +71,12 @@ Random StateReader::random(const std::string& name) const {
 
 std::vector<Genome> StateReader::genomes(const std::string& name, const SearchSpace& space,
                                          std::size_t count) const {
-  const std::size_t length = static_cast<std::size_t>(space.slot_count());
+  const std::size_t length = space.slot_count();
   const auto& flat = ints(name, count * length);
   std::vector<Genome> genomes(count, Genome(length));
-  for (std::size_t i = 0; i < flat.size(); ++i)
+  for (std::size_t i = 0; i < flat.size(); ++i) {
     genomes[i / length][i % length] = static_cast<int>(flat[i]);
+  }
   for (const Genome& genome : genomes) check_genome(space, genome);
   return genomes;
 }
@@ -86,19 +90,21 @@ std::vector<std::vector<Mutation>> StateReader::mutations(const std::string& nam
   std::size_t at = 0;
   for (std::size_t i = 0; i < count; ++i) {
     for (int64_t j = 0; j < sizes[i]; ++j, at += 4) {
-      if (at + 4 > flat.size())
+      if (at + 4 > flat.size()) {
         throw InvalidInput(fmt::format(
             "search state: array '{}/actions' ends before '{}/sizes' does", name, name));
+      }
       const Mutation m{static_cast<int>(flat[at]), static_cast<int>(flat[at + 1]),
                        static_cast<int>(flat[at + 2]), static_cast<int>(flat[at + 3])};
       const auto in_slot = [&](int choice) {
         return choice >= 0 && choice < static_cast<int>(space.slot(m.slot).choices.size());
       };
       if (m.block < 0 || m.block >= space.block_count() || m.slot < space.first_slot(m.block) ||
-          m.slot >= space.first_slot(m.block + 1) || !in_slot(m.from) || !in_slot(m.to))
+          m.slot >= space.first_slot(m.block + 1) || !in_slot(m.from) || !in_slot(m.to)) {
         throw InvalidInput(fmt::format(
             "search state: array '{}/actions' holds a mutation that search space '{}' has not",
             name, space.name()));
+      }
       lists[i].push_back(m);
     }
   }

@@ -137,7 +137,7 @@ void check_model(const std::string& path, const Model& model) {
   const auto damaged = [&path](const std::string& what) {
     return IoError(fmt::format("{}: {}; the file is damaged", path, what));
   };
-  const auto channels = static_cast<std::size_t>(model.network.image.channels);
+  const std::size_t channels = model.network.image.channels;
   if (model.mean.size() != channels || model.sd.size() != channels) {
     throw damaged(fmt::format("{} means and {} standard deviations for {} channels",
                               model.mean.size(), model.sd.size(), channels));
@@ -288,7 +288,7 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
   state.training.epoch =
       in_range(path, "epoch", h5::read_attribute<int32_t>(file, "epoch"), 0, kMostEpochs);
   const auto history = h5::read<double>(file, "history");
-  if (history.size() != 2 * static_cast<std::size_t>(state.training.epoch)) {
+  if (std::ssize(history) != int64_t{2} * state.training.epoch) {
     throw IoError(fmt::format("{}: {} numbers of history for {} epochs; the file is damaged", path,
                               history.size(), state.training.epoch));
   }

@@ -10,7 +10,7 @@ namespace renas {
 
 namespace {
 
-/// Parameter groups of Recipe::learning_rates.
+/// Indices into Recipe::learning_rates: inherited and new parameters have rates of their own.
 constexpr int kInherited = 0;
 constexpr int kNew = 1;
 
@@ -55,7 +55,8 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, int batch,
   evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
   if (evaluation.stopped) return;
   evaluation.weights = program.save();
-  // Statistics of a network that blew up in its last step are only seen here.
+  // A network that diverged in its last step shows it only in its weights and statistics, because
+  // no loss was computed after that step.
   for (const auto& [name, tensor] : evaluation.weights) {
     for (const float value : tensor.values) {
       if (std::isfinite(value)) continue;
@@ -67,7 +68,7 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, int batch,
   }
 }
 
-/// Runs `body`; memory that runs out is a result, not an exception.
+/// Runs `body` and turns an exception for want of memory into an evaluation with that status.
 template <class Body>
 Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
   Evaluation evaluation;

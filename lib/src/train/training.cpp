@@ -30,14 +30,14 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
   sgd.momentum = static_cast<float>(recipe.momentum);
   sgd.weight_decay = static_cast<float>(recipe.weight_decay);
   sgd.learning_rates.resize(recipe.learning_rates.size());
-  program.metrics();  // forgets what was counted before
+  program.metrics();  // resets the counts
 
   while (state.epoch < recipe.epochs) {
     loader.start(static_cast<uint64_t>(state.epoch));
     EpochMetrics epoch;
     int64_t counted = 0;
     int64_t correct = 0;
-    /// False: the loss is no finite number.
+    /// Adds the program's metrics to the epoch's. Returns false if the loss is not finite.
     const auto take_metrics = [&] {
       const StepMetrics metrics = program.metrics();
       epoch.loss += metrics.loss;
@@ -45,7 +45,7 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
       counted += metrics.count;
       return std::isfinite(metrics.loss);
     };
-    int unmeasured = 0;  // steps since metrics were asked for
+    int unmeasured = 0;  // steps since the last call of take_metrics()
     for (int64_t step = state.epoch * steps_per_epoch;; ++step) {
       HostBatch& batch = program.staging();
       batch.count = loader.next(batch.images, batch.labels);

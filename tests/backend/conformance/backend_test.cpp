@@ -64,10 +64,10 @@ BOOST_AUTO_TEST_CASE(labels_of_minus_one_do_not_count) {
       program->staging().labels[1] = second;
       program->gradients({});
       Weights gradients = program->gradients_by_name();
-      program->update({.learning_rates = {0}});  // which clears them
+      program->update({.learning_rates = {0}});  // only clears the gradients
       return gradients;
     };
-    // Without its second image the batch is one of two.
+    // A batch whose second label is ignored is averaged over the images that remain.
     gradients_with(1);
     program->metrics();
     const Weights ignored = gradients_with(kIgnored);
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(labels_of_minus_one_do_not_count) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       BOOST_TEST(std::abs(values[i] - exact.parameter_gradient(0)[i]) < 1e-5);
     }
-    // A batch in which none counts changes nothing.
+    // A batch without any counted label changes nothing.
     program->load(weights);
     conformance::stage(*program, g, 3, 2);
     std::fill(program->staging().labels.begin(), program->staging().labels.end(), kIgnored);
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(trains_in_bfloat16_as_in_double_and_in_half_the_memory) {
         p->update({.learning_rates = {0.005F}});
       }
     }
-    // Of what the steps changed.
+    // The error is measured relative to the distance that the steps moved the parameters.
     double distance = 0;
     double way = 0;
     const Weights found = program->save(false);
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(takes_each_of_twenty_steps_from_the_reference_s_state_as_th
       exact.load(conformance::ramp_weights(c.graph, 1));
       for (uint64_t i = 0; i < 20; ++i) {
         const Weights state = exact.save(true);
-        exact.load(state);  // rounded to float
+        exact.load(state);  // save() rounded its parameters to float
         program->load(state);
         for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
           conformance::stage(*p, c.graph, c.batch - static_cast<int>(i % 3), i);
@@ -222,8 +222,7 @@ BOOST_AUTO_TEST_CASE(saves_what_was_loaded_bit_for_bit) {
       Weights weights = conformance::ramp_weights(c.graph, 1);
       for (const Parameter& p : c.graph.parameters()) {
         if (!p.trainable()) continue;
-        weights[p.name + kMomentumSuffix] = {
-            p.shape, conformance::ramp(static_cast<std::size_t>(p.size()), -1, 1, 9)};
+        weights[p.name + kMomentumSuffix] = {p.shape, conformance::ramp(p.size(), -1, 1, 9)};
       }
       const auto program = backend.compile(c.graph, {.batch = 2});
       program->load(weights);
@@ -427,7 +426,7 @@ BOOST_AUTO_TEST_CASE(three_hundred_children_leave_no_memory_behind) {
       program->update({});
       if (child == 30) before = resident();
     }
-#ifdef __SANITIZE_ADDRESS__  // keeps up to 256 MB of what was freed for a while
+#ifdef __SANITIZE_ADDRESS__  // it holds back up to 256 MB of freed memory
     constexpr int64_t kRoom = 300'000'000;
 #else
     constexpr int64_t kRoom = 4'000'000;

@@ -184,7 +184,7 @@ std::vector<Case> small_cases() {
         [w](Graph& g, int in) { return g.max_pool("pool", g.relu("relu", in), w); });
     add("mean pool " + name, 9, [w](Graph& g, int in) { return g.average_pool("pool", in, w); });
   }
-  // Branches by the kernel's width must not take its height for granted.
+  // A kernel that is chosen by its width must not assume that its height is equal.
   for (const int height : {1, 2, 3, 5}) {
     for (const int width : {3, 5, 7}) {
       for (const int stride : {1, 2}) {
@@ -220,7 +220,7 @@ std::vector<Case> small_cases() {
       [](Graph& g, int in) { return g.max_pool("pool", in, Window::valid(2, 2, 3)); });
   add("mean pool 2x2 whose windows lie apart", 9,
       [](Graph& g, int in) { return g.average_pool("pool", in, Window::valid(2, 2, 3)); });
-  // Rows of many pixels go some at a time.
+  // Long rows are processed a few pixels at a time.
   for (const Shape wide : {Shape{2, 5, 14}, Shape{2, 15, 17}}) {
     const std::string size =
         " of " + std::to_string(wide.height) + "x" + std::to_string(wide.width);
@@ -302,7 +302,7 @@ std::vector<Case> small_cases() {
   add("linear, batch norm", 5, [](Graph& g, int in) {
     return g.relu("relu", g.batch_norm("bn", g.linear("hidden", in, 6)));
   });
-  // Where precisions meet: images and maps of one pixel are never rounded.
+  // These cases mix precisions, because images and maps of one pixel are never rounded.
   all.push_back(
       on_image("sum of the image's batch norm and a conv", {5, 7, 6}, [](Graph& g, int in) {
         return g.add("add", {g.batch_norm("bn", in), g.conv("conv", in, square(5, 3))});
@@ -396,7 +396,8 @@ std::vector<Case> large_cases() {
       }
     }
   }
-  // Wide enough for oneDNN: whole tiles and a rest, with and without ReLU, sums, a window.
+  // These layers are wide enough for oneDNN. They have whole tiles and a remainder, with and
+  // without ReLU, sums, and a window.
   add(make("wide adapter of a concat", {3, 13, 10}, 136,
            [](Graph& g, int in) {
              const int c = g.concat("concat", {in, g.batch_norm("bn", in), g.relu("relu", in)});
@@ -504,8 +505,8 @@ double largest_error(const renas::Weights& found, const renas::Weights& expected
 namespace {
 
 struct Distance {
-  double squares = 0;     // of the difference
-  double of_squares = 0;  // of the expected values
+  double squares = 0;     // the sum of squared differences
+  double of_squares = 0;  // the sum of squared expected values
   double size = 0;
 
   Distance() = default;
@@ -559,7 +560,7 @@ renas::Weights ramp_weights(const Graph& graph, uint64_t seed) {
       low = -0.5F;
       high = 0.5F;
     }
-    weights[p.name] = {p.shape, ramp(static_cast<std::size_t>(p.size()), low, high, ++seed)};
+    weights[p.name] = {p.shape, ramp(p.size(), low, high, ++seed)};
   }
   return weights;
 }
@@ -568,7 +569,7 @@ std::vector<float> planar_images(const Graph& graph, int count, uint64_t seed) {
   std::size_t size = 0;
   for (const renas::Node& node : graph.nodes()) {
     if (node.kind == NodeKind::kInput) {
-      size = static_cast<std::size_t>(node.shape.size() * count);
+      size = node.shape.size() * count;
     }
   }
   return ramp(size, -1.5F, 1.6F, seed);
@@ -576,8 +577,8 @@ std::vector<float> planar_images(const Graph& graph, int count, uint64_t seed) {
 
 void stage_planar(renas::HostBatch& batch, const renas::Shape& shape,
                   std::span<const float> planar) {
-  const auto pixels = static_cast<std::size_t>(shape.height * shape.width);
-  const auto channels = static_cast<std::size_t>(shape.channels);
+  const std::size_t pixels = shape.height * shape.width;
+  const std::size_t channels = shape.channels;
   for (std::size_t i = 0; i < planar.size(); ++i) {
     const std::size_t n = i / (channels * pixels);
     batch.images[(n * pixels + i % pixels) * channels + i / pixels % channels] = planar[i];
@@ -592,8 +593,8 @@ void stage(renas::Program& program, const Graph& graph, int count, uint64_t seed
   }
   const int classes = graph.node(graph.scores()).shape.channels;
   for (int n = 0; n < count; ++n) {
-    batch.labels[static_cast<std::size_t>(n)] = static_cast<int32_t>(
-        (static_cast<uint64_t>(n) * 2 + seed) % static_cast<uint64_t>(classes));
+    batch.labels[n] = static_cast<int32_t>((static_cast<uint64_t>(n) * 2 + seed) %
+                                           static_cast<uint64_t>(classes));
   }
   batch.count = count;
 }

@@ -30,12 +30,12 @@ std::vector<Case> large_cases();
 std::vector<Case> all_cases();
 
 /// Networks as the search trains them: RENASNet, random genomes, both forms, with all that training
-/// adds. They are so deep that rounding sometimes decides a ReLU or a maximum, and with it every
-/// gradient before: judge several seeds.
+/// adds. They are so deep that rounding sometimes decides a ReLU or a maximum, which changes every
+/// gradient before it. A test therefore judges several seeds.
 std::vector<Case> network_cases();
 
-/// A network that trains calmly: no batch norm over a handful of values, whose gradients would let
-/// rounding errors grow a hundredfold in a few steps.
+/// Returns a network in which rounding errors stay small over many steps: it has no batch norm over
+/// a handful of values, whose gradients would make them grow a hundredfold in a few steps.
 Case training_case();
 
 /// A ramp from `low` to `high`, shuffled: no two values are equal and none lies at 0, so that no
@@ -50,8 +50,8 @@ double largest_error(const renas::Weights& found, const renas::Weights& expected
 /// largest error, it hardly changes where rounding decides a single ReLU or maximum.
 double distance(const renas::Weights& found, const renas::Weights& expected);
 
-/// The largest distance of a single tensor; one with values far below the others' counts as if they
-/// were a hundredth of the largest.
+/// The largest distance of a single tensor. A tensor whose values are far below the others' counts
+/// as if they were a hundredth of the largest.
 double largest_distance(const renas::Weights& found, const renas::Weights& expected);
 
 /// Weights for every parameter of `graph`, of a size that keeps activations near 1.

@@ -46,10 +46,10 @@ void check_step(Backend& backend, const Case& c) {
   check_close("scores", scores_of(*program, c.graph), scores_of(exact, c.graph));
 }
 
-/// Compares a step of a whole network, whose errors are judged by the median of three seeds.
+/// Compares a step of a whole network, whose errors are judged by the median of five seeds.
 void check_network(Backend& backend, const Case& c) {
   std::vector<double> errors;
-  for (const uint64_t seed : {1, 2, 3}) {
+  for (const uint64_t seed : {1, 2, 3, 4, 5}) {
     Exact exact(c.graph, {.batch = c.batch});
     const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
     for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
@@ -62,7 +62,7 @@ void check_network(Backend& backend, const Case& c) {
         conformance::largest_error(program->save(false), exact.save(false))));
   }
   std::sort(errors.begin(), errors.end());
-  BOOST_TEST(errors[1] <= 1e-4, errors[0] << ", " << errors[1] << ", " << errors[2]);
+  BOOST_TEST(errors[2] <= 1e-4, errors[1] << ", " << errors[2] << ", " << errors[3]);
 }
 
 /// The weights of every convolution and linear layer to the nearest bfloat16.
@@ -163,8 +163,9 @@ class Suites final : public boost::unit_test::test_unit_generator {
       suites_.push_back(make_suite(backend));
       add_tests(*suites_.back(), backend, all_cases(), check_step);
       add_tests(*suites_.back(), backend, conformance::network_cases(), check_network);
-      if (make_backend({backend})->precision(Precision::kBfloat16) != Precision::kBfloat16)
+      if (make_backend({backend})->precision(Precision::kBfloat16) != Precision::kBfloat16) {
         continue;
+      }
       suites_.push_back(make_suite(backend + "_bf16"));
       add_tests(*suites_.back(), backend, all_cases(), check_bfloat16);
     }

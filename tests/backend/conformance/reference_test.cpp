@@ -100,7 +100,8 @@ BOOST_AUTO_TEST_CASE(a_convolution_worked_by_hand) {
   const float images[] = {1, 10, 100, 1000};
   std::copy(std::begin(images), std::end(images), batch.images.begin());
   program.gradients({});
-  // Cross-correlation: the middle weight meets the pixel itself, the last the one below right.
+  // Convolutions are cross-correlations: the middle weight multiplies the pixel itself, the last
+  // one its neighbour below and to the right.
   const double expected[] = {5 + 60 + 800 + 9000, 4 + 50 + 700 + 8000, 2 + 30 + 500 + 6000,
                              1 + 20 + 400 + 5000};
   BOOST_TEST(program.value(conv) == std::span<const double>(expected),
@@ -130,7 +131,7 @@ BOOST_AUTO_TEST_CASE(batch_norm_normalises_by_the_biased_variance_and_keeps_the_
   BOOST_TEST(after.at("bn/mean").values[0] == 9.3F);
   BOOST_TEST(after.at("bn/variance").values[0] == 3.6F + 1.4F / 3,
              boost::test_tools::tolerance(1e-6F));
-  // Inference uses what was kept.
+  // Inference uses the running statistics.
   std::vector<float> scores(4);
   program.infer(scores);
   BOOST_TEST(program.value(bn)[3] == 1 + 2 * (6 - 9.3) / std::sqrt(3.6 + 1.4 / 3 + 1e-5),
@@ -151,8 +152,8 @@ BOOST_AUTO_TEST_CASE(a_mean_pool_does_not_count_padding_and_padding_never_wins_a
   std::copy(std::begin(images), std::end(images), batch.images.begin());
   program.gradients({});
   for (int i = 0; i < 4; ++i) {
-    BOOST_TEST(program.value(mean)[static_cast<std::size_t>(i)] == -4);
-    BOOST_TEST(program.value(max)[static_cast<std::size_t>(i)] == -1);
+    BOOST_TEST(program.value(mean)[i] == -4);
+    BOOST_TEST(program.value(max)[i] == -1);
   }
 }
 
@@ -168,18 +169,19 @@ BOOST_AUTO_TEST_CASE(cross_entropy_of_equal_scores_is_the_logarithm_of_the_class
   program.gradients({});
   const StepMetrics m = program.metrics();
   BOOST_TEST(m.loss == 2 * std::log(4.0), boost::test_tools::tolerance(1e-12));
-  BOOST_TEST(m.correct == 1);  // the first of equals
+  BOOST_TEST(m.correct == 1);  // among equal scores the first class wins
   BOOST_TEST(m.count == 2);
   // d loss / d bias = (softmax - target) / 2 summed: 1/4 - (0.8 + 0.05 + 0.05) / 2 for the labels.
   BOOST_TEST(program.parameter_gradient(1)[0] == 0.25 - 0.45, boost::test_tools::tolerance(1e-6));
   BOOST_TEST(program.parameter_gradient(1)[1] == 0.25 - 0.05, boost::test_tools::tolerance(1e-6));
-  BOOST_TEST(program.metrics().count == 0);  // asked once, counted anew
+  BOOST_TEST(program.metrics().count == 0);  // metrics() resets the counts
 }
 
 BOOST_AUTO_TEST_CASE(sgd_worked_by_hand_over_two_steps_and_two_groups) {
   Graph g;
   g.set_scores(g.linear("linear", g.input({1, 1, 1}), 1));
-  g.cross_entropy("loss", g.scores(), 1, 0);  // one class: no gradient, decay and momentum only
+  g.cross_entropy("loss", g.scores(), 1,
+                  0);  // with one class there is no gradient, only decay and momentum
   Exact program(g, {.batch = 1, .parameter_groups = {0, 1}});
   Weights w = program.save(true);
   w["linear/weight"].values = {2};

@@ -44,11 +44,11 @@ std::vector<Bfloat16> rounded(const std::vector<float>& values) {
 /// small.
 std::vector<float> sparse(int rows, int columns, int some, uint64_t seed) {
   Random random(seed);
-  std::vector<float> m(static_cast<std::size_t>(rows * columns));
+  std::vector<float> m(rows * columns);
   for (int c = 0; c < columns; ++c) {
     for (int i = 0; i < some; ++i) {
       const auto r = static_cast<int>(random.below(static_cast<uint64_t>(rows)));
-      m[static_cast<std::size_t>(r * columns + c)] = random.below(2) == 0 ? 1.0F : -1.0F;
+      m[r * columns + c] = random.below(2) == 0 ? 1.0F : -1.0F;
     }
   }
   return m;
@@ -58,7 +58,7 @@ std::vector<float> transposed(const std::vector<float>& m, int rows, int columns
   std::vector<float> t(m.size());
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < columns; ++c) {
-      t[static_cast<std::size_t>(c * rows + r)] = m[static_cast<std::size_t>(r * columns + c)];
+      t[c * rows + r] = m[r * columns + c];
     }
   }
   return t;
@@ -77,9 +77,9 @@ struct MapFixture {
       : map(m),
         data(rounded(whole(m.size() * kImages, 2, 0.2, seed))),
         gradient(rounded(whole(m.size() * kImages, 2, 0.2, seed + 1))),
-        scale(whole(static_cast<std::size_t>(m.channels), 1, 0, seed + 2)),
-        shift(whole(static_cast<std::size_t>(m.channels), 2, 0, seed + 3)),
-        mean(whole(static_cast<std::size_t>(m.channels), 2, 0, seed + 4)) {}
+        scale(whole(m.channels, 1, 0, seed + 2)),
+        shift(whole(m.channels, 2, 0, seed + 3)),
+        mean(whole(m.channels, 2, 0, seed + 4)) {}
 
   InputView source(bool norm, bool relu, bool accumulate, std::size_t sums) {
     InputView s;
@@ -163,7 +163,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
                            std::to_string(columns) + (norm ? " with norms" : "");
   const Map out = {(in.height + 2 * w.top - w.height) / w.stride + 1,
                    (in.width + 2 * w.left - w.width) / w.stride + 1, columns};
-  const auto kernel = static_cast<std::size_t>(w.height * w.width * in.channels);
+  const std::size_t kernel = w.height * w.width * in.channels;
   // Any whole numbers serve, whatever their order in the blocked layout.
   const std::vector<float> depthwise = whole(kernel, 1, 0.6, 5);
   std::vector<float> flipped(kernel);
@@ -190,11 +190,11 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     args.pointwise_gradient = kernel;
     args.out = result.output(norm);
     const std::vector<float> packed = choose_bf16(args, what);
-    // Whatever scratch held before must not matter.
+    // The contents of scratch memory must not matter.
     std::vector<float> scratch(separable_scratch(args), 7.0F);
-    std::vector<float> sums(static_cast<std::size_t>(2 * columns));
+    std::vector<float> sums(2 * columns);
     separable_forward(args, 0, kImages, scratch.data(), sums.data());
-    std::vector<float> partial(weights + static_cast<std::size_t>(2 * in.channels));
+    std::vector<float> partial(weights + 2 * in.channels);
     separable_backward(args, 0, kImages, scratch.data(), partial.data());
     return Written{result.data, sums, source.gradient, partial};
   });
@@ -227,13 +227,13 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
       term.weight_gradient = partial_size;
       partial_size += weights[k].size();
       term.in = sources[k].source(norm && stride == 1, norm || k == 0, k == 1, partial_size);
-      partial_size += static_cast<std::size_t>(2 * in[k].channels);
+      partial_size += 2 * in[k].channels;
       args.terms.push_back(term);
     }
     args.out = result.output(norm);
     const std::vector<float> packed = choose_bf16(args, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
-    std::vector<float> sums(static_cast<std::size_t>(2 * columns));
+    std::vector<float> sums(2 * columns);
     conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
     std::vector<float> partial(partial_size);
     conv_backward(args, 0, kImages, scratch.data(), partial.data(), 0);
@@ -256,7 +256,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
   constexpr int kChannels = 3;
   const int depth = padded(w.height * w.width * kChannels);
   std::vector<float> weights = sparse(depth, columns, 4, 10);
-  // Rows beyond the windows' hold zeros, and so do channels beyond the images'.
+  // Matrix rows beyond the windows hold zeros, and so do channels beyond those of the images.
   std::fill(weights.begin() + w.height * w.width * kChannels * columns, weights.end(), 0.0F);
   const std::vector<float> back = transposed(weights, depth, columns);
   std::vector<float> images = whole(in.size() * kImages, 4, 0.2, 11);
@@ -278,12 +278,12 @@ void check_stem(const Map& in, int columns, const Window& w) {
     args.out = result.output(true);
     const std::vector<float> packed = choose_bf16(args, what);
     std::vector<float> scratch(conv_scratch(args), 7.0F);
-    std::vector<float> sums(static_cast<std::size_t>(2 * columns));
+    std::vector<float> sums(2 * columns);
     conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
     std::vector<float> partial(weights.size());
     conv_backward(args, 0, kImages, scratch.data(), partial.data(), 0);
-    // The gradients of rows beyond the windows' are read by nobody.
-    partial.resize(static_cast<std::size_t>(w.height * w.width * kChannels * columns));
+    // Nobody reads the gradients of matrix rows beyond the windows.
+    partial.resize(w.height * w.width * kChannels * columns);
     return Written{result.data, sums, {}, partial};
   });
 }

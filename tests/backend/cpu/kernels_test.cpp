@@ -20,8 +20,6 @@ namespace {
 using Numbers = std::vector<float>;
 constexpr int kImages = 3;
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 Numbers numbers(std::size_t count, uint64_t seed) {
   Random random(seed);
   Numbers values(count);
@@ -52,12 +50,12 @@ struct Layer {
         channels(true_channels),
         data(numbers(map.size() * kImages, seed)),
         gradient(numbers(map.size() * kImages, seed + 1)),
-        scale(numbers(at(map.channels), seed + 2)),
-        shift(numbers(at(map.channels), seed + 3)),
-        mean(numbers(at(map.channels), seed + 4)) {
+        scale(numbers(map.channels, seed + 2)),
+        shift(numbers(map.channels, seed + 3)),
+        mean(numbers(map.channels, seed + 4)) {
     for (Numbers* values : {&data, &gradient, &scale, &shift, &mean}) {
       for (std::size_t i = 0; i < values->size(); ++i) {
-        if (static_cast<int>(i % at(map.channels)) >= channels) (*values)[i] = 0;
+        if (static_cast<int>(i % map.channels) >= channels) (*values)[i] = 0;
       }
     }
   }
@@ -88,7 +86,7 @@ struct Layer {
 };
 
 std::size_t place(const Map& map, int n, int y, int x, int c) {
-  return ((at(n) * at(map.height) + at(y)) * at(map.width) + at(x)) * at(map.channels) + at(c);
+  return ((std::ptrdiff_t{n} * map.height + y) * map.width + x) * map.channels + c;
 }
 
 bool inside(const Map& map, int y, int x) {
@@ -105,7 +103,7 @@ float activated(const InputView& v, int n, int y, int x, int c) {
 
 /// The gradient with respect to the output itself.
 float output_gradient(const OutputMap& o, std::size_t i) {
-  const auto c = i % at(o.map.channels);
+  const auto c = i % o.map.channels;
   if (o.dy_scale == nullptr) return o.gradient.get(i);
   return o.dy_scale[c] * o.gradient.get(i) + o.x_scale[c] * o.data.get(i) + o.offset[c];
 }
@@ -134,11 +132,11 @@ Numbers stored_gradient(const InputView& v, const Numbers& before, const Numbers
 
 /// [2][channels]: sums of x - centre and of its square.
 Numbers statistics_of(const Map& map, const Numbers& data, const Numbers& centre) {
-  Numbers sums(2 * at(map.channels));
+  Numbers sums(2 * map.channels);
   for_each(map, [&](int n, int y, int x, int c) {
-    const float d = data[place(map, n, y, x, c)] - centre[at(c)];
-    sums[at(c)] += d;
-    sums[at(map.channels + c)] += d * d;
+    const float d = data[place(map, n, y, x, c)] - centre[c];
+    sums[c] += d;
+    sums[map.channels + c] += d * d;
   });
   return sums;
 }
@@ -146,11 +144,11 @@ Numbers statistics_of(const Map& map, const Numbers& data, const Numbers& centre
 /// [2][channels]: sums of dy and of dy (x - mean).
 Numbers backward_sums_of(const Map& map, const Numbers& dy, const Numbers& data,
                          const Numbers& mean) {
-  Numbers sums(2 * at(map.channels));
+  Numbers sums(2 * map.channels);
   for_each(map, [&](int n, int y, int x, int c) {
     const std::size_t i = place(map, n, y, x, c);
-    sums[at(c)] += dy[i];
-    sums[at(map.channels + c)] += dy[i] * (data[i] - mean[at(c)]);
+    sums[c] += dy[i];
+    sums[map.channels + c] += dy[i] * (data[i] - mean[c]);
   });
   return sums;
 }
@@ -162,7 +160,7 @@ int output_size(int in, int kernel, int padding, int stride, int dilation = 1) {
 Numbers transposed(const Numbers& m, int rows, int columns) {
   Numbers t(m.size());
   for (int r = 0; r < rows; ++r) {
-    for (int c = 0; c < columns; ++c) t[at(c * rows + r)] = m[at(r * columns + c)];
+    for (int c = 0; c < columns; ++c) t[c * rows + r] = m[r * columns + c];
   }
   return t;
 }
@@ -173,9 +171,9 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
   Layer out(output_size(9, w.height, w.top, w.stride_height, w.dilation),
             output_size(7, w.width, w.left, w.stride_width, w.dilation), columns, 20);
   const int taps = w.height * w.width;
-  Numbers kernels = numbers(at(taps * in.map.channels), 30);  // [channels / 8][taps][8]
+  Numbers kernels = numbers(taps * in.map.channels, 30);  // [channels / 8][taps][8]
   const auto tap_at = [&](int c, int t) {
-    return at(c / kBlock * taps * kBlock + t * kBlock + c % kBlock);
+    return c / kBlock * taps * kBlock + t * kBlock + c % kBlock;
   };
   Numbers flipped(kernels.size());
   for (int c = 0; c < in.map.channels; ++c) {
@@ -184,10 +182,10 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
       flipped[tap_at(c, taps - 1 - t)] = kernels[tap_at(c, t)];
     }
   }
-  Numbers matrix = numbers(at(in.map.channels * out.map.channels), 31);
+  Numbers matrix = numbers(in.map.channels * out.map.channels, 31);
   for (int c = 0; c < in.map.channels; ++c) {
     for (int o = 0; o < out.map.channels; ++o) {
-      if (c >= in.channels || o >= columns) matrix[at(c * out.map.channels + o)] = 0;
+      if (c >= in.channels || o >= columns) matrix[c * out.map.channels + o] = 0;
     }
   }
   const Numbers back = transposed(matrix, in.map.channels, out.map.channels);
@@ -219,7 +217,7 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
   });
   const auto weight = [&](int c, int o) {
     if (!pointwise) return c == o ? 1.0F : 0.0F;
-    return matrix[at(c * out.map.channels + o)];
+    return matrix[c * out.map.channels + o];
   };
   Numbers expected(out.data.size());
   for_each(out.map, [&](int n, int y, int x, int o) {
@@ -227,14 +225,14 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
       expected[place(out.map, n, y, x, o)] += depthwise[place(middle, n, y, x, c)] * weight(c, o);
     }
   });
-  Numbers scratch(separable_scratch(args), 7.0F);  // whatever it holds must not matter
-  Numbers sums(2 * at(out.map.channels));
+  Numbers scratch(separable_scratch(args), 7.0F);  // its contents must not matter
+  Numbers sums(2 * out.map.channels);
   separable_forward(args, 0, kImages, scratch.data(), sums.data());
   check_close("output", out.data, expected);
   check_close("statistics", sums, statistics_of(out.map, out.data, out.mean));
 
   Numbers shares(in.data.size());
-  Numbers partial(weights + 2 * at(in.map.channels));
+  Numbers partial(weights + 2 * in.map.channels);
   Numbers expected_partial(partial.size());
   for_each(middle, [&](int n, int y, int x, int c) {
     float dm = 0;
@@ -242,7 +240,7 @@ void check_separable(const WindowArgs& w, bool pointwise, bool norm) {
       const float dy = output_gradient(args.out, place(out.map, n, y, x, o));
       dm += dy * weight(c, o);
       if (!pointwise) continue;
-      expected_partial[args.pointwise_gradient + at(c * out.map.channels + o)] +=
+      expected_partial[args.pointwise_gradient + c * out.map.channels + o] +=
           dy * depthwise[place(middle, n, y, x, c)];
     }
     for_each_tap(y, x, [&](int t, int iy, int ix) {
@@ -280,12 +278,12 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
     term.window = w;
     term.k_channels = every_pixel || in[k].channels >= kBlock ? in[k].map.channels : in[k].channels;
     term.depth = padded(w.height * w.width * term.k_channels);
-    Numbers matrix = numbers(at(term.depth * out.map.channels), 200 + k);
+    Numbers matrix = numbers(term.depth * out.map.channels, 200 + k);
     for (int row = 0; row < term.depth; ++row) {
       for (int o = 0; o < out.map.channels; ++o) {
         const bool exists = row < w.height * w.width * term.k_channels &&
                             row % term.k_channels < in[k].channels && o < columns;
-        if (!exists) matrix[at(row * out.map.channels + o)] = 0;
+        if (!exists) matrix[row * out.map.channels + o] = 0;
       }
     }
     back.push_back(transposed(matrix, term.depth, out.map.channels));
@@ -293,7 +291,7 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
     term.weight_gradient = partial_size;
     partial_size += weights[k].size();
     term.in.sums = partial_size;
-    partial_size += 2 * at(in[k].map.channels);
+    partial_size += 2 * in[k].map.channels;
     args.terms.push_back(term);
   }
   for (std::size_t k = 0; k < in.size(); ++k) {
@@ -327,11 +325,11 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
   for_each_product([&](std::size_t k, int n, int y, int x, int row, int iy, int ix, int c) {
     for (int o = 0; o < columns; ++o) {
       expected[place(out.map, n, y, x, o)] +=
-          activated(args.terms[k].in, n, iy, ix, c) * weights[k][at(row * out.map.channels + o)];
+          activated(args.terms[k].in, n, iy, ix, c) * weights[k][row * out.map.channels + o];
     }
   });
   Numbers scratch(conv_scratch(args), 7.0F);
-  Numbers sums(2 * at(out.map.channels));
+  Numbers sums(2 * out.map.channels);
   conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
   check_close("output", out.data, expected);
   check_close("statistics", sums, statistics_of(out.map, out.data, out.mean));
@@ -339,7 +337,7 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
   for_each_product([&](std::size_t k, int n, int y, int x, int row, int iy, int ix, int c) {
     for (int o = 0; o < columns; ++o) {
       const float dy = output_gradient(args.out, place(out.map, n, y, x, o));
-      const std::size_t element = at(row * out.map.channels + o);
+      const std::size_t element = row * out.map.channels + o;
       expected_partial[args.terms[k].weight_gradient + element] +=
           dy * activated(args.terms[k].in, n, iy, ix, c);
       if (inside(in[k].map, iy, ix)) {
@@ -361,15 +359,15 @@ void check_conv(const std::vector<int>& channels, const WindowArgs& w, bool norm
     std::copy(both.begin(), both.end(),
               expected_partial.begin() + static_cast<long>(args.terms[k].in.sums));
   }
-  // The gradients of output channels that do not exist, and of rows that the window does not have,
-  // are read by nobody.
+  // Nobody reads the gradients of output channels that do not exist, or of rows that the window
+  // does not have.
   for (std::size_t k = 0; k < in.size(); ++k) {
     for (int row = 0; row < args.terms[k].depth; ++row) {
       for (int o = 0; o < out.map.channels; ++o) {
         const bool exists = row < w.height * w.width * args.terms[k].k_channels &&
                             row % args.terms[k].k_channels < in[k].channels && o < columns;
         if (!exists) {
-          partial[args.terms[k].weight_gradient + at(row * out.map.channels + o)] = 0;
+          partial[args.terms[k].weight_gradient + row * out.map.channels + o] = 0;
         }
       }
     }
@@ -486,11 +484,12 @@ BOOST_AUTO_TEST_CASE(sums_of_maps) {
   for (const int count : {2, 3}) {
     for (const int channels : {16, 19}) {
       std::vector<Layer> in;
-      for (int k = 0; k < count; ++k)
+      for (int k = 0; k < count; ++k) {
         in.emplace_back(5, 4, channels, static_cast<uint64_t>(10 * k));
+      }
       Layer out(5, 4, channels, 100);
       AddArgs args;
-      for (int k = 0; k < count; ++k) args.in.push_back(in[at(k)].input(k == 0, k == 1, false));
+      for (int k = 0; k < count; ++k) args.in.push_back(in[k].input(k == 0, k == 1, false));
       args.out = out.output(false);
       Numbers expected(out.data.size());
       for_each(out.map, [&](int n, int y, int x, int c) {
@@ -575,7 +574,7 @@ BOOST_AUTO_TEST_CASE(sums_of_batch_norms) {
   for (const int channels : {16, 19}) {
     Layer a(5, 4, channels, 1);
     Layer b(5, 4, channels, 20);
-    Numbers sums(2 * at(a.map.channels));
+    Numbers sums(2 * a.map.channels);
     statistics(a.output(true), 0, kImages, sums.data());
     check_close("statistics", sums, statistics_of(a.map, a.data, a.mean));
 

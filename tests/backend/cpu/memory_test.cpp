@@ -22,7 +22,7 @@ BOOST_AUTO_TEST_CASE(what_is_given_back_is_taken_again_if_it_is_large_enough) {
   Buffer less = cache.take(10);
   BOOST_TEST(less.data() == data);
   BOOST_TEST(less.size() == 1000u);
-  Buffer other = cache.take(10);  // while the first is in use
+  Buffer other = cache.take(10);  // the first one is still in use
   BOOST_TEST(other.data() != data);
   cache.put_back(std::move(less));
   const Buffer more = cache.take(1001);

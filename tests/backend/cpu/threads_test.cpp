@@ -16,11 +16,11 @@ BOOST_AUTO_TEST_CASE(every_task_runs_once) {
     Threads team(count);
     for (int round = 0; round < 300; ++round) {
       const int tasks = 1 + round % 37;
-      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(tasks));
+      std::vector<std::atomic<int>> runs(tasks);
       std::atomic<bool> strangers = false;
       team.run(tasks, [&](int i, int thread) {
         if (thread < 0 || thread >= count) strangers = true;
-        ++runs[static_cast<std::size_t>(i)];
+        ++runs[i];
       });
       BOOST_TEST(!strangers);
       for (const std::atomic<int>& times : runs) BOOST_TEST_REQUIRE(times == 1);

@@ -50,8 +50,7 @@ void decode_window(std::span<const uint8_t> bytes) {
     }
     std::vector<uint8_t> pixels;
     const auto got = decoder.decode(window, pixels);
-    require(pixels.size() ==
-            static_cast<std::size_t>(got.height) * static_cast<std::size_t>(got.width) * 3);
+    require(pixels.size() == static_cast<std::size_t>(got.height) * got.width * 3);
     require(got.left <= window.left && got.left + got.width >= window.left + window.width);
     require(got.left + got.width <= shape.width);
   } catch (const renas::InvalidInput&) {

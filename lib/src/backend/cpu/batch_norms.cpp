@@ -22,13 +22,13 @@ BatchNorms::BatchNorms(const Graph& graph, const plan::Plan& plan, const Paramet
     State& s = state(i);
     s.channels = stored_of(i).shape.channels;
     s.stride = stored_of(i).map.channels;
-    s.twin = twins[static_cast<std::size_t>(i)];
+    s.twin = twins[i];
     for (std::vector<double>* numbers : {&s.inverse, &s.sum_dy, &s.sum_dy_xmu}) {
-      numbers->resize(static_cast<std::size_t>(s.channels));
+      numbers->resize(s.channels);
     }
-    total += kCoefficients * static_cast<std::size_t>(s.stride);
+    total += kCoefficients * s.stride;
     // Two sums for the statistics, three for the backward sums of twins.
-    sums_size_ = std::max(sums_size_, aligned(static_cast<std::size_t>(3 * s.stride)));
+    sums_size_ = std::max(sums_size_, aligned(std::size_t{3} * s.stride));
   }
   coefficients_ = Buffer(total);
   float* next = coefficients_.data();
@@ -39,7 +39,7 @@ BatchNorms::BatchNorms(const Graph& graph, const plan::Plan& plan, const Paramet
       next += s.stride;
     }
   }
-  sums_ = Buffer(sums_size_ * static_cast<std::size_t>(std::min(kImageRanges, batch)));
+  sums_ = Buffer(sums_size_ * std::min(kImageRanges, batch));
 }
 
 std::vector<plan::NormCoefficients> BatchNorms::coefficients() const {
@@ -93,7 +93,7 @@ void BatchNorms::finish_statistics(int norm, int ranges, int images) {
         std::isfinite(square) ? variance : std::numeric_limits<double>::quiet_NaN();
     const double inverse = 1 / std::sqrt(honest + kBatchNormEpsilon);
     const double scale = parameters_.values(node.parameters[0])[c] * inverse;
-    s.inverse[static_cast<std::size_t>(c)] = inverse;
+    s.inverse[c] = inverse;
     s.coefficients.mean[c] = static_cast<float>(mean);
     s.coefficients.scale[c] = static_cast<float>(scale);
     s.coefficients.shift[c] =
@@ -119,12 +119,12 @@ void BatchNorms::reduce(State& s, const float* dy, const float* dy_xmu, std::siz
     double sum_dy = 0;
     double sum_dy_xmu = 0;
     for (int range = 0; range < ranges; ++range) {
-      const std::size_t at = static_cast<std::size_t>(range) * step + static_cast<std::size_t>(c);
+      const std::size_t at = range * step + c;
       sum_dy += dy[at];
       sum_dy_xmu += dy_xmu[at];
     }
-    s.sum_dy[static_cast<std::size_t>(c)] = sum_dy;
-    s.sum_dy_xmu[static_cast<std::size_t>(c)] = sum_dy_xmu;
+    s.sum_dy[c] = sum_dy;
+    s.sum_dy_xmu[c] = sum_dy_xmu;
   }
   s.has_sums = true;
 }
@@ -141,7 +141,7 @@ void BatchNorms::sum_gradients(int norm, const plan::Views& views, int images, T
     args.data[k] = views.map(norm_at(both[k]).stored);
     args.mean[k] = state(both[k]).coefficients.mean;
   }
-  const int stride = state(norm).stride;
+  const std::size_t stride = state(norm).stride;
   const int ranges = for_each_image_range(threads, images, [&](const ImageRange& range) {
     float* sums = sums_at(range.index);
     std::fill_n(sums, (1 + args.count) * stride, 0.0F);
@@ -161,9 +161,9 @@ void BatchNorms::backward(int norm, const OutputMap& out, const plan::Views& vie
   const plan::NormCoefficients& coefficients = s.coefficients;
   const double count = static_cast<double>(stored.map.pixels()) * images;
   for (int c = 0; c < s.channels; ++c) {
-    const double sum_dy = s.sum_dy[static_cast<std::size_t>(c)];
-    const double sum_dy_xmu = s.sum_dy_xmu[static_cast<std::size_t>(c)];
-    const double inverse = s.inverse[static_cast<std::size_t>(c)];
+    const double sum_dy = s.sum_dy[c];
+    const double sum_dy_xmu = s.sum_dy_xmu[c];
+    const double inverse = s.inverse[c];
     parameters_.gradient(node.parameters[0])[c] += static_cast<float>(sum_dy_xmu * inverse);
     parameters_.gradient(node.parameters[1])[c] += static_cast<float>(sum_dy);
     // A single value is normalised to a constant, so its gradient is zero. What rounding leaves of
@@ -175,7 +175,7 @@ void BatchNorms::backward(int norm, const OutputMap& out, const plan::Views& vie
     coefficients.offset[c] =
         static_cast<float>(-factor * sum_dy / count - x_scale * coefficients.mean[c]);
   }
-  if (norm_at(norm).fused || !plan_.values[static_cast<std::size_t>(stored.raw)].needs_gradient) {
+  if (norm_at(norm).fused || !plan_.values[stored.raw].needs_gradient) {
     return;
   }
   OutputMap normalised = out;

@@ -64,12 +64,10 @@ class BatchNorms {
     bool has_sums = false;           // in this step: the last writer or the twin's pass took them
   };
 
-  const plan::Norm& norm_at(int norm) const { return plan_.norms[static_cast<std::size_t>(norm)]; }
-  const plan::Stored& stored_of(int norm) const {
-    return plan_.stored[static_cast<std::size_t>(norm_at(norm).stored)];
-  }
-  State& state(int norm) { return states_[static_cast<std::size_t>(norm)]; }
-  float* sums_at(int range) { return sums_.data() + static_cast<std::size_t>(range) * sums_size_; }
+  const plan::Norm& norm_at(int norm) const { return plan_.norms[norm]; }
+  const plan::Stored& stored_of(int norm) const { return plan_.stored[norm_at(norm).stored]; }
+  State& state(int norm) { return states_[norm]; }
+  float* sums_at(int range) { return sums_.data() + range * sums_size_; }
   void reduce(State& state, const float* dy, const float* dy_xmu, std::size_t step, int ranges);
   void sum_gradients(int norm, const plan::Views& views, int images, Threads& threads);
 

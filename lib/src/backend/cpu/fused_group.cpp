@@ -73,11 +73,11 @@ void FusedGroup::reserve_partials(const Lowering& lowering, const std::vector<In
   for (std::size_t k = 0; k < group_.parts.size(); ++k) {
     const plan::Part& part = group_.parts[k];
     if (!part.sums) continue;
-    const int norm = lowering.plan.values[static_cast<std::size_t>(part.value)].norm;
+    const int norm = lowering.plan.values[part.value].norm;
     inputs[k]->mean = lowering.views.coefficients(norm).mean;
     inputs[k]->sums = partial_floats_;
     norm_sums_.push_back({norm, partial_floats_});
-    partial_floats_ += aligned(static_cast<std::size_t>(2 * inputs[k]->map.channels));
+    partial_floats_ += aligned(std::size_t{2} * inputs[k]->map.channels);
   }
 }
 

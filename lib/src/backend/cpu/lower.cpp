@@ -13,8 +13,9 @@ bool writes_in_order(const Graph& graph, const plan::Group& group) {
   if (group.kind != plan::Group::Kind::kConv) return false;
   for (std::size_t k = 0; k < group.parts.size(); ++k) {
     const Node& conv = graph.node(group.terms[k].conv);
-    if (!plan::is_pointwise(conv) || conv.window != Window() || group.parts[k].shifted)
+    if (!plan::is_pointwise(conv) || conv.window != Window() || group.parts[k].shifted) {
       return false;
+    }
   }
   return true;
 }

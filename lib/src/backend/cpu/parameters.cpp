@@ -11,7 +11,7 @@ Parameters::Parameters(const Graph& graph, bool training) : graph_(graph) {
   std::size_t total = 0;
   for (const Parameter& p : graph.parameters()) {
     offsets_.push_back(total);
-    total += aligned(static_cast<std::size_t>(p.size()));
+    total += aligned(p.size());
   }
   values_ = Buffer(total);
   if (!training) return;
@@ -23,8 +23,8 @@ void Parameters::update(const SgdStep& step, const std::vector<float>& rates, Th
   threads.run(static_cast<int>(rates.size()), [&](int i, int) {
     const Parameter& p = graph_.parameter(i);
     if (!p.trainable()) return;
-    sgd(values(i), gradient(i), momenta_.data() + at(i), static_cast<std::size_t>(p.size()),
-        rates[static_cast<std::size_t>(i)], step.momentum, p.decays() ? step.weight_decay : 0.0F);
+    sgd(values(i), gradient(i), momenta_.data() + at(i), p.size(), rates[i], step.momentum,
+        p.decays() ? step.weight_decay : 0.0F);
   });
 }
 

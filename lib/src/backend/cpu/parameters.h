@@ -29,7 +29,7 @@ class Parameters {
   Weights gradients_by_name() const;
 
  private:
-  std::size_t at(int i) const { return offsets_[static_cast<std::size_t>(i)]; }
+  std::size_t at(int i) const { return offsets_[i]; }
   std::span<const float> tensor(const Buffer& buffer, int i) const;
 
   const Graph& graph_;

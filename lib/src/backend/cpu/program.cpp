@@ -41,9 +41,9 @@ template <class Task>
 void in_pieces(Threads& threads, std::size_t count, const Task& task) {
   constexpr std::size_t kFew = 2048;  // less is not worth waking a thread
   if (count == 0) return;
-  const std::size_t pieces = count < kFew ? 1 : static_cast<std::size_t>(threads.count());
+  const std::size_t pieces = count < kFew ? 1 : threads.count();
   threads.run(static_cast<int>(pieces), [&](int piece, int) {
-    const auto i = static_cast<std::size_t>(piece);
+    const std::size_t i = piece;
     task(i * count / pieces, (i + 1) * count / pieces);
   });
 }
@@ -74,9 +74,9 @@ CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
       threads_(options.threads) {
   for (const Node& node : graph_.nodes()) {
     if (node.kind != NodeKind::kInput) continue;
-    images_ = Buffer(static_cast<std::size_t>(node.shape.size() * options_.batch));
+    images_ = Buffer(node.shape.size() * options_.batch);
   }
-  labels_.resize(static_cast<std::size_t>(options_.batch));
+  labels_.resize(options_.batch);
   staging_ = {{images_.data(), images_.size()}, labels_, 0};
   allocate_step_memory();
 }
@@ -96,10 +96,10 @@ void CpuProgram::allocate_step_memory() {
     group->place_weights(next);
     next += group->packed_floats();
   }
-  const auto ranges = static_cast<std::size_t>(std::min(kImageRanges, options_.batch));
+  const std::size_t ranges = std::min(kImageRanges, options_.batch);
   // The first of the partial sums is where the others are added up.
   if (options_.training) partials_ = Buffer(partial_size_ * (ranges + 1));
-  scratch_ = Buffer(scratch_size_ * static_cast<std::size_t>(options_.threads));
+  scratch_ = Buffer(scratch_size_ * options_.threads);
 }
 
 StepContext CpuProgram::context(bool training, const StepScalars& step) {
@@ -116,7 +116,7 @@ void CpuProgram::gradients(const StepScalars& scalars) {
   for (std::size_t i = groups_.size(); i-- > 0;) {
     FusedGroup& group = *groups_[i];
     const Stopwatch watch(profiling_, times_[i].backward);
-    if (group.norm() >= 0 && plan_.norms[static_cast<std::size_t>(group.norm())].has_gradient) {
+    if (group.norm() >= 0 && plan_.norms[group.norm()].has_gradient) {
       norms_.backward(group.norm(), group.out(), views_, step.count, threads_);
     }
     if (group.group().backward) run_backward(group, step);
@@ -128,10 +128,10 @@ void CpuProgram::infer(std::span<float> scores) {
   contract::check_batch(staging_, options_.batch, classes, false);
   contract::check_scores(scores, staging_.count, classes);
   forward(context(false, {}));
-  const plan::Stored& stored = plan_.stored[static_cast<std::size_t>(plan_.scores)];
+  const plan::Stored& stored = plan_.stored[plan_.scores];
   for (int n = 0; n < staging_.count; ++n) {
-    std::copy_n(arena_.data() + stored.offset + static_cast<std::size_t>(n) * stored.map.size(),
-                classes, scores.data() + static_cast<std::ptrdiff_t>(n) * classes);
+    std::copy_n(arena_.data() + stored.offset + n * stored.map.size(), classes,
+                scores.data() + static_cast<std::ptrdiff_t>(n) * classes);
   }
 }
 
@@ -162,7 +162,7 @@ void CpuProgram::run_backward(FusedGroup& group, const StepContext& step) {
     return group.backward({0, step.count, 0, 0}, step, scratch(0), nullptr);
   }
   const int ranges = for_each_image_range(threads_, step.count, [&](const ImageRange& range) {
-    float* partial = partials_.data() + static_cast<std::size_t>(range.index + 1) * partial_size_;
+    float* partial = partials_.data() + (range.index + 1) * partial_size_;
     std::fill_n(partial, group.partial_floats(), 0.0F);
     group.backward(range, step, scratch(range.thread), partial);
   });
@@ -192,8 +192,7 @@ void CpuProgram::reduce_weight_gradients(const FusedGroup& group, int ranges) {
 
 void CpuProgram::pack_weights() {
   if (packed_is_current_) return;
-  threads_.run(static_cast<int>(groups_.size()),
-               [&](int g, int) { groups_[static_cast<std::size_t>(g)]->pack_weights(); });
+  threads_.run(static_cast<int>(groups_.size()), [&](int g, int) { groups_[g]->pack_weights(); });
   for (const auto& group : groups_) group->set_product_weights();
   packed_is_current_ = true;
 }
@@ -221,12 +220,12 @@ int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
   for (const Parameter& p : graph.parameters()) {
     // Weights, gradients, momenta, and two packed copies; with bfloat16 kernels two more at half
     // size.
-    floats += (options.training ? 5 : 2) * static_cast<std::size_t>(p.size());
-    if (options.precision == Precision::kBfloat16) floats += static_cast<std::size_t>(p.size());
+    floats += (options.training ? 5 : 2) * p.size();
+    if (options.precision == Precision::kBfloat16) floats += p.size();
   }
   for (const Node& node : graph.nodes()) {
     if (node.kind == NodeKind::kInput) {
-      floats += static_cast<std::size_t>(node.shape.size() * options.batch);
+      floats += node.shape.size() * options.batch;
     }
   }
   return static_cast<int64_t>(floats * sizeof(float));

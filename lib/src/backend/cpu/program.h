@@ -61,9 +61,7 @@ class CpuProgram final : public Program {
   void run_backward(FusedGroup& group, const StepContext& step);
   void reduce_weight_gradients(const FusedGroup& group, int ranges);
   void pack_weights();
-  float* scratch(int thread) {
-    return scratch_.data() + static_cast<std::size_t>(thread) * scratch_size_;
-  }
+  float* scratch(int thread) { return scratch_.data() + thread * scratch_size_; }
 
   std::shared_ptr<ArenaCache> arena_cache_;
   Graph graph_;

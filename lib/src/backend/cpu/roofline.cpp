@@ -33,11 +33,11 @@ MachinePeaks::MachinePeaks(int threads) {
     const auto end = Clock::now() + std::chrono::milliseconds(250);
     double best = 0;
     for (int repeat = 0; repeat < 5 || Clock::now() < end; ++repeat) {
-      std::vector<double> speeds(static_cast<std::size_t>(threads));
+      std::vector<double> speeds(threads);
       team.run(threads, [&](int i, int) {
         const double start = thread_seconds();
         task(i);
-        speeds[static_cast<std::size_t>(i)] = work / (thread_seconds() - start);
+        speeds[i] = work / (thread_seconds() - start);
       });
       best = std::max(best, std::accumulate(speeds.begin(), speeds.end(), 0.0));
     }
@@ -51,13 +51,13 @@ MachinePeaks::MachinePeaks(int threads) {
   }
   for (double bytes = 32e3; bytes < 300e6; bytes *= 3) {
     const auto floats = static_cast<std::size_t>(bytes / 12);
-    const std::size_t share = floats / static_cast<std::size_t>(threads) / 16 * 16;
+    const std::size_t share = floats / threads / 16 * 16;
     Buffer a(floats + 16);
     Buffer b(floats + 16);
     Buffer c(floats + 16);
     const int passes = std::max(1, static_cast<int>(30e6 / bytes));
     bandwidths_[bytes] = speed(12.0 * static_cast<double>(share) * passes, [&](int i) {
-      const std::size_t at = static_cast<std::size_t>(i) * share;
+      const std::size_t at = i * share;
       for (int p = 0; p < passes; ++p) triad(a.data() + at, b.data() + at, c.data() + at, share);
     });
   }

@@ -42,35 +42,34 @@ void lay_out(Plan& plan, int batch, std::size_t alignment) {
   std::vector<int> first_write(plan.values.size(), end);
   std::vector<int> last_read(plan.stored.size(), 0);
   std::vector<int> last_gradient(plan.values.size(), -1);
-  const auto at = [](int i) { return static_cast<std::size_t>(i); };
   for (int i = 0; i < groups; ++i) {
-    const Group& group = plan.groups[at(i)];
+    const Group& group = plan.groups[i];
     const int back = end - 1 - i;
     for (const Part& part : group.parts) {
-      int& last = last_read[at(plan.values[at(part.value)].stored)];
+      int& last = last_read[plan.values[part.value].stored];
       last = std::max(last, group.backward ? back : i);
       if (part.gradient) {
-        int& first = first_write[at(plan.root(part.value))];
+        int& first = first_write[plan.root(part.value)];
         first = std::min(first, back);
       }
     }
     if (group.out < 0) continue;
-    last_read[at(group.out)] = std::max(last_read[at(group.out)], i);
-    if (!group.backward && !(plan.stored[at(group.out)].normalised >= 0)) continue;
-    const Stored& stored = plan.stored[at(group.out)];
+    last_read[group.out] = std::max(last_read[group.out], i);
+    if (!group.backward && !(plan.stored[group.out].normalised >= 0)) continue;
+    const Stored& stored = plan.stored[group.out];
     for (const int value : {stored.raw, stored.normalised}) {
-      if (value < 0 || !plan.values[at(value)].written) continue;
-      int& last = last_gradient[at(plan.root(value))];
+      if (value < 0 || !plan.values[value].written) continue;
+      int& last = last_gradient[plan.root(value)];
       last = std::max(last, back);
-      last_read[at(group.out)] = std::max(last_read[at(group.out)], back);
+      last_read[group.out] = std::max(last_read[group.out], back);
       // The raw map may get no other gradient than the batch norm's share.
-      int& first = first_write[at(plan.root(value))];
+      int& first = first_write[plan.root(value)];
       first = std::min(first, back);
     }
   }
-  last_read[at(plan.scores)] = end;
+  last_read[plan.scores] = end;
   const auto floats = [&](const Stored& stored) {
-    const std::size_t numbers = stored.map.size() * at(batch);
+    const std::size_t numbers = stored.map.size() * batch;
     return stored.is_bf16 ? numbers / 2 : numbers;  // channels are padded to an even number
   };
   for (std::size_t s = 0; s < plan.stored.size(); ++s) {
@@ -81,13 +80,13 @@ void lay_out(Plan& plan, int batch, std::size_t alignment) {
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
     if (plan.values[v].alias >= 0 || last_gradient[v] < 0) continue;
     ranges.push_back(
-        {floats(plan.stored[at(plan.values[v].stored)]), first_write[v], last_gradient[v]});
+        {floats(plan.stored[plan.values[v].stored]), first_write[v], last_gradient[v]});
     offsets.push_back(&plan.values[v].offset);
   }
   const std::vector<std::size_t> packed = pack_live_ranges(ranges, alignment, plan.arena);
   for (std::size_t i = 0; i < packed.size(); ++i) *offsets[i] = packed[i];
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
-    plan.values[v].offset = plan.values[at(plan.root(static_cast<int>(v)))].offset;
+    plan.values[v].offset = plan.values[plan.root(static_cast<int>(v))].offset;
   }
 }
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/host_device.h"
+
 /// The maps between layers as a fast backend keeps them in memory, and the structs of pointers that
 /// describe them to kernels.
 ///
@@ -35,17 +37,18 @@ inline Bfloat16 to_bf16(float v) {
 class MapData {
  public:
   MapData() = default;
-  MapData(void* data, bool is_bf16) : data_(static_cast<std::byte*>(data)), is_bf16_(is_bf16) {}
+  RENAS_HOST_DEVICE MapData(void* data, bool is_bf16)
+      : data_(static_cast<std::byte*>(data)), is_bf16_(is_bf16) {}
 
-  explicit operator bool() const { return data_ != nullptr; }
-  bool is_bf16() const { return is_bf16_; }
+  RENAS_HOST_DEVICE explicit operator bool() const { return data_ != nullptr; }
+  RENAS_HOST_DEVICE bool is_bf16() const { return is_bf16_; }
   /// The size of `count` numbers.
   std::size_t bytes(std::size_t count) const { return count * (is_bf16_ ? 2 : 4); }
   /// The same map from number `first` on.
   MapData from(std::size_t first) const { return {data_ + bytes(first), is_bf16_}; }
   /// The numbers as T, which must be Bfloat16 if is_bf16() and float otherwise.
   template <class T>
-  T* as() const {
+  RENAS_HOST_DEVICE T* as() const {
     return reinterpret_cast<T*>(data_);
   }
 
@@ -72,11 +75,11 @@ struct Map {
   int height = 0;
   int width = 0;
   int channels = 0;
-  std::size_t pixels() const {
-    return static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
-  }
+  std::size_t pixels() const { return static_cast<std::size_t>(height) * width; }
+  /// Numbers of one row.
+  std::size_t row() const { return static_cast<std::size_t>(width) * channels; }
   /// Numbers of one image.
-  std::size_t size() const { return pixels() * static_cast<std::size_t>(channels); }
+  std::size_t size() const { return pixels() * channels; }
 };
 
 /// An input of a group as the group reads it: the stored map x with the batch norm and the ReLU

@@ -45,9 +45,9 @@ class Planner {
     mark_useful();
     views_.resize(graph.nodes().size());
     for (int i = 0; i < static_cast<int>(graph.nodes().size()); ++i) {
-      if (useful_[at(i)]) place(i);
+      if (useful_[i]) place(i);
     }
-    plan_.scores = plan_.values[at(stored_part(graph.scores()).value)].stored;
+    plan_.scores = plan_.values[stored_part(graph.scores()).value].stored;
     mark_scores();
     if (options_.training) {
       plan_gradients();
@@ -58,8 +58,6 @@ class Planner {
   Plan take() { return std::move(plan_); }
 
  private:
-  static std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
   /// Marks the nodes that the scores or a loss depend on, and counts how many of them read each.
   void mark_useful() {
     const auto& nodes = graph_.nodes();
@@ -72,18 +70,19 @@ class Planner {
       }
       if (!useful_[i]) continue;
       for (const int in : nodes[i].inputs) {
-        useful_[at(in)] = true;
-        ++readers_[at(in)];
+        useful_[in] = true;
+        ++readers_[in];
       }
     }
-    ++readers_[at(graph_.scores())];
+    ++readers_[graph_.scores()];
   }
 
   /// True if `node` is a convolution that is computed inside its only reader.
   bool deferred(int node) const {
     const Node& n = graph_.node(node);
-    if (n.kind != NodeKind::kConv || readers_[at(node)] != 1 || node == graph_.scores())
+    if (n.kind != NodeKind::kConv || readers_[node] != 1 || node == graph_.scores()) {
       return false;
+    }
     const int reader = only_reader(node);
     const Node& r = graph_.node(reader);
     if (is_depthwise(n)) return is_pointwise(r) && r.window == Window();
@@ -109,7 +108,7 @@ class Planner {
     return n.kind == NodeKind::kConcat &&
            std::all_of(n.inputs.begin(), n.inputs.end(), [&](int in) {
              const Node& conv = graph_.node(in);
-             return is_pointwise(conv) && readers_[at(in)] == 1 &&
+             return is_pointwise(conv) && readers_[in] == 1 &&
                     !is_depthwise(graph_.node(conv.inputs[0]));
            });
   }
@@ -117,7 +116,7 @@ class Planner {
   int only_reader(int node) const {
     for (int i = node + 1; i < static_cast<int>(graph_.nodes().size()); ++i) {
       const auto& in = graph_.node(i).inputs;
-      if (useful_[at(i)] && std::find(in.begin(), in.end(), node) != in.end()) return i;
+      if (useful_[i] && std::find(in.begin(), in.end(), node) != in.end()) return i;
     }
     return node;
   }
@@ -141,18 +140,18 @@ class Planner {
   void emit(Group group, int node, const Shape& shape) {
     bool needs_gradient = false;
     for (const Part& part : group.parts) {
-      ++plan_.values[at(part.value)].readers;
-      needs_gradient = needs_gradient || plan_.values[at(part.value)].needs_gradient;
+      ++plan_.values[part.value].readers;
+      needs_gradient = needs_gradient || plan_.values[part.value].needs_gradient;
     }
     needs_gradient =
         needs_gradient || group.kind == Group::Kind::kConv || group.kind == Group::Kind::kSeparable;
     group.node = node;
     if (group.kind != Group::Kind::kLoss) {
       group.out = new_stored(shape, needs_gradient);
-      plan_.stored[at(group.out)].is_bf16 =
+      plan_.stored[group.out].is_bf16 =
           options_.precision == Precision::kBfloat16 && group.kind != Group::Kind::kInput &&
           (options_.single_pixels_in_bf16 || shape.height * shape.width > 1);
-      views_[at(node)] = {Part{plan_.stored[at(group.out)].raw}};
+      views_[node] = {Part{plan_.stored[group.out].raw}};
     }
     plan_.groups.push_back(std::move(group));
   }
@@ -161,33 +160,34 @@ class Planner {
   void materialise(int node) {
     Group group;
     group.kind = Group::Kind::kMaterialise;
-    group.parts = views_[at(node)];
+    group.parts = views_[node];
     emit(std::move(group), node, graph_.node(node).shape);
   }
 
   /// The view of `node` as one part without pixel shift; it is materialised if need be.
   Part single_part(int node) {
-    if (views_[at(node)].size() != 1 || views_[at(node)][0].shifted) materialise(node);
-    return views_[at(node)][0];
+    if (views_[node].size() != 1 || views_[node][0].shifted) materialise(node);
+    return views_[node][0];
   }
 
   /// The view of `node` as one stored map without batch norm and ReLU; it is
   /// materialised if need be.
   Part stored_part(int node) {
-    if (single_part(node).relu || plan_.values[at(views_[at(node)][0].value)].norm >= 0)
+    if (single_part(node).relu || plan_.values[views_[node][0].value].norm >= 0) {
       materialise(node);
-    return views_[at(node)][0];
+    }
+    return views_[node][0];
   }
 
   /// The view of `node` without pixel shifts; it is materialised if need be.
   const std::vector<Part>& unshifted(int node) {
-    for (const Part& part : views_[at(node)]) {
+    for (const Part& part : views_[node]) {
       if (part.shifted) {
         materialise(node);
         break;
       }
     }
-    return views_[at(node)];
+    return views_[node];
   }
 
   /// Adds node i to the plan: as a group, as a view, or not yet if its reader computes it.
@@ -203,20 +203,20 @@ class Planner {
       case NodeKind::kBatchNorm:
         return place_norm(i);
       case NodeKind::kRelu:
-        views_[at(i)] = views_[at(n.inputs[0])];
-        for (Part& part : views_[at(i)]) part.relu = true;
+        views_[i] = views_[n.inputs[0]];
+        for (Part& part : views_[i]) part.relu = true;
         return;
       case NodeKind::kPixelShift: {
         const auto& in = unshifted(n.inputs[0]);
-        views_[at(i)] = in;
-        for (Part& part : views_[at(i)]) part.shifted = true;
+        views_[i] = in;
+        for (Part& part : views_[i]) part.shifted = true;
         return;
       }
       case NodeKind::kConcat:
         if (is_concat_of_pointwise(i)) return place_dense(i, n.inputs);
         for (const int in : n.inputs) {
-          const auto& view = views_[at(in)];
-          views_[at(i)].insert(views_[at(i)].end(), view.begin(), view.end());
+          const auto& view = views_[in];
+          views_[i].insert(views_[i].end(), view.begin(), view.end());
         }
         return;
       case NodeKind::kMaxPool:
@@ -265,11 +265,11 @@ class Planner {
       const Node& n = graph_.node(conv);
       int first = 0;
       // A pixel shift lets the window start inside the map, which only 1x1 windows may.
-      const auto& view = is_pointwise(n) ? views_[at(n.inputs[0])] : unshifted(n.inputs[0]);
+      const auto& view = is_pointwise(n) ? views_[n.inputs[0]] : unshifted(n.inputs[0]);
       for (const Part& part : view) {
         group.parts.push_back(part);
         group.terms.push_back({conv, first, column});
-        first += plan_.stored[at(plan_.values[at(part.value)].stored)].shape.channels;
+        first += plan_.stored[plan_.values[part.value].stored].shape.channels;
       }
       column += n.shape.channels;
     }
@@ -278,10 +278,10 @@ class Planner {
 
   void place_norm(int i) {
     const int in = graph_.node(i).inputs[0];
-    int stored = plan_.values[at(stored_part(in).value)].stored;
-    if (plan_.stored[at(stored)].normalised >= 0) {  // another batch norm reads the map
+    int stored = plan_.values[stored_part(in).value].stored;
+    if (plan_.stored[stored].normalised >= 0) {  // another batch norm reads the map
       materialise(in);
-      stored = plan_.values[at(views_[at(in)][0].value)].stored;
+      stored = plan_.values[views_[in][0].value].stored;
     }
     Norm norm;
     norm.node = i;
@@ -290,8 +290,8 @@ class Planner {
     value.stored = stored;
     value.norm = static_cast<int>(plan_.norms.size());
     value.needs_gradient = true;
-    plan_.stored[at(stored)].normalised = static_cast<int>(plan_.values.size());
-    views_[at(i)] = {Part{static_cast<int>(plan_.values.size())}};
+    plan_.stored[stored].normalised = static_cast<int>(plan_.values.size());
+    views_[i] = {Part{static_cast<int>(plan_.values.size())}};
     plan_.values.push_back(value);
     plan_.norms.push_back(norm);
   }
@@ -299,11 +299,11 @@ class Planner {
   /// Marks the groups that the scores depend on: what inference runs.
   void mark_scores() {
     std::vector<bool> needed(plan_.stored.size(), false);
-    needed[at(plan_.scores)] = true;
+    needed[plan_.scores] = true;
     for (auto group = plan_.groups.rbegin(); group != plan_.groups.rend(); ++group) {
-      group->scores = group->out >= 0 && needed[at(group->out)];
+      group->scores = group->out >= 0 && needed[group->out];
       if (!group->scores) continue;
-      for (const Part& part : group->parts) needed[at(plan_.values[at(part.value)].stored)] = true;
+      for (const Part& part : group->parts) needed[plan_.values[part.value].stored] = true;
     }
   }
 
@@ -318,10 +318,10 @@ class Planner {
       }
       if (!group->backward) continue;
       for (Part& part : group->parts) {
-        Value& value = plan_.values[at(part.value)];
+        Value& value = plan_.values[part.value];
         if (!value.needs_gradient) continue;
         if (group->kind == Group::Kind::kAdd && may_alias(part, value, *group)) {
-          value.alias = plan_.root(plan_.stored[at(group->out)].raw);
+          value.alias = plan_.root(plan_.stored[group->out].raw);
           value.written = true;
           continue;
         }
@@ -338,11 +338,11 @@ class Planner {
     std::vector<bool> seen(plan_.values.size(), false);
     for (Group& group : plan_.groups) {  // the first group comes last in the backward pass
       for (auto part = group.parts.rbegin(); part != group.parts.rend(); ++part) {
-        const Value& value = plan_.values[at(part->value)];
-        if (!part->gradient || value.norm < 0 || seen[at(part->value)]) continue;
-        seen[at(part->value)] = true;
+        const Value& value = plan_.values[part->value];
+        if (!part->gradient || value.norm < 0 || seen[part->value]) continue;
+        seen[part->value] = true;
         part->sums = options_.takes_norm_sums && options_.takes_norm_sums(graph_, group);
-        plan_.norms[at(value.norm)].summed = part->sums;
+        plan_.norms[value.norm].summed = part->sums;
       }
     }
   }
@@ -350,10 +350,10 @@ class Planner {
   /// Returns whether the group's output has a gradient. Decides how the gradient behind a batch
   /// norm reaches the raw map.
   bool settle_output(const Group& group) {
-    Stored& stored = plan_.stored[at(group.out)];
-    Value& raw = plan_.values[at(stored.raw)];
-    if (stored.normalised >= 0 && plan_.values[at(stored.normalised)].written) {
-      Norm& norm = plan_.norms[at(plan_.values[at(stored.normalised)].norm)];
+    Stored& stored = plan_.stored[group.out];
+    Value& raw = plan_.values[stored.raw];
+    if (stored.normalised >= 0 && plan_.values[stored.normalised].written) {
+      Norm& norm = plan_.norms[plan_.values[stored.normalised].norm];
       norm.has_gradient = true;
       norm.adds = raw.written;
       // A linear layer's bias needs the gradient of the raw map itself.
@@ -368,10 +368,10 @@ class Planner {
   /// True if the summand `part` can share the gradient of `sum`: only the sum reads it.
   bool may_alias(const Part& part, const Value& value, const Group& sum) const {
     if (part.relu || part.shifted || value.readers != 1 || value.written) return false;
-    const Stored& stored = plan_.stored[at(value.stored)];
-    if (stored.is_bf16 != plan_.stored[at(sum.out)].is_bf16) return false;
+    const Stored& stored = plan_.stored[value.stored];
+    if (stored.is_bf16 != plan_.stored[sum.out].is_bf16) return false;
     for (const int other : {stored.raw, stored.normalised}) {
-      if (other >= 0 && other != part.value && plan_.values[at(other)].readers > 0) return false;
+      if (other >= 0 && other != part.value && plan_.values[other].readers > 0) return false;
     }
     // A raw map that a batch norm reads would get the norm's share added in place.
     return value.norm >= 0 || stored.normalised < 0;
@@ -388,8 +388,8 @@ class Planner {
 }  // namespace
 
 int Plan::root(int value) const {
-  while (values[static_cast<std::size_t>(value)].alias >= 0) {
-    value = values[static_cast<std::size_t>(value)].alias;
+  while (values[value].alias >= 0) {
+    value = values[value].alias;
   }
   return value;
 }
@@ -404,17 +404,17 @@ std::vector<int> twin_norms(const Plan& plan) {
   std::vector<int> twins(plan.norms.size(), -1);
   std::map<int, int> unpaired;  // norm, by the value that owns its gradient
   for (int i = 0; i < static_cast<int>(plan.norms.size()); ++i) {
-    const Norm& norm = plan.norms[static_cast<std::size_t>(i)];
+    const Norm& norm = plan.norms[i];
     if (!norm.has_gradient || norm.summed) continue;
-    const Stored& stored = plan.stored[static_cast<std::size_t>(norm.stored)];
+    const Stored& stored = plan.stored[norm.stored];
     const int root = plan.root(stored.normalised);
     const auto other = unpaired.find(root);
     if (other == unpaired.end()) {
       unpaired.emplace(root, i);
       continue;
     }
-    twins[static_cast<std::size_t>(i)] = other->second;
-    twins[static_cast<std::size_t>(other->second)] = i;
+    twins[i] = other->second;
+    twins[other->second] = i;
     unpaired.erase(other);
   }
   return twins;

@@ -2,30 +2,24 @@
 
 namespace renas::plan {
 
-namespace {
-
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
-}  // namespace
-
 MapData Views::map(int stored) const {
-  const Stored& s = plan_.stored[at(stored)];
+  const Stored& s = plan_.stored[stored];
   return {arena_ + s.offset, s.is_bf16};
 }
 
 MapData Views::gradient(int value) const {
-  const Value& v = plan_.values[at(value)];
-  return {arena_ + v.offset, plan_.stored[at(v.stored)].is_bf16};
+  const Value& v = plan_.values[value];
+  return {arena_ + v.offset, plan_.stored[v.stored].is_bf16};
 }
 
 InputView Views::input(const Part& part) const {
-  const Value& value = plan_.values[at(part.value)];
+  const Value& value = plan_.values[part.value];
   InputView view;
-  view.map = plan_.stored[at(value.stored)].map;
+  view.map = plan_.stored[value.stored].map;
   view.data = map(value.stored);
   if (value.norm >= 0) {
-    view.scale = norms_[at(value.norm)].scale;
-    view.shift = norms_[at(value.norm)].shift;
+    view.scale = norms_[value.norm].scale;
+    view.shift = norms_[value.norm].shift;
   }
   view.relu = part.relu;
   if (part.gradient) view.gradient = gradient(part.value);
@@ -34,16 +28,16 @@ InputView Views::input(const Part& part) const {
 }
 
 OutputMap Views::output(int stored) const {
-  const Stored& s = plan_.stored[at(stored)];
+  const Stored& s = plan_.stored[stored];
   OutputMap out;
   out.map = s.map;
   out.data = map(stored);
-  if (plan_.values[at(s.raw)].written) out.gradient = gradient(s.raw);
+  if (plan_.values[s.raw].written) out.gradient = gradient(s.raw);
   const int norm = norm_of(stored);
   if (norm < 0) return out;
-  const NormCoefficients& coefficients = norms_[at(norm)];
+  const NormCoefficients& coefficients = norms_[norm];
   out.centre = coefficients.centre;
-  if (!plan_.norms[at(norm)].fused) return out;
+  if (!plan_.norms[norm].fused) return out;
   out.gradient = gradient(s.normalised);
   out.dy_scale = coefficients.dy_scale;
   out.x_scale = coefficients.x_scale;
@@ -52,12 +46,12 @@ OutputMap Views::output(int stored) const {
 }
 
 int Views::channels(const Part& part) const {
-  return plan_.stored[at(plan_.values[at(part.value)].stored)].shape.channels;
+  return plan_.stored[plan_.values[part.value].stored].shape.channels;
 }
 
 int Views::norm_of(int stored) const {
-  const Stored& s = plan_.stored[at(stored)];
-  return s.normalised < 0 ? -1 : plan_.values[at(s.normalised)].norm;
+  const Stored& s = plan_.stored[stored];
+  return s.normalised < 0 ? -1 : plan_.values[s.normalised].norm;
 }
 
 }  // namespace renas::plan

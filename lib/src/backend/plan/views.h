@@ -35,9 +35,7 @@ class Views {
   InputView input(const Part& part) const;
   /// A group's output.
   OutputMap output(int stored) const;
-  const NormCoefficients& coefficients(int norm) const {
-    return norms_[static_cast<std::size_t>(norm)];
-  }
+  const NormCoefficients& coefficients(int norm) const { return norms_[norm]; }
   /// The channels of the map that a part reads, unpadded.
   int channels(const Part& part) const;
   /// The index of the batch norm that reads the map next, or -1.

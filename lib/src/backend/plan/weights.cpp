@@ -6,7 +6,7 @@ namespace renas::plan {
 
 namespace {
 
-std::size_t size(int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); }
+std::size_t size(int a, int b) { return static_cast<std::size_t>(a) * b; }
 
 void add(WeightMap& map, std::size_t element, std::size_t forward, std::size_t backward) {
   map.element.push_back(static_cast<uint32_t>(element));
@@ -48,12 +48,9 @@ void append_term(const Graph& graph, const Term& term, const TermMatrix& matrix,
         if (in < 0 || in >= per_group) continue;  // another group's: the matrix holds zero
         const int row = p * matrix.k_channels + c;
         const int column = term.out_first + o;
-        const std::size_t element = (size(o, per_group) + static_cast<std::size_t>(in)) *
-                                        static_cast<std::size_t>(matrix.positions) +
-                                    static_cast<std::size_t>(p);
-        add(map, element,
-            weights.forward_size + size(row, matrix.columns) + static_cast<std::size_t>(column),
-            weights.backward_size + size(column, matrix.depth) + static_cast<std::size_t>(row));
+        const std::size_t element = (size(o, per_group) + in) * matrix.positions + p;
+        add(map, element, weights.forward_size + size(row, matrix.columns) + column,
+            weights.backward_size + size(column, matrix.depth) + row);
       }
     }
   }
@@ -72,9 +69,8 @@ void append_depthwise(const Node& depthwise, int padded_channels, int block,
     const std::size_t kernels = size(first, positions);
     for (int p = 0; p < positions; ++p) {
       for (int c = first; c < std::min(channels, first + block); ++c) {
-        const auto lane = static_cast<std::size_t>(c - first);
-        add(map, size(c, positions) + static_cast<std::size_t>(p),
-            weights.forward_size + kernels + size(p, block) + lane,
+        const int lane = c - first;
+        add(map, size(c, positions) + p, weights.forward_size + kernels + size(p, block) + lane,
             weights.backward_size + kernels + size(positions - 1 - p, block) + lane);
       }
     }
@@ -90,9 +86,8 @@ void append_pointwise(const Node& pointwise, int in, int rows, int columns, Grou
   map.parameter = pointwise.parameters[0];
   for (int c = 0; c < in; ++c) {
     for (int o = 0; o < channels; ++o) {
-      add(map, size(o, in) + static_cast<std::size_t>(c),
-          weights.forward_size + size(c, columns) + static_cast<std::size_t>(o),
-          weights.backward_size + size(o, rows) + static_cast<std::size_t>(c));
+      add(map, size(o, in) + c, weights.forward_size + size(c, columns) + o,
+          weights.backward_size + size(o, rows) + c);
     }
   }
   weights.maps.push_back(std::move(map));

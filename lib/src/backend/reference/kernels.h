@@ -41,15 +41,13 @@ struct Window {
 
 /// The offset of image n, channel c, row y, column x in an NCHW array.
 inline std::size_t offset(const Shape& shape, int n, int c, int y, int x) {
-  return static_cast<std::size_t>(
-      ((int64_t{n} * shape.channels + c) * shape.height + y) * shape.width + x);
+  return ((int64_t{n} * shape.channels + c) * shape.height + y) * shape.width + x;
 }
 
 /// The offset of an element in a weight [out, in / groups, kh, kw].
 inline std::size_t weight_offset(const Node& node, int per_group, int k, int c, int r, int s) {
   const renas::Window& w = node.window;
-  return static_cast<std::size_t>(
-      ((int64_t{k} * per_group + c) * w.kernel_height + r) * w.kernel_width + s);
+  return ((int64_t{k} * per_group + c) * w.kernel_height + r) * w.kernel_width + s;
 }
 
 template <class T>
@@ -80,10 +78,9 @@ void conv_backward(const Window& w, int count, const T* in, const T* weight, con
                    T* in_gradient, T* weight_gradient) {
   const int per_group = w.in.channels / w.node.groups;
   const int out_per_group = w.node.shape.channels / w.node.groups;
-  std::vector<double> in_sum(static_cast<std::size_t>(count * w.in.size()));
-  std::vector<double> weight_sum(static_cast<std::size_t>(int64_t{w.node.shape.channels} *
-                                                          per_group * w.node.window.kernel_height *
-                                                          w.node.window.kernel_width));
+  std::vector<double> in_sum(count * w.in.size());
+  std::vector<double> weight_sum(int64_t{w.node.shape.channels} * per_group *
+                                 w.node.window.kernel_height * w.node.window.kernel_width);
   for (int n = 0; n < count; ++n) {
     for (int k = 0; k < w.node.shape.channels; ++k) {
       const int first = k / out_per_group * per_group;

@@ -15,15 +15,13 @@ namespace renas::reference {
 
 namespace {
 
-std::size_t elements(int count, const Node& node) {
-  return static_cast<std::size_t>(count * node.shape.size());
-}
+std::size_t elements(int count, const Node& node) { return count * node.shape.size(); }
 
 /// Calls visit(place in [count, C, H, W], place in [count, H, W, C]) for each value of the images.
 template <class Visit>
 void for_each_image_value(const Shape& shape, int count, const Visit& visit) {
   const std::size_t pixels = static_cast<std::size_t>(shape.height) * shape.width;
-  const auto channels = static_cast<std::size_t>(shape.channels);
+  const std::size_t channels = shape.channels;
   for (std::size_t n = 0; n < static_cast<std::size_t>(count); ++n) {
     for (std::size_t c = 0; c < channels; ++c) {
       for (std::size_t p = 0; p < pixels; ++p) {
@@ -44,12 +42,12 @@ ReferenceProgram<T>::ReferenceProgram(const Graph& graph, const ProgramOptions& 
   for (const Node& node : graph_.nodes()) {
     if (node.kind == NodeKind::kInput) images_.resize(elements(options_.batch, node));
   }
-  labels_.resize(static_cast<std::size_t>(options_.batch));
+  labels_.resize(options_.batch);
   staging_ = {images_, labels_, 0};
   values_.resize(graph_.nodes().size());
   value_gradients_.resize(graph_.nodes().size());
   for (const Parameter& parameter : graph_.parameters()) {
-    parameters_.emplace_back(static_cast<std::size_t>(parameter.size()));
+    parameters_.emplace_back(parameter.size());
   }
   gradients_ = parameters_;
   momenta_ = parameters_;
@@ -80,7 +78,7 @@ void ReferenceProgram<T>::infer(std::span<float> scores) {
   contract::check_batch(staging_, options_.batch, classes_, false);
   contract::check_scores(scores, staging_.count, classes_);
   forward(Mode::kInference, {});
-  const auto& values = values_[static_cast<std::size_t>(graph_.scores())];
+  const auto& values = values_[graph_.scores()];
   std::transform(values.begin(), values.end(), scores.begin(),
                  [](T value) { return static_cast<float>(value); });
 }
@@ -89,7 +87,7 @@ template <class T>
 void ReferenceProgram<T>::forward(Mode mode, const StepScalars& step) {
   loss_ = 0;
   for (int i = 0; i < static_cast<int>(values_.size()); ++i) {
-    if (mode == Mode::kInference && !needed_for_scores_[static_cast<std::size_t>(i)]) continue;
+    if (mode == Mode::kInference && !needed_for_scores_[i]) continue;
     forward_node(i, mode, step);
   }
 }
@@ -98,7 +96,7 @@ template <class T>
 void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step) {
   const Node& node = graph_.node(i);
   const int count = staging_.count;
-  auto& out = values_[static_cast<std::size_t>(i)];
+  auto& out = values_[i];
   out.assign(elements(count, node), T{0});
   switch (node.kind) {
     case NodeKind::kInput:
@@ -160,12 +158,11 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
       const auto& bias = of(node, 1, parameters_);
       for (int n = 0; n < count; ++n) {
         for (int k = 0; k < node.shape.channels; ++k) {
-          double sum = bias[static_cast<std::size_t>(k)];
+          double sum = bias[k];
           for (int64_t c = 0; c < width; ++c) {
-            sum +=
-                double{in(node)[n * width + c]} * weight[static_cast<std::size_t>(k * width + c)];
+            sum += double{in(node)[n * width + c]} * weight[k * width + c];
           }
-          out[static_cast<std::size_t>(n * node.shape.channels + k)] = static_cast<T>(sum);
+          out[n * node.shape.channels + k] = static_cast<T>(sum);
         }
       }
       return;
@@ -176,7 +173,7 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
         T factor{1};
         if (mode != Mode::kInference) {
           const bool path = node.kind == NodeKind::kDropPath;
-          const auto size = static_cast<std::size_t>(node.shape.size());
+          const std::size_t size = node.shape.size();
           factor = mask_factor(step.seed, step.step, i, path ? e / size : e,
                                path ? node.probability * step.drop_path : node.probability);
         }
@@ -190,9 +187,9 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
 
 template <class T>
 void ReferenceProgram<T>::normalise(const Node& node, Mode mode) {
-  auto& out = values_[static_cast<std::size_t>(&node - graph_.nodes().data())];
+  auto& out = values_[&node - graph_.nodes().data()];
   for (int c = 0; c < node.shape.channels; ++c) {
-    const auto at = static_cast<std::size_t>(c);
+    const std::size_t at = c;
     T& mean = of(node, 2, parameters_)[at];
     T& variance = of(node, 3, parameters_)[at];
     Moments moments{mean, variance, 0};
@@ -236,7 +233,7 @@ template <class T>
 void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
   const Node& node = graph_.node(i);
   const int count = staging_.count;
-  const auto& gradient = value_gradients_[static_cast<std::size_t>(i)];
+  const auto& gradient = value_gradients_[i];
   switch (node.kind) {
     case NodeKind::kInput:
       return;
@@ -245,7 +242,7 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
                            gradient.data(), in_gradient(node), of(node, 0, gradients_).data());
     case NodeKind::kBatchNorm:
       for (int c = 0; c < node.shape.channels; ++c) {
-        const auto at = static_cast<std::size_t>(c);
+        const std::size_t at = c;
         batch_norm_backward(node.shape, count, c, batch_moments(node.shape, count, c, in(node)),
                             of(node, 0, parameters_)[at], in(node), gradient.data(),
                             in_gradient(node), &of(node, 0, gradients_)[at],
@@ -292,8 +289,8 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
       }
       return;
     case NodeKind::kGlobalAveragePool: {
-      const auto pixels = static_cast<std::size_t>(in_shape(node).height) *
-                          static_cast<std::size_t>(in_shape(node).width);
+      const std::size_t pixels =
+          static_cast<std::size_t>(in_shape(node).height) * in_shape(node).width;
       for (std::size_t e = 0; e < gradient.size(); ++e) {
         for (std::size_t p = 0; p < pixels; ++p) {
           in_gradient(node)[e * pixels + p] += gradient[e] / static_cast<T>(pixels);
@@ -306,10 +303,10 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
       const auto& weight = of(node, 0, parameters_);
       for (int n = 0; n < count; ++n) {
         for (int k = 0; k < node.shape.channels; ++k) {
-          const T g = gradient[static_cast<std::size_t>(n * node.shape.channels + k)];
-          of(node, 1, gradients_)[static_cast<std::size_t>(k)] += g;
+          const T g = gradient[n * node.shape.channels + k];
+          of(node, 1, gradients_)[k] += g;
           for (int64_t c = 0; c < width; ++c) {
-            const auto w = static_cast<std::size_t>(k * width + c);
+            const std::size_t w = k * width + c;
             in_gradient(node)[n * width + c] += g * weight[w];
             of(node, 0, gradients_)[w] += g * in(node)[n * width + c];
           }
@@ -321,7 +318,7 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
     case NodeKind::kDropPath:
       for (std::size_t e = 0; e < gradient.size(); ++e) {
         const bool path = node.kind == NodeKind::kDropPath;
-        const auto size = static_cast<std::size_t>(node.shape.size());
+        const std::size_t size = node.shape.size();
         in_gradient(node)[e] +=
             gradient[e] * mask_factor(step.seed, step.step, i, path ? e / size : e,
                                       path ? node.probability * step.drop_path : node.probability);
@@ -376,7 +373,7 @@ template <class T>
 void ReferenceProgram<T>::load(const Weights& host) {
   contract::load_parameters(
       graph_, host, [&](int i, std::span<const float> values, std::span<const float> momenta) {
-        const auto at = static_cast<std::size_t>(i);
+        const std::size_t at = i;
         std::copy(values.begin(), values.end(), parameters_[at].begin());
         std::fill(momenta_[at].begin(), momenta_[at].end(), T{0});
         std::copy(momenta.begin(), momenta.end(), momenta_[at].begin());

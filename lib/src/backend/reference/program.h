@@ -29,15 +29,11 @@ class ReferenceProgram final : public Program {
   /// their mean. Leaves batch-norm statistics, gradients and metrics as they are.
   double loss(const StepScalars& step);
   /// The value of a node after gradients(), loss() or infer(), [count, C, H, W].
-  std::span<const T> value(int node) const { return values_[static_cast<std::size_t>(node)]; }
+  std::span<const T> value(int node) const { return values_[node]; }
   /// d loss / d value of a node, after gradients().
-  std::span<const T> value_gradient(int node) const {
-    return value_gradients_[static_cast<std::size_t>(node)];
-  }
-  std::span<T> parameter(int i) { return parameters_[static_cast<std::size_t>(i)]; }
-  std::span<const T> parameter_gradient(int i) const {
-    return gradients_[static_cast<std::size_t>(i)];
-  }
+  std::span<const T> value_gradient(int node) const { return value_gradients_[node]; }
+  std::span<T> parameter(int i) { return parameters_[i]; }
+  std::span<const T> parameter_gradient(int i) const { return gradients_[i]; }
   /// The images in T, [count, C, H, W], used instead of staging().images where not empty.
   std::vector<T>& exact_images() { return exact_images_; }
 
@@ -48,17 +44,15 @@ class ReferenceProgram final : public Program {
   void backward_node(int i, const StepScalars& step);
   void normalise(const Node& node, Mode mode);
   void entropy(const Node& node, Mode mode);
-  const T* in(const Node& node, std::size_t k = 0) const {
-    return values_[static_cast<std::size_t>(node.inputs[k])].data();
-  }
+  const T* in(const Node& node, std::size_t k = 0) const { return values_[node.inputs[k]].data(); }
   T* in_gradient(const Node& node, std::size_t k = 0) {
-    return value_gradients_[static_cast<std::size_t>(node.inputs[k])].data();
+    return value_gradients_[node.inputs[k]].data();
   }
   const Shape& in_shape(const Node& node, std::size_t k = 0) const {
     return graph_.node(node.inputs[k]).shape;
   }
   std::vector<T>& of(const Node& node, std::size_t k, std::vector<std::vector<T>>& all) const {
-    return all[static_cast<std::size_t>(node.parameters[k])];
+    return all[node.parameters[k]];
   }
 
   Graph graph_;

@@ -20,7 +20,7 @@ void AdvantageRule::add(double fitness) {
   if (options_.advantage != ControllerOptions::Advantage::kStandardised) {
     return;
   }
-  if (window_.size() < static_cast<std::size_t>(options_.window)) {
+  if (std::ssize(window_) < options_.window) {
     window_.push_back(r);
   } else {
     window_[position_ % window_.size()] = r;
@@ -70,7 +70,7 @@ void AdvantageRule::save(StateWriter& writer) const {
 void AdvantageRule::load(const StateReader& reader) {
   const auto& average = reader.doubles("advantage/average", 3);
   const auto& window = reader.doubles("advantage/window");
-  if (window.size() > static_cast<std::size_t>(options_.window)) {
+  if (std::ssize(window) > options_.window) {
     throw InvalidInput("search state: array 'advantage/window' is longer than the window");
   }
   position_ = reader.words("advantage/position", 1)[0];

@@ -120,7 +120,7 @@ void Controller::learn(const Sample& sample) {
   }
   if (options_.replay > 0) {
     recent_.push_back(sample);
-    if (recent_.size() > static_cast<std::size_t>(options_.replay)) {
+    if (std::ssize(recent_) > options_.replay) {
       recent_.pop_front();
     }
   }

@@ -65,7 +65,7 @@ class TableObjective final : public Objective {
                       space.name(), space.size(), kLargest));
     }
     const double none = std::numeric_limits<double>::quiet_NaN();
-    rewards_.assign(static_cast<std::size_t>(space.size()), none);
+    rewards_.assign(space.size(), none);
     truths_ = rewards_;
 
     Lines lines(csv);

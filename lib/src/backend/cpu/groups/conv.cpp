@@ -62,7 +62,7 @@ class ConvGroup final : public FusedGroup {
     if (bias_ < 0) return;
     float* gradient = parameters_.gradient(bias_);
     for (int n = 0; n < step.count; ++n) {
-      const float* row = out_.gradient.as<float>() + static_cast<std::size_t>(n) * out_.map.size();
+      const float* row = out_.gradient.as<float>() + n * out_.map.size();
       for (int c = 0; c < node_.shape.channels; ++c) gradient[c] += row[c];
     }
   }
@@ -73,7 +73,7 @@ class ConvGroup final : public FusedGroup {
     if (bias_ < 0) return;
     const float* bias = parameters_.values(bias_);
     for (int n = range.first; n < range.last; ++n) {
-      float* row = out_.data.as<float>() + static_cast<std::size_t>(n) * out_.map.size();
+      float* row = out_.data.as<float>() + n * out_.map.size();
       for (int c = 0; c < node_.shape.channels; ++c) row[c] += bias[c];
     }
   }

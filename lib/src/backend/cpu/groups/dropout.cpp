@@ -39,9 +39,7 @@ class DropoutGroup final : public FusedGroup {
       const auto image = static_cast<uint64_t>(n);
       for (std::size_t p = 0; p < pixels; ++p) {
         for (int c = 0; c < in_.map.channels; ++c) {
-          const std::size_t at = (static_cast<std::size_t>(n) * pixels + p) *
-                                     static_cast<std::size_t>(in_.map.channels) +
-                                 static_cast<std::size_t>(c);
+          const std::size_t at = (n * pixels + p) * in_.map.channels + c;
           const uint64_t element = path ? image
                                         : image * static_cast<uint64_t>(node_.shape.size()) +
                                               static_cast<uint64_t>(c) * pixels + p;

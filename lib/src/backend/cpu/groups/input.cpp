@@ -17,7 +17,7 @@ class InputGroup final : public FusedGroup {
     const std::size_t pixels = out_.map.pixels();
     for (int n = range.first; n < range.last; ++n) {
       const float* from = step.images + static_cast<std::size_t>(n * shape.size());
-      float* to = out_.data.as<float>() + static_cast<std::size_t>(n) * out_.map.size();
+      float* to = out_.data.as<float>() + n * out_.map.size();
       for (std::size_t p = 0; p < pixels; ++p, from += shape.channels) {
         for (int c = 0; c < out_.map.channels; ++c) *to++ = c < shape.channels ? from[c] : 0.0F;
       }

@@ -31,16 +31,17 @@ class LossGroup final : public FusedGroup {
     if (!in_.gradient) return;
     const int counted = counted_labels(step);
     for (int n = 0; n < step.count; ++n) {
-      const std::size_t at = static_cast<std::size_t>(n) * in_.map.size();
+      const std::size_t at = n * in_.map.size();
       const float* scores = in_.data.as<float>() + at;
       const double total = log_sum_exp(scores, classes_);
       const bool counts = step.labels[n] != kIgnored;
       for (int k = 0; k < in_.map.channels; ++k) {
         double gradient = 0;
-        if (counts && k < classes_)
+        if (counts && k < classes_) {
           gradient = std::exp(scores[k] - total) - target(k, step.labels[n]);
+        }
         const auto g = static_cast<float>(gradient * node_.loss_weight / counted);
-        float& to = in_.gradient.as<float>()[at + static_cast<std::size_t>(k)];
+        float& to = in_.gradient.as<float>()[at + k];
         to = in_.accumulate ? to + g : g;
       }
     }
@@ -50,7 +51,7 @@ class LossGroup final : public FusedGroup {
   void forward(const ImageRange&, const StepContext& step, float*, float*) override {
     if (!step.training || node_.auxiliary) return;
     for (int n = 0; n < step.count; ++n) {
-      const float* scores = in_.data.as<float>() + static_cast<std::size_t>(n) * in_.map.size();
+      const float* scores = in_.data.as<float>() + n * in_.map.size();
       const int label = step.labels[n];
       if (label == kIgnored) continue;
       const double total = log_sum_exp(scores, classes_);

@@ -28,8 +28,8 @@ class PoolGroup final : public FusedGroup {
   void add_work(plan::GroupWork& work) const override {
     work.inputs.push_back(args_.in);
     work.reads_inputs = args_.max;  // the gradient goes to the maximum, which is found again
-    work.mult_adds = static_cast<double>(node_.window.kernel_height * node_.window.kernel_width *
-                                         node_.shape.size());
+    work.mult_adds = static_cast<double>(int64_t{node_.window.kernel_height} *
+                                         node_.window.kernel_width * node_.shape.size());
   }
 
  private:

@@ -34,7 +34,7 @@ struct ToInputPixels : Sink {
       if (at[m + r] < 0) continue;
       V g = v[r];
       if (activated != nullptr) {
-        g = keep_positive(activated + static_cast<std::size_t>(m + r) * activated_row + column, g);
+        g = keep_positive(activated + (m + r) * activated_row + column, g);
       }
       Bfloat16* to = gradient + at[m + r] + column;
       if (accumulate) g = hn::Add(g, load(d, to));
@@ -55,11 +55,11 @@ struct ToConsecutivePixels : Sink {
   template <int ROWS, class V>
   HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
     const hn::DFromV<V> d;
-    const std::size_t at = static_cast<std::size_t>(m) * row + static_cast<std::size_t>(column);
+    const std::size_t at = m * row + column;
     Bfloat16* to = gradient + at;
     const Bfloat16* seen = activated + at;
     const auto masked = [&](int r) RENAS_BF16_ATTR {
-      const std::size_t on = static_cast<std::size_t>(r) * row;
+      const std::size_t on = r * row;
       V g = v[r];
       if constexpr (RELU) g = keep_positive(seen + on, g);
       if constexpr (ACCUMULATE) g = hn::Add(g, load(d, to + on));
@@ -71,7 +71,7 @@ struct ToConsecutivePixels : Sink {
     } else {
 #pragma GCC unroll 8
       for (int r = 0; r < ROWS; r += 2) {
-        Bfloat16* p = to + static_cast<std::size_t>(r) * row;
+        Bfloat16* p = to + r * row;
         put_each(bf16::round(masked(r), masked(r + 1)), p, p + row);
       }
     }
@@ -85,7 +85,7 @@ HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixe
                      float* columns) {
   const auto put_all = [&](const auto& value) RENAS_BF16_ATTR {
     each_vector(t.depth, [&](auto d, int c) RENAS_BF16_ATTR {
-      put_pixels(d, pixels, step, static_cast<std::size_t>(t.depth), value(d, c), rows + c,
+      put_pixels(d, pixels, step, t.depth, value(d, c), rows + c,
                  columns == nullptr ? nullptr : columns + c);
     });
   };
@@ -116,7 +116,7 @@ HWY_INLINE void store_gradient_tile(const TermArgs& t, const TileOffsets& offset
                                     int steps, const Bfloat16* rows, bool accumulate,
                                     Prefetcher& prefetcher) {
   auto* to = t.in.gradient.as<Bfloat16>();
-  const auto row = static_cast<std::size_t>(t.depth);
+  const std::size_t row = t.depth;
   const auto multiply_to = [&](const auto& sink) RENAS_BF16_ATTR {
     multiply(gradients, pixels, weights, t.depth, steps, sink, prefetcher);
   };
@@ -143,8 +143,8 @@ struct Scratch {
       depth += t.depth;
       any_few_channels = any_few_channels || has_few_channels(t);
     }
-    const auto tile = static_cast<std::size_t>(kTilePixels * depth);
-    const auto out_tile = static_cast<std::size_t>(kTilePixels * args.out.map.channels);
+    const std::size_t tile = kTilePixels * depth;
+    const std::size_t out_tile = kTilePixels * args.out.map.channels;
     f32_tile = parts.take(any_few_channels ? tile + kBlock : 0);
     rows = parts.take_bf16(tile);
     columns = parts.take(tile / 2);
@@ -189,9 +189,9 @@ std::size_t conv_scratch(const ConvArgs& args) { return Scratch(args, nullptr).p
 
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums) {
   const Map& map = args.out.map;
-  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
-  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
-  const auto channels = static_cast<std::size_t>(map.channels);
+  const std::size_t begin = first * map.pixels();
+  const std::size_t end = last * map.pixels();
+  const std::size_t channels = map.channels;
   const Scratch s(args, scratch);
   Prefetcher prefetcher;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
@@ -207,12 +207,11 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
     // The terms' rows lie side by side, so that one product sums them all.
     const Bfloat16* rows = s.rows;
     if (args.terms.size() == 1 && is_the_matrix(args.terms[0])) {
-      rows = args.terms[0].in.data.as<Bfloat16>() + p0 * static_cast<std::size_t>(s.depth);
+      rows = args.terms[0].in.data.as<Bfloat16>() + p0 * s.depth;
     } else {
       Bfloat16* to = s.rows;
       for (const TermArgs& t : args.terms) {
-        pack(t, map, p0, pixels, TileOffsets(t, map, p0, pixels), s.f32_tile, to,
-             static_cast<std::size_t>(s.depth), nullptr);
+        pack(t, map, p0, pixels, TileOffsets(t, map, p0, pixels), s.f32_tile, to, s.depth, nullptr);
         to += t.depth;
       }
     }
@@ -224,9 +223,9 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
 
 void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* partial) {
   const Map& map = args.out.map;
-  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
-  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
-  const auto channels = static_cast<std::size_t>(map.channels);
+  const std::size_t begin = first * map.pixels();
+  const std::size_t end = last * map.pixels();
+  const std::size_t channels = map.channels;
   const Scratch s(args, scratch);
   const bool zero_first = must_zero_gradients(args);
   Prefetcher prefetcher;
@@ -238,8 +237,9 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       int steps = 0;
       prefetcher.add(args.out.gradient, next * channels, after * channels);
-      if (args.out.dy_scale != nullptr)
+      if (args.out.dy_scale != nullptr) {
         prefetcher.add(args.out.data, next * channels, after * channels);
+      }
       for (const TermArgs& t : args.terms) {
         steps += micro_steps(kTilePixels, t.depth, map.channels / 2) +
                  micro_steps(t.depth, map.channels, kTilePixels / 2);
@@ -251,7 +251,7 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
     raw_gradients(args.out, p0 * channels, pixels, s.gradient_rows, s.gradient_columns);
     const float* weights = args.bf16_weights + packed_pass_floats(args);
     for (const TermArgs& t : args.terms) {
-      const auto depth = static_cast<std::size_t>(t.depth);
+      const std::size_t depth = t.depth;
       const TileOffsets offsets(t, map, p0, pixels);
       pack(t, map, p0, pixels, offsets, s.f32_tile, s.rows, depth, s.columns);
       multiply({s.columns, 1, depth}, t.depth, s.gradient_columns, map.channels, (pixels + 1) / 2,

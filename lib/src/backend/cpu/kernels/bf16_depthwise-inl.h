@@ -100,9 +100,7 @@ HWY_INLINE void row_block(D d, const RingRows& rows, const float* ring, std::siz
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o) sums[0][o] = sums[1][o] = hn::Zero(d);
     const float* from = ring + (start + i * Pattern::kStep) * kLanes;
-    const auto row_at = [&](int r) RENAS_BF16_ATTR {
-      return from + static_cast<std::size_t>(rows.at[r]) * row;
-    };
+    const auto row_at = [&](int r) RENAS_BF16_ATTR { return from + rows.at[r] * row; };
     if constexpr (THREE) {
       add_row_products<Pattern, X>(d, row_at(0), w, sums);
       add_row_products<Pattern, X>(d, row_at(1), w + kTaps, sums);

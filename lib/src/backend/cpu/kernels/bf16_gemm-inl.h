@@ -57,9 +57,7 @@ struct ToFloats : Sink {
   }
 
  private:
-  HWY_INLINE float* at(int m, int column) const {
-    return c + static_cast<std::size_t>(m) * row + column;
-  }
+  HWY_INLINE float* at(int m, int column) const { return c + m * row + column; }
 };
 
 /// Dense rows of an output in bfloat16.
@@ -68,10 +66,10 @@ struct ToOutput : Sink {
   std::size_t row;
 
   HWY_INLINE ToOutput(const OutputMap& out, std::size_t first)
-      : c(out.data.as<Bfloat16>() + first), row(static_cast<std::size_t>(out.map.channels)) {}
+      : c(out.data.as<Bfloat16>() + first), row(out.map.channels) {}
   template <int ROWS, class V>
   HWY_INLINE void put(const V (&v)[ROWS], int m, int column) {
-    Bfloat16* to = c + static_cast<std::size_t>(m) * row + column;
+    Bfloat16* to = c + m * row + column;
     // ROWS is 16, 8, 4, 2 or 1.
     if constexpr (ROWS == 1) {
       bf16::put(v[0], to);
@@ -100,7 +98,7 @@ HWY_INLINE void micro(const Operand& a, int m, const float* b, std::size_t b_row
     for (int n = 0; n < NZ; ++n) wide[n][r] = to.start(d16, m + r, column + 16 * n);
     if constexpr (TAIL) tail[r] = to.start(d8, m + r, column + 16 * NZ);
   }
-  const float* from = a.data + static_cast<std::size_t>(m) * a.row;
+  const float* from = a.data + m * a.row;
   for (int k0 = 0; k0 < steps; k0 += kChunk) {
     const int chunk = std::min(kChunk, steps - k0);
 // Unrolled, this loop would make the compiler load B again for every row.
@@ -113,7 +111,7 @@ HWY_INLINE void micro(const Operand& a, int m, const float* b, std::size_t b_row
       if constexpr (TAIL) bt = load8(b + 16 * NZ);
 #pragma GCC unroll 16
       for (int r = 0; r < ROWS; ++r) {
-        const P16 av = broadcast(from + static_cast<std::size_t>(r) * a.row);
+        const P16 av = broadcast(from + r * a.row);
 #pragma GCC unroll 4
         for (int n = 0; n < NZ; ++n) wide[n][r] = dot(wide[n][r], av, bv[n]);
         if constexpr (TAIL) tail[r] = dot(tail[r], lower(av), bt);
@@ -156,7 +154,7 @@ HWY_INLINE void strip(const Operand& a, int rows, const float* b, std::size_t b_
 template <class To>
 HWY_INLINE void multiply(const Operand& a, int rows, const float* b, int columns, int steps, To to,
                          Prefetcher& prefetcher) {
-  const auto b_row = static_cast<std::size_t>(columns);
+  const std::size_t b_row = columns;
   for (int column = 0; column < columns;) {
     const int blocks = (columns - column) / kBlock;
     if (blocks >= 6) {
@@ -214,7 +212,7 @@ HWY_INLINE void put_pixels(D d, int count, std::size_t row, std::size_t column, 
 /// `at` on, as rows and as columns.
 HWY_INLINE void raw_gradients(const OutputMap& o, std::size_t at, int count, Bfloat16* rows,
                               float* columns) {
-  const auto channels = static_cast<std::size_t>(o.map.channels);
+  const std::size_t channels = o.map.channels;
   each_vector(o.map.channels, [&](auto d, int c) RENAS_BF16_ATTR {
     const Bfloat16* gradient = o.gradient.as<Bfloat16>() + at + c;
     const auto step = static_cast<std::ptrdiff_t>(channels);
@@ -283,7 +281,7 @@ HWY_INLINE void add_to(D d, hn::Vec<D> v, float* to) {
 /// Adds the statistics of `pixels` stored pixels from offset `at` on, if they are wanted.
 HWY_INLINE void accumulate_statistics(const OutputMap& o, std::size_t at, int pixels, float* sums) {
   if (o.centre == nullptr || sums == nullptr) return;
-  const auto channels = static_cast<std::size_t>(o.map.channels);
+  const std::size_t channels = o.map.channels;
   each_vector(o.map.channels, [&](auto d, int c) RENAS_BF16_ATTR {
     const Bfloat16* v = o.data.as<Bfloat16>() + at + c;
     const auto [about_zero, squares] = sums_of(d, v, v, pixels, channels);
@@ -300,7 +298,7 @@ HWY_INLINE void accumulate_statistics(const OutputMap& o, std::size_t at, int pi
 HWY_INLINE void accumulate_norm_sums(const InputView& s, std::size_t at, int pixels,
                                      float* partial) {
   if (s.mean == nullptr) return;
-  const auto channels = static_cast<std::size_t>(s.map.channels);
+  const std::size_t channels = s.map.channels;
   each_vector(s.map.channels, [&](auto d, int c) RENAS_BF16_ATTR {
     const Bfloat16* g = s.gradient.as<Bfloat16>() + at + c;
     const Bfloat16* v = s.data.as<Bfloat16>() + at + c;

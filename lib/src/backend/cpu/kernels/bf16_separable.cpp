@@ -37,7 +37,7 @@ std::size_t separable_scratch(const SeparableArgs& args) {
 HWY_INLINE void load_row(const SeparableArgs& args, const Bf16SeparablePlan& plan,
                          const Bfloat16* from, int y) {
   const InputView& in = args.in;
-  const auto step = static_cast<std::size_t>(in.map.channels);
+  const std::size_t step = in.map.channels;
   const int width = in.map.width;
   // With a stride of 2 the pairs begin at the window's first column, left of the map.
   const int first = plan.stride == 1 ? 0 : -args.window.left;
@@ -48,7 +48,7 @@ HWY_INLINE void load_row(const SeparableArgs& args, const Bf16SeparablePlan& pla
     const Bfloat16* p = from + c;
     // x86 returns the second operand if one is a NaN: divergence must reach the loss.
     const auto activate_pixel = [&](int x) RENAS_BF16_ATTR {
-      const auto value = load(d, p + static_cast<std::size_t>(x) * step);
+      const auto value = load(d, p + x * step);
       return hn::Max(floor, hn::MulAdd(scale, value, shift));
     };
     const int lanes = static_cast<int>(hn::Lanes(d));
@@ -57,8 +57,9 @@ HWY_INLINE void load_row(const SeparableArgs& args, const Bf16SeparablePlan& pla
     for (; x < 0; x += 2, to += lanes) {
       if (x + 1 >= 0) put(pair(hn::Zero(d), activate_pixel(0)), to);
     }
-    for (; x + 1 < width; x += 2, to += lanes)
+    for (; x + 1 < width; x += 2, to += lanes) {
       put(pair(activate_pixel(x), activate_pixel(x + 1)), to);
+    }
     if (x < width) put(pair(activate_pixel(x), hn::Zero(d)), to);
   });
 }
@@ -66,10 +67,10 @@ HWY_INLINE void load_row(const SeparableArgs& args, const Bf16SeparablePlan& pla
 HWY_INLINE void load_rows(const SeparableArgs& args, const Bf16SeparablePlan& plan, int n,
                           int& loaded, int wanted) {
   const Map& map = args.in.map;
-  const std::size_t row = static_cast<std::size_t>(map.width * map.channels);
-  const Bfloat16* data = args.in.data.as<Bfloat16>() + static_cast<std::size_t>(n) * map.size();
+  const std::size_t row = map.row();
+  const Bfloat16* data = args.in.data.as<Bfloat16>() + n * map.size();
   for (; loaded < wanted; ++loaded) {
-    load_row(args, plan, data + static_cast<std::size_t>(loaded) * row, loaded);
+    load_row(args, plan, data + loaded * row, loaded);
   }
 }
 
@@ -80,7 +81,7 @@ struct ToRows {
   std::size_t step;
   template <int X, class V>
   HWY_INLINE void put(const V (&first)[X], const V (&second)[X], int i) const {
-    Bfloat16* p = to + static_cast<std::size_t>(2 * i) * step;
+    Bfloat16* p = to + 2 * i * step;
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o, p += 2 * step) {
       put_each(bf16::round(first[o], second[o]), p, p + step);
@@ -94,7 +95,7 @@ struct ToColumns {
   std::size_t step;
   template <int X, class V>
   HWY_INLINE void put(const V (&first)[X], const V (&second)[X], int i) const {
-    float* p = to + static_cast<std::size_t>(i) * step;
+    float* p = to + i * step;
 #pragma GCC unroll 8
     for (int o = 0; o < X; ++o, p += step) bf16::put(pair(first[o], second[o]), p);
   }
@@ -212,9 +213,9 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   plan.input.clear();
-  const auto row_in = static_cast<std::size_t>(in.width * in.channels);
-  const auto row_out = static_cast<std::size_t>(out.width * out.channels);
-  const auto channels = static_cast<std::size_t>(in.channels);
+  const std::size_t row_in = in.row();
+  const std::size_t row_out = out.row();
+  const std::size_t channels = in.channels;
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -223,21 +224,17 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1));
       const int pixels = (y1 - y0) * out.width;
       prefetcher.clear();
-      prefetcher.add(
-          args.in.data,
-          static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row_in,
-          static_cast<std::size_t>(plan.tile_rows * plan.stride) * row_in);
+      prefetcher.add(args.in.data, n * in.size() + loaded * row_in,
+                     plan.tile_rows * plan.stride * row_in);
       prefetcher.spread(plan.vectors * (y1 - y0) +
                         micro_steps(pixels, out.channels, in.channels / 2));
       each_row(args, plan, y0, y1,
                [&](auto d, int c, int row, const RingRows& rows) RENAS_BF16_ATTR {
-                 Bfloat16* to =
-                     plan.depthwise_rows + static_cast<std::size_t>(row * out.width) * channels + c;
+                 Bfloat16* to = plan.depthwise_rows + (row * out.width) * channels + c;
                  forward_row(d, args, plan, c, rows, ToRows{to, channels});
                  prefetcher.issue();
                });
-      const std::size_t at =
-          static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y0) * row_out;
+      const std::size_t at = n * out.size() + y0 * row_out;
       multiply(rows_of(plan.depthwise_rows, in.channels), pixels, plan.weights.pointwise,
                out.channels, in.channels / 2, ToOutput(args.out, at), prefetcher);
       accumulate_statistics(args.out, at, pixels, sums);
@@ -274,7 +271,7 @@ HWY_INLINE void store_gradient_row(D d, const SeparableArgs& args, const Bf16Sep
   const InputView& in = args.in;
   const WindowArgs& w = args.window;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  const auto step = static_cast<std::size_t>(in.map.channels);
+  const std::size_t step = in.map.channels;
   const float* taps = plan.weights.depthwise_flipped + c * plan.weights.flipped_taps;
   const float* gradients = plan.gradients.channels(c);
   const auto row = plan.gradients.row_floats(d);
@@ -313,15 +310,13 @@ HWY_INLINE void store_gradient_row(D d, const SeparableArgs& args, const Bf16Sep
 HWY_INLINE void store_gradient_rows(const SeparableArgs& args, const Bf16SeparablePlan& plan, int n,
                                     int& done, int ready, float* partial, Prefetcher& prefetcher) {
   const Map& in = args.in.map;
-  const auto step = static_cast<std::size_t>(in.channels);
+  const std::size_t step = in.channels;
   const int rows_at_once = std::max(1, kTilePixels / in.width);
   while (done < ready) {
     const int count = std::min(rows_at_once, ready - done);
-    const std::size_t at =
-        static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(done * in.width) * step;
+    const std::size_t at = n * in.size() + (done * in.width) * step;
     for (int i = 0; i < count; ++i, ++done) {
-      Bfloat16* to =
-          args.in.gradient.as<Bfloat16>() + at + static_cast<std::size_t>(i * in.width) * step;
+      Bfloat16* to = args.in.gradient.as<Bfloat16>() + at + i * in.width * step;
       const RingRows rows = rows_over(args, plan, done);
       each_vector(in.channels, [&](auto d, int c) RENAS_BF16_ATTR {
         store_gradient_row(d, args, plan, c, done, rows, to + c);
@@ -340,12 +335,12 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   plan.input.clear();
   plan.gradients.clear();
   plan.clear_zero_row();
-  const auto row_in = static_cast<std::size_t>(in.width * in.channels);
-  const std::size_t tile_in = static_cast<std::size_t>(plan.tile_rows * plan.stride) * row_in;
-  const auto row_out = static_cast<std::size_t>(out.width * out.channels);
-  const std::size_t tile_out = static_cast<std::size_t>(plan.tile_rows) * row_out;
-  const auto in_channels = static_cast<std::size_t>(in.channels);
-  const auto out_channels = static_cast<std::size_t>(out.channels);
+  const std::size_t row_in = in.row();
+  const std::size_t tile_in = plan.tile_rows * plan.stride * row_in;
+  const std::size_t row_out = out.row();
+  const std::size_t tile_out = plan.tile_rows * row_out;
+  const std::size_t in_channels = in.channels;
+  const std::size_t out_channels = out.channels;
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -355,16 +350,15 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1));
       // Input rows below `ready` are read by no later output.
       const int ready = SeparablePlan::rows_done(args, y1);
-      const std::size_t at_in = static_cast<std::size_t>(n) * in.size();
-      const std::size_t at_out = static_cast<std::size_t>(n) * out.size();
+      const std::size_t at_in = n * in.size();
+      const std::size_t at_out = n * out.size();
       prefetcher.clear();
-      const std::size_t next_out = at_out + static_cast<std::size_t>(y1) * row_out;
+      const std::size_t next_out = at_out + y1 * row_out;
       prefetcher.add(args.out.gradient, next_out, tile_out);
       if (args.out.dy_scale != nullptr) prefetcher.add(args.out.data, next_out, tile_out);
-      prefetcher.add(args.in.data, at_in + static_cast<std::size_t>(loaded) * row_in, tile_in);
+      prefetcher.add(args.in.data, at_in + loaded * row_in, tile_in);
       if (args.in.gradient) {
-        prefetcher.add(args.in.gradient,
-                       at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in, tile_in);
+        prefetcher.add(args.in.gradient, at_in + std::max(ready, 0) * row_in, tile_in);
       }
       const int pixels = (y1 - y0) * out.width;
       prefetcher.spread(2 * plan.vectors * (y1 - y0) +
@@ -372,16 +366,13 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
                         micro_steps(in.channels, out.channels, pixels / 2));
 
       for (int y = y0; y < y1; ++y) {
-        const auto row = static_cast<std::size_t>(y - y0);
-        raw_gradients(
-            args.out, at_out + static_cast<std::size_t>(y) * row_out, out.width,
-            plan.gradient_rows + row * row_out,
-            plan.gradient_columns + row * static_cast<std::size_t>(plan.row_pairs) * out_channels);
+        const std::size_t row = y - y0;
+        raw_gradients(args.out, at_out + y * row_out, out.width, plan.gradient_rows + row * row_out,
+                      plan.gradient_columns + row * plan.row_pairs * out_channels);
       }
       each_row(args, plan, y0, y1,
                [&](auto d, int c, int row, const RingRows& rows) RENAS_BF16_ATTR {
-                 float* to = plan.depthwise_columns +
-                             static_cast<std::size_t>(row * plan.row_pairs) * in_channels + c;
+                 float* to = plan.depthwise_columns + (row * plan.row_pairs) * in_channels + c;
                  forward_row(d, args, plan, c, rows, ToColumns{to, in_channels});
                  prefetcher.issue();
                });
@@ -389,7 +380,7 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
                out.channels, (y1 - y0) * plan.row_pairs,
                ToFloats(partial + args.pointwise_gradient, out_channels, true), prefetcher);
       for (int y = y0; y < y1; ++y) {
-        const auto row = static_cast<std::size_t>(y - y0);
+        const std::size_t row = y - y0;
         multiply(rows_of(plan.gradient_rows + row * row_out, out.channels), out.width,
                  plan.weights.pointwise_transposed, in.channels, out.channels / 2,
                  ToGradients(plan.gradients, y), prefetcher);

@@ -36,19 +36,19 @@ struct Ring {
   int before = 0;     // pairs of zeros among them, before the map
   int lanes = 0;      // channels: the lanes of all vectors
 
-  std::size_t floats() const { return static_cast<std::size_t>(lanes * rows * row_pairs); }
+  std::size_t floats() const { return lanes * rows * row_pairs; }
   void clear() const { std::memset(data, 0, floats() * sizeof(float)); }
   int slot(int y) const { return y % rows; }
   HWY_INLINE float* channels(int c) const {
-    return data + static_cast<std::size_t>(c) * static_cast<std::size_t>(rows * row_pairs);
+    return data + static_cast<std::size_t>(c) * (rows * row_pairs);
   }
   template <class D>
   HWY_INLINE std::size_t row_floats(D d) const {
-    return static_cast<std::size_t>(row_pairs) * hn::Lanes(d);
+    return row_pairs * hn::Lanes(d);
   }
   template <class D>
   HWY_INLINE float* row(D d, int c, int y) const {
-    return channels(c) + static_cast<std::size_t>(slot(y)) * row_floats(d);
+    return channels(c) + slot(y) * row_floats(d);
   }
 };
 
@@ -81,13 +81,13 @@ template <class T>
 struct PairedTaps {
   PairedTaps(const SeparableArgs& args, T* packed) : parts(packed) {
     const WindowArgs& w = args.window;
-    const auto in = static_cast<std::size_t>(args.in.map.channels);
-    const auto out = static_cast<std::size_t>(args.out.map.channels);
+    const std::size_t in = args.in.map.channels;
+    const std::size_t out = args.out.map.channels;
     forward_taps = w.height * (w.stride_height == 1 ? w.width + 1 : (w.width + 1) / 2);
     flipped_taps = w.height * (w.width + (w.stride_height == 1 ? 1 : 2));
-    depthwise = parts.take(static_cast<std::size_t>(forward_taps) * in);
+    depthwise = parts.take(forward_taps * in);
     pointwise = parts.take(in * out / 2);
-    depthwise_flipped = parts.take(static_cast<std::size_t>(flipped_taps) * in);
+    depthwise_flipped = parts.take(flipped_taps * in);
     pointwise_transposed = parts.take(in * out / 2);
   }
 
@@ -126,10 +126,10 @@ struct Bf16SeparablePlan : SeparablePlan {
       gradients.before = (w.width + 1) / 4;
       gradients.row_pairs = gradients.before + std::max(row_pairs, (w.left + in.width - 1) / 4 + 1);
     }
-    const auto pixels = static_cast<std::size_t>(tile_rows * out.width);
-    const auto pixel_pairs = static_cast<std::size_t>(tile_rows * row_pairs);
-    const auto in_channels = static_cast<std::size_t>(in.channels);
-    const auto out_channels = static_cast<std::size_t>(out.channels);
+    const std::size_t pixels = tile_rows * out.width;
+    const std::size_t pixel_pairs = tile_rows * row_pairs;
+    const std::size_t in_channels = in.channels;
+    const std::size_t out_channels = out.channels;
     input.data = parts.take(input.floats());
     gradients.data = parts.take(gradients.floats());
     zero_row = parts.take(static_cast<std::size_t>(input.row_pairs) * 16);

@@ -20,11 +20,11 @@ template <class T>
 void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int pixels,
           const Matrix<float>& tile) {
   if (is_pointwise(t)) {
-    const auto channels = static_cast<std::size_t>(t.in.map.channels);
+    const std::size_t channels = t.in.map.channels;
     const T* from = data + p0 * channels;
     const V floor = relu_floor(t.in);
     for (int c = 0; c < t.in.map.channels; c += kLanes) {
-      float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
+      float* to = tile.data + (c / kBlock) * tile.block_stride + c % kBlock;
       const T* p = from + c;
       const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
       const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
@@ -38,7 +38,7 @@ void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int 
     const TileOffsets from(t, out, p0, pixels);
     const V floor = relu_floor(t.in);
     for (int c = 0; c < t.k_channels; c += kLanes) {
-      float* to = tile.data + static_cast<std::size_t>(c / kBlock) * tile.block_stride + c % kBlock;
+      float* to = tile.data + (c / kBlock) * tile.block_stride + c % kBlock;
       const V scale = t.in.scale == nullptr ? hn::Set(d, 1.0F) : load(t.in.scale + c);
       const V shift = t.in.scale == nullptr ? zero() : load(t.in.shift + c);
       for (int m = 0; m < pixels; ++m, to += tile.row_stride) {
@@ -50,11 +50,9 @@ void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int 
     }
     return;
   }
-  std::memset(tile.data, 0,
-              static_cast<std::size_t>(pixels) * static_cast<std::size_t>(t.depth) * sizeof(float));
+  std::memset(tile.data, 0, static_cast<std::size_t>(pixels) * t.depth * sizeof(float));
   const auto element = [&](int m, int k) {
-    return tile.data + static_cast<std::size_t>(m) * tile.row_stride +
-           static_cast<std::size_t>(k / kBlock) * tile.block_stride + k % kBlock;
+    return tile.data + m * tile.row_stride + (k / kBlock) * tile.block_stride + k % kBlock;
   };
   PixelCursor cursor(out, p0);
   for (int m = 0; m < pixels; ++m, cursor.next(out)) {
@@ -84,7 +82,7 @@ void pack(const TermArgs& t, const T* data, const Map& out, std::size_t p0, int 
 HWY_INLINE Matrix<const float> matrix_of(const TermArgs& t, const Map& out, std::size_t p0,
                                          int pixels, float* tile) {
   if (needs_no_packing(t)) {
-    const auto channels = static_cast<std::size_t>(t.in.map.channels);
+    const std::size_t channels = t.in.map.channels;
     return {t.in.data.as<float>() + p0 * channels, channels, kBlock};
   }
   if (has_few_channels(t)) {
@@ -157,9 +155,9 @@ void scatter(const TermArgs& t, const T* data, T* gradient, const Map& out, std:
 void conv_forward(const ConvArgs& args, int first, int last, float* scratch, float* sums,
                   int thread) {
   const Map& map = args.out.map;
-  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
-  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
-  const auto channels = static_cast<std::size_t>(map.channels);
+  const std::size_t begin = first * map.pixels();
+  const std::size_t end = last * map.pixels();
+  const std::size_t channels = map.channels;
   float* f32_tile = scratch + tile_floats(args);
   Prefetcher prefetcher;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
@@ -180,7 +178,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       const bool to_bf16_map = &t == &args.terms.back() && args.out.data.is_bf16();
       if (t.product != nullptr && pixels == kTilePixels) {
         t.product->run(a.data, out, add, thread);
-        if (to_bf16_map) store_tile(args.out, p0 * channels, static_cast<std::size_t>(pixels), out);
+        if (to_bf16_map) store_tile(args.out, p0 * channels, pixels, out);
       } else if (to_bf16_map) {
         const StoreBf16 to{args.out.data.as<Bfloat16>() + p0 * channels, channels,
                            add ? out : nullptr};
@@ -190,7 +188,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
                 t.depth, &prefetcher);
       }
     }
-    accumulate_statistics(args.out, p0 * channels, static_cast<std::size_t>(pixels), sums);
+    accumulate_statistics(args.out, p0 * channels, pixels, sums);
   }
 }
 
@@ -210,12 +208,12 @@ HWY_INLINE void store_gradient_rows(const float* rows, int pixels, int depth,
 HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0, int pixels,
                               const float* g, bool zeroed, float* tile, float* rows, float* partial,
                               int thread, Prefetcher& prefetcher) {
-  const auto channels = static_cast<std::size_t>(map.channels);
+  const std::size_t channels = map.channels;
   const Matrix<const float> a = matrix_of(t, map, p0, pixels, tile);
   add_transposed_product(a, g, channels, partial + t.weight_gradient, t.depth, map.channels, pixels,
                          &prefetcher);
   if (!t.in.gradient) return;
-  const auto depth = static_cast<std::size_t>(t.depth);
+  const std::size_t depth = t.depth;
   const auto multiply_to = [&](const auto& to) HWY_ATTR {
     product({g, channels, kBlock}, t.weight_transposed, depth, to, pixels, t.depth, map.channels,
             &prefetcher);
@@ -241,15 +239,15 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
       multiply_to(to);
     }
   });
-  accumulate_norm_sums(t.in, at, static_cast<std::size_t>(pixels), partial);
+  accumulate_norm_sums(t.in, at, pixels, partial);
 }
 
 void conv_backward(const ConvArgs& args, int first, int last, float* scratch, float* partial,
                    int thread) {
   const Map& map = args.out.map;
-  const std::size_t begin = static_cast<std::size_t>(first) * map.pixels();
-  const std::size_t end = static_cast<std::size_t>(last) * map.pixels();
-  const auto channels = static_cast<std::size_t>(map.channels);
+  const std::size_t begin = first * map.pixels();
+  const std::size_t end = last * map.pixels();
+  const std::size_t channels = map.channels;
   const bool zero_first = must_zero_gradients(args);
   const std::size_t tile_size = tile_floats(args);
   float* rows = scratch + tile_size;
@@ -263,8 +261,9 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       int steps = 0;
       prefetcher.add(args.out.gradient, next * channels, after * channels);
-      if (args.out.dy_scale != nullptr)
+      if (args.out.dy_scale != nullptr) {
         prefetcher.add(args.out.data, next * channels, after * channels);
+      }
       for (const TermArgs& t : args.terms) {
         steps += micro_steps(kTilePixels, t.depth) + micro_steps(t.depth, map.channels);
       }

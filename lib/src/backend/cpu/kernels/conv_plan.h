@@ -25,7 +25,7 @@ inline bool needs_no_packing(const TermArgs& t) {
 inline std::size_t tile_floats(const ConvArgs& args) {
   int depth = 0;
   for (const TermArgs& t : args.terms) depth = std::max(depth, t.depth);
-  return static_cast<std::size_t>(kTilePixels) * static_cast<std::size_t>(depth) + kBlock;
+  return static_cast<std::size_t>(kTilePixels) * depth + kBlock;
 }
 
 /// A pixel of the output that moves on in memory order. Pixels are counted over all images.
@@ -51,9 +51,8 @@ inline std::ptrdiff_t tap_offset(const TermArgs& t, const PixelCursor& cursor, i
   const int y = cursor.y * t.window.stride_height - t.window.top + r * t.window.dilation;
   const int x = cursor.x * t.window.stride_width - t.window.left + s * t.window.dilation;
   if (y < 0 || y >= t.in.map.height || x < 0 || x >= t.in.map.width) return -1;
-  return static_cast<std::ptrdiff_t>(
-      (cursor.n * t.in.map.pixels() + static_cast<std::size_t>(y * t.in.map.width + x)) *
-      static_cast<std::size_t>(t.in.map.channels));
+  return static_cast<std::ptrdiff_t>((cursor.n * t.in.map.pixels() + (y * t.in.map.width + x)) *
+                                     t.in.map.channels);
 }
 
 /// True for a strided or pixel-shifted 1x1 convolution of whole blocks. Its channels can be the
@@ -73,8 +72,7 @@ inline std::size_t rows_reached(const ConvArgs& args, const Map& in, std::size_t
     rows = std::max(rows, last.y * w.stride_height - w.top + w.dilation * (w.height - 1) + 1);
   }
   if (last.y + 1 == out.height) rows = in.height;
-  return last.n * static_cast<std::size_t>(in.height) +
-         static_cast<std::size_t>(std::min(rows, in.height));
+  return last.n * in.height + std::min(rows, in.height);
 }
 
 /// True if input gradients must be zeroed before the tile and then accumulated. With strided or
@@ -96,10 +94,9 @@ inline void zero_gradients(const ConvArgs& args, std::size_t begin, std::size_t 
     const Map& in = t.in.map;
     if (!t.in.gradient || t.in.accumulate) continue;
     const std::size_t first =
-        p0 == begin ? begin / args.out.map.pixels() * static_cast<std::size_t>(in.height)
-                    : rows_reached(args, in, p0);
-    const std::size_t last = rows_reached(args, in, p0 + static_cast<std::size_t>(pixels));
-    const auto row = static_cast<std::size_t>(in.width * in.channels);
+        p0 == begin ? begin / args.out.map.pixels() * in.height : rows_reached(args, in, p0);
+    const std::size_t last = rows_reached(args, in, p0 + pixels);
+    const std::size_t row = in.row();
     t.in.gradient.clear(first * row, (last - first) * row);
   }
 }
@@ -109,16 +106,16 @@ struct InputBand {
   std::size_t first = 0;
   std::size_t count = 0;  // numbers; 0: unknown, or another term reads the same ones
   InputBand(const TermArgs& t, const Map& out, std::size_t p0, std::size_t pixels) {
-    const auto channels = static_cast<std::size_t>(t.in.map.channels);
+    const std::size_t channels = t.in.map.channels;
     if (is_pointwise(t)) {
       first = p0 * channels;
       count = pixels * channels;
     } else if (t.window.top == 0 && t.window.height == 1) {
-      const auto width = static_cast<std::size_t>(out.width);
-      const auto stride = static_cast<std::size_t>(t.window.stride_height);
-      const auto row = static_cast<std::size_t>(t.in.map.width) * channels;
+      const std::size_t width = out.width;
+      const std::size_t stride = t.window.stride_height;
+      const std::size_t row = t.in.map.width * channels;
       const PixelCursor cursor(out, p0);
-      first = cursor.n * t.in.map.size() + static_cast<std::size_t>(cursor.y) * stride * row;
+      first = cursor.n * t.in.map.size() + cursor.y * stride * row;
       count = (pixels + width - 1) / width * stride * row;
     }
   }

@@ -10,17 +10,13 @@ HWY_BEFORE_NAMESPACE();
 namespace renas::cpu {
 namespace HWY_NAMESPACE {
 
-constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 /// Pixels [begin, end), counted over all images, of images [first, last).
 struct PixelRange {
   std::size_t begin;
   std::size_t end;
   std::size_t channels;
   PixelRange(const Map& map, int first, int last)
-      : begin(static_cast<std::size_t>(first) * map.pixels()),
-        end(static_cast<std::size_t>(last) * map.pixels()),
-        channels(static_cast<std::size_t>(map.channels)) {}
+      : begin(first * map.pixels()), end(last * map.pixels()), channels(map.channels) {}
 };
 
 /// Adds two inputs that are stored in the same type as the sum: the common case.
@@ -83,7 +79,7 @@ HWY_INLINE void store_some(V v, int count, const MapData& to, std::size_t first)
   if (count >= kLanes) return store(v, to, first);
   alignas(32) float lanes[kBlock];
   store(v, lanes);
-  for (int i = 0; i < count; ++i) to.set(first + at(i), lanes[i]);
+  for (int i = 0; i < count; ++i) to.set(first + i, lanes[i]);
 }
 
 /// Loads the first `count` lanes, with zeros beyond; all of them if `count` is their number or
@@ -91,7 +87,7 @@ HWY_INLINE void store_some(V v, int count, const MapData& to, std::size_t first)
 HWY_INLINE V load_some(const MapData& from, std::size_t first, int count) {
   if (count >= kLanes) return load(from, first);
   alignas(32) float lanes[kBlock] = {};
-  for (int i = 0; i < count; ++i) lanes[i] = from.get(first + at(i));
+  for (int i = 0; i < count; ++i) lanes[i] = from.get(first + i);
   return load(lanes);
 }
 
@@ -109,14 +105,14 @@ void materialise_forward(const ConcatArgs& args, int first, int last) {
   for (std::size_t p = range.begin; p < range.end; ++p) {
     std::size_t to = p * range.channels;
     args.out.data.clear(to, range.channels);
-    for (std::size_t k = 0; k < args.in.size(); to += at(args.channels[k]), ++k) {
+    for (std::size_t k = 0; k < args.in.size(); to += args.channels[k], ++k) {
       const std::ptrdiff_t from = input_pixel(args.out.map, p, args.shifted[k] != 0);
       if (from < 0) continue;
       const InputView& s = args.in[k];
-      const std::size_t pixel = static_cast<std::size_t>(from) * at(s.map.channels);
+      const std::size_t pixel = from * s.map.channels;
       for (int c = 0; c < args.channels[k]; c += kLanes) {
-        store_some(activate(s, load(s.data, pixel + at(c)), c), args.channels[k] - c, args.out.data,
-                   to + at(c));
+        store_some(activate(s, load(s.data, pixel + c), c), args.channels[k] - c, args.out.data,
+                   to + c);
       }
     }
   }
@@ -127,7 +123,7 @@ void materialise_backward(const ConcatArgs& args, int first, int last) {
   std::size_t offset = 0;
   for (std::size_t k = 0; k < args.in.size(); ++k) {
     const InputView& s = args.in[k];
-    const auto step = static_cast<std::size_t>(s.map.channels);
+    const std::size_t step = s.map.channels;
     if (s.gradient) {
       // A pixel shift reaches every input pixel except those of the first row and column.
       if (args.shifted[k] != 0 && !s.accumulate) {
@@ -138,13 +134,13 @@ void materialise_backward(const ConcatArgs& args, int first, int last) {
         if (from < 0) continue;
         const std::size_t g = p * range.channels + offset;
         for (int c = 0; c < s.map.channels; c += kLanes) {
-          const V part = load_some(args.out.gradient, g + at(c), args.channels[k] - c);
-          const std::size_t to = static_cast<std::size_t>(from) * step + at(c);
+          const V part = load_some(args.out.gradient, g + c, args.channels[k] - c);
+          const std::size_t to = from * step + c;
           store_gradient(s, part, activate(s, load(s.data, to), c), to);
         }
       }
     }
-    offset += static_cast<std::size_t>(args.channels[k]);
+    offset += args.channels[k];
   }
 }
 
@@ -163,29 +159,29 @@ HWY_INLINE void each_channels(const ConcatArgs& args, std::size_t part, const Wo
 void global_average_forward(const ConcatArgs& args, int first, int last) {
   alignas(64) float sums[kAverageChannels];
   for (int n = first; n < last; ++n) {
-    std::size_t to = at(n) * args.out.map.size();
+    std::size_t to = n * args.out.map.size();
     args.out.data.clear(to, args.out.map.size());
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const InputView& s = args.in[k];
       const Activation activate_view(s);
-      const std::size_t step = at(s.map.channels);
+      const std::size_t step = s.map.channels;
       const float share = 1.0F / static_cast<float>(s.map.pixels());
-      each_channels(args, k, [&](int c, int padded, int count) HWY_ATTR {
+      each_channels(args, k, [&](std::size_t c, std::size_t padded, std::size_t count) HWY_ATTR {
         std::fill_n(sums, padded, 0.0F);
         with_tag(padded, [&](auto tag) HWY_ATTR {
           typed(s.data, [&](auto* data) HWY_ATTR {
-            data += at(n) * s.map.size() + at(c);
+            data += n * s.map.size() + c;
             for (std::size_t p = 0; p < s.map.pixels(); ++p, data += step) {
-              for (std::size_t i = 0; i < at(padded); i += hn::Lanes(tag)) {
-                const auto v = activate_view(tag, load(tag, data + i), at(c) + i);
+              for (std::size_t i = 0; i < padded; i += hn::Lanes(tag)) {
+                const auto v = activate_view(tag, load(tag, data + i), c + i);
                 store(hn::Add(load(tag, sums + i), v), tag, sums + i);
               }
             }
           });
         });
-        for (int i = 0; i < count; ++i) args.out.data.set(to + at(c + i), share * sums[i]);
+        for (std::size_t i = 0; i < count; ++i) args.out.data.set(to + c + i, share * sums[i]);
       });
-      to += at(args.channels[k]);
+      to += args.channels[k];
     }
   }
 }
@@ -193,22 +189,21 @@ void global_average_forward(const ConcatArgs& args, int first, int last) {
 void global_average_backward(const ConcatArgs& args, int first, int last) {
   alignas(64) float shares[kAverageChannels];
   for (int n = first; n < last; ++n) {
-    std::size_t g = at(n) * args.out.map.size();
+    std::size_t g = n * args.out.map.size();
     for (std::size_t k = 0; k < args.in.size(); ++k) {
       const InputView& s = args.in[k];
       const float share = 1.0F / static_cast<float>(s.map.pixels());
       if (s.gradient) {
-        each_channels(args, k, [&](int c, int padded, int count) HWY_ATTR {
-          for (int i = 0; i < padded; ++i) {
-            shares[i] = i < count ? share * args.out.gradient.get(g + at(c + i)) : 0;
+        each_channels(args, k, [&](std::size_t c, std::size_t padded, std::size_t count) HWY_ATTR {
+          for (std::size_t i = 0; i < padded; ++i) {
+            shares[i] = i < count ? share * args.out.gradient.get(g + c + i) : 0;
           }
           with_tag(padded, [&](auto tag) HWY_ATTR {
-            store_gradient_pixels(tag, s, {at(n) * s.map.size(), s.map.pixels(), at(c), at(padded)},
-                                  shares, 0);
+            store_gradient_pixels(tag, s, {n * s.map.size(), s.map.pixels(), c, padded}, shares, 0);
           });
         });
       }
-      g += at(args.channels[k]);
+      g += args.channels[k];
     }
   }
 }
@@ -237,7 +232,7 @@ HWY_INLINE void norm_sums_in(Tag tag, const NormSumsArgs& args, const PixelRange
       hn::Vec<Tag> g[pixels];
       auto sum = hn::Zero(tag);
       for (int i = 0; i < pixels; ++i) {
-        g[i] = load(tag, gradient + at + static_cast<std::size_t>(i) * step + c);
+        g[i] = load(tag, gradient + at + i * step + c);
         sum = hn::Add(sum, g[i]);
       }
       store(hn::Add(load(tag, sums + c), sum), tag, sums + c);
@@ -249,7 +244,7 @@ HWY_INLINE void norm_sums_in(Tag tag, const NormSumsArgs& args, const PixelRange
         for (int i = 0; i < pixels; ++i, value += step) {
           dot = hn::MulAdd(g[i], hn::Sub(load(tag, value), mean), dot);
         }
-        float* to = sums + static_cast<std::size_t>(k + 1) * step + c;
+        float* to = sums + (k + 1) * step + c;
         store(hn::Add(load(tag, to), dot), tag, to);
       }
     }
@@ -299,12 +294,12 @@ void add_partials(const float* partials, std::size_t stride, int count, std::siz
   for (; i + kLanes <= size; i += kLanes) {
     V sum = load(target + i);
     for (int k = 0; k < count; ++k) {
-      sum = hn::Add(sum, load(partials + static_cast<std::size_t>(k) * stride + i));
+      sum = hn::Add(sum, load(partials + k * stride + i));
     }
     store(sum, target + i);
   }
   for (; i < size; ++i) {
-    for (int k = 0; k < count; ++k) target[i] += partials[static_cast<std::size_t>(k) * stride + i];
+    for (int k = 0; k < count; ++k) target[i] += partials[k * stride + i];
   }
 }
 

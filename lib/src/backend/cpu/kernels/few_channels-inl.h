@@ -20,7 +20,7 @@ HWY_INLINE void pack_few_channels(const TermArgs& t, const Map& out, std::size_t
                                   float* tile) {
   const WindowArgs& w = t.window;
   const float* data = t.in.data.as<float>();
-  const auto channels = static_cast<std::size_t>(t.in.map.channels);
+  const std::size_t channels = t.in.map.channels;
   const int reach_y = w.dilation * (w.height - 1);
   const int reach_x = w.dilation * (w.width - 1);
   PixelCursor cursor(out, p0);
@@ -30,12 +30,10 @@ HWY_INLINE void pack_few_channels(const TermArgs& t, const Map& out, std::size_t
     float* to = tile;
     if (y >= 0 && x >= 0 && y + reach_y < t.in.map.height && x + reach_x < t.in.map.width) {
       const float* from =
-          data + (cursor.n * t.in.map.pixels() + static_cast<std::size_t>(y * t.in.map.width + x)) *
-                     channels;
-      const auto step = static_cast<std::size_t>(w.dilation) * channels;
+          data + (cursor.n * t.in.map.pixels() + (y * t.in.map.width + x)) * channels;
+      const std::size_t step = w.dilation * channels;
       for (int r = 0; r < w.height; ++r) {
-        const float* p =
-            from + static_cast<std::size_t>(r * w.dilation * t.in.map.width) * channels;
+        const float* p = from + r * w.dilation * t.in.map.width * channels;
         for (int s = 0; s < w.width; ++s, p += step, to += t.k_channels) {
           for (int lane = 0; lane < kBlock; lane += kLanes) store(load(p + lane), to + lane);
         }

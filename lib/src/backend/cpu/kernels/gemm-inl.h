@@ -26,7 +26,7 @@ struct Matrix {
 template <class T>
 HWY_INLINE T* vector_of(const Matrix<T>& m, int vector) {
   const int column = vector * kLanes;
-  return m.data + static_cast<std::size_t>(column / kBlock) * m.block_stride + column % kBlock;
+  return m.data + (column / kBlock) * m.block_stride + column % kBlock;
 }
 
 // Where a product's results go, straight from the registers. `to.strip<NV>(v)` is the strip of NV
@@ -43,14 +43,10 @@ struct Store {
     float* at[NV];
     std::size_t row;
     bool add;
-    HWY_INLINE V start(int m, int n) const {
-      return add ? load(at[n] + static_cast<std::size_t>(m) * row) : zero();
-    }
-    HWY_INLINE void put(V v, int m, int n) const {
-      store(v, at[n] + static_cast<std::size_t>(m) * row);
-    }
+    HWY_INLINE V start(int m, int n) const { return add ? load(at[n] + m * row) : zero(); }
+    HWY_INLINE void put(V v, int m, int n) const { store(v, at[n] + m * row); }
     HWY_INLINE void down(int rows) {
-      for (int n = 0; n < NV; ++n) at[n] += static_cast<std::size_t>(rows) * row;
+      for (int n = 0; n < NV; ++n) at[n] += rows * row;
     }
   };
   template <int NV>
@@ -75,15 +71,12 @@ struct StoreBf16 {
     std::size_t row;
     const float* addend;
     HWY_INLINE V start(int m, int n) const {
-      return addend != nullptr ? load(addend + static_cast<std::size_t>(m) * row + n * kLanes)
-                               : zero();
+      return addend != nullptr ? load(addend + m * row + n * kLanes) : zero();
     }
-    HWY_INLINE void put(V v, int m, int n) const {
-      store(v, c + static_cast<std::size_t>(m) * row + n * kLanes);
-    }
+    HWY_INLINE void put(V v, int m, int n) const { store(v, c + m * row + n * kLanes); }
     HWY_INLINE void down(int rows) {
-      c += static_cast<std::size_t>(rows) * row;
-      if (addend != nullptr) addend += static_cast<std::size_t>(rows) * row;
+      c += rows * row;
+      if (addend != nullptr) addend += rows * row;
     }
   };
   template <int NV>
@@ -111,17 +104,17 @@ struct StoreGradient {
     HWY_INLINE V start(int, int) const { return zero(); }
     HWY_INLINE void put(V v, int m, int n) const {
       if (activated[n] != nullptr) {
-        const V s = load(activated[n] + static_cast<std::size_t>(m) * activated_row);
+        const V s = load(activated[n] + m * activated_row);
         v = hn::IfThenElseZero(hn::Gt(s, zero()), v);
       }
-      T* to = c + static_cast<std::size_t>(m) * row + n * kLanes;
+      T* to = c + m * row + n * kLanes;
       if (accumulate) v = hn::Add(v, load(to));
       store(v, to);
     }
     HWY_INLINE void down(int rows) {
-      c += static_cast<std::size_t>(rows) * row;
+      c += rows * row;
       for (int n = 0; n < NV && activated[0] != nullptr; ++n) {
-        activated[n] += static_cast<std::size_t>(rows) * activated_row;
+        activated[n] += rows * activated_row;
       }
     }
   };
@@ -175,7 +168,7 @@ HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, co
         for (int n = 0; n < NV; ++n) bv[n] = load(b + n * kLanes);
 #pragma GCC unroll 16
         for (int m = 0; m < ROWS; ++m) {
-          const V av = hn::Set(d, a[static_cast<std::size_t>(m) * a_row + kk]);
+          const V av = hn::Set(d, a[m * a_row + kk]);
 #pragma GCC unroll 4
           for (int n = 0; n < NV; ++n) acc[m][n] = hn::MulAdd(av, bv[n], acc[m][n]);
         }
@@ -194,9 +187,9 @@ HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, co
 template <bool TRANSPOSED>
 HWY_INLINE const float* row_of(const Matrix<const float>& a, int m) {
   if constexpr (TRANSPOSED) {
-    return a.data + static_cast<std::size_t>(m / kBlock) * a.block_stride + m % kBlock;
+    return a.data + (m / kBlock) * a.block_stride + m % kBlock;
   } else {
-    return a.data + static_cast<std::size_t>(m) * a.row_stride;
+    return a.data + m * a.row_stride;
   }
 }
 

@@ -42,12 +42,12 @@ HWY_INLINE Maximum<hn::Vec<Tag>> no_maximum(Tag tag) {
 template <class Tag>
 HWY_INLINE void maxima_in_row(Tag tag, const PoolArgs& args, const WindowRuns& runs,
                               const float* activated, float* maxima, float* columns) {
-  const auto step = static_cast<std::size_t>(args.in.map.channels);
+  const std::size_t step = args.in.map.channels;
   for (const WindowRun& run : runs) {
     const int first = run.from + args.window.left - run.to * args.window.stride_width;
-    const float* from = activated + static_cast<std::size_t>(run.from) * step;
-    std::size_t to = static_cast<std::size_t>(run.to) * step;
-    const std::size_t from_step = static_cast<std::size_t>(runs.from_step) * step;
+    const float* from = activated + run.from * step;
+    std::size_t to = run.to * step;
+    const std::size_t from_step = runs.from_step * step;
     with_count(run.count, [&](auto known) HWY_ATTR {
       const int count = known == 0 ? run.count : known;
       for (int p = 0; p < run.pixels; ++p, to += step, from += from_step) {
@@ -55,7 +55,7 @@ HWY_INLINE void maxima_in_row(Tag tag, const PoolArgs& args, const WindowRuns& r
           auto best = no_maximum(tag);
 #pragma GCC unroll 4
           for (int k = 0; k < count; ++k) {
-            best.update(load(tag, from + static_cast<std::size_t>(k) * step + c),
+            best.update(load(tag, from + k * step + c),
                         hn::Set(tag, static_cast<float>(first + k)));
           }
           store(best.value, tag, maxima + to + c);
@@ -70,8 +70,7 @@ HWY_INLINE void maxima_in_row(Tag tag, const PoolArgs& args, const WindowRuns& r
 template <class Tag>
 HWY_INLINE void locate_maxima(Tag tag, const PoolArgs& args, const PoolPlan& plan, int y) {
   const WindowSpan rows = rows_of(args, y);
-  const auto size =
-      static_cast<std::size_t>(args.out.map.width) * static_cast<std::size_t>(args.in.map.channels);
+  const auto size = static_cast<std::size_t>(args.out.map.width) * args.in.map.channels;
   float* to = plan.places + plan.slot(y);
   with_count(rows.count(), [&](auto known) HWY_ATTR {
     const int count = known == 0 ? rows.count() : known;
@@ -96,13 +95,13 @@ template <class Tag, class T>
 HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const WindowRuns& runs, int iy, int y,
                            const float* places, const T* gradient, float* row) {
   const WindowArgs& w = args.window;
-  const auto step = static_cast<std::size_t>(args.in.map.channels);
-  const std::size_t to_step = static_cast<std::size_t>(runs.to_step) * step;
+  const std::size_t step = args.in.map.channels;
+  const std::size_t to_step = runs.to_step * step;
   const int first_place = (iy + w.top - y * w.stride_height) * w.width;
   for (const WindowRun& run : runs) {
     const int last_column = run.to + w.left - run.from * w.stride_width;
-    std::size_t from = static_cast<std::size_t>(run.from) * step;
-    float* to = row + static_cast<std::size_t>(run.to) * step;
+    std::size_t from = run.from * step;
+    float* to = row + run.to * step;
     with_count(run.count, [&](auto known) HWY_ATTR {
       const int count = known == 0 ? run.count : known;
       for (int p = 0; p < run.pixels; ++p, from += step, to += to_step) {
@@ -110,7 +109,7 @@ HWY_INLINE void gather_row(Tag tag, const PoolArgs& args, const WindowRuns& runs
           auto sum = load(tag, to + c);
 #pragma GCC unroll 4
           for (int k = 0; k < count; ++k) {
-            const std::size_t at = from + static_cast<std::size_t>(k) * step + c;
+            const std::size_t at = from + k * step + c;
             const auto position =
                 hn::Set(tag, static_cast<float>(first_place + last_column - k * w.stride_width));
             const auto here = hn::Eq(load(tag, places + at), position);
@@ -129,21 +128,21 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
   const Map& in = args.in.map;
   const Map& out = args.out.map;
   const WindowArgs& w = args.window;
-  const auto step = static_cast<std::size_t>(in.channels);
-  const std::size_t row_in = static_cast<std::size_t>(in.width) * step;
-  const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
+  const std::size_t step = in.channels;
+  const std::size_t row_in = in.row();
+  const std::size_t row_out = out.row();
   const PoolPlan plan(args, scratch);
   const WindowRuns outputs = output_runs(args, plan.output_runs);
   const WindowRuns inputs = input_runs(args, plan.input_runs);
   for (int n = first; n < last; ++n) {
-    const std::size_t from = static_cast<std::size_t>(n) * in.size();
-    const T* gradient = gradients + static_cast<std::size_t>(n) * out.size();
+    const std::size_t from = n * in.size();
+    const T* gradient = gradients + n * out.size();
     int loaded = 0;
     int done = 0;
     for (int y = 0; y < out.height; ++y) {
       const WindowSpan rows = rows_of(args, y);
       for (loaded = std::max(loaded, rows.at); loaded < rows.at + rows.count(); ++loaded) {
-        activate_row(tag, args, from + static_cast<std::size_t>(loaded) * row_in, plan.across);
+        activate_row(tag, args, from + loaded * row_in, plan.across);
         maxima_in_row(tag, args, outputs, plan.across, plan.ring + plan.slot(loaded),
                       plan.columns + plan.slot(loaded));
       }
@@ -156,9 +155,9 @@ HWY_INLINE void max_backward(Tag tag, const PoolArgs& args, int first, int last,
         const CoveringOutputs covering = rows_over(args, done);
         for (int over = covering.at; over <= covering.last; ++over) {
           gather_row(tag, args, inputs, done, over, plan.places + plan.slot(over),
-                     gradient + static_cast<std::size_t>(over) * row_out, plan.across);
+                     gradient + over * row_out, plan.across);
         }
-        const std::size_t at = from + static_cast<std::size_t>(done) * row_in;
+        const std::size_t at = from + done * row_in;
         store_gradient_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step},
                               plan.across, step);
       }

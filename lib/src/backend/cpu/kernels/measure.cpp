@@ -29,8 +29,9 @@ double peak_loop(int64_t steps) {
 
 void triad(const float* a, const float* b, float* c, std::size_t size) {
   const V three = hn::Set(d, 3.0F);
-  for (std::size_t i = 0; i < size; i += kLanes)
+  for (std::size_t i = 0; i < size; i += kLanes) {
     store(hn::MulAdd(three, load(b + i), load(a + i)), c + i);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

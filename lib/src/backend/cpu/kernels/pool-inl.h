@@ -124,8 +124,8 @@ HWY_INLINE void with_count(int count, const Work& work) {
 template <class Tag>
 HWY_INLINE void activate_row(Tag tag, const PoolArgs& args, std::size_t at, float* to) {
   const InputView& s = args.in;
-  const auto step = static_cast<std::size_t>(s.map.channels);
-  const std::size_t row = static_cast<std::size_t>(s.map.width) * step;
+  const std::size_t step = s.map.channels;
+  const std::size_t row = s.map.row();
   const float* const end = to + row;
   const Activation activated(s);
   typed(s.data, [&](auto* from) HWY_ATTR {

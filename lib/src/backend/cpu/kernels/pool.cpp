@@ -25,7 +25,7 @@ struct StridedRows {
   int ring = 1 << 30;
   HWY_INLINE const float* operator[](int k) const {
     const int at = first + k < ring ? first + k : first + k - ring;
-    return data + static_cast<std::size_t>(at) * step;
+    return data + at * step;
   }
 };
 
@@ -37,7 +37,7 @@ HWY_INLINE void combine_n(Tag tag, const StridedRows& from, int count, float sha
                           std::size_t size, T* to, int pixels, std::size_t from_step,
                           std::size_t to_step) {
   for (int p = 0; p < pixels; ++p, to += to_step) {
-    const std::size_t begin = static_cast<std::size_t>(p) * from_step;
+    const std::size_t begin = p * from_step;
     const float* row[COUNT + 1];
 #pragma GCC unroll 4
     for (int k = 0; k < COUNT; ++k) row[k] = from[k] + begin;
@@ -67,19 +67,18 @@ template <bool MAX, class Tag, class T>
 HWY_INLINE void combine_runs(Tag tag, const WindowRuns& runs, const float* row, std::size_t step,
                              float share, bool average, T* to) {
   for (const WindowRun& run : runs) {
-    T* t = to + static_cast<std::size_t>(run.to) * step;
-    const StridedRows from{row + static_cast<std::size_t>(run.from) * step, step};
+    T* t = to + run.to * step;
+    const StridedRows from{row + run.from * step, step};
     const float part = average ? share / static_cast<float>(run.count) : share;
     if (run.count == 0) {
       for (int p = 0; p < run.pixels; ++p) {
-        std::memset(t + static_cast<std::size_t>(p * runs.to_step) * step, 0, step * sizeof(T));
+        std::memset(t + p * runs.to_step * step, 0, step * sizeof(T));
       }
     } else if (runs.from_step == 1 && runs.to_step == 1) {
-      combine_all<MAX>(tag, from, run.count, part, static_cast<std::size_t>(run.pixels) * step, t);
+      combine_all<MAX>(tag, from, run.count, part, run.pixels * step, t);
     } else {
-      combine_all<MAX>(tag, from, run.count, part, step, t, run.pixels,
-                       static_cast<std::size_t>(runs.from_step) * step,
-                       static_cast<std::size_t>(runs.to_step) * step);
+      combine_all<MAX>(tag, from, run.count, part, step, t, run.pixels, runs.from_step * step,
+                       runs.to_step * step);
     }
   }
 }
@@ -100,21 +99,18 @@ HWY_INLINE void pool_images(Tag tag, const PoolArgs& args, int first, int last, 
                             T* to) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  const auto step = static_cast<std::size_t>(in.channels);
-  const std::size_t row = static_cast<std::size_t>(in.width) * step;
-  const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
+  const std::size_t step = in.channels;
+  const std::size_t row = in.row();
+  const std::size_t row_out = out.row();
   const PoolPlan plan(args, scratch);
   const WindowRuns runs = output_runs(args, plan.output_runs);
-  to += static_cast<std::size_t>(first) * out.size();
+  to += first * out.size();
   for (int n = first; n < last; ++n) {
     int loaded = 0;
     for (int y = 0; y < out.height; ++y, to += row_out) {
       const WindowSpan rows = rows_of(args, y);
       for (loaded = std::max(loaded, rows.at); loaded < rows.at + rows.count(); ++loaded) {
-        activate_row(
-            tag, args,
-            static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(loaded) * row,
-            plan.ring + plan.slot(loaded));
+        activate_row(tag, args, n * in.size() + loaded * row, plan.ring + plan.slot(loaded));
       }
       combine_rows<MAX>(tag, plan, rows.at, rows.count(), row);
       combine_runs<MAX>(tag, runs, plan.combined_rows, step,
@@ -142,8 +138,8 @@ HWY_INLINE void share_row(Tag tag, const WindowRuns& runs, const T* gradient, st
                           float share, float* to) {
   for (const WindowRun& run : runs) {
     const auto part = hn::Set(tag, share / static_cast<float>(run.count));
-    const std::size_t begin = static_cast<std::size_t>(run.to) * step;
-    const std::size_t end = begin + static_cast<std::size_t>(run.pixels) * step;
+    const std::size_t begin = run.to * step;
+    const std::size_t end = begin + run.pixels * step;
     for (std::size_t i = begin; i < end; i += hn::Lanes(tag)) {
       store(hn::Mul(part, load(tag, gradient + i)), tag, to + i);
     }
@@ -157,20 +153,20 @@ HWY_INLINE void average_backward(Tag tag, const PoolArgs& args, int first, int l
                                  const T* gradients) {
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  const auto step = static_cast<std::size_t>(in.channels);
-  const std::size_t row_in = static_cast<std::size_t>(in.width) * step;
-  const std::size_t row_out = static_cast<std::size_t>(out.width) * step;
+  const std::size_t step = in.channels;
+  const std::size_t row_in = in.row();
+  const std::size_t row_out = out.row();
   const PoolPlan plan(args, scratch);
   const WindowRuns outputs = output_runs(args, plan.output_runs);
   const WindowRuns inputs = input_runs(args, plan.input_runs);
   for (int n = first; n < last; ++n) {
-    const T* gradient = gradients + static_cast<std::size_t>(n) * out.size();
+    const T* gradient = gradients + n * out.size();
     int shared = 0;
     for (int iy = 0; iy < in.height; ++iy) {
       const CoveringOutputs rows = rows_over(args, iy);
       for (shared = std::max(shared, rows.at); shared <= rows.last; ++shared) {
         const float part = 1.0F / static_cast<float>(rows_of(args, shared).count());
-        share_row(tag, outputs, gradient + static_cast<std::size_t>(shared) * row_out, step, part,
+        share_row(tag, outputs, gradient + shared * row_out, step, part,
                   plan.ring + plan.slot(shared));
       }
       if (rows.count() > 0) {
@@ -179,8 +175,7 @@ HWY_INLINE void average_backward(Tag tag, const PoolArgs& args, int first, int l
       } else {
         std::memset(plan.across, 0, row_in * sizeof(float));
       }
-      const std::size_t at =
-          static_cast<std::size_t>(n) * in.size() + static_cast<std::size_t>(iy) * row_in;
+      const std::size_t at = n * in.size() + iy * row_in;
       store_gradient_pixels(tag, args.in, {at, static_cast<std::size_t>(in.width), 0, step},
                             plan.across, step);
     }

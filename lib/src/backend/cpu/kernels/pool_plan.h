@@ -20,9 +20,9 @@ struct WindowRun {
 /// How a pool divides its scratch memory. Ring buffers hold as many rows as the window has.
 struct PoolPlan {
   PoolPlan(const PoolArgs& args, float* scratch) : window_rows(args.window.height) {
-    const auto step = static_cast<std::size_t>(args.in.map.channels);
-    const auto rows = static_cast<std::size_t>(window_rows);
-    row = static_cast<std::size_t>(std::max(args.in.map.width, args.out.map.width)) * step;
+    const std::size_t step = args.in.map.channels;
+    const std::size_t rows = window_rows;
+    row = std::max(args.in.map.width, args.out.map.width) * step;
     ring = take(scratch, rows * row);
     combined_rows = take(scratch, row);
     across = take(scratch, row);
@@ -30,13 +30,13 @@ struct PoolPlan {
       columns = take(scratch, rows * row);
       places = take(scratch, rows * row);
     }
-    const auto pixels = static_cast<std::size_t>(args.in.map.width + args.out.map.width);
+    const std::size_t pixels = args.in.map.width + args.out.map.width;
     output_runs =
         reinterpret_cast<WindowRun*>(take(scratch, sizeof(WindowRun) / sizeof(float) * pixels));
     input_runs = output_runs == nullptr ? nullptr : output_runs + args.out.map.width;
   }
   /// The offset of a map's row y in a ring buffer.
-  std::size_t slot(int y) const { return static_cast<std::size_t>(y % window_rows) * row; }
+  std::size_t slot(int y) const { return (y % window_rows) * row; }
 
   int window_rows;
   std::size_t row;           // floats of a row of the wider of the two maps

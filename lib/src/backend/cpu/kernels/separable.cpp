@@ -21,7 +21,7 @@ template <class T>
 HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, const T* from, int y,
                          float* input) {
   const InputView& in = args.in;
-  const auto step = static_cast<std::size_t>(in.map.channels);
+  const std::size_t step = in.map.channels;
   const V floor = relu_floor(in);
   const int width = in.map.width;
   each_strip(in.map.channels, [&](auto strip, int c) HWY_ATTR {
@@ -51,18 +51,18 @@ HWY_INLINE void load_row(const SeparableArgs& args, const SeparablePlan& plan, c
 /// every image.
 HWY_INLINE void clear_padding(const SeparableArgs& args, const SeparablePlan& plan, float* input) {
   const Map& in = args.in.map;
-  clear_edges(input, static_cast<std::size_t>(plan.blocks * plan.rows_in), plan.width_in,
-              args.window.left, args.window.left + in.width);
+  clear_edges(input, plan.blocks * plan.rows_in, plan.width_in, args.window.left,
+              args.window.left + in.width);
 }
 
 HWY_INLINE void load_rows(const SeparableArgs& args, const SeparablePlan& plan, int n, int& loaded,
                           int wanted, float* input) {
   const Map& map = args.in.map;
-  const std::size_t row = static_cast<std::size_t>(map.width * map.channels);
+  const std::size_t row = map.row();
   typed(args.in.data, [&](auto* data) HWY_ATTR {
-    data += static_cast<std::size_t>(n) * map.size();
+    data += n * map.size();
     for (; loaded < wanted; ++loaded) {
-      load_row(args, plan, data + static_cast<std::size_t>(loaded) * row, loaded, input);
+      load_row(args, plan, data + loaded * row, loaded, input);
     }
   });
 }
@@ -114,12 +114,8 @@ struct GradientSink {
   bool accumulate;
 
   HWY_INLINE GradientSink every_second(int first) const {
-    return {to.from(static_cast<std::size_t>(first) * step),
-            2 * step,
-            activated + first * activated_step,
-            2 * activated_step,
-            relu,
-            accumulate};
+    return {to.from(first * step), 2 * step, activated + first * activated_step,
+            2 * activated_step,    relu,     accumulate};
   }
   template <int X>
   HWY_INLINE void put(const V (&v)[X], int x, int lane) const {
@@ -133,7 +129,7 @@ struct GradientSink {
         g[o] = hn::IfThenElseZero(hn::Gt(load(s + o * activated_step), zero()), g[o]);
       }
     }
-    typed(to, [&](auto* p) HWY_ATTR { put_at(g, p + static_cast<std::size_t>(x) * step + lane); });
+    typed(to, [&](auto* p) HWY_ATTR { put_at(g, p + x * step + lane); });
   }
 
  private:
@@ -142,11 +138,11 @@ struct GradientSink {
     if (accumulate) {
 #pragma GCC unroll 8
       for (int o = 0; o < X; ++o) {
-        g[o] = hn::Add(g[o], load(p + static_cast<std::size_t>(o) * step));
+        g[o] = hn::Add(g[o], load(p + o * step));
       }
     }
 #pragma GCC unroll 8
-    for (int o = 0; o < X; ++o) store(g[o], p + static_cast<std::size_t>(o) * step);
+    for (int o = 0; o < X; ++o) store(g[o], p + o * step);
   }
 };
 
@@ -155,15 +151,15 @@ HWY_INLINE void depthwise_tile(const SeparableArgs& args, const SeparablePlan& p
                                const float* input, int y0, int y1, float* tile,
                                Prefetcher& prefetcher) {
   const int width = args.out.map.width;
-  const auto pixels = static_cast<std::size_t>(y1 - y0) * static_cast<std::size_t>(width);
+  const std::size_t pixels = static_cast<std::size_t>(y1 - y0) * width;
   for (int y = y0; y < y1; ++y) {
     InputRows rows = rows_under(args, plan, input, y);
     float* to = tile + static_cast<std::size_t>((y - y0) * width) * kBlock;
     for (int block = 0; block < plan.blocks; ++block) {
       rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
-      depthwise_row(rows, args.depthwise + static_cast<std::size_t>(block) * plan.weights,
-                    args.window.width, args.window.stride_width, args.window.dilation, width,
-                    TileSink{to + static_cast<std::size_t>(block) * pixels * kBlock});
+      depthwise_row(rows, args.depthwise + block * plan.weights, args.window.width,
+                    args.window.stride_width, args.window.dilation, width,
+                    TileSink{to + block * pixels * kBlock});
       prefetcher.issue();
     }
   }
@@ -186,10 +182,9 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   float* f32_tile = tile + plan.tile_size;
   clear_padding(args, plan, input);
   const Map& map = args.out.map;
-  const auto row = static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
-  const auto row_in = static_cast<std::size_t>(args.in.map.width * args.in.map.channels);
-  const std::size_t tile_in =
-      static_cast<std::size_t>(plan.tile_rows * args.window.stride_height) * row_in;
+  const std::size_t row = map.row();
+  const std::size_t row_in = args.in.map.row();
+  const std::size_t tile_in = plan.tile_rows * args.window.stride_height * row_in;
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -198,17 +193,13 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       load_rows(args, plan, n, loaded, plan.rows_read(args, y1), input);
       const int pixels = (y1 - y0) * map.width;
       prefetcher.clear();
-      prefetcher.add(args.in.data,
-                     static_cast<std::size_t>(n) * args.in.map.size() +
-                         static_cast<std::size_t>(loaded) * row_in,
-                     tile_in);
+      prefetcher.add(args.in.data, n * args.in.map.size() + loaded * row_in, tile_in);
       prefetcher.spread(plan.blocks * (y1 - y0) + micro_steps(pixels, map.channels));
-      const std::size_t at =
-          static_cast<std::size_t>(n) * map.size() + static_cast<std::size_t>(y0) * row;
+      const std::size_t at = n * map.size() + y0 * row;
       depthwise_tile(args, plan, input, y0, y1, tile, prefetcher);
       if (args.pointwise != nullptr) {
         const Matrix<const float> a{tile, kBlock, static_cast<std::size_t>(pixels) * kBlock};
-        const auto channels = static_cast<std::size_t>(map.channels);
+        const std::size_t channels = map.channels;
         const auto multiply_to = [&](const auto& to) HWY_ATTR {
           product(a, args.pointwise, channels, to, pixels, map.channels, args.in.map.channels,
                   &prefetcher);
@@ -221,9 +212,9 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
       } else {
         float* out = tile_of(args.out, at, f32_tile);
         from_blocks(tile, pixels, map.channels, out);
-        store_tile(args.out, at, static_cast<std::size_t>(pixels), out);
+        store_tile(args.out, at, pixels, out);
       }
-      accumulate_statistics(args.out, at, static_cast<std::size_t>(pixels), sums);
+      accumulate_statistics(args.out, at, pixels, sums);
     }
   }
 }
@@ -236,10 +227,9 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
                                    float* gradients, const float* input, float* partial,
                                    Prefetcher& prefetcher) {
   const Map& map = args.out.map;
-  const auto channels = static_cast<std::size_t>(map.channels);
+  const std::size_t channels = map.channels;
   const int pixels = (y1 - y0) * map.width;
-  const std::size_t at = static_cast<std::size_t>(n) * map.size() +
-                         static_cast<std::size_t>(y0 * map.width) * channels;
+  const std::size_t at = n * map.size() + (y0 * map.width) * channels;
   const float* g = output_gradients(args.out, at, pixels, gradient_tile);
   if (args.pointwise == nullptr) {
     for (int block = 0; block < plan.blocks; ++block) {
@@ -247,8 +237,7 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
         float* to = gradients + plan.gradient_at(block, y);
         for (int x = 0; x < map.width; ++x) {
           for (int lane = 0; lane < kBlock; lane += kLanes) {
-            store(load(g + static_cast<std::size_t>((y - y0) * map.width + x) * channels +
-                       block * kBlock + lane),
+            store(load(g + ((y - y0) * map.width + x) * channels + block * kBlock + lane),
                   to + x * kBlock + lane);
           }
         }
@@ -261,8 +250,8 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
                          partial + args.pointwise_gradient, args.in.map.channels, map.channels,
                          pixels, &prefetcher);
   for (int y = y0; y < y1; ++y) {
-    product({g + static_cast<std::size_t>((y - y0) * map.width) * channels, channels, kBlock},
-            args.pointwise_transposed, static_cast<std::size_t>(args.in.map.channels),
+    product({g + (y - y0) * map.width * channels, channels, kBlock}, args.pointwise_transposed,
+            args.in.map.channels,
             Store{{gradients + plan.gradient_at(0, y), kBlock, plan.plane_out}, false}, map.width,
             args.in.map.channels, map.channels, &prefetcher);
   }
@@ -273,14 +262,13 @@ HWY_INLINE void store_gradient_row(const SeparableArgs& args, const SeparablePla
                                    int iy, const float* gradients, const float* input,
                                    Prefetcher& prefetcher) {
   const Map& in = args.in.map;
-  const auto step = static_cast<std::size_t>(in.channels);
-  const MapData to = args.in.gradient.from(static_cast<std::size_t>(n) * in.size() +
-                                           static_cast<std::size_t>(iy * in.width) * step);
+  const std::size_t step = in.channels;
+  const MapData to = args.in.gradient.from(n * in.size() + (iy * in.width) * step);
   const WindowArgs& w = args.window;
   InputRows rows = rows_over(args, plan, gradients, iy);
   for (int block = 0; block < plan.blocks; ++block) {
     rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_out);
-    const float* weights = args.depthwise_flipped + static_cast<std::size_t>(block) * plan.weights;
+    const float* weights = args.depthwise_flipped + block * plan.weights;
     const GradientSink sink{to.from(static_cast<std::size_t>(block) * kBlock),
                             step,
                             input + plan.row_in(block, iy) + w.left * kBlock,
@@ -307,12 +295,11 @@ HWY_INLINE void store_gradient_rows(const SeparableArgs& args, const SeparablePl
   const int rows_at_once = std::max(1, kTilePixels / in.width);
   while (done < ready) {
     const int rows = std::min(rows_at_once, ready - done);
-    const std::size_t at = static_cast<std::size_t>(n) * in.size() +
-                           static_cast<std::size_t>(done * in.width * in.channels);
+    const std::size_t at = n * in.size() + done * in.row();
     for (int r = 0; r < rows; ++r, ++done) {
       store_gradient_row(args, plan, n, done, gradients, input, prefetcher);
     }
-    accumulate_norm_sums(args.in, at, static_cast<std::size_t>(rows * in.width), partial);
+    accumulate_norm_sums(args.in, at, rows * in.width, partial);
   }
 }
 
@@ -326,13 +313,12 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   clear_padding(args, plan, input);
   const Map& in = args.in.map;
   const Map& out = args.out.map;
-  clear_edges(gradients, static_cast<std::size_t>(plan.blocks * plan.rows_out), plan.width_out,
-              plan.lead, plan.lead + out.width);
-  const auto row_in = static_cast<std::size_t>(in.width * in.channels);
-  const std::size_t tile_in =
-      static_cast<std::size_t>(plan.tile_rows * args.window.stride_height) * row_in;
-  const auto row_out = static_cast<std::size_t>(out.width * out.channels);
-  const std::size_t tile_out = static_cast<std::size_t>(plan.tile_rows) * row_out;
+  clear_edges(gradients, plan.blocks * plan.rows_out, plan.width_out, plan.lead,
+              plan.lead + out.width);
+  const std::size_t row_in = in.row();
+  const std::size_t tile_in = plan.tile_rows * args.window.stride_height * row_in;
+  const std::size_t row_out = out.row();
+  const std::size_t tile_out = plan.tile_rows * row_out;
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
@@ -342,16 +328,14 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       load_rows(args, plan, n, loaded, plan.rows_read(args, y1), input);
       // Input rows below `ready` are read by no later output.
       const int ready = plan.rows_done(args, y1);
-      const std::size_t at_in = static_cast<std::size_t>(n) * in.size();
-      const std::size_t at_out =
-          static_cast<std::size_t>(n) * out.size() + static_cast<std::size_t>(y1) * row_out;
+      const std::size_t at_in = n * in.size();
+      const std::size_t at_out = n * out.size() + y1 * row_out;
       prefetcher.clear();
       prefetcher.add(args.out.gradient, at_out, tile_out);
       if (args.out.dy_scale != nullptr) prefetcher.add(args.out.data, at_out, tile_out);
-      prefetcher.add(args.in.data, at_in + static_cast<std::size_t>(loaded) * row_in, tile_in);
+      prefetcher.add(args.in.data, at_in + loaded * row_in, tile_in);
       if (args.in.gradient) {
-        prefetcher.add(args.in.gradient,
-                       at_in + static_cast<std::size_t>(std::max(ready, 0)) * row_in, tile_in);
+        prefetcher.add(args.in.gradient, at_in + std::max(ready, 0) * row_in, tile_in);
       }
       prefetcher.spread(2 * plan.blocks * (y1 - y0) +
                         micro_steps((y1 - y0) * out.width, in.channels) +
@@ -362,10 +346,9 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
         InputRows rows = rows_under(args, plan, input, y);
         for (int block = 0; block < plan.blocks; ++block) {
           rows.start = block * static_cast<std::ptrdiff_t>(plan.plane_in);
-          depthwise_weights(
-              gradients + plan.gradient_at(block, y), rows, args.window.width,
-              args.window.stride_width, args.window.dilation, out.width,
-              partial + args.depthwise_gradient + static_cast<std::size_t>(block) * plan.weights);
+          depthwise_weights(gradients + plan.gradient_at(block, y), rows, args.window.width,
+                            args.window.stride_width, args.window.dilation, out.width,
+                            partial + args.depthwise_gradient + block * plan.weights);
         }
       }
       if (!args.in.gradient) continue;

@@ -31,21 +31,19 @@ struct SeparablePlan {
     tile_rows = std::max(1, std::min(out.height, kTilePixels / out.width));
     size_rings(args);
     plane_in = static_cast<std::size_t>(rows_in * width_in) * kBlock;
-    input_size = plane_in * static_cast<std::size_t>(blocks);
+    input_size = plane_in * blocks;
     plane_out = static_cast<std::size_t>(rows_out * width_out) * kBlock;
-    gradients_size = plane_out * static_cast<std::size_t>(blocks);
-    const auto pixels = static_cast<std::size_t>(tile_rows * out.width);
-    tile_size = pixels * static_cast<std::size_t>(in.channels);
-    gradient_tile_size = pixels * static_cast<std::size_t>(out.channels);
+    gradients_size = plane_out * blocks;
+    const std::size_t pixels = tile_rows * out.width;
+    tile_size = pixels * in.channels;
+    gradient_tile_size = pixels * out.channels;
   }
 
   std::size_t row_in(int block, int y) const {
-    return static_cast<std::size_t>(block) * plane_in +
-           static_cast<std::size_t>(y % rows_in * width_in) * kBlock;
+    return block * plane_in + static_cast<std::size_t>(y % rows_in * width_in) * kBlock;
   }
   std::size_t row_out(int block, int y) const {
-    return static_cast<std::size_t>(block) * plane_out +
-           static_cast<std::size_t>(y % rows_out * width_out) * kBlock;
+    return block * plane_out + static_cast<std::size_t>(y % rows_out * width_out) * kBlock;
   }
 
   /// The offset of the gradient of output (y, 0).

@@ -193,9 +193,9 @@ HWY_INLINE void convert(const From* from, std::size_t size, To* to) {
 template <class T>
 HWY_INLINE void raw_gradients(const OutputMap& o, const T* gradient, const T* data, int pixels,
                               float* to) {
-  const auto channels = static_cast<std::size_t>(o.map.channels);
+  const std::size_t channels = o.map.channels;
   if (o.dy_scale == nullptr) {
-    return convert(gradient, static_cast<std::size_t>(pixels) * channels, to);
+    return convert(gradient, pixels * channels, to);
   }
   each_strip(o.map.channels, [&](auto strip, int c) HWY_ATTR {
     constexpr int N = strip;
@@ -257,7 +257,7 @@ struct Pixels {
 template <bool RELU, bool ACCUMULATE, class Tag, class G, class T>
 HWY_INLINE void store_gradient_pixels(Tag tag, const InputView& s, const Pixels& pixels,
                                       const G* row, std::size_t row_step, T* gradient) {
-  const auto step = static_cast<std::size_t>(s.map.channels);
+  const std::size_t step = s.map.channels;
   const Activation activate_view(s);
   const T* data = s.data.as<T>() + pixels.at + pixels.first;
   gradient += pixels.at + pixels.first;
@@ -281,8 +281,9 @@ template <class Tag, class G>
 HWY_INLINE void store_gradient_pixels(Tag tag, const InputView& s, const Pixels& pixels,
                                       const G* row, std::size_t row_step) {
   typed(s.gradient, [&](auto* to) HWY_ATTR {
-    if (s.relu && s.accumulate)
+    if (s.relu && s.accumulate) {
       return store_gradient_pixels<true, true>(tag, s, pixels, row, row_step, to);
+    }
     if (s.relu) return store_gradient_pixels<true, false>(tag, s, pixels, row, row_step, to);
     if (s.accumulate) return store_gradient_pixels<false, true>(tag, s, pixels, row, row_step, to);
     store_gradient_pixels<false, false>(tag, s, pixels, row, row_step, to);
@@ -377,7 +378,7 @@ HWY_INLINE float* tile_of(const OutputMap& o, std::size_t at, float* tile) {
 HWY_INLINE void store_tile(const OutputMap& o, std::size_t at, std::size_t pixels,
                            const float* tile) {
   if (!o.data.is_bf16()) return;
-  convert(tile, pixels * static_cast<std::size_t>(o.map.channels), o.data.as<Bfloat16>() + at);
+  convert(tile, pixels * o.map.channels, o.data.as<Bfloat16>() + at);
 }
 
 /// Adds the statistics of `pixels` stored pixels from offset `at` on, if they are wanted.

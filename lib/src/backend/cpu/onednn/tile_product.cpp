@@ -128,7 +128,7 @@ void TileProduct::set_weights(const float* b) {
 
 void TileProduct::run(const float* a, float* c, bool add, int thread) const {
   const OneThread one;
-  Slot& slot = impl_->slots[static_cast<std::size_t>(thread)];
+  Slot& slot = impl_->slots[thread];
   slot.in.set_data_handle(const_cast<float*>(a));
   slot.out.set_data_handle(c);
   (add ? impl_->add : impl_->write).execute(slot.stream, add ? slot.add : slot.write);

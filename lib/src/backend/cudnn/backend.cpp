@@ -1,0 +1,57 @@
+#include "backend/cudnn/backend.h"
+
+#include <fmt/format.h>
+
+#include "backend/cudnn/device.h"
+#include "backend/cudnn/program.h"
+#include "renas/error.h"
+
+namespace renas::cudnn {
+
+namespace {
+
+class CudnnBackend final : public Backend {
+ public:
+  CudnnBackend(const DeviceInfo& device, bool graphs) : device_(device) {
+    context_->device = device.index;
+    context_->graphs = graphs;
+    use_device(device.index);
+    preload_kernels();
+  }
+  std::string name() const override { return "cudnn"; }
+  std::string description() const override {
+    return fmt::format("cudnn (GPU {}: {}, {} GiB, {}; {})", device_.index, device_.name,
+                       device_.bytes >> 30, device_.uuid, library_versions());
+  }
+  Precision precision(Precision wanted) const override { return wanted; }
+  std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
+    return std::make_unique<GpuProgram>(graph, options, context_);
+  }
+  MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const override {
+    return {GpuProgram::bytes(graph, options)};
+  }
+
+ private:
+  const DeviceInfo device_;
+  const std::shared_ptr<GpuContext> context_ = std::make_shared<GpuContext>();
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cudnn(int index, bool graphs) {
+  std::string reason;
+  const std::vector<DeviceInfo> devices = list_devices(&reason);
+  if (devices.empty()) {
+    throw InvalidInput("backend: cudnn needs an NVIDIA GPU, and none can be used: " + reason);
+  }
+  const int wanted = std::max(index, 0);
+  if (wanted >= static_cast<int>(devices.size())) {
+    throw InvalidInput(fmt::format("backend: there are {} GPUs, numbered from 0; got number {}",
+                                   devices.size(), wanted));
+  }
+  return std::make_unique<CudnnBackend>(devices[static_cast<std::size_t>(wanted)], graphs);
+}
+
+bool gpu_is_there(std::string* reason) { return !list_devices(reason).empty(); }
+
+}  // namespace renas::cudnn

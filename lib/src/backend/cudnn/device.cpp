@@ -1,0 +1,114 @@
+#include "backend/cudnn/device.h"
+
+#include <cudnn_version.h>
+#include <fmt/format.h>
+
+#include "renas/error.h"
+
+namespace renas::cudnn {
+
+namespace {
+
+/// True for errors that stay: the process has to end before the device can be used again.
+bool stays(cudaError_t status) {
+  switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorMpsRpcFailure:
+    case cudaErrorMpsServerNotReady:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Why no device answers, in words that say what to do.
+std::string reason_of(cudaError_t status, int count) {
+  switch (status) {
+    case cudaSuccess:
+      return count > 0 ? "" : "no GPU is visible (CUDA_VISIBLE_DEVICES hides them all?)";
+    case cudaErrorInsufficientDriver:
+      return fmt::format("there is no NVIDIA driver, or it is too old for CUDA {}.{}",
+                         CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    case cudaErrorNoDevice:
+      return "the NVIDIA driver sees no GPU";
+    case cudaErrorSystemNotReady:
+      return "the system's GPU services are not ready yet (error 802)";
+    case cudaErrorSystemDriverMismatch:
+      return "the NVIDIA driver's kernel module and its library have different versions (error "
+             "803)";
+    case cudaErrorCompatNotSupportedOnDevice:
+      return "this GPU does not support CUDA's forward compatibility (error 804)";
+    default:
+      return fmt::format("{} (error {})", cudaGetErrorString(status), static_cast<int>(status));
+  }
+}
+
+std::string uuid_of(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<unsigned char>(uuid.bytes[i]));
+  }
+  return text;
+}
+
+std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
+
+}  // namespace
+
+std::vector<DeviceInfo> list_devices(std::string* reason) {
+  int count = 0;  // an error leaves it as it is
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) {
+    count = 0;
+    cudaGetLastError();  // which clears it
+  }
+  if (reason != nullptr) *reason = reason_of(status, count);
+  std::vector<DeviceInfo> devices;
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, i), "reading a GPU's properties");
+    devices.push_back({i, properties.name, uuid_of(properties.uuid),
+                       static_cast<int64_t>(properties.totalGlobalMem), properties.major,
+                       properties.minor});
+  }
+  return devices;
+}
+
+void use_device(int index) { check(cudaSetDevice(index), "choosing a GPU"); }
+
+std::string library_versions() {
+  int driver = 0;
+  int runtime = 0;
+  check(cudaDriverGetVersion(&driver), "asking for the driver's version");
+  check(cudaRuntimeGetVersion(&runtime), "asking for the runtime's version");
+  return fmt::format("driver {}, CUDA {}, cuDNN {}.{}.{}", version(driver), version(runtime),
+                     CUDNN_MAJOR, CUDNN_MINOR, CUDNN_PATCHLEVEL);
+}
+
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  const cudaError_t last = cudaGetLastError();  // an error that does not stay is cleared
+  (void)last;
+  const std::string message =
+      fmt::format("GPU: {} failed: {} ({}, error {})", what, cudaGetErrorString(status),
+                  cudaGetErrorName(status), static_cast<int>(status));
+  if (status == cudaErrorMemoryAllocation) throw OutOfMemory(message);
+  if (stays(status)) throw DeviceLost(message + ". Only a new process can use the GPU again");
+  throw Error(message);
+}
+
+}  // namespace renas::cudnn

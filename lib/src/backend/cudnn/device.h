@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// GPUs: which there are, and what an error of the CUDA runtime means.
+namespace renas::cudnn {
+
+struct DeviceInfo {
+  int index = 0;
+  std::string name;  // "NVIDIA H100 80GB HBM3"
+  std::string uuid;  // "GPU-8d3f...": the same for every process that sees the card
+  int64_t bytes = 0;
+  int major = 0;  // compute capability
+  int minor = 0;
+};
+
+/// The devices that can be used. Where there is none, sets `reason` to a sentence that says why.
+std::vector<DeviceInfo> list_devices(std::string* reason = nullptr);
+
+/// Makes a device that of the calling thread.
+void use_device(int index);
+
+/// "driver 13.0, CUDA 13.0, cuDNN 9.19.0".
+std::string library_versions();
+
+/// Does nothing if `status` is cudaSuccess. Otherwise throws, with `what` in the message:
+/// OutOfMemory; DeviceLost, where every later call to the device would fail too; Error.
+void check(cudaError_t status, const char* what);
+
+}  // namespace renas::cudnn

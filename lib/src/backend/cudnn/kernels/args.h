@@ -1,0 +1,211 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cudnn/kernels/step_state.h"
+#include "backend/plan/maps.h"
+
+/// The kernels of the cuDNN backend: their arguments, and functions that launch them on a stream.
+///
+/// Kernels compute in float32 on maps of float32 or bfloat16. Every one writes whole maps of the
+/// images in the batch, padding included. Sums over pixels are taken in a fixed order: each block
+/// writes a partial sum of its own, and a second kernel adds these up in order. No kernel adds to
+/// floating-point numbers atomically, so equal inputs give equal bits.
+namespace renas::cudnn {
+
+using plan::InputView;
+using plan::Map;
+using plan::MapData;
+using plan::OutputMap;
+using plan::WindowArgs;
+
+/// Where a launch goes, and what it may know of the step.
+struct Launch {
+  cudaStream_t stream = nullptr;
+  const StepState* state = nullptr;  // device memory
+  int batch = 0;                     // images that grids cover
+};
+
+/// Partial sums are taken over at most this many slices of the batch's pixels.
+constexpr int kSlices = 64;
+
+/// A depthwise convolution.
+struct DepthwiseArgs {
+  InputView in;
+  WindowArgs window;
+  OutputMap out;
+  const float* weight = nullptr;  // [kh kw][channels, padded]
+};
+
+/// One term of a dense convolution: the part of its input that lies in one map.
+struct TermArgs {
+  InputView in;
+  WindowArgs window;
+  int depth = 0;                             // rows of the matrix: kh * kw * padded channels
+  int first_column = 0;                      // the output columns that the term computes begin here
+  int last_column = 0;                       // and end before this one; multiples of 8
+  const float* weight = nullptr;             // [depth][columns]
+  const float* weight_transposed = nullptr;  // [columns][depth]
+};
+
+/// A dense convolution, or a linear layer, as a sum of matrix products.
+struct ProductArgs {
+  const TermArgs* terms = nullptr;  // device memory
+  int term_count = 0;
+  const float* bias = nullptr;  // [channels]; nullptr: none
+  int channels = 0;             // of the output, unpadded
+  OutputMap out;
+};
+
+/// A maximum or average pool. Averages do not count the padding.
+struct PoolArgs {
+  InputView in;
+  WindowArgs window;
+  bool max = false;
+  OutputMap out;
+};
+
+/// One input of a concatenation.
+struct PartArgs {
+  InputView in;
+  int channels = 0;  // unpadded
+  int first = 0;     // where its channels begin in the result
+  bool shifted = false;
+};
+
+/// The concatenation of its parts, some of them pixel-shifted.
+struct ConcatArgs {
+  const PartArgs* parts = nullptr;  // device memory
+  int part_count = 0;
+  OutputMap out;
+};
+
+struct AddArgs {
+  const InputView* in = nullptr;  // device memory
+  int count = 0;
+  OutputMap out;
+};
+
+struct DropoutArgs {
+  InputView in;
+  OutputMap out;
+  int node = 0;  // in the graph: see mask_factor()
+  int channels = 0;
+  float probability = 0;
+  bool path = false;  // drop path: whole images
+};
+
+struct LossArgs {
+  InputView in;  // scores, float32
+  const int32_t* labels = nullptr;
+  int classes = 0;
+  float loss_weight = 1;
+  float label_smoothing = 0;
+  double* losses = nullptr;    // [batch], by image
+  int32_t* correct = nullptr;  // [batch]
+};
+
+/// A batch norm of the program, in device memory. Arrays of coefficients are [padded channels];
+/// those of parameters [channels].
+struct NormArgs {
+  int channels = 0;
+  Map map;
+  float* scale = nullptr;  // coefficients, see BatchNorms
+  float* shift = nullptr;
+  float* mean = nullptr;
+  float* centre = nullptr;
+  float* dy_scale = nullptr;
+  float* x_scale = nullptr;
+  float* offset = nullptr;
+  double* inverse = nullptr;     // 1 / standard deviation
+  const float* gamma = nullptr;  // parameters: scale
+  const float* beta = nullptr;   // shift
+  float* running_mean = nullptr;
+  float* running_variance = nullptr;
+  float* gamma_gradient = nullptr;
+  float* beta_gradient = nullptr;
+};
+
+/// A run of elements of one parameter, for SGD. `begin` counts floats in the parameters' memory.
+struct SgdRun {
+  uint32_t begin = 0;
+  uint32_t size = 0;
+  int32_t group = 0;  // of learning rates
+  float decay = 0;    // 1: weight decay applies; 0: it does not
+};
+constexpr int kSgdRun = 1024;  // the longest run
+
+// Elementwise kernels. Forward functions write out.data, backward functions the inputs' gradients.
+
+void copy_images(const Launch& launch, const float* images, int channels, const OutputMap& out);
+void add_forward(const Launch& launch, const AddArgs& args);
+/// Stores the gradient of a sum as that of one summand.
+void add_backward(const Launch& launch, const InputView& in, const OutputMap& out);
+void concat_forward(const Launch& launch, const ConcatArgs& args);
+void concat_backward(const Launch& launch, const PartArgs& part, const OutputMap& out);
+void global_average_forward(const Launch& launch, const ConcatArgs& args);
+void global_average_backward(const Launch& launch, const PartArgs& part, const OutputMap& out);
+void dropout_forward(const Launch& launch, const DropoutArgs& args, bool training);
+void dropout_backward(const Launch& launch, const DropoutArgs& args);
+void pool_forward(const Launch& launch, const PoolArgs& args);
+void pool_backward(const Launch& launch, const PoolArgs& args);
+
+// Convolutions. The weight gradients of a slice of pixels go to partials[slice][size of weight];
+// add_weight_gradients() adds them up.
+
+void depthwise_forward(const Launch& launch, const DepthwiseArgs& args);
+void depthwise_data_gradient(const Launch& launch, const DepthwiseArgs& args);
+void depthwise_weight_gradient(const Launch& launch, const DepthwiseArgs& args, int slices,
+                               float* partials);
+void product_forward(const Launch& launch, const ProductArgs& args);
+void product_data_gradient(const Launch& launch, const TermArgs& term, const OutputMap& out);
+/// `partials` is [slices][depth][columns].
+void product_weight_gradient(const Launch& launch, const TermArgs& term, const OutputMap& out,
+                             int slices, float* partials);
+/// Adds to the bias's gradient, in order of images.
+void bias_gradient(const Launch& launch, const OutputMap& out, int channels, float* gradient);
+
+// Batch norms.
+
+/// Before a forward pass: sets the centres or, for inference, the coefficients of all norms.
+void prepare_norms(const Launch& launch, const NormArgs* norms, int count, bool training);
+/// Sums x - centre and its square over pixels: partials[slice][2][padded channels].
+void norm_statistics(const Launch& launch, const NormArgs& norm, const MapData& x, int slices,
+                     float* partials);
+/// Turns the sums into mean, variance, coefficients, and running statistics.
+void finish_statistics(const Launch& launch, const NormArgs& norm, int slices,
+                       const float* partials);
+/// Sums dy and dy * (x - mean) over pixels: partials[slice][2][padded channels].
+void norm_gradient_sums(const Launch& launch, const NormArgs& norm, const MapData& x,
+                        const MapData& dy, int slices, float* partials);
+/// Turns the sums into the parameters' gradients and the coefficients of dx.
+void finish_norm_gradient(const Launch& launch, const NormArgs& norm, int slices,
+                          const float* partials);
+/// Computes dx from dy, as OutputMap says, and stores it in `gradient` or adds it.
+void norm_input_gradient(const Launch& launch, const OutputMap& out, const MapData& gradient,
+                         bool accumulate);
+
+// Loss and parameters.
+
+void loss_forward(const Launch& launch, const LossArgs& args, MetricSums* sums);
+void loss_backward(const Launch& launch, const LossArgs& args);
+/// packed[to[i]] = values[from[i]] for i < size.
+void pack_weights(const Launch& launch, const float* values, const uint32_t* from,
+                  const uint32_t* to, std::size_t size, float* packed);
+/// gradient[to[i]] += the sum over slices of partials[slice * stride + from[i]], for i < size.
+void add_weight_gradients(const Launch& launch, const float* partials, std::size_t stride,
+                          int slices, const uint32_t* from, const uint32_t* to, std::size_t size,
+                          float* gradient);
+/// One step of SGD; clears the gradients. `rates` is in device memory, by group.
+void sgd(const Launch& launch, const SgdRun* runs, int count, const float* rates, float momentum,
+         float decay, float* values, float* gradients, float* momenta);
+void scale(const Launch& launch, float* values, std::size_t size, float factor);
+void fill(const Launch& launch, float* values, std::size_t size, float value);
+
+/// Loads every kernel, so that a launch allocates nothing and can be recorded.
+void preload_kernels();
+
+}  // namespace renas::cudnn

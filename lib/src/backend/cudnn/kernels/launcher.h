@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+
+#include "backend/cudnn/device.h"
+#include "backend/cudnn/kernels/args.h"
+#include "backend/cudnn/kernels/launch.h"
+
+namespace renas::cudnn {
+
+/// Launches `kernel` with one thread for each of `threads`, in blocks of 256.
+template <class... P, class... A>
+void launch_threads(const Launch& to, std::size_t threads, void (*kernel)(P...), A&&... arguments) {
+  constexpr unsigned kThreads = 256;
+  if (threads == 0) return;
+  const auto blocks = static_cast<unsigned>((threads + kThreads - 1) / kThreads);
+  check(launch(kernel, Grid{dim3(blocks), dim3(kThreads), 0}, to.stream,
+               std::forward<A>(arguments)...),
+        "launching a kernel");
+}
+
+/// Launches `kernel` with a thread for each eight channels of each pixel of the batch's maps.
+template <class... P, class... A>
+void launch_places(const Launch& to, const Map& map, void (*kernel)(P...), A&&... arguments) {
+  launch_threads(to, static_cast<std::size_t>(to.batch) * map.size() / 8, kernel,
+                 std::forward<A>(arguments)...);
+}
+
+}  // namespace renas::cudnn

@@ -1,0 +1,212 @@
+#include "backend/contract.h"
+#include "backend/cudnn/kernels/args.h"
+#include "backend/cudnn/kernels/launcher.h"
+#include "backend/cudnn/kernels/slices.h"
+#include "backend/cudnn/kernels/vectors.h"
+
+namespace renas::cudnn {
+
+using contract::kBatchNormEpsilon;
+using contract::kBatchNormMomentum;
+
+/// A block for each norm.
+__global__ void prepare_norms_kernel(const NormArgs* norms, bool training) {
+  const NormArgs& norm = norms[blockIdx.x];
+  for (int c = threadIdx.x; c < norm.channels; c += blockDim.x) {
+    const float mean = norm.running_mean[c];
+    norm.centre[c] = mean;
+    if (training) continue;
+    const double inverse =
+        1 / sqrt(static_cast<double>(norm.running_variance[c]) + kBatchNormEpsilon);
+    const double scale = norm.gamma[c] * inverse;
+    norm.scale[c] = static_cast<float>(scale);
+    norm.shift[c] = static_cast<float>(norm.beta[c] - mean * scale);
+  }
+}
+
+/// Sums two numbers of each pixel and channel over a slice: `terms` returns them for numbers i to
+/// i + 7, channels c to c + 7. Partials are [slice][2][padded channels]. blockIdx.x is the slice,
+/// blockIdx.y the chunk of channel blocks.
+template <class Terms>
+__device__ inline void sum_two(const Map& map, int images, int slices, float* partials,
+                               const Terms& terms) {
+  const SumShape shape = sum_shape(map.channels);
+  const int first_block = static_cast<int>(blockIdx.y) * shape.blocks;
+  const int rest = map.channels / kBlock - first_block;
+  const int blocks_here = rest < shape.blocks ? rest : shape.blocks;
+  const int lane = static_cast<int>(threadIdx.x) / shape.blocks;
+  const int block = static_cast<int>(threadIdx.x) % shape.blocks;
+  Float8 a = zeros8();
+  Float8 b = zeros8();
+  if (block < blocks_here && lane < shape.lanes) {
+    const int c = (first_block + block) * kBlock;
+    const PixelSlice slice = slice_of(map, images, blockIdx.x, slices);
+    for (std::size_t pixel = slice.first + lane; pixel < slice.last; pixel += shape.lanes) {
+      terms(pixel * map.channels + c, c, a, b);
+    }
+  }
+  float* to =
+      partials + static_cast<std::size_t>(blockIdx.x) * 2 * map.channels + first_block * kBlock;
+  add_lanes(a, shape, blocks_here, to);
+  add_lanes(b, shape, blocks_here, to + map.channels);
+}
+
+__global__ void norm_statistics_kernel(const StepState* state, NormArgs norm, MapData x, int slices,
+                                       float* partials) {
+  sum_two(norm.map, state->count, slices, partials,
+          [&](std::size_t i, int c, Float8& sum, Float8& square) {
+            const Float8 v = load8(x, i);
+            const Float8 centre = load8(norm.centre, c);
+#pragma unroll
+            for (int k = 0; k < kBlock; ++k) {
+              const float d = v.v[k] - centre.v[k];
+              sum.v[k] += d;
+              square.v[k] += d * d;
+            }
+          });
+}
+
+__global__ void norm_gradient_sums_kernel(const StepState* state, NormArgs norm, MapData x,
+                                          MapData dy, int slices, float* partials) {
+  sum_two(norm.map, state->count, slices, partials,
+          [&](std::size_t i, int c, Float8& sum, Float8& product) {
+            const Float8 v = load8(x, i);
+            const Float8 g = load8(dy, i);
+            const Float8 mean = load8(norm.mean, c);
+#pragma unroll
+            for (int k = 0; k < kBlock; ++k) {
+              sum.v[k] += g.v[k];
+              product.v[k] += g.v[k] * (v.v[k] - mean.v[k]);
+            }
+          });
+}
+
+/// The two sums of channel c, added up over the slices in order.
+struct TwoSums {
+  double first = 0;
+  double second = 0;
+};
+__device__ inline TwoSums add_slices(const NormArgs& norm, int slices, const float* partials,
+                                     int c) {
+  TwoSums sums;
+  for (int slice = 0; slice < slices; ++slice) {
+    const float* from = partials + static_cast<std::size_t>(slice) * 2 * norm.map.channels + c;
+    sums.first += from[0];
+    sums.second += from[norm.map.channels];
+  }
+  return sums;
+}
+
+__device__ inline double values_of(const NormArgs& norm, int images) {
+  return static_cast<double>(norm.map.height) * norm.map.width * images;
+}
+
+__global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, int slices,
+                                         const float* partials) {
+  const int c = static_cast<int>(thread_index());
+  if (c >= norm.channels) return;
+  const TwoSums sums = add_slices(norm, slices, partials, c);
+  const double count = values_of(norm, state->count);
+  const double from_centre = sums.first / count;
+  const double mean = norm.centre[c] + from_centre;
+  double variance = sums.second / count - from_centre * from_centre;
+  if (variance < 0) variance = 0;
+  // A zero or an infinite variance would hide that the training diverged.
+  if (!isfinite(sums.second)) variance = nan("");
+  const double inverse = 1 / sqrt(variance + kBatchNormEpsilon);
+  const double scale = norm.gamma[c] * inverse;
+  norm.inverse[c] = inverse;
+  norm.mean[c] = static_cast<float>(mean);
+  norm.scale[c] = static_cast<float>(scale);
+  norm.shift[c] = static_cast<float>(norm.beta[c] - mean * scale);
+  const double unbiased = variance * count / (count > 2 ? count - 1 : 1);
+  norm.running_mean[c] = static_cast<float>(kBatchNormMomentum * norm.running_mean[c] +
+                                            (1 - kBatchNormMomentum) * mean);
+  norm.running_variance[c] = static_cast<float>(kBatchNormMomentum * norm.running_variance[c] +
+                                                (1 - kBatchNormMomentum) * unbiased);
+}
+
+__global__ void finish_norm_gradient_kernel(const StepState* state, NormArgs norm, int slices,
+                                            const float* partials) {
+  const int c = static_cast<int>(thread_index());
+  if (c >= norm.channels) return;
+  const TwoSums sums = add_slices(norm, slices, partials, c);
+  const double count = values_of(norm, state->count);
+  const double inverse = norm.inverse[c];
+  norm.gamma_gradient[c] += static_cast<float>(sums.second * inverse);
+  norm.beta_gradient[c] += static_cast<float>(sums.first);
+  // A single value is normalised to a constant, so its gradient is zero. What rounding leaves of
+  // it would be multiplied by 1 / sqrt(epsilon).
+  const double factor = count > 1 ? norm.gamma[c] * inverse : 0;
+  const double x_scale = -factor * inverse * inverse * sums.second / count;
+  norm.dy_scale[c] = static_cast<float>(factor);
+  norm.x_scale[c] = static_cast<float>(x_scale);
+  norm.offset[c] = static_cast<float>(-factor * sums.first / count - x_scale * norm.mean[c]);
+}
+
+__global__ void norm_input_gradient_kernel(const StepState* state, OutputMap out, MapData gradient,
+                                           bool accumulate) {
+  const Place p = place_of(out.map, state->count, thread_index());
+  if (!p.exists) return;
+  Float8 g = output_gradient8(out, p.i, p.c);
+  if (accumulate) {
+    const Float8 before = load8(gradient, p.i);
+#pragma unroll
+    for (int k = 0; k < kBlock; ++k) g.v[k] += before.v[k];
+  }
+  store8(gradient, p.i, g);
+}
+
+namespace {
+
+Grid sum_grid(const Map& map, int slices) {
+  const SumShape shape = sum_shape(map.channels);
+  const int chunks = (map.channels / kBlock + shape.blocks - 1) / shape.blocks;
+  return {dim3(static_cast<unsigned>(slices), static_cast<unsigned>(chunks)), dim3(kSumThreads),
+          kSumBytes};
+}
+
+}  // namespace
+
+void prepare_norms(const Launch& to, const NormArgs* norms, int count, bool training) {
+  if (count == 0) return;
+  check(launch(prepare_norms_kernel, Grid{dim3(static_cast<unsigned>(count)), dim3(128), 0},
+               to.stream, norms, training),
+        "launching a kernel");
+}
+void norm_statistics(const Launch& to, const NormArgs& norm, const MapData& x, int slices,
+                     float* partials) {
+  check(launch(norm_statistics_kernel, sum_grid(norm.map, slices), to.stream, to.state, norm, x,
+               slices, partials),
+        "launching a kernel");
+}
+void finish_statistics(const Launch& to, const NormArgs& norm, int slices, const float* partials) {
+  launch_threads(to, static_cast<std::size_t>(norm.channels), finish_statistics_kernel, to.state,
+                 norm, slices, partials);
+}
+void norm_gradient_sums(const Launch& to, const NormArgs& norm, const MapData& x, const MapData& dy,
+                        int slices, float* partials) {
+  check(launch(norm_gradient_sums_kernel, sum_grid(norm.map, slices), to.stream, to.state, norm, x,
+               dy, slices, partials),
+        "launching a kernel");
+}
+void finish_norm_gradient(const Launch& to, const NormArgs& norm, int slices,
+                          const float* partials) {
+  launch_threads(to, static_cast<std::size_t>(norm.channels), finish_norm_gradient_kernel, to.state,
+                 norm, slices, partials);
+}
+void norm_input_gradient(const Launch& to, const OutputMap& out, const MapData& gradient,
+                         bool accumulate) {
+  launch_places(to, out.map, norm_input_gradient_kernel, to.state, out, gradient, accumulate);
+}
+
+void preload_norm() {
+  check(preload(prepare_norms_kernel), "loading a kernel");
+  check(preload(norm_statistics_kernel), "loading a kernel");
+  check(preload(norm_gradient_sums_kernel), "loading a kernel");
+  check(preload(finish_statistics_kernel), "loading a kernel");
+  check(preload(finish_norm_gradient_kernel), "loading a kernel");
+  check(preload(norm_input_gradient_kernel), "loading a kernel");
+}
+
+}  // namespace renas::cudnn

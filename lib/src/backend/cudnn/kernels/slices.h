@@ -1,0 +1,56 @@
+#pragma once
+
+// Sums over the pixels of a batch, per channel, in a fixed order.
+//
+// A block takes one slice of the pixels. Its threads lie over channel blocks and lanes: thread t
+// has channel block t % blocks, and of the slice's pixels every lanes-th from number t / blocks on.
+// The lanes' sums are added in order through shared memory.
+
+#include "backend/cudnn/kernels/args.h"
+#include "backend/cudnn/kernels/vectors.h"
+
+namespace renas::cudnn {
+
+constexpr int kSumThreads = 256;  // of a block at most
+/// The shared memory that add_lanes() needs for `threads` threads.
+constexpr std::size_t kSumBytes = kSumThreads * sizeof(Float8);
+
+/// Channel blocks that one block of threads handles, and lanes of pixels.
+struct SumShape {
+  int blocks;
+  int lanes;
+};
+RENAS_HOST_DEVICE inline SumShape sum_shape(int channels) {
+  const int all = channels / kBlock;
+  const int blocks = all < kSumThreads ? all : kSumThreads;
+  return {blocks, kSumThreads / blocks};
+}
+
+/// Pixels number `first` to before `last`, counted over the images of the batch.
+struct PixelSlice {
+  std::size_t first, last;
+};
+__device__ inline PixelSlice slice_of(const Map& map, int images, int slice, int slices) {
+  const std::size_t pixels = static_cast<std::size_t>(images) * map.height * map.width;
+  return {pixels * slice / slices, pixels * (slice + 1) / slices};
+}
+
+/// Adds up `value` over the lanes and stores the sums at to[channel block * 8 ...]. All threads of
+/// the block call it.
+__device__ inline void add_lanes(const Float8& value, const SumShape& shape, int blocks_here,
+                                 float* to) {
+  Float8* shared = shared_memory<Float8>();
+  __syncthreads();  // a call before has read
+  shared[threadIdx.x] = value;
+  __syncthreads();
+  const int numbers = blocks_here * kBlock;
+  for (int i = threadIdx.x; i < numbers; i += blockDim.x) {
+    float sum = 0;
+    for (int lane = 0; lane < shape.lanes; ++lane) {
+      sum += shared[lane * shape.blocks + i / kBlock].v[i % kBlock];
+    }
+    to[i] = sum;
+  }
+}
+
+}  // namespace renas::cudnn

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace renas::cudnn {
+
+/// A block of device memory. Throws OutOfMemory, with the bytes asked, free and there.
+class DeviceBlock {
+ public:
+  DeviceBlock() = default;
+  explicit DeviceBlock(std::size_t bytes);
+  std::byte* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
+
+/// A block of host memory that the device can copy from while the host goes on.
+class PinnedBlock {
+ public:
+  PinnedBlock() = default;
+  explicit PinnedBlock(std::size_t bytes);
+  std::byte* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
+
+/// Keeps the last destroyed program's block for the next one, which then allocates nothing: an
+/// allocation would wait for all work on the device. Several threads may call.
+template <class Block>
+class BlockCache {
+ public:
+  /// Returns a block of at least `bytes` bytes with arbitrary contents.
+  Block take(std::size_t bytes) {
+    {
+      const std::lock_guard lock(mutex_);
+      Block kept = std::exchange(kept_, {});
+      if (kept.size() >= bytes && kept.data() != nullptr) return kept;
+    }  // one that is too small goes before its successor comes
+    return Block(bytes);
+  }
+  void put_back(Block block) {
+    const std::lock_guard lock(mutex_);
+    if (block.size() > kept_.size()) kept_ = std::move(block);
+  }
+
+ private:
+  std::mutex mutex_;
+  Block kept_;
+};
+
+/// Hands out the pieces of one block, each aligned to 256 bytes, and collects the contents of those
+/// that are constant, which lie behind the others. Made without a block it only measures: a program
+/// lays itself out twice.
+class Layout {
+ public:
+  Layout() = default;
+  /// Lays out a block of measured.bytes() bytes at `base`.
+  Layout(std::byte* base, const Layout& measured) : base_(base), first_constant_(measured.used_) {}
+
+  std::size_t bytes() const { return used_ + constant_bytes_; }
+
+  template <class T>
+  T* take(std::size_t count) {
+    return reinterpret_cast<T*>(base_ + next(used_, count * sizeof(T)));
+  }
+  /// The place of a copy of `values`, which is there after upload().
+  template <class T>
+  T* constant(const std::vector<T>& values) {
+    const std::size_t at = next(constant_bytes_, values.size() * sizeof(T));
+    if (base_ != nullptr) {
+      constants_.resize(constant_bytes_);
+      if (!values.empty()) {
+        std::memcpy(constants_.data() + at, values.data(), values.size() * sizeof(T));
+      }
+    }
+    return reinterpret_cast<T*>(base_ + first_constant_ + at);
+  }
+  /// Copies the constants to the device, all at once, and waits.
+  void upload() const;
+
+ private:
+  static std::size_t next(std::size_t& used, std::size_t bytes) {
+    constexpr std::size_t kAlignment = 256;
+    const std::size_t at = used;
+    used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return at;
+  }
+
+  std::byte* base_ = nullptr;
+  std::size_t first_constant_ = 0;
+  std::size_t used_ = 0;
+  std::size_t constant_bytes_ = 0;
+  std::vector<std::byte> constants_;
+};
+
+}  // namespace renas::cudnn

@@ -1,0 +1,171 @@
+#include "backend/cudnn/program.h"
+
+#include <algorithm>
+
+#include "backend/contract.h"
+#include "renas/error.h"
+
+namespace renas::cudnn {
+
+GpuProgram::GpuProgram(const Graph& graph, const ProgramOptions& options,
+                       std::shared_ptr<GpuContext> context)
+    : options_(options),
+      context_((use_device(context->device), std::move(context))),
+      network_(graph, options) {
+  Layout measured;
+  network_.bind(measured);
+  block_ = context_->device_blocks.take(measured.bytes());
+  Layout layout(block_.data(), measured);
+  network_.bind(layout);
+  layout.upload();
+  Layout host_measured;
+  lay_out_host(host_measured);
+  pinned_ = context_->pinned_blocks.take(host_measured.bytes());
+  Layout host(pinned_.data(), host_measured);
+  lay_out_host(host);
+  launch_ = {stream_.get(), network_.state(), options_.batch};
+  network_.clear(stream_);
+}
+
+GpuProgram::~GpuProgram() {
+  // Work that still runs uses the block. An error here has been or will be reported elsewhere.
+  cudaSetDevice(context_->device);
+  cudaStreamSynchronize(stream_.get());
+  context_->device_blocks.put_back(std::move(block_));
+  context_->pinned_blocks.put_back(std::move(pinned_));
+}
+
+int GpuProgram::classes() const {
+  return network_.graph().node(network_.graph().scores()).shape.channels;
+}
+
+void GpuProgram::lay_out_host(Layout& layout) {
+  const auto batch = static_cast<std::size_t>(options_.batch);
+  for (const Node& node : network_.graph().nodes()) {
+    if (node.kind != NodeKind::kInput) continue;
+    const auto size = static_cast<std::size_t>(node.shape.size()) * batch;
+    host_.batch.images = {layout.take<float>(size), size};
+  }
+  host_.batch.labels = {layout.take<int32_t>(batch), batch};
+  host_.state = layout.take<StepState>(1);
+  host_.metrics = layout.take<MetricSums>(1);
+  const plan::Stored& scores =
+      network_.plan().stored[static_cast<std::size_t>(network_.plan().scores)];
+  host_.scores = layout.take<float>(batch * scores.map.size());
+}
+
+HostBatch& GpuProgram::staging() {
+  copied_.wait();
+  return host_.batch;
+}
+
+void GpuProgram::copy_batch(const StepScalars& step) {
+  copied_.wait();
+  const HostBatch& batch = host_.batch;
+  const auto images = static_cast<std::size_t>(batch.count);
+  *host_.state = {step.seed, step.step, step.drop_path, batch.count,
+                  std::max(1, contract::counted_labels(batch.labels, batch.count))};
+  const auto copy = [&](void* to, const void* from, std::size_t bytes) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()),
+          "copying a batch to the GPU");
+  };
+  const std::size_t image = batch.images.size_bytes() / static_cast<std::size_t>(options_.batch);
+  copy(network_.images(), batch.images.data(), images * image);
+  copy(network_.labels(), batch.labels.data(), images * sizeof(int32_t));
+  copy(network_.state(), host_.state, sizeof(StepState));
+  copied_.record(stream_);
+}
+
+void GpuProgram::run(bool training) {
+  if (!packed_is_current_) network_.pack_weights(launch_);
+  packed_is_current_ = true;
+  const auto work = [&] {
+    network_.forward(launch_, training);
+    if (training) network_.backward(launch_);
+  };
+  const int kind = training ? 1 : 0;
+  if (context_->graphs && ran_[kind]) {
+    if (!recordings_[kind]) recordings_[kind] = Recording::record(stream_, work);
+    return recordings_[kind].launch(stream_);
+  }
+  work();
+  ran_[kind] = true;
+}
+
+void GpuProgram::gradients(const StepScalars& step) {
+  if (!options_.training) {
+    throw InvalidInput("cudnn backend: gradients() of a program compiled for inference");
+  }
+  use_device(context_->device);
+  contract::check_batch(host_.batch, options_.batch, classes(), true);
+  copy_batch(step);
+  run(true);
+}
+
+void GpuProgram::infer(std::span<float> scores) {
+  use_device(context_->device);
+  contract::check_batch(host_.batch, options_.batch, classes(), false);
+  contract::check_scores(scores, host_.batch.count, classes());
+  // Inference needs no labels, so they may be anything.
+  copy_batch({});
+  run(false);
+  const plan::Stored& stored =
+      network_.plan().stored[static_cast<std::size_t>(network_.plan().scores)];
+  const auto images = static_cast<std::size_t>(host_.batch.count);
+  check(cudaMemcpyAsync(host_.scores, network_.scores(), images * stored.map.size() * sizeof(float),
+                        cudaMemcpyDeviceToHost, stream_.get()),
+        "copying scores from the GPU");
+  stream_.wait();
+  for (std::size_t n = 0; n < images; ++n) {
+    std::copy_n(host_.scores + n * stored.map.size(), classes(),
+                scores.begin() + static_cast<std::ptrdiff_t>(n) * classes());
+  }
+}
+
+void GpuProgram::update(const SgdStep& step) {
+  use_device(context_->device);
+  contract::parameter_rates(network_.graph(), options_, step);  // which checks them
+  network_.parameters().update(launch_, step);
+  packed_is_current_ = false;
+}
+
+void GpuProgram::reduce(Reducer& reducer, int ranks) {
+  use_device(context_->device);
+  network_.parameters().reduce(launch_, stream_, reducer, ranks);
+}
+
+StepMetrics GpuProgram::metrics() {
+  use_device(context_->device);
+  const StepMemory& step = network_.step();
+  check(cudaMemcpyAsync(host_.metrics, step.metrics, sizeof(MetricSums), cudaMemcpyDeviceToHost,
+                        stream_.get()),
+        "copying metrics from the GPU");
+  check(cudaMemsetAsync(step.metrics, 0, sizeof(MetricSums), stream_.get()), "clearing metrics");
+  stream_.wait();
+  return {host_.metrics->loss, host_.metrics->correct, host_.metrics->count};
+}
+
+void GpuProgram::load(const Weights& host) {
+  use_device(context_->device);
+  network_.parameters().load(host, stream_);
+  packed_is_current_ = false;
+}
+
+Weights GpuProgram::save(bool momenta) const {
+  use_device(context_->device);
+  return network_.parameters().save(momenta, stream_);
+}
+
+Weights GpuProgram::gradients_by_name() const {
+  use_device(context_->device);
+  return network_.parameters().gradients_by_name(stream_);
+}
+
+int64_t GpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
+  GpuNetwork network(graph, options);
+  Layout measured;
+  network.bind(measured);
+  return static_cast<int64_t>(measured.bytes());
+}
+
+}  // namespace renas::cudnn

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backend/cudnn/batch_norms.h"
+#include "backend/cudnn/fused_group.h"
+#include "backend/cudnn/memory.h"
+#include "backend/cudnn/parameters.h"
+#include "backend/cudnn/streams.h"
+#include "backend/plan/plan.h"
+#include "backend/plan/views.h"
+#include "renas/backend.h"
+
+namespace renas::cudnn {
+
+/// A GPU, and what its programs leave to the next one.
+struct GpuContext {
+  int device = 0;
+  bool graphs = true;  ///< steps are recorded as CUDA graphs; false: launched kernel by kernel
+  BlockCache<DeviceBlock> device_blocks;
+  BlockCache<PinnedBlock> pinned_blocks;
+};
+
+/// A network laid out for a GPU: groups of kernels, and the places of everything in one block of
+/// device memory. Needs no device until it is bound.
+class GpuNetwork {
+ public:
+  GpuNetwork(const Graph& graph, const ProgramOptions& options);
+
+  /// Sets every pointer. Called once without memory, to measure, and once with it.
+  void bind(Layout& layout);
+
+  const Graph& graph() const { return graph_; }
+  const plan::Plan& plan() const { return plan_; }
+  Parameters& parameters() { return parameters_; }
+  const Parameters& parameters() const { return parameters_; }
+  const StepMemory& step() const { return step_; }
+  StepState* state() const { return state_; }
+  float* images() const { return images_; }
+  int32_t* labels() const { return labels_; }
+  const float* scores() const;
+
+  /// Sets to zero what kernels expect to be so: padding of weights and coefficients, metrics,
+  /// parameters.
+  void clear(const Stream& stream);
+  void pack_weights(const Launch& launch) const;
+  /// Launches the forward pass; without `training` only what the scores depend on.
+  void forward(const Launch& launch, bool training) const;
+  void backward(const Launch& launch) const;
+
+ private:
+  void bind_packing(Layout& layout);
+
+  Graph graph_;
+  ProgramOptions options_;
+  plan::Plan plan_;
+  Parameters parameters_;
+  BatchNorms norms_;
+  std::vector<std::unique_ptr<FusedGroup>> groups_;
+  std::optional<plan::Views> views_;
+  Workspace workspace_;
+  StepMemory step_;
+  float* arena_ = nullptr;
+  StepState* state_ = nullptr;
+  float* images_ = nullptr;
+  int32_t* labels_ = nullptr;
+  float* packed_ = nullptr;
+  std::size_t packed_floats_ = 0;
+  const uint32_t* pack_from_ = nullptr;
+  const uint32_t* pack_to_ = nullptr;
+  std::size_t pack_size_ = 0;
+};
+
+/// A network compiled for a GPU. A step copies the batch and its scalars to the device and launches
+/// a recorded graph of kernels. Nothing in a step allocates; the host waits only for the last batch
+/// to have been copied.
+class GpuProgram final : public Program {
+ public:
+  GpuProgram(const Graph& graph, const ProgramOptions& options,
+             std::shared_ptr<GpuContext> context);
+  ~GpuProgram() override;
+
+  HostBatch& staging() override;
+  void gradients(const StepScalars& step) override;
+  void reduce(Reducer& reducer, int ranks) override;
+  void update(const SgdStep& step) override;
+  StepMetrics metrics() override;
+  int steps_between_metrics() const override { return 16; }
+  void infer(std::span<float> scores) override;
+  void load(const Weights& host) override;
+  Weights save(bool momenta) const override;
+  Weights gradients_by_name() const override;
+
+  /// The bytes of device memory that a program for `graph` and `options` takes.
+  static int64_t bytes(const Graph& graph, const ProgramOptions& options);
+
+ private:
+  /// The host's side of a step, in pinned memory.
+  struct Host {
+    HostBatch batch;
+    StepState* state = nullptr;
+    MetricSums* metrics = nullptr;
+    float* scores = nullptr;
+  };
+
+  int classes() const;
+  void lay_out_host(Layout& layout);
+  void copy_batch(const StepScalars& step);
+  void run(bool training);
+
+  ProgramOptions options_;
+  std::shared_ptr<GpuContext> context_;
+  GpuNetwork network_;
+  DeviceBlock block_;
+  PinnedBlock pinned_;
+  Host host_;
+  Stream stream_;
+  Event copied_;
+  Launch launch_;
+  bool packed_is_current_ = false;
+  // By whether the pass trains. The first pass of each kind runs as it is, the second is recorded.
+  bool ran_[2] = {};
+  Recording recordings_[2];
+};
+
+}  // namespace renas::cudnn
