@@ -192,7 +192,7 @@ int inspect_controller(const RunSettings& s) {
   if (!snapshot) {
     throw InvalidInput(fmt::format("{}: has no snapshot (search.h5) yet", s.folder));
   }
-  const SearchSpace space = cli::space_of(options);
+  const SearchSpace space = space_of(options);
   const ControllerView view = view_controller(space, options.strategy, snapshot->strategy);
   if (s.json) {
     fmt::print("{}\n", Json{{"router", view.router},
@@ -232,9 +232,12 @@ int inspect_model(const std::string& path, bool genome_only) {
   const Counts counts = count(graph_of(m));
   fmt::print(
       "genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, images {}\n"
-      "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %\n",
+      "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %{}\n",
       m.genome, to_string(m.network.kind), m.network.cells, m.network.filters, m.network.classes,
-      to_string(m.network.image), counts.parameters, counts.mult_adds, 100 * m.validation_accuracy);
+      to_string(m.network.image), counts.parameters, counts.mult_adds, 100 * m.validation_accuracy,
+      m.validation_balanced_accuracy
+          ? fmt::format(", balanced {:.2f} %", 100 * *m.validation_balanced_accuracy)
+          : "");
   return cli::kDone;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/console.h"
 #include "cli/frame.h"
 #include "cli/ranks.h"
+#include "cli/run_on_ranks.h"
 #include "cli/search_settings.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
@@ -38,16 +39,22 @@ std::string progress_line(const SearchProgress& p) {
   return line;
 }
 
-void print_result(const SearchRunResult& result, const RunDirectory& run) {
+void print_result(const SearchRunResult& result, const RunDirectory& run, Fitness fitness) {
+  const auto balanced = [fitness](double accuracy) {
+    return fitness == Fitness::kAccuracy ? std::string()
+                                         : fmt::format(" ({:.2f} % balanced)", 100 * accuracy);
+  };
   for (const RetrainedNetwork& n : result.networks) {
     const bool control = n.name.starts_with("control");
     const bool winner = n.name == result.winner;
-    fmt::print("{:<12}{:6.2f} % on D_val{}  {}\n",
+    fmt::print("{:<12}{:6.2f} % on D_val{}{}  {}\n",
                winner    ? "winner " + n.name
                : control ? "random " + n.name.substr(7)
                          : "member " + n.name,
-               100 * n.validation_accuracy,
-               n.test_accuracy ? fmt::format("  {:6.2f} % on test", 100 * *n.test_accuracy) : "",
+               100 * n.validation_accuracy, balanced(n.validation_balanced_accuracy.value_or(0)),
+               n.test_accuracy ? fmt::format("  {:6.2f} % on test{}", 100 * *n.test_accuracy,
+                                             balanced(n.test_balanced_accuracy.value_or(0)))
+                               : "",
                n.genome);
   }
   fmt::print("model: {}\n", run.best_file());
@@ -58,11 +65,14 @@ void print_result(const SearchRunResult& result, const RunDirectory& run) {
   }
 }
 
-int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::Ranks& ranks,
+int search(const CLI::App& app, SearchRunOptions o, bool quiet, const cli::Ranks& ranks,
            Transport& transport, int& silent_ranks) {
-  SearchRunOptions o = cli::run_options(settings);
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
-  if (o.child.device.threads == 0) o.child.device.threads = ranks.threads();
+  std::string threads_from;
+  if (o.child.device.threads == 0) {
+    o.child.device.threads = ranks.threads().count;
+    threads_from = fmt::format(" ({})", ranks.threads().decided_by);
+  }
   o.final.device = o.child.device;
 
   const bool first = ranks.rank() == 0;
@@ -75,12 +85,11 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
     // first message therefore opens the log.
     hooks.log = [&](LogLevel level, std::string_view text) {
       if (!console) {
-        console =
-            std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), settings.quiet);
-        console->log()(
-            LogLevel::kInfo,
-            fmt::format("{} rank{} x {} thread{}", ranks.ranks(), ranks.ranks() == 1 ? "" : "s",
-                        o.child.device.threads, o.child.device.threads == 1 ? "" : "s"));
+        console = std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), quiet);
+        console->log()(LogLevel::kInfo,
+                       fmt::format("{} rank{} x {} thread{}{}", ranks.ranks(),
+                                   ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
+                                   o.child.device.threads == 1 ? "" : "s", threads_from));
       }
       console->log()(level, text);
     };
@@ -96,7 +105,7 @@ int search(const CLI::App& app, const cli::SearchSettings& settings, const cli::
   if (console) console->finish();
   if (!first) return result.silent_ranks > 0 ? cli::kFailed : cli::kDone;
   if (result.finished) {
-    print_result(result, RunDirectory::open(o.folder));
+    print_result(result, RunDirectory::open(o.folder), o.final.fitness);
   } else {
     cli::say(fmt::format("stopped; go on by renas-search --run {} --resume\n", o.folder));
   }
@@ -113,35 +122,24 @@ int main(int argc, char** argv) {
   cli::SearchSettings settings;
   settings.run.child.device.threads = 0;
   cli::add_search_options(app, settings);
-  // All ranks start or none does. A rank that cannot read its options reports that, unless rank 0
-  // does.
   const std::unique_ptr<Transport> transport = ranks.make_transport();
-  const bool first = ranks.rank() == 0;
-  std::exception_ptr problem;
-  try {
-    app.parse(argc, argv);
-    cli::check_numbers(app);
+  SearchRunOptions options;
+  const auto prepare = [&] {
+    cli::parse(app, argc, argv);
+    for (const char* other : {"--blocks", "--operators"}) {
+      const CLI::Option& option = *app.get_option(other);
+      if (!settings.space.empty() && cli::value_text(option) != option.get_default_str()) {
+        throw InvalidInput(fmt::format("{} and --space: the space's file says it all", other));
+      }
+    }
     if (settings.run.resume) {
       settings = cli::settings_of_run(app, settings);
     } else if (settings.run.data.empty()) {
       throw InvalidInput("--data is required, except with --resume");
     }
-  } catch (...) {
-    problem = std::current_exception();
-  }
-  const bool first_is_well = ranks.worst(first && problem ? 1 : 0) == 0;
-  const std::string name =
-      first ? app.get_name() : fmt::format("{} [rank {}]", app.get_name(), ranks.rank());
-  int code = cli::kDone;
-  if (problem && (first || first_is_well)) {
-    code = cli::guarded(app, name, [&]() -> int { std::rethrow_exception(problem); });
-  }
-  const bool all_well = ranks.worst(problem ? 1 : 0) == 0;
-  code = ranks.worst(code);
-  if (!all_well) return code;
-  int silent_ranks = 0;
-  code = cli::guarded(app, name,
-                      [&] { return search(app, settings, ranks, *transport, silent_ranks); });
-  if (silent_ranks > 0) ranks.abort(code);  // an orderly end of MPI would wait for them
-  return code;
+    options = cli::run_options(settings);
+  };
+  return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
+    return search(app, options, settings.quiet, ranks, *transport, silent_ranks);
+  });
 }

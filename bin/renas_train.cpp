@@ -1,4 +1,5 @@
-// renas-train trains the network of one genome from scratch, with a checkpoint after each epoch.
+// renas-train trains the network of one genome from scratch, or those of a list over MPI ranks,
+// with a checkpoint after each epoch.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -6,12 +7,20 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <memory>
+#include <string_view>
 
 #include "cli/console.h"
+#include "cli/environment.h"
 #include "cli/frame.h"
-#include "cli/options.h"
+#include "cli/lists.h"
+#include "cli/ranks.h"
+#include "cli/run_on_ranks.h"
+#include "cli/train_settings.h"
 #include "renas/error.h"
+#include "renas/list_training.h"
 #include "renas/model.h"
+#include "renas/run_directory.h"
 
 using namespace renas;
 
@@ -21,126 +30,13 @@ constexpr const char* kDescription =
     "Trains the network of one genome from scratch: SGD with momentum, cosine learning rate. "
     "Writes\n"
     "a checkpoint beside the model after every epoch; stopped or killed, the same command with\n"
-    "--resume goes on. Prints the accuracy on held-out images and, once, on the test set.";
+    "--resume goes on. Prints the accuracy on held-out images and, once, on the test set.\n\n"
+    "With --list it trains many cells in the same way, each from the same seed, over all ranks:\n"
+    "  mpirun -np 4 renas-train --list cells.txt --data cifar10.h5 --out trained --epochs 100";
 
-struct Settings {
-  std::string genome = "renasnet";
-  std::string data;
-  std::string out;
-  bool resume = false;
-  bool force = false;
-  bool quiet = false;
-  uint64_t seed = 0;
-  int64_t validation = 0;
-  int64_t subset = 0;
-  int epochs = 20;
-  double learning_rate = 0.05;
-  std::vector<int> cycles;
-  std::optional<int> pad;
-  int crop = 0;
-  std::vector<int> shorter_side;
-  double lighting = 0;
-  bool no_flip = false;
-  int cutout = 0;
-  double drop_path = 0;
-  double dropout = 0;
-  FinalOptions final;
-};
-
-void add_options(CLI::App& app, Settings& s) {
-  NetworkOptions& network = s.final.network;
-  app.add_option("--genome", s.genome, "Cell to train, in the text form; renasnet is known");
-  app.add_option("--data", s.data, "HDF5 data set with groups train and test")
-      ->required()
-      ->transform(cli::absolute_path());
-  app.add_option("--out", s.out, "Model to write; OUT.checkpoint appears beside it")->required();
-  app.add_flag("--resume", s.resume, "Go on from OUT.checkpoint")->configurable(false);
-  app.add_flag("--force", s.force, "Replace OUT or OUT.checkpoint where they exist")
-      ->configurable(false);
-  app.add_flag("--quiet", s.quiet, "Only the result")->configurable(false);
-  app.add_option("--seed", s.seed, "All randomness follows from it");
-
-  cli::add_network_options(app, network);
-
-  cli::OptionGroup group(app, "Training");
-  group.option("--validation", s.validation, "Training images held out and scored at the end")
-      ->check(CLI::NonNegativeNumber);
-  group.option("--subset", s.subset, "Images to train on, after holding out; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  group.option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000));
-  group.option("--batch", s.final.batch, "Images a step")->check(CLI::Range(1, 65536));
-  group.option("--learning-rate,--rate", s.learning_rate, "Learning rate at the start of a cosine")
-      ->check(CLI::PositiveNumber);
-  group
-      .option("--cycles", s.cycles,
-              "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber);
-  group.option("--momentum", s.final.recipe.momentum, "Momentum of SGD")
-      ->check(CLI::Range(0.0, 1.0));
-  group.option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
-      ->check(CLI::NonNegativeNumber);
-  group
-      .option("--crop", s.crop,
-              "Side of the square cut out of each image: images of varying or large size; 0: "
-              "images as they are")
-      ->check(CLI::Range(0, 65536));
-  group
-      .option("--shorter-side", s.shorter_side,
-              "Scale each image to this shorter side before the crop, or to one drawn between "
-              "two, as in 256,480; default: as it is")
-      ->delimiter(',')
-      ->expected(1, 2)
-      ->check(CLI::Range(1, 65536));
-  group.option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
-      ->check(CLI::NonNegativeNumber);
-  group
-      .option("--pad", s.pad,
-              "Zeros around an image before a random crop of its size; default: 4, with --crop 0")
-      ->check(CLI::Range(0, 1024));
-  group.flag("--no-flip", s.no_flip, "Do not mirror images at random");
-  group.option("--cutout", s.cutout, "Side of a square cut out of each image; 0: none")
-      ->check(CLI::Range(0, 65536));
-  group.option("--dropout", s.dropout, "Before the classifier")->check(CLI::Range(0.0, 0.999));
-  group
-      .option("--drop-path", s.drop_path,
-              "Probability of dropping a path, growing with depth and training as NASNet's")
-      ->check(CLI::Range(0.0, 0.999));
-  group.flag("--drop-path-flat", network.drop_path_flat,
-             "The same probability in every cell and from the start");
-  group.flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth");
-
-  cli::add_device_options(app, s.final.device);
-}
-
-/// The purpose in the checkpoint: a text of all options that distinguish this training from
-/// another.
-std::string purpose_of(const CLI::App& app, const std::string& genome) {
-  const std::vector<std::string> skipped{"--genome",  "--out",    "--resume", "--force",  "--quiet",
-                                         "--threads", "--config", "--help",   "--version"};
-  std::string text = "training of " + genome;
-  for (const CLI::Option* option : app.get_options()) {
-    std::string name = option->get_name();
-    if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
-    if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
-    text += fmt::format(" {} {}", name, cli::value_text(*option));
-  }
-  return text;
-}
-
-Augmentation augmentation_of(const Settings& s) {
-  Augmentation a;
-  a.crop = s.crop;
-  a.random_crop = s.crop > 0;
-  if (!s.shorter_side.empty()) {
-    a.shorter_side = s.shorter_side.front();
-    a.shorter_side_max = s.shorter_side.back();
-  }
-  a.lighting = s.lighting;
-  a.pad = s.pad.value_or(s.crop > 0 ? 0 : 4);
-  a.flip = !s.no_flip;
-  a.cutout = s.cutout;
-  return a;
+void print_score(const char* images, const Score& score) {
+  fmt::print("{0} accuracy {1:.2f} %\n{0} balanced accuracy {2:.2f} %\n", images,
+             100 * score.accuracy, 100 * score.balanced_accuracy);
 }
 
 /// Whether `out` is the model that an earlier session of this training finished.
@@ -150,34 +46,34 @@ bool finished_before(const std::string& out, const std::string& checkpoint,
          load_model(out).genome == genome;
 }
 
-int train_network(const CLI::App& app, Settings& s) {
+int train_network(const CLI::App& app, cli::TrainSettings& s) {
   const std::atomic<bool>& stop = cli::stop_on_signals();
   const std::string checkpoint = s.out + ".checkpoint";
-  const SearchData data = open_search_data(s.data, s.validation, s.subset, s.seed);
+  const SearchData data =
+      open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
   const SearchSpace space = space_of(s.genome);
   const Genome genome = parse_genome(space, s.genome);
   const std::string text = to_string(space, genome);
 
-  FinalOptions& f = s.final;
-  f.augmentation = augmentation_of(s);
+  FinalOptions f = cli::final_options(s);
   f.network.image = data.images.shape();
   if (s.crop > 0) f.network.image.height = f.network.image.width = s.crop;
   if (s.crop == 0 && data.images.encoded()) {
     throw InvalidInput(fmt::format(
-        "{}: its images vary in size; --crop says what to cut out of each (ImageNet: --crop 224 "
-        "--shorter-side 256,480)",
+        "{}: its images are encoded and may vary in size; --crop says what to cut out of each "
+        "(ImageNet: --crop 224 --shorter-side 256,480)",
         s.data));
   }
   f.network.classes = data.images.classes();
-  f.network.dropout = static_cast<float>(s.dropout);
-  f.network.drop_path = static_cast<float>(s.drop_path);
-  f.recipe.epochs = s.epochs;
-  f.recipe.learning_rates = {s.learning_rate};
-  f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
-  f.recipe.drop_path_grows = !f.network.drop_path_flat;
-  if (f.device.threads == 0) f.device.threads = cli::available_cores();
+  if (s.class_weights == "auto") f.network.class_weights = balanced_class_weights(data);
+  std::string threads_from;
+  if (f.device.threads == 0) {
+    const cli::DefaultThreads threads = cli::default_threads();
+    f.device.threads = threads.count;
+    threads_from = fmt::format(" ({})", threads.decided_by);
+  }
 
-  const std::string purpose = purpose_of(app, text);
+  const std::string purpose = cli::purpose_of(app, text);
   FinalState state;
   state.training.seed = s.seed;
   const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
@@ -200,7 +96,7 @@ int train_network(const CLI::App& app, Settings& s) {
     }
   }
 
-  const auto backend = make_backend(s.final.device);
+  const auto backend = make_backend(f.device);
   const Graph graph = build_network(space, genome, f.network);
   const Counts counts = count(graph);
   cli::Console console("", s.quiet);
@@ -208,11 +104,12 @@ int train_network(const CLI::App& app, Settings& s) {
     console.log()(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32",
                                                   backend->name(), to_string(f.device.precision)));
   }
+  for (const std::string& warning : data.warnings) console.log()(LogLevel::kWarning, warning);
   console.log()(
       LogLevel::kInfo,
-      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}", text,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}{}", text,
                   counts.parameters, counts.mult_adds, data.train.size(), backend->description(),
-                  f.device.threads, f.device.threads == 1 ? "" : "s"));
+                  f.device.threads, f.device.threads == 1 ? "" : "s", threads_from));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
@@ -247,7 +144,8 @@ int train_network(const CLI::App& app, Settings& s) {
   }
 
   Model model = make_model(text, f.network, data.images.info(), f.augmentation);
-  model.validation_accuracy = result.fitness;
+  model.validation_accuracy = result.score.accuracy;
+  model.validation_balanced_accuracy = result.score.balanced_accuracy;
   model.weights = result.weights;
   save_model(s.out, model);
   std::error_code failure;
@@ -259,16 +157,104 @@ int train_network(const CLI::App& app, Settings& s) {
   }
   fmt::print("model: {}\n", s.out);
   if (!data.validation.empty()) {
-    fmt::print("validation accuracy {:.2f} %\n", 100 * result.fitness);
+    print_score("validation", result.score);
   }
   if (DataSet::has_split(s.data, "test")) {
     const DataSet test = DataSet::open(s.data, "test");
     const Score score = score_network(
         *backend, graph, model.weights, test, all_indices(test.size()),
         {.batch = f.batch, .device = f.device, .training = f.augmentation, .stop = nullptr});
-    fmt::print("test accuracy {:.2f} %\n", 100 * score.accuracy);
+    print_score("test", score);
   }
   return cli::kDone;
+}
+
+/// The options of a list's training as the library takes them. Throws InvalidInput where they are
+/// others than those that the folder was begun with.
+ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& s) {
+  ListTrainingOptions o = s.ranks;
+  o.data = s.data;
+  o.folder = s.out;
+  o.resume = s.resume;
+  o.stored_options = app.config_to_str(false, true);
+  o.genomes = cli::read_cells(s.list);
+  o.final = cli::final_options(s);
+  o.balance_classes = s.class_weights == "auto";
+  o.validation = s.validation;
+  o.validation_group = s.validation_group;
+  o.subset = s.subset;
+  o.seed = s.seed;
+  if (s.force) {
+    throw InvalidInput("--force and --list: models of a list are not replaced; name a new folder");
+  }
+  if (app.get_option("--genome")->count() > 0) {
+    throw InvalidInput("--genome and --list: the list holds all cells");
+  }
+  if (s.resume) {
+    cli::TrainSettings stored;
+    CLI::App other("", app.get_name());
+    cli::prepare(other);
+    cli::add_train_options(other, stored);
+    for (const char* name : {"--data", "--out"}) other.get_option(name)->required(false);
+    const RunDirectory run = RunDirectory::open(s.out, RunDirectory::Kind::kList);
+    cli::parse_stored(other, run.options(), run.path() + "/options.toml", 2);
+    const std::string then = cli::purpose_of(other, "a list");
+    const std::string now = cli::purpose_of(app, "a list");
+    if (then != now) {
+      throw InvalidInput(fmt::format(
+          "{}: expected the options of\n  {}\nfound those of\n  {}\nGive the same options to go "
+          "on, or name another folder to start anew.",
+          s.out, then, now));
+    }
+  }
+  return o;
+}
+
+void print_cells(const ListTrainingResult& result, const std::string& folder) {
+  for (const TrainedCell& c : result.cells) {
+    if (c.status != Status::kOk) {
+      fmt::print("cell {:<6} {} ({})  {}\n", c.name, to_string(c.status), c.message, c.genome);
+      continue;
+    }
+    fmt::print("cell {:<6}{:6.2f} % on D_val{}  {}\n", c.name, 100 * c.validation_accuracy,
+               c.test_accuracy ? fmt::format("  {:6.2f} % on test", 100 * *c.test_accuracy) : "",
+               c.genome);
+  }
+  fmt::print("results: {}/results.jsonl\n", folder);
+}
+
+int train_cells(ListTrainingOptions o, bool quiet, const cli::Ranks& ranks, Transport& transport,
+                int& silent_ranks) {
+  if (o.final.device.threads == 0) o.final.device.threads = ranks.threads().count;
+  const bool first = ranks.rank() == 0;
+  cli::Console console("", quiet);
+  SearchRunHooks hooks;
+  hooks.stop = &cli::stop_on_signals();
+  hooks.silent_ranks = &silent_ranks;
+  hooks.log = [&](LogLevel level, std::string_view text) {
+    if (first || level == LogLevel::kError) console.log()(level, text);
+  };
+  hooks.on_progress = [&](const SearchProgress& p) {
+    console.progress(
+        fmt::format("{}/{} cells  {:.0f} images/s{}", p.done, p.total, p.images_per_second,
+                    p.seconds_left ? "  " + cli::duration_text(*p.seconds_left) + " left" : ""));
+  };
+  const ListTrainingResult result = train_list(o, transport, hooks);
+  console.finish();
+  if (!first) return result.silent_ranks > 0 ? cli::kFailed : cli::kDone;
+  if (!result.finished) {
+    cli::say("stopped; the same command with --resume goes on\n");
+    return cli::kStopped;
+  }
+  print_cells(result, o.folder);
+  return cli::kDone;
+}
+
+/// Whether ranks are wanted: one cell is trained without MPI.
+bool asks_for_list(int argc, char** argv) {
+  return std::any_of(argv, argv + argc, [](const char* argument) {
+    return std::string_view(argument).starts_with("--list");
+  });
 }
 
 }  // namespace
@@ -276,8 +262,20 @@ int train_network(const CLI::App& app, Settings& s) {
 int main(int argc, char** argv) {
   CLI::App app(kDescription, "renas-train");
   cli::prepare(app);
-  Settings settings;
+  cli::TrainSettings settings;
   settings.final.device.threads = 0;
-  add_options(app, settings);
-  return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
+  cli::add_train_options(app, settings);
+  if (!asks_for_list(argc, argv)) {
+    return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
+  }
+  const cli::Ranks ranks(argc, argv);
+  const std::unique_ptr<Transport> transport = ranks.make_transport();
+  ListTrainingOptions options;
+  const auto prepare = [&] {
+    cli::parse(app, argc, argv);
+    options = list_options(app, settings);
+  };
+  return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
+    return train_cells(options, settings.quiet, ranks, *transport, silent_ranks);
+  });
 }

@@ -2,7 +2,7 @@
 # package to install, or the option that does without it.
 
 find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
+find_package(PkgConfig QUIET)  # HDF5 and Highway are found without it too
 
 function(renas_missing what package option)
   if(option)
@@ -36,22 +36,40 @@ if(RENAS_WITH_ONEDNN)
   endif()
   find_package(OpenMP QUIET COMPONENTS CXX)
   if(NOT TARGET OpenMP::OpenMP_CXX)
-    renas_missing("OpenMP" g++ RENAS_WITH_ONEDNN)
+    renas_missing("OpenMP" "g++, for clang libomp-dev" RENAS_WITH_ONEDNN)
   endif()
-  pkg_check_modules(HWY QUIET IMPORTED_TARGET libhwy)
-  if(NOT HWY_FOUND)
+  # Its CMake package since 1.0.4, else pkg-config.
+  find_package(hwy QUIET CONFIG)
+  if(NOT TARGET hwy::hwy AND PKG_CONFIG_FOUND)
+    pkg_check_modules(HWY QUIET IMPORTED_TARGET libhwy)
+    if(HWY_FOUND)
+      add_library(hwy::hwy ALIAS PkgConfig::HWY)
+    endif()
+  endif()
+  if(NOT TARGET hwy::hwy)
     renas_missing("Highway" libhwy-dev RENAS_WITH_ONEDNN)
   endif()
 endif()
 
 if(RENAS_WITH_HDF5)
-  # `hdf5` would switch to a parallel build where one is installed.
-  pkg_check_modules(HDF5 QUIET IMPORTED_TARGET hdf5-serial)
-  if(NOT HDF5_FOUND)
-    pkg_check_modules(HDF5 QUIET IMPORTED_TARGET hdf5)
+  # One that is named (-DHDF5_ROOT=DIR, -DHDF5_DIR=DIR or in the environment), else pkg-config's, else
+  # whatever CMake finds. `hdf5` would switch to a parallel build where one is installed.
+  if(PKG_CONFIG_FOUND AND NOT HDF5_ROOT AND NOT HDF5_DIR AND NOT DEFINED ENV{HDF5_ROOT})
+    pkg_check_modules(RENAS_HDF5 QUIET IMPORTED_TARGET hdf5-serial)
+    if(NOT RENAS_HDF5_FOUND)
+      pkg_check_modules(RENAS_HDF5 QUIET IMPORTED_TARGET hdf5)
+    endif()
   endif()
-  if(NOT HDF5_FOUND)
-    renas_missing("HDF5" libhdf5-dev RENAS_WITH_HDF5)
+  add_library(renas_hdf5 INTERFACE IMPORTED)
+  if(RENAS_HDF5_FOUND)
+    target_link_libraries(renas_hdf5 INTERFACE PkgConfig::RENAS_HDF5)
+  else()
+    find_package(HDF5 QUIET COMPONENTS C)
+    if(NOT HDF5_FOUND)
+      renas_missing("HDF5" libhdf5-dev RENAS_WITH_HDF5)
+    endif()
+    target_include_directories(renas_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
+    target_link_libraries(renas_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
   endif()
 endif()
 
@@ -94,6 +112,9 @@ if(RENAS_BUILD_PROGRAMS)
 endif()
 
 if(RENAS_BUILD_TESTS)
+  if(POLICY CMP0167)
+    cmake_policy(SET CMP0167 NEW)  # newer CMakes have no module of their own for Boost
+  endif()
   find_package(Boost 1.71 QUIET COMPONENTS unit_test_framework)
   if(NOT TARGET Boost::unit_test_framework)
     renas_missing("Boost.Test" libboost-test-dev RENAS_BUILD_TESTS)

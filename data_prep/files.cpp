@@ -52,7 +52,7 @@ std::vector<std::string> read_lines(const std::string& path) {
   const auto end_line = [&] {
     const auto last = line.find_last_not_of(" \t\r");
     line.resize(last == std::string::npos ? 0 : last + 1);
-    if (!line.empty()) lines.push_back(line);
+    lines.push_back(line);
     line.clear();
   };
   for (const uint8_t byte : read_file(path)) {
@@ -62,7 +62,7 @@ std::vector<std::string> read_lines(const std::string& path) {
       line.push_back(static_cast<char>(byte));
     }
   }
-  end_line();
+  if (!line.empty()) end_line();
   return lines;
 }
 

@@ -10,8 +10,7 @@ namespace renas::prep {
 /// a regular file or longer than `limit`.
 std::vector<uint8_t> read_file(const std::string& path, int64_t limit = int64_t{1} << 31);
 
-/// Reads the lines of a file without trailing white space; empty lines are left out. Throws as
-/// read_file() does.
+/// Reads the lines of a file without trailing white space. Throws as read_file() does.
 std::vector<std::string> read_lines(const std::string& path);
 
 }  // namespace renas::prep

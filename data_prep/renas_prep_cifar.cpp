@@ -9,7 +9,9 @@
 
 #include "cifar.h"
 #include "cli/frame.h"
+#include "duplicates.h"
 #include "files.h"
+#include "names.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -70,8 +72,10 @@ CifarImages read_images(const Version& version, const std::vector<std::string>& 
 int main(int argc, char** argv) {
   CLI::App app(
       "Turns CIFAR-10 or CIFAR-100 (the binary version of their web page, unpacked) into a data "
-      "set for "
-      "RENAS.",
+      "set "
+      "for RENAS.\n\n"
+      "  renas-prep-cifar cifar-10-batches-bin cifar10.h5\n"
+      "  renas-prep-cifar cifar-100-binary cifar100.h5",
       "renas-prep-cifar");
   renas::cli::prepare(app);
   std::string folder;
@@ -91,9 +95,13 @@ int main(int argc, char** argv) {
     const CifarImages train = read_images(version, version.train);
     const CifarImages test = read_images(version, version.test);
     renas::DataSetInfo info;
-    info.source = fmt::format("CIFAR-{} in {}", version.layout.label_bytes == 1 ? 10 : 100, folder);
+    info.source = renas::prep::as_utf8(
+        fmt::format("CIFAR-{} in {}", version.layout.label_bytes == 1 ? 10 : 100, folder));
     info.classes = version.layout.classes;
-    info.class_names = renas::prep::read_lines(version.folder + "/" + version.names);
+    renas::prep::Report report;
+    info.class_names = renas::prep::utf8_names(
+        renas::prep::read_lines(version.folder + "/" + version.names), report);
+    std::erase(info.class_names, "");
     if (static_cast<int>(info.class_names.size()) != info.classes) {
       throw InvalidInput(fmt::format("{}/{}: {} names for {} classes", version.folder,
                                      version.names, info.class_names.size(), info.classes));
@@ -102,17 +110,19 @@ int main(int argc, char** argv) {
     statistics.add(train.pixels);
     info.mean = statistics.mean();
     info.sd = statistics.sd();
-    renas::prep::Report report;
+    renas::prep::Duplicates duplicates;
     const renas::Shape shape{3, 32, 32};
     const auto add = [&](const char* split, const CifarImages& images) {
       writer.begin_split(split, shape);
       writer.add_all(images.pixels, images.labels);
       report.count(split, images.labels);
+      duplicates.add_all(split, images.pixels, images.labels);
     };
     add("train", train);
     add("test", test);
     writer.finish(info);
     report.print(out, info);
+    duplicates.print("");
     return renas::cli::kDone;
   });
 }

@@ -1,9 +1,16 @@
 #include "report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <fstream>
 #include <numeric>
+#include <system_error>
+
+#include "names.h"
+#include "renas/error.h"
 
 namespace renas::prep {
 
@@ -72,6 +79,28 @@ void Report::print(const std::string& path, const DataSetInfo& info) const {
     for (std::size_t i = 0; i < shown; ++i) fmt::print("  {}\n", things[i]);
     if (things.size() > shown) fmt::print("  and {} more\n", things.size() - shown);
   }
+  for (const std::string& note : notes_) fmt::print("{}\n", note);
+}
+
+void Report::write_left_out(const std::string& path) const {
+  std::ofstream file(path, std::ios::binary);
+  for (const auto& [reason, things] : skipped_) {
+    for (const std::string& thing : things) file << reason << '\t' << thing << '\n';
+  }
+  file.close();
+  if (!file) {
+    throw IoError(
+        fmt::format("{}: cannot write: {}", path, std::generic_category().message(errno)));
+  }
+}
+
+std::vector<std::string> utf8_names(std::vector<std::string> names, Report& report) {
+  for (std::string& name : names) {
+    if (is_utf8(name)) continue;
+    name = as_utf8(name);
+    report.note(fmt::format("a class name that is not UTF-8 was taken as Latin-1: {}", name));
+  }
+  return names;
 }
 
 }  // namespace renas::prep

@@ -33,7 +33,11 @@ class Report {
  public:
   void count(const std::string& split, std::span<const int32_t> labels);
   void skip(const std::string& reason, const std::string& what);
+  /// Adds a line that is printed at the end.
+  void note(const std::string& text) { notes_.push_back(text); }
   void print(const std::string& path, const DataSetInfo& info) const;
+  /// Writes everything that was left out to a file, a line "REASON<tab>WHAT" each. Throws IoError.
+  void write_left_out(const std::string& path) const;
 
  private:
   struct Counts {
@@ -42,6 +46,10 @@ class Report {
   };
   std::vector<Counts> splits_;
   std::map<std::string, std::vector<std::string>> skipped_;
+  std::vector<std::string> notes_;
 };
+
+/// `names` as UTF-8, as files of the format have them; `report` says which were not.
+std::vector<std::string> utf8_names(std::vector<std::string> names, Report& report);
 
 }  // namespace renas::prep

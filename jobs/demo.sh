@@ -18,7 +18,9 @@ rm -rf "$out/run"
 if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
-mpirun -np "$ranks" --oversubscribe "$bin/renas-search" \
+# More ranks than cores, to OpenMPI 4 and 5; MPICH allows it anyway.
+export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+mpirun -np "$ranks" "$bin/renas-search" \
   --data "$out/fashion-mnist.h5" --run "$out/run" --seed 1 \
   --strategy renas --population 4 --sample 2 --children 24 --blocks 5 \
   --cells 1 --filters 8 --max-mult-adds 8000000 --batch 16 --pad 0 --no-flip \

@@ -9,6 +9,7 @@ class App;
 void add_cases_bench(CLI::App& app);
 void add_data_bench(CLI::App& app);
 void add_search_bench(CLI::App& app);
+void add_threads_bench(CLI::App& app);
 void add_train_bench(CLI::App& app);
 #ifdef RENAS_WITH_ONEDNN
 void add_kernels_bench(CLI::App& app);

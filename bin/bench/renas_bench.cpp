@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   add_cases_bench(app);
   add_data_bench(app);
   add_search_bench(app);
+  add_threads_bench(app);
   add_train_bench(app);
 #ifdef RENAS_WITH_ONEDNN
   add_kernels_bench(app);

@@ -1,5 +1,6 @@
 // renas-bench search compares strategies on objectives whose answers are all known.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -17,6 +18,7 @@
 
 #include "bench/bench.h"
 #include "bench/curves.h"
+#include "cli/environment.h"
 #include "renas/error.h"
 
 namespace {
@@ -207,9 +209,7 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
 }
 
 void run(Settings s) {
-  if (s.threads == 0) {
-    s.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  }
+  if (s.threads == 0) s.threads = renas::cli::default_threads().count;
   const auto objectives = make_objectives(s);
   if (!s.controller_set.empty()) {
     renas::ControllerOptions form = renas::controller_options(s.strategy);
@@ -396,7 +396,8 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--controller-set", s->controller_set,
                   "changes single numbers of the controller: NAME=VALUE ...")
       ->expected(1, 100);
-  sub->add_option("--threads", s->threads, "threads, 0: one a core")->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", s->threads, "threads, 0: one a core, or fewer (renas-search --help)")
+      ->check(CLI::Range(0, 4096));
   sub->add_option("--json", s->json,
                   "results as JSON to this file; without a file name, to the standard output in "
                   "place of the tables")

@@ -1,7 +1,6 @@
 #include "cli/frame.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #ifdef RENAS_WITH_HDF5
 #include <hdf5.h>
 #endif
@@ -12,9 +11,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <new>
+#include <sstream>
 #include <system_error>
 
+#include "cli/config.h"
 #include "renas/error.h"
 
 namespace renas::cli {
@@ -44,6 +46,7 @@ void prepare(CLI::App& app) {
   app.set_version_flag("--version", std::string("renas " RENAS_VERSION));
   app.set_config("--config", "", "Read options from a TOML file: long names without the dashes")
       ->type_name("FILE");
+  app.config_formatter(std::make_shared<ConfigReader>(app));
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.get_formatter()->column_width(34);
   app.option_defaults()->always_capture_default();
@@ -87,11 +90,50 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work) {
   return guarded(app, app.get_name(), [&] {
-    app.parse(argc, argv);
-    for (const CLI::App* chosen : app.get_subcommands()) check_numbers(*chosen);
-    check_numbers(app);
+    parse(app, argc, argv);
     return work();
   });
+}
+
+namespace {
+
+/// Calls `parse`; what is wrong in a file of options is named with its line.
+void located(const CLI::App& app, const std::function<void()>& parse) {
+  const auto reader = std::dynamic_pointer_cast<ConfigReader>(app.get_config_formatter());
+  const auto place_of = [&](const std::string& message) {
+    return reader ? reader->place_of(message) : std::string();
+  };
+  try {
+    parse();
+    for (const CLI::App* chosen : app.get_subcommands()) check_numbers(*chosen);
+    check_numbers(app);
+  } catch (const CLI::Success&) {  // --help, --version
+    throw;
+  } catch (const CLI::ParseError& e) {
+    const std::string place = place_of(e.what());
+    if (place.empty()) throw;
+    throw InvalidInput(place + e.what());
+  } catch (const InvalidInput& e) {
+    throw InvalidInput(place_of(e.what()) + e.what());
+  }
+}
+
+}  // namespace
+
+void parse(CLI::App& app, int argc, char** argv) {
+  located(app, [&] { app.parse(argc, argv); });
+}
+
+void parse_stored(CLI::App& app, const std::string& text, const std::string& file, int first_line) {
+  if (const auto reader = std::dynamic_pointer_cast<ConfigReader>(app.get_config_formatter())) {
+    reader->reads(file, first_line);
+  }
+  std::istringstream stream(text);
+  try {
+    located(app, [&] { app.parse_from_stream(stream); });
+  } catch (const CLI::Error& e) {
+    throw InvalidInput(fmt::format("{}: {}", file, e.what()));
+  }
 }
 
 void check_numbers(const CLI::App& app) {
@@ -148,13 +190,6 @@ const std::atomic<bool>& stop_on_signals() {
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaction(signal, &action, nullptr);
   return stop_requested;
-}
-
-int available_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
 }  // namespace renas::cli

@@ -23,6 +23,12 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
 /// where only larger ones make sense: CLI11 takes `nan` for a number in any range and -1 for 2^64
 /// - 1.
 void check_numbers(const CLI::App& app);
+/// Parses the command line and the file of --config. What is wrong in the file is named with file,
+/// line and key.
+void parse(CLI::App& app, int argc, char** argv);
+/// Parses `text`, the options that `file` holds from its line `first_line` on, which another call
+/// of the program wrote. Throws InvalidInput.
+void parse_stored(CLI::App& app, const std::string& text, const std::string& file, int first_line);
 /// Parses the command line, then runs `work`, guarded.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& work);
 
@@ -39,8 +45,5 @@ CLI::Validator absolute_path();
 /// Returns a flag that SIGINT, SIGTERM, SIGHUP and SIGUSR1 set from now on, instead of ending the
 /// process. A second SIGINT ends it at once.
 const std::atomic<bool>& stop_on_signals();
-
-/// The number of processor cores that this process may run on.
-int available_cores();
 
 }  // namespace renas::cli

@@ -22,12 +22,32 @@ void add_network_options(CLI::App& app, NetworkOptions& network) {
              "Stride-1 cells also append the adapted c-2, as the authors' released graph does");
 }
 
+void add_rank_options(OptionGroup& group, double& worker_timeout, int& max_attempts,
+                      double& io_patience) {
+  group
+      .option(
+          "--worker-timeout", worker_timeout,
+          "Seconds of silence after which a busy rank counts as dead and its child as lost, and "
+          "rank "
+          "0 for the others")
+      ->check(CLI::PositiveNumber);
+  group
+      .option("--max-attempts", max_attempts,
+              "A child whose process died that often while it was trained counts as lost")
+      ->check(CLI::Range(1, 1000000));
+  group
+      .option("--io-patience", io_patience,
+              "Seconds over which reading or writing a file that failed is tried again")
+      ->check(CLI::NonNegativeNumber);
+}
+
 void add_device_options(CLI::App& app, Device& device) {
   OptionGroup group(app, "Device");
   group.option("--backend", device.backend, "What computes: cpu, reference, or auto (the fastest)");
   group
       .option("--threads", device.threads,
-              "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores")
+              "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores, or "
+              "fewer, if a control group's quota, SLURM_CPUS_PER_TASK or OMP_NUM_THREADS says so")
       ->check(CLI::Range(0, 4096));
   group
       .text(

@@ -41,6 +41,9 @@ class OptionGroup {
 
 /// --network, --cells, --filters, --stem, --concat-c2.
 void add_network_options(CLI::App& app, NetworkOptions& network);
+/// --worker-timeout, --max-attempts, --io-patience.
+void add_rank_options(OptionGroup& group, double& worker_timeout, int& max_attempts,
+                      double& io_patience);
 /// --backend, --threads, --precision. `device.threads` 0 stands for all that the process may use.
 void add_device_options(CLI::App& app, Device& device);
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "cli/environment.h"
 #include "renas/transport.h"
 
 namespace renas::cli {
@@ -10,6 +11,8 @@ namespace renas::cli {
 /// build without MPI has one rank.
 class Ranks {
  public:
+  /// Ends the process with a message and kMistake where a launcher has started several processes
+  /// that do not find each other: each would take itself for the only one.
   Ranks(int& argc, char**& argv);
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;
@@ -17,9 +20,9 @@ class Ranks {
 
   int rank() const { return rank_; }
   int ranks() const { return ranks_; }
-  /// Threads for each rank: the cores that it may run on, shared fairly with the ranks that may run
-  /// on the same cores.
-  int threads() const { return threads_; }
+  /// Threads for this rank where none are given. Ranks that may run on the same cores, or have the
+  /// same quota, share them fairly.
+  const DefaultThreads& threads() const { return threads_; }
   std::unique_ptr<Transport> make_transport() const;
   /// The largest exit code of all ranks. The call is collective.
   int worst(int code) const;
@@ -29,7 +32,7 @@ class Ranks {
  private:
   int rank_ = 0;
   int ranks_ = 1;
-  int threads_ = 1;
+  DefaultThreads threads_;
 };
 
 }  // namespace renas::cli

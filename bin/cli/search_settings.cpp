@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include "cli/frame.h"
+#include "cli/lists.h"
 #include "cli/options.h"
 #include "renas/controller.h"
 #include "renas/error.h"
@@ -24,15 +26,37 @@ std::vector<std::string> split_operators(const std::string& text) {
 }
 
 /// Parses a run's options.toml into `app`, which is empty, and into the settings bound to it.
-void parse_stored(const RunDirectory& run, CLI::App& app, SearchSettings& settings) {
+void parse_options_of(const RunDirectory& run, CLI::App& app, SearchSettings& settings) {
+  app.name("renas-search");
   prepare(app);
   add_search_options(app, settings);
   app.get_option("--run")->required(false);
-  std::istringstream text(run.options());
+  parse_stored(app, run.options(), run.path() + "/options.toml", 2);  // behind the format's line
+}
+
+/// The search space of --space FILE. Throws InvalidInput with file and line.
+SearchSpace read_space(const std::string& path) {
+  const std::string text = read_file(path);
   try {
-    app.parse_from_stream(text);
-  } catch (const CLI::Error& e) {
-    throw InvalidInput(fmt::format("{}/options.toml: {}", run.path(), e.what()));
+    return SearchSpace::parse(text, Notation::kCell);
+  } catch (const InvalidInput& e) {
+    throw InvalidInput(fmt::format("{}: {}", path, e.what()));
+  }
+}
+
+/// Space and initial genomes: of the files that are named, or what a run that is resumed keeps.
+void add_inputs(const SearchSettings& settings, SearchRunOptions& o) {
+  std::optional<RunDirectory> run;
+  if (o.resume) run = RunDirectory::open(o.folder);
+  if (!settings.space.empty()) {
+    o.space = read_space(settings.space);
+  } else if (const auto kept = run ? run->input("space") : std::nullopt) {
+    o.space = SearchSpace::parse(*kept, Notation::kCell);
+  }
+  if (!settings.initial_genomes.empty()) {
+    o.strategy.initial_genomes = read_genomes(settings.initial_genomes, space_of(o));
+  } else if (run && run->input("initial_genomes")) {
+    o.strategy.initial_genomes = read_genomes(run->path() + "/initial_genomes", space_of(o));
   }
 }
 
@@ -52,24 +76,14 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   run.flag("--resume", o.resume,
            "Go on with the run in that folder; its options hold. If its data set has moved, each "
            "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
-           "--io-patience and --snapshot-seconds may change, and until the first network was "
-           "retrained --controls "
-           "and what begins with --retrain-")
+           "--io-patience and --snapshot-seconds may change, until the first network was retrained "
+           "--controls and what begins with --retrain-, and --children may grow, also when the run "
+           "has ended: it then goes on, and its result is made anew")
       ->configurable(false);
   run.option("--seed", o.strategy.seed, "All randomness of the run follows from it");
   run.option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
       ->check(CLI::NonNegativeNumber);
-  run.option("--worker-timeout", o.worker_timeout,
-             "Seconds of silence after which a busy rank counts as dead and its child as lost, and "
-             "rank "
-             "0 for the others")
-      ->check(CLI::PositiveNumber);
-  run.option("--max-attempts", o.max_attempts,
-             "A child whose process died that often while it was trained counts as lost")
-      ->check(CLI::Range(1, 1000000));
-  run.option("--io-patience", o.io_patience,
-             "Seconds over which reading or writing a file that failed is tried again")
-      ->check(CLI::NonNegativeNumber);
+  add_rank_options(run, o.worker_timeout, o.max_attempts, o.io_patience);
   run.flag("--quiet", s.quiet, "No progress, only warnings and the result")->configurable(false);
 
   search.option("--strategy", o.strategy.name, "How to search")
@@ -100,11 +114,32 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   search.option("--blocks", o.blocks, "B: blocks of the cell")->check(CLI::Range(1, 64));
   search.option("--operators", s.operators,
                 "all: the paper's six; or some of them, separated by commas");
+  search
+      .option("--space", s.space,
+              "A part of the paper's space in place of --blocks and --operators: a file that lists "
+              "the choices of each slot, of which one fixes it (lib/src/genome/SPACES.md)")
+      ->transform(absolute_path());
+  search
+      .option("--initial-genomes", s.initial_genomes,
+              "Known cells to start from: a file of genomes, one a line, # opens a comment; the "
+              "rest of the first P members is drawn at random")
+      ->transform(absolute_path());
+  search
+      .text(
+          "--fitness", [&o](const std::string& text) { o.child.fitness = parse_fitness(text); },
+          "What cells are judged by on D_val: accuracy, or balanced: the mean over classes of the "
+          "share of their images that is right")
+      ->check(CLI::IsMember({"accuracy", "balanced"}))
+      ->default_str("accuracy");
   search.option("--population", o.strategy.population, "P: members of the population")
       ->check(CLI::Range(2, 1000000));
   search.option("--sample", o.strategy.sample, "S: members of a tournament")
       ->check(CLI::Range(1, 1000000));
   search.option("--children", o.children, "E: children after the first P members")
+      ->check(CLI::Range(0, 100000000));
+  search
+      .option("--patience", o.patience,
+              "End the search once so many children in a row brought nothing better; 0: never")
       ->check(CLI::Range(0, 100000000));
   search.flag(
       "--in-order", o.in_order,
@@ -126,7 +161,12 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
 
   children.option("--validation", o.validation,
                   "Images held out of the training set as D_val; -1: 5000, or a tenth if fewer");
+  children
+      .option("--validation-group", o.validation_group,
+              "Take D_val of the split val of the data set instead, all of it or --validation")
+      ->check(CLI::IsMember({"", "val"}));
   children.option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all");
+  add_class_weights(children, s.class_weights);
   children.option("--batch", o.child.batch, "Images a step")->check(CLI::Range(1, 65536));
   children.option("--initial-epochs", o.child.initial_epochs, "Epochs of members without a parent")
       ->check(CLI::Range(1, 100000));
@@ -163,7 +203,11 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
 SearchSettings stored_settings(const std::string& folder) {
   SearchSettings settings;
   CLI::App app;
-  parse_stored(RunDirectory::open(folder), app, settings);
+  parse_options_of(RunDirectory::open(folder), app, settings);
+  settings.run.folder = folder;
+  settings.run.resume = true;
+  settings.space.clear();  // the run keeps what the files held
+  settings.initial_genomes.clear();
   return settings;
 }
 
@@ -171,23 +215,34 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   const RunDirectory run = RunDirectory::open(from_command_line.run.folder);
   SearchSettings stored;
   CLI::App app;
-  parse_stored(run, app, stored);
-  const std::vector<std::string> free{"--run",        "--resume",         "--quiet",
-                                      "--config",     "--data",           "--snapshot-seconds",
-                                      "--threads",    "--worker-timeout", "--max-attempts",
-                                      "--io-patience"};
+  parse_options_of(run, app, stored);
+  // The library compares what the files of --space and --initial-genomes hold.
+  const std::vector<std::string> free{"--run",         "--resume",         "--quiet",
+                                      "--config",      "--data",           "--snapshot-seconds",
+                                      "--threads",     "--worker-timeout", "--max-attempts",
+                                      "--io-patience", "--space",          "--initial-genomes"};
   bool replaced = false;
+  bool retrains_alike = true;
   for (const CLI::Option* option : given.get_options()) {
     const std::string name = option->get_name();
     if (option->count() == 0 || std::find(free.begin(), free.end(), name) != free.end()) continue;
     const std::string now = value_text(*option);
     CLI::Option* known = app.get_option(name);
     const std::string then = value_text(*known);
-    if (now != then && (name == "--controls" || name.starts_with("--retrain-"))) {
+    const bool of_retraining = name == "--controls" || name.starts_with("--retrain-");
+    if (name == "--children" && from_command_line.run.children < stored.run.children) {
+      throw InvalidInput(
+          fmt::format("--children {}: the run in {} was started with {}, of which some may have "
+                      "been done; a run "
+                      "goes on with as many children or more",
+                      now, run.path(), then));
+    }
+    if (now != then && (of_retraining || name == "--children")) {
       known->clear();
       for (const std::string& text : option->results()) known->add_result(text);
       known->run_callback();  // into `stored`
       replaced = true;
+      retrains_alike = retrains_alike && !of_retraining;
       continue;
     }
     if (now != then) {
@@ -198,6 +253,9 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
     }
   }
   if (replaced) stored.run.stored_options = app.config_to_str(true, true);
+  stored.run.retrains_alike = retrains_alike;
+  stored.space = from_command_line.space;
+  stored.initial_genomes = from_command_line.initial_genomes;
   stored.quiet = from_command_line.quiet;
   stored.run.folder = from_command_line.run.folder;
   stored.run.resume = true;
@@ -218,14 +276,13 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   return stored;
 }
 
-SearchSpace space_of(const SearchRunOptions& options) {
-  return options.operators.empty() ? SearchSpace::renas(options.blocks)
-                                   : SearchSpace::renas(options.blocks, options.operators);
-}
-
 SearchRunOptions run_options(const SearchSettings& settings) {
   SearchRunOptions o = settings.run;
   o.operators = split_operators(settings.operators);
+  add_inputs(settings, o);
+  o.balance_classes = settings.class_weights == "auto";
+  o.child.network.class_weights = class_weights_of(settings.class_weights);
+  o.final.fitness = o.child.fitness;
   o.child.augmentation.flip = !settings.no_flip;
   o.final.network = o.child.network;
   o.final.recipe.epochs = settings.retrain_epochs;

@@ -11,6 +11,9 @@ namespace renas::cli {
 struct SearchSettings {
   SearchRunOptions run;
   std::string operators = "all";
+  std::string space;            ///< a file; empty: by blocks and operators
+  std::string initial_genomes;  ///< a file; empty: none
+  std::string class_weights = "none";
   int retrain_epochs = 20;
   double retrain_rate = 0.05;
   int retrain_cutout = 0;
@@ -29,10 +32,8 @@ SearchSettings stored_settings(const std::string& run);
 /// shown.
 SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from_command_line);
 
-/// Converts the settings to the library's options of the search and of the retraining.
+/// Converts the settings to the library's options of the search and of the retraining. What a run
+/// keeps of its own, with --resume, is read from its folder. Throws InvalidInput, IoError.
 SearchRunOptions run_options(const SearchSettings& settings);
-
-/// The search space of the options --blocks and --operators.
-SearchSpace space_of(const SearchRunOptions& options);
 
 }  // namespace renas::cli

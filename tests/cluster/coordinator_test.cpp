@@ -123,10 +123,11 @@ int run(const SearchRunOptions& options, ScriptedRanks& ranks) {
   SearchRunHooks hooks;
   hooks.stop = &ranks.stop;
   hooks.silent_ranks = &silent_ranks;
-  Coordinator coordinator(setup, ranks, hooks);
+  WorkQueue queue(setup, std::make_unique<SearchJournal>(setup, ranks.ranks(), hooks.log), nullptr);
+  Coordinator coordinator(setup, queue, ranks, hooks);
   ranks.begin(setup.data_identity);
   try {
-    BOOST_TEST(coordinator.run().silent_ranks == silent_ranks);
+    BOOST_TEST(coordinator.run() == silent_ranks);
   } catch (...) {
     BOOST_TEST(silent_ranks >= 0);  // said all the same
     throw;
@@ -181,6 +182,28 @@ BOOST_AUTO_TEST_CASE(in_order_a_stopped_run_ends_like_one_that_was_not) {
     pieces.resume = true;
   }
   BOOST_TEST(history_of(pieces) == whole);
+}
+
+BOOST_AUTO_TEST_CASE(in_order_more_children_leave_what_was_done_as_it_would_have_been) {
+  history("whole", true, 1);
+  SearchRunOptions more = options("more", true);
+  more.children = 20;
+  {
+    ScriptedRanks ranks(3, 2);
+    run(more, ranks);  // to its end, and not into retraining
+  }
+  BOOST_TEST(RunDirectory::open(more.folder).search_over().has_value());
+  more.resume = true;
+  more.children = 30;
+  ScriptedRanks ranks(3, 3);
+  run(more, ranks);
+  const auto whole = RunDirectory::open(options("whole", true).folder).history();
+  const auto found = RunDirectory::open(more.folder).history();
+  BOOST_REQUIRE(found.size() == 34);
+  for (std::size_t i = 0; i < 24; ++i) {
+    BOOST_TEST(found[i].genome == whole[i].genome);
+    BOOST_TEST(found[i].fitness == whole[i].fitness);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(what_a_lost_rank_had_is_done_by_others_once) {

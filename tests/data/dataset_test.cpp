@@ -22,6 +22,27 @@ BOOST_AUTO_TEST_CASE(in_memory_it_measures_mean_and_sd_by_channel) {
   BOOST_TEST(data.info().sd[1] == 1.0);  // constant: not divided by zero
 }
 
+BOOST_AUTO_TEST_CASE(joined_sets_follow_each_other) {
+  DataSetInfo info;
+  info.classes = 3;
+  const DataSet first({1, 1, 2}, {1, 2, 3, 4}, {0, 1}, info);
+  const DataSet second({1, 1, 2}, {5, 6}, {2}, info);
+  const DataSet joined = DataSet::joined(first, second);
+  BOOST_TEST(joined.size() == 3);
+  BOOST_TEST(joined.info().mean == first.info().mean);
+  std::vector<uint8_t> buffer;
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST(joined.labels()[i] == i);
+    BOOST_TEST(int{joined.image(i, buffer)[1]} == 2 * i + 2);
+  }
+  BOOST_CHECK_THROW(joined.image(3, buffer), renas::InvalidInput);
+  info.classes = 4;
+  for (const DataSet& other :
+       {DataSet({1, 1, 2}, {5, 6}, {2}, info), DataSet({1, 2, 1}, {5, 6}, {2}, first.info())}) {
+    BOOST_CHECK_THROW(DataSet::joined(first, other), renas::InvalidInput);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(sizes_that_disagree_and_labels_out_of_range_are_refused) {
   const auto message = [](std::vector<uint8_t> pixels, std::vector<int32_t> labels) {
     DataSetInfo info;

@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "core/hdf5.h"
@@ -333,6 +335,164 @@ BOOST_AUTO_TEST_CASE(parts_that_are_missing_or_disagree_are_named) {
                  "image 0 lies at 9223372036854775802 with 10 bytes"));
   BOOST_TEST(has(spoiled(replace("train/lengths", std::vector<int64_t>(40, -1)), true),
                  "image 0 lies at 0 with -1 bytes"));
+}
+
+// A file as people write it with h5py: contiguous, 12 images of 8x8x3 in three classes. `type` is
+// that of the images as stored; their values here have its size.
+struct ByHand {
+  hid_t type = H5T_NATIVE_UINT8;
+  std::vector<int64_t> dims{12, 8, 8, 3};
+  std::vector<double> mean{0.5, 0.5, 0.5};
+  std::vector<double> sd{0.25, 0.25, 0.25};
+
+  void write(const std::string& path) const {
+    const h5::Guard guard;
+    h5::File file = h5::create_file(path);
+    h5::write_attribute(file, "format", std::string("renas-dataset"));
+    h5::write_attribute<int32_t>(file, "version", 1);
+    h5::write_attribute<int32_t>(file, "classes", 3);
+    h5::write_attribute(file, "mean", mean);
+    h5::write_attribute(file, "sd", sd);
+    h5::write_attribute(file, "source", std::string("by hand"));
+    h5::write_strings(file, "class_names", {"a", "b", "c"});
+    int64_t count = 1;
+    for (const int64_t d : dims) count *= d;
+    std::vector<uint8_t> values(count * H5Tget_size(type), 7);
+    {
+      const h5::Group group = h5::create_group(file, "train");
+      h5::write_raw(group, "images", type, values.data(), dims);
+      h5::write(group, "labels", std::vector<int32_t>{0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2});
+    }
+    h5::close_file(std::move(file));
+  }
+};
+
+BOOST_AUTO_TEST_CASE(files_written_by_hand_that_contradict_the_format_are_told_how) {
+  const TemporaryFolder scratch;
+  const std::string path = scratch / "a.h5";
+  const auto opened = [&](const ByHand& by_hand) {
+    by_hand.write(path);
+    return open_message(path);
+  };
+  BOOST_TEST(opened({}) == "no error");
+  BOOST_TEST(opened({.type = H5T_NATIVE_INT8}) ==
+             path +
+                 ": train/images: expected 8-bit unsigned integers (uint8, pixels from 0 to "
+                 "255); found 8-bit signed integers");
+  BOOST_TEST(has(opened({.type = H5T_NATIVE_FLOAT}), "found 32-bit floating-point numbers"));
+  BOOST_TEST(has(opened({.type = H5T_NATIVE_UINT16}), "found 16-bit unsigned integers"));
+  // Statistics of pixels from 0 to 255, and others that no pixels have.
+  BOOST_TEST(opened({.mean = {125.3, 123.0, 113.9}, .sd = {63.0, 62.1, 66.7}}) ==
+             path +
+                 ": a channel's mean is 125.3, as of pixels from 0 to 255; expected those of "
+                 "pixels divided by 255, a mean from 0 to 1 and a standard deviation above 0 "
+                 "and up to 1");
+  BOOST_TEST(has(opened({.sd = {63.0, 62.1, 66.7}}),
+                 "standard deviation is 63, as of pixels from 0 to 255; expected"));
+  BOOST_TEST(has(opened({.mean = {0.5, -0.1, 0.5}}), "a channel's mean is -0.1; expected"));
+  BOOST_TEST(has(opened({.mean = {0.5, NAN, 0.5}}), "a channel's mean is nan; expected"));
+  BOOST_TEST(opened({.mean = {0, 1, 0.5}, .sd = {1, 1, 1}}) == "no error");  // constant channels
+  BOOST_TEST(opened({.dims = {12, 3, 8, 8}}) ==
+             path +
+                 ": train/images: found [12, 3, 8, 8], whose second dimension has as many "
+                 "entries as there are means: the channels come first; expected [images, "
+                 "height, width, channels]");
+  BOOST_TEST(has(opened({.dims = {12, 8, 8}}), "found 3 dimensions, [12, 8, 8]"));
+}
+
+BOOST_AUTO_TEST_CASE(labels_written_by_hand_are_class_indices_of_any_type) {
+  const TemporaryFolder scratch;
+  const std::string path = scratch / "a.h5";
+  const auto opened = [&](const auto& values, const std::vector<int64_t>& dims) {
+    ByHand().write(path);
+    edit(path, [&](hid_t file) {
+      H5Ldelete(file, "train/labels", H5P_DEFAULT);
+      h5::write(file, "train/labels", std::span(values), dims);
+    });
+    return open_message(path);
+  };
+  BOOST_TEST(opened(std::vector<int64_t>(12, 2), {12}) == "no error");
+  BOOST_TEST(opened(std::vector<uint8_t>(12, 2), {12}) == "no error");
+  BOOST_TEST(opened(std::vector<float>(12, 2), {12}) == "no error");
+  BOOST_TEST(opened(std::vector<int32_t>(12, 2), {12, 1}) == "no error");
+  BOOST_TEST(DataSet::open(path, "train").labels()[11] == 2);
+  BOOST_TEST(opened(std::vector<float>(36), {12, 3}) ==
+             path +
+                 ": train/labels: found the shape [12, 3], a column a class (one-hot); expected "
+                 "[images], the class of each as a whole number from 0");
+  BOOST_TEST(has(opened(std::vector<uint8_t>(24), {12, 2}),
+                 "train/labels: found the shape [12, 2]; expected [images]"));
+  const std::vector<int32_t> from_1{1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3};
+  BOOST_TEST(opened(from_1, {12}) ==
+             path +
+                 ": train/labels: found labels from 1 to 3; expected 0 to 2 for the 3 classes, "
+                 "so subtract 1");
+  BOOST_TEST(
+      has(opened(std::vector<float>(12, 0.5F), {12}), "label 0.5 of image 0 is no whole number"));
+  BOOST_TEST(has(opened(std::vector<double>(12, NAN), {12}), "is no whole number"));
+  BOOST_TEST(has(opened(std::vector<int64_t>(12, int64_t{1} << 40), {12}), "label 2147483647"));
+  ByHand().write(path);
+  edit(path, [&](hid_t file) {
+    H5Ldelete(file, "train/labels", H5P_DEFAULT);
+    h5::write_strings(file, "train/labels", std::vector<std::string>(12, "cat"));
+  });
+  BOOST_TEST(has(open_message(path), "train/labels: found strings; expected the class"));
+}
+
+// A filter that copies: it stands for those of h5py and hdf5plugin, which not everybody has.
+std::size_t copy_filter(unsigned, std::size_t, const unsigned*, std::size_t bytes, std::size_t*,
+                        void**) {
+  return bytes;
+}
+
+BOOST_AUTO_TEST_CASE(a_filter_that_is_missing_is_named) {
+  const TemporaryFolder scratch;
+  const std::string path = scratch / "a.h5";
+  for (const auto& [number, stored, shown] :
+       {std::tuple{32000, "lzf", "lzf"}, {32001, "", "blosc"}, {299, "my own", "my own"}}) {
+    ByHand().write(path);
+    const H5Z_class2_t filter{H5Z_CLASS_T_VERS, number,  1,       1,
+                              stored,           nullptr, nullptr, copy_filter};
+    BOOST_REQUIRE(H5Zregister(&filter) >= 0);
+    edit(path, [&, n = number](hid_t file) {
+      H5Ldelete(file, "train/images", H5P_DEFAULT);
+      const hsize_t dims[] = {12, 8, 8, 3};
+      const h5::Space space(H5Screate_simple(4, dims, nullptr));
+      const h5::Properties properties(H5Pcreate(H5P_DATASET_CREATE));
+      H5Pset_chunk(properties, 4, dims);
+      H5Pset_filter(properties, n, H5Z_FLAG_OPTIONAL, 0, nullptr);
+      h5::Dataset images(H5Dcreate2(file, "train/images", H5T_NATIVE_UINT8, space, H5P_DEFAULT,
+                                    properties, H5P_DEFAULT));
+      const std::vector<uint8_t> values(12 * 8 * 8 * 3);
+      H5Dwrite(images, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
+    });
+    BOOST_TEST(open_message(path) == "no error");
+    H5Zunregister(number);
+    BOOST_TEST(open_message(path) ==
+               path + ": data set '/train/images' is compressed by the filter " + shown +
+                   " (number " + std::to_string(number) +
+                   "), which the HDF5 library here does not have; where it was made, write it "
+                   "again with gzip or without compression");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_range_of_16_bit_values_comes_back) {
+  const TemporaryFolder scratch;
+  DataSetInfo info = info_of_three();
+  BOOST_TEST(!info.range_16.has_value());
+  info.range_16 = renas::Range16{5, 4085};
+  DataSetWriter writer(scratch / "a.h5");
+  writer.begin_split("train", kShape);
+  writer.add(std::vector<uint8_t>(60), 0);
+  writer.finish(info);
+  const DataSet data = DataSet::open(scratch / "a.h5", "train");
+  BOOST_TEST((data.info().range_16 == renas::Range16{5, 4085}));
+  edit(scratch / "a.h5", [](hid_t file) {
+    H5Adelete(file, "range_16");
+    h5::write_attribute(file, "range_16", std::vector<int32_t>{9, 9});
+  });
+  BOOST_TEST(has(open_message(scratch / "a.h5"),
+                 "the attribute range_16 is 9, 9; expected two ascending numbers"));
 }
 
 BOOST_AUTO_TEST_CASE(damaged_bytes_are_noticed) {

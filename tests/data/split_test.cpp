@@ -89,6 +89,29 @@ BOOST_AUTO_TEST_CASE(an_image_is_held_out_as_often_as_any_other) {
   BOOST_TEST(*std::max_element(held.begin(), held.end()) < 263);
 }
 
+BOOST_AUTO_TEST_CASE(a_class_keeps_its_last_training_image_while_others_have_more) {
+  std::vector<int32_t> labels(90, 0);
+  for (int32_t c = 1; c <= 10; ++c) labels.push_back(c);
+  for (const int64_t count : {20, 50, 89}) {
+    const Split split = renas::split_validation(labels, count, 7);
+    BOOST_TEST(split.validation.size() == static_cast<std::size_t>(count));
+    BOOST_TEST(split.train.size() + split.validation.size() == 100U);
+    BOOST_TEST(renas::classes_left_out(labels, split.train).empty());
+  }
+  // There is no other way: 11 classes cannot keep an image each of 10.
+  const Split most = renas::split_validation(labels, 90, 7);
+  BOOST_TEST(most.validation.size() == 90U);
+  BOOST_TEST(renas::classes_left_out(labels, most.train).size() == 1U);
+  BOOST_TEST(renas::split_validation(labels, 100, 7).train.empty());
+  BOOST_TEST(renas::classes_left_out(labels, {}).size() == 11U);
+  // Those who would have given all they have give to the largest classes instead.
+  std::vector<int32_t> pairs{0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3};
+  const auto counts = count_by_class(pairs, renas::split_validation(pairs, 9, 1).validation);
+  BOOST_TEST(counts[0] == 1);
+  BOOST_TEST(counts[1] == 1);
+  BOOST_TEST(counts[2] == 7);
+}
+
 BOOST_AUTO_TEST_CASE(more_than_there_are_cannot_be_held_out) {
   const auto labels = ten_classes(100);
   BOOST_CHECK_EXCEPTION(renas::split_validation(labels, 101, 1), renas::InvalidInput,

@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "cifar.h"
+#include "data_prep/programs.h"
 #include "idx.h"
 #include "renas/dataset.h"
 #include "renas/error.h"
@@ -17,7 +17,6 @@
 #include "support/encode.h"
 #include "support/files.h"
 #include "support/made_up_images.h"
-#include "support/process.h"
 #include "support/temporary_folder.h"
 #include "tree.h"
 
@@ -27,31 +26,18 @@ using renas::DataSet;
 using renas::InvalidInput;
 using renas::test::bytes_of;
 using renas::test::colourful;
+using renas::test::counting;
 using renas::test::encode_png;
+using renas::test::has;
+using renas::test::idx_of;
 using renas::test::Ran;
-using renas::test::run_command;
+using renas::test::run;
+using renas::test::stored;
 using renas::test::TemporaryFolder;
 using renas::test::write_bytes;
 using renas::test::write_text;
 
 namespace {
-
-Ran run(const std::string& command, const std::string& environment = "") {
-  return run_command(environment + RENAS_PROGRAMS "/" + command);
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-std::vector<uint8_t> idx_of(const std::vector<int>& dims, const std::vector<uint8_t>& values) {
-  std::vector<uint8_t> bytes{0, 0, 8, static_cast<uint8_t>(dims.size())};
-  for (const int dim : dims) {
-    for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<uint8_t>(dim >> shift));
-  }
-  bytes.insert(bytes.end(), values.begin(), values.end());
-  return bytes;
-}
 
 std::string idx_failure(const std::vector<uint8_t>& bytes) {
   std::size_t at = 0;
@@ -68,12 +54,6 @@ std::string idx_failure(const std::vector<uint8_t>& bytes) {
     return error.what();
   }
   return "read";
-}
-
-std::vector<uint8_t> counting(std::size_t size, int start = 0) {
-  std::vector<uint8_t> values(size);
-  std::iota(values.begin(), values.end(), static_cast<uint8_t>(start));
-  return values;
 }
 
 void write_idx_folder(const std::string& folder) {
@@ -100,12 +80,6 @@ void write_tree(const std::string& folder) {
   write_bytes(folder + "/train/bee/grey.jpeg", renas::encode_jpeg(colourful(44, 35, 1)));
   write_bytes(folder + "/test/ant/x.jpg", jpeg(50, 50));
   write_bytes(folder + "/test/bee/y.png", encode_png(colourful(32, 32)));
-}
-
-std::vector<uint8_t> stored(const DataSet& data, int64_t i) {
-  std::vector<uint8_t> buffer;
-  const auto bytes = data.image(i, buffer);
-  return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace
@@ -450,10 +424,37 @@ BOOST_AUTO_TEST_CASE(a_folder_of_images_of_any_size_can_be_trained_on) {
                               " --cells 1 --filters 4 --epochs 1 --batch 2 --threads 1 --quiet";
   Ran ran = run(command);
   BOOST_TEST(ran.code == 2);
-  BOOST_TEST(has(ran.output, "its images vary in size; --crop says what to cut out of each"));
+  BOOST_TEST(has(ran.output, "may vary in size; --crop says what to cut out of each"));
   ran = run(command + " --crop 16 --shorter-side 18,24 --lighting 0.1");
   BOOST_TEST(ran.code == 0, ran.output);
   BOOST_TEST(has(ran.output, "test accuracy"));
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_val_of_ones_own_is_scored_on_request) {
+  const TemporaryFolder scratch;
+  const std::string in = scratch / "in";
+  write_tree(in);
+  fs::copy(in + "/test", in + "/valid", fs::copy_options::recursive);
+  BOOST_TEST(run("renas-prep-images " + in + " " + (scratch / "data.h5") + " --size 16x16").code ==
+             0);
+  const std::string command = "renas-train --data " + (scratch / "data.h5") + " --out " +
+                              (scratch / "model.h5") +
+                              " --cells 1 --filters 4 --epochs 1 --batch 2 --threads 1 --quiet";
+  const Ran ran = run(command + " --validation-group val");
+  BOOST_TEST(ran.code == 0, ran.output);
+  // Val and test are equal here.
+  const auto accuracy = [&](const std::string& of) {
+    const auto at = ran.output.find(of + " accuracy ");
+    return at == std::string::npos ? "none of " + of : ran.output.substr(at + of.size(), 16);
+  };
+  BOOST_TEST(accuracy("validation") == accuracy("test"));
+  const Ran search =
+      run("renas-search --data " + (scratch / "data.h5") + " --run " + (scratch / "run") +
+          " --validation-group val --blocks 2 --population 2 --sample 2 "
+          "--children 0 --cells 1 --filters 4 --batch 4 --initial-epochs 1 "
+          "--retrain-epochs 1 --threads 1");
+  BOOST_TEST(search.code == 0, search.output);
+  BOOST_TEST(has(search.output, "4 images of D_train and 2 of D_val"), search.output);
 }
 
 BOOST_AUTO_TEST_CASE(a_full_disk_is_said_and_leaves_nothing) {

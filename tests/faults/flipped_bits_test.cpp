@@ -60,6 +60,7 @@ std::string all_of(const std::string& path, const std::string& split) {
 bool operator==(const Model& a, const Model& b) {
   return a.genome == b.genome && a.weights == b.weights && a.class_names == b.class_names &&
          a.mean == b.mean && a.sd == b.sd && a.validation_accuracy == b.validation_accuracy &&
+         a.validation_balanced_accuracy == b.validation_balanced_accuracy &&
          a.network.cells == b.network.cells && a.network.filters == b.network.filters &&
          a.network.image == b.network.image && a.network.classes == b.network.classes &&
          a.network.concat_c2 == b.network.concat_c2 && a.preparation.crop == b.preparation.crop &&
@@ -73,7 +74,10 @@ BOOST_AUTO_TEST_SUITE(flipped_bits)
 BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");
-  const SearchRunOptions options = toy_options(folder, "run");
+  SearchRunOptions options = toy_options(folder, "run");
+  options.space = SearchSpace::renas(2);
+  options.strategy.initial_genomes = {
+      parse_genome(*options.space, "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3")};
   std::atomic<bool> stop{false};
   {
     SearchRunHooks hooks;
@@ -114,9 +118,22 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const std::string text = run.options();
   flip_bits(folder / "run/options.toml",
             [&] { return RunDirectory::open(options.folder).options() == text; });
+  for (const char* name : {"space", "initial_genomes"}) {
+    const auto input = run.input(name);
+    BOOST_REQUIRE(input.has_value());
+    flip_bits(options.folder + "/" + name, [&] { return run.input(name) == input; });
+  }
+  const RunDirectory list = sample_list(folder / "list");
+  const FlipCounts of_results = flip_bits(folder / "list/results.jsonl", [&] {
+    const auto cells = list.trained_cells();
+    return cells.size() == 1 && to_json(cells[0]) == to_json(sample_cell());
+  });
+  BOOST_TEST(of_results.refused == 0);
   const std::string identity = *run.data();
   flip_bits(folder / "run/data", [&] { return run.data() == identity; });
-  flip_bits(folder / "run/search_over", [&] { return run.search_over() == run.history().size(); });
+  flip_bits(folder / "run/search_over", [&] {
+    return run.search_over() == SearchEnd{run.history().size(), run.history().size()};
+  });
   const std::string result = to_json(*run.load_result());
   flip_bits(folder / "run/result.json", [&] { return to_json(*run.load_result()) == result; });
 }

@@ -36,9 +36,10 @@ struct Files {
 
   Files() {
     for (const Writer& writer : writers()) writer.write(folder / writer.name);
+    sample_list(folder / "list");
     const RunDirectory run = sample_run(folder / "run");
     run.mark_data("these images");
-    run.mark_search_over(1);
+    run.mark_search_over({1, 1});
     run.save_result({.networks = {}, .winner = "1"});
     run.save_snapshot(sample_snapshot());
     for (const int64_t limit : {int64_t{0}, kDefaultMemoryLimit}) {
@@ -65,9 +66,18 @@ struct Files {
     readers.push_back({"run", [this] {
                          const RunDirectory there = RunDirectory::open(folder / "run");
                          return there.options() == "seed=1\nchildren=3\n" &&
+                                there.input("space") == "block\n" && !there.input("cells") &&
                                 there.history().size() == 1 && there.data() == "these images" &&
-                                there.search_over() == 1 && there.load_result()->winner == "1" &&
+                                there.search_over() == SearchEnd{1, 1} &&
+                                there.load_result()->winner == "1" &&
                                 there.load_snapshot()->strategy == sample_snapshot().strategy;
+                       }});
+    readers.push_back({"list", [this] {
+                         const RunDirectory there =
+                             RunDirectory::open(folder / "list", RunDirectory::Kind::kList);
+                         const std::vector<TrainedCell> cells = there.trained_cells();
+                         return there.input("cells") == "a\n" && cells.size() == 1 &&
+                                to_json(cells[0]) == to_json(sample_cell());
                        }});
   }
 

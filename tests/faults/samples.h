@@ -65,9 +65,31 @@ inline HistoryEntry sample_entry(uint64_t line) {
 
 /// A folder of a run with one line of history.
 inline RunDirectory sample_run(const std::string& path) {
-  const RunDirectory run = RunDirectory::create(path, "seed=1\nchildren=3\n");
+  const RunDirectory run =
+      RunDirectory::create(path, "seed=1\nchildren=3\n", {{"space", "block\n"}});
   run.append(sample_entry(0));
   return run;
+}
+
+inline TrainedCell sample_cell() {
+  TrainedCell cell;
+  cell.name = "1";
+  cell.genome = "c-2:sep3x3+c-1:identity";
+  cell.message = "a remark";
+  cell.validation_accuracy = 0.75;
+  cell.validation_balanced_accuracy = 0.5;
+  cell.test_accuracy = 0.25;
+  cell.parameters = 7;
+  cell.rank = 2;
+  return cell;
+}
+
+/// A folder of trained cells with one result.
+inline RunDirectory sample_list(const std::string& path) {
+  const RunDirectory list =
+      RunDirectory::create(path, "seed=1\n", {{"cells", "a\n"}}, RunDirectory::Kind::kList);
+  list.append(sample_cell());
+  return list;
 }
 
 inline DataSetInfo encoded_info() {

@@ -62,6 +62,69 @@ BOOST_AUTO_TEST_CASE(malformed_genomes_are_refused_with_their_reason) {
                  "expected 'operator~1'");
 }
 
+BOOST_AUTO_TEST_CASE(a_part_of_the_papers_space_comes_from_text) {
+  const SearchSpace space = SearchSpace::parse(R"(
+    name small
+    block
+      operator o2 identity          # the order of slots is free
+      operator o1 sep3x3 sep5x5
+    block
+      input i1 c-1
+      input i2 1
+      operator o1 sep3x3
+      operator o2 max3x3
+    block
+  )",
+                                               Notation::kCell);
+  BOOST_TEST(space.block_count() == 3);
+  BOOST_TEST(space.size() == (2 * 2 * 2) * 1 * (4 * 4 * 6 * 6.0));
+  const std::string text = "c-2:sep5x5+c-2:identity,c-1:sep3x3+1:max3x3,2:sep7x7+1:avg3x3";
+  BOOST_TEST(to_string(space, parse_genome(space, text)) == text);
+  expect_refusal(space, "c-2:sep7x7+c-2:identity,c-1:sep3x3+1:max3x3,2:sep7x7+1:avg3x3",
+                 "block 1: operator 'sep7x7'");
+  BOOST_TEST((SearchSpace::parse(space.to_text(), Notation::kCell) == space));
+  for (const SearchSpace& whole : {SearchSpace::renas(1), SearchSpace::renas(4)}) {
+    BOOST_TEST((SearchSpace::parse(whole.to_text(), Notation::kCell) == whole));
+  }
+  const SearchSpace list = SearchSpace::parse("inputs a b\nblock\ninput i a b\noperator o x y\n");
+  BOOST_TEST((SearchSpace::parse(list.to_text()) == list));
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_in_a_part_of_the_papers_space_are_named_with_their_line) {
+  const auto refused = [](const std::string& text, const std::string& part) {
+    BOOST_CHECK_EXCEPTION(
+        SearchSpace::parse(text, Notation::kCell), InvalidInput, [&](const InvalidInput& e) {
+          const bool holds = std::string(e.what()).find(part) != std::string::npos;
+          BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
+          return holds;
+        });
+  };
+  refused("block\n  operator o1 sep9x9\n", "line 2: slot 'o1': operator 'sep9x9'");
+  refused("block\n\n  operator o3 sep3x3\n", "line 3: slot 'o3'");
+  refused("block\n  operator i1 c-1\n", "line 2: slot 'i1' is an input");
+  refused("block\n  operator o1 sep3x3\n  operator o1 sep5x5\n", "line 3: slot 'o1' stands");
+  refused("block\n  input i1 1\n", "line 2: search space 'user', block 1, slot 'i1': input '1'");
+  refused("block\nblock\n  input i1 2\n", "line 3");
+  refused("inputs image\nblock\n", "line 1: the inputs of a cell are c-2 and c-1");
+  refused("", "no line 'block'");
+}
+
+BOOST_AUTO_TEST_CASE(halves_that_choose_among_different_things_swap_where_they_can) {
+  const SearchSpace space = SearchSpace::parse(R"(
+    block
+      operator o1 identity sep3x3
+      operator o2 sep3x3 max3x3
+  )",
+                                               Notation::kCell);
+  const auto form = [&](const std::string& text) {
+    return to_string(space, canonical(space, parse_genome(space, text)));
+  };
+  BOOST_TEST(form("c-1:sep3x3+c-2:sep3x3") == "c-2:sep3x3+c-1:sep3x3");
+  BOOST_TEST(form("c-2:sep3x3+c-1:sep3x3") == "c-2:sep3x3+c-1:sep3x3");
+  BOOST_TEST(form("c-1:identity+c-2:max3x3") == "c-1:identity+c-2:max3x3");  // no swap
+  BOOST_TEST(form("c-1:sep3x3+c-2:max3x3") == "c-1:sep3x3+c-2:max3x3");
+}
+
 BOOST_AUTO_TEST_CASE(impossible_spaces_are_refused) {
   using Kind = Slot::Kind;
   const auto space = [](std::vector<Block> blocks) {
@@ -72,6 +135,10 @@ BOOST_AUTO_TEST_CASE(impossible_spaces_are_refused) {
   BOOST_CHECK_THROW(space({{{{Kind::kOperator, "o", {}}}}}), InvalidInput);
   BOOST_CHECK_THROW(space({{{{Kind::kOperator, "o", {"a", "a"}}}}}), InvalidInput);
   BOOST_CHECK_THROW(space({{{{Kind::kInput, "i", {"x", "1"}}}}}), InvalidInput);
+  // A cell's genomes are written by its four slots.
+  BOOST_CHECK_THROW(
+      SearchSpace("mine", Notation::kCell, {"x"}, {{{{Kind::kOperator, "o", {"a"}}}}}),
+      InvalidInput);
   BOOST_CHECK_NO_THROW(
       space({{{{Kind::kInput, "i", {"x"}}}}, {{{Kind::kInput, "i", {"x", "1"}}}}}));
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the build into a fresh folder and uses it as others do: through find_package, through
-# pkg-config, and inside a shared object.
+# Installs the build into a fresh folder, moves that elsewhere, and uses it as others do: through
+# find_package, through pkg-config, and inside a shared object.
 #
 #   install_test.sh BUILD_DIRECTORY C++_COMPILER [FLAGS]
 set -euo pipefail
@@ -10,14 +10,15 @@ flags=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-prefix=$work/prefix
+prefix=$work/moved
 
 # The README shows the consumer as it is.
 awk '/^```cpp$/ { on = 1; next } /^```$/ { on = 0 } on' "$here/../../README.md" \
   | diff - "$here/consumer.cpp" ||
   { echo "README.md (<) and tests/install/consumer.cpp (>) differ"; exit 1; }
 
-cmake --install "$build" --prefix "$prefix" > "$work/install.log"
+cmake --install "$build" --prefix "$work/prefix" > "$work/install.log"
+mv "$work/prefix" "$prefix"
 for file in lib/librenas.a include/renas/strategy.h lib/pkgconfig/renas.pc bin/renas-search \
   share/doc/renas/README.md; do
   test -e "$prefix/$file" || { echo "not installed: $file"; exit 1; }
@@ -27,6 +28,20 @@ documents=$(grep -rhoE 'lib/src/[a-z/]+/[A-Z]+\.md' "$prefix/include/renas" | so
 test -n "$documents"
 for file in $documents; do
   test -e "$prefix/share/doc/renas/$file" || { echo "named by a header, not installed: $file"; exit 1; }
+done
+
+# An update of a library must not break the package: no patch levels, and no file that the compiler
+# finds by itself.
+for file in lib/pkgconfig/renas.pc lib/cmake/renas/renas-config.cmake; do
+  linked=$(grep -E '^Libs.private:|INTERFACE_LINK_LIBRARIES' "$prefix/$file" | tr ' ";' '\n\n\n')
+  grep -qE '^-lz$|/libz\.' <<< "$linked" || { echo "$file does not link -lz: $linked"; exit 1; }
+  while read -r library; do
+    name=$(basename "$library")
+    [[ $name =~ \.so\.[0-9]+\.[0-9] ]] && { echo "$file names a patch level: $library"; exit 1; }
+    found=$("$compiler" -print-file-name="$name")
+    [[ $(realpath -s "$found") != $(realpath -s "$library") ]] ||
+      { echo "$file names a file that the compiler finds by itself: $library"; exit 1; }
+  done < <(grep '^/' <<< "$linked" || true)
 done
 
 echo "find_package"

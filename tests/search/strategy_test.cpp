@@ -131,6 +131,109 @@ BOOST_AUTO_TEST_CASE(saving_and_loading_goes_on_as_if_never_stopped) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_search_starts_from_known_cells_and_draws_the_rest) {
+  const SearchSpace space = SearchSpace::renas(3);
+  Random random(8);
+  for (StrategyOptions options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name) {
+      const auto without = make_strategy(space, options);
+      options.initial_genomes = {renas::random_genome(space, random),
+                                 renas::random_genome(space, random)};
+      const auto strategy = make_strategy(space, options);
+      const auto resumed = make_strategy(space, options);
+      Driver driver(*strategy, 9);
+      for (uint64_t id = 0; id < 2; ++id) {
+        const Candidate candidate = strategy->ask();
+        BOOST_TEST((candidate.genome == options.initial_genomes[id]));
+        BOOST_TEST(!candidate.parent);
+        BOOST_TEST(candidate.mutations.empty());
+        resumed->load(strategy->save());  // also between the two
+        strategy->tell(id, {Status::kOk, 0.25});
+        resumed->tell(id, {Status::kOk, 0.25});
+      }
+      // What is drawn then is what would have come first.
+      const Candidate drawn = strategy->ask();
+      BOOST_TEST(!drawn.parent);
+      BOOST_TEST((drawn.id == 2 && resumed->ask() == drawn));
+      if (options.name != "reinforce") BOOST_TEST((drawn.genome == without->ask().genome));
+      Driver(*strategy, 9).run(40);
+      Driver(*resumed, 9).run(40);
+      BOOST_TEST((strategy->save() == resumed->save()));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(known_cells_that_cannot_be_the_first_are_refused) {
+  const SearchSpace space = SearchSpace::renas(2);
+  StrategyOptions options = options_of("renas");
+  options.population = 2;
+  options.sample = 1;
+  const Genome genome(static_cast<std::size_t>(space.slot_count()), 0);
+  const auto refused = [&](const std::vector<Genome>& genomes) {
+    options.initial_genomes = genomes;
+    return message_of([&] { make_strategy(space, options); });
+  };
+  BOOST_TEST(holds(refused({genome, genome, genome}), "at most 2"));
+  BOOST_TEST(holds(refused({genome, {1, 2}}), "initial genome 2"));
+  Genome beyond = genome;
+  beyond[3] = 99;
+  BOOST_TEST(holds(refused({beyond}), "initial genome 1"));
+  options.admits = [](const Genome& g) { return g[2] != 0; };
+  BOOST_TEST(holds(refused({genome}), "beyond the limits"));
+}
+
+BOOST_AUTO_TEST_CASE(every_strategy_stays_within_a_part_of_the_papers_space) {
+  const SearchSpace space = SearchSpace::parse(R"(
+    block
+      operator o1 sep3x3 identity
+      operator o2 identity
+    block
+      input i1 c-1
+      input i2 1
+      operator o1 sep3x3
+      operator o2 max3x3
+    block
+      input i1 c-2 2
+  )",
+                                               renas::Notation::kCell);
+  for (const StrategyOptions& options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name << " " << options.controller) {
+      const auto strategy = make_strategy(space, options);
+      std::set<Genome> seen;
+      for (const Candidate& c : Driver(*strategy, 9).run(200)) {
+        BOOST_CHECK_NO_THROW(renas::check_genome(space, c.genome));
+        const std::string text = renas::to_string(space, c.genome);
+        BOOST_TEST(holds(text, ",c-1:sep3x3+1:max3x3,"), text);
+        seen.insert(c.genome);
+      }
+      BOOST_TEST(seen.size() > 20u);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_strategy_says_itself_what_its_controller_has_learnt) {
+  const SearchSpace space = SearchSpace::renas(2);
+  for (const std::string& name : renas::strategy_names()) {
+    const StrategyOptions options = options_of(name);
+    const auto strategy = make_strategy(space, options);
+    Driver(*strategy, 9).run(60);
+    const auto view = strategy->controller_view();
+    BOOST_TEST(view.has_value() == name.starts_with("renas"), name);
+    if (!view) {
+      BOOST_CHECK_THROW(renas::view_controller(space, options, strategy->save()), InvalidInput);
+      continue;
+    }
+    const auto saved = renas::view_controller(space, options, strategy->save());
+    BOOST_TEST((saved.router == view->router && saved.choices == view->choices));
+    const auto looked_at = strategy->save();
+    Driver(*strategy, 4).run(10);
+    const auto unseen = make_strategy(space, options);
+    unseen->load(looked_at);
+    Driver(*unseen, 4).run(10);
+    BOOST_TEST((unseen->save() == strategy->save()), "looking changes nothing");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(equal_seeds_give_equal_runs_and_different_seeds_do_not) {
   for (StrategyOptions options : all_options()) {
     BOOST_TEST_CONTEXT(options.name) {

@@ -40,6 +40,7 @@ BOOST_AUTO_TEST_CASE(a_model_comes_back_as_it_was) {
   BOOST_TEST(back.class_names == model.class_names, boost::test_tools::per_element());
   BOOST_TEST(back.mean == model.mean, boost::test_tools::per_element());
   BOOST_TEST(back.validation_accuracy == model.validation_accuracy);
+  BOOST_TEST(back.validation_balanced_accuracy.value() == 0.5);
   BOOST_TEST(back.preparation.crop == 10);
   BOOST_TEST(back.preparation.shorter_side == 12);
   BOOST_TEST((back.weights == model.weights));

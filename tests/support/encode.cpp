@@ -6,10 +6,13 @@
 // libjpeg's header needs cstdio before it.
 #include <jpeglib.h>
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <map>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace renas::test {
 namespace {
@@ -89,6 +92,111 @@ std::vector<uint8_t> encode_png(const Image& image, const PngForm& form) {
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
   return bytes;
+}
+
+std::vector<uint8_t> encode_png_16(const Shape& shape, const std::vector<uint16_t>& values) {
+  std::vector<uint8_t> bytes;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, png_failed, nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_set_write_fn(png, &bytes, append, nullptr);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(shape.width),
+               static_cast<png_uint_32>(shape.height), 16,
+               shape.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  std::vector<uint8_t> data;
+  for (const uint16_t value : values) {
+    data.push_back(static_cast<uint8_t>(value >> 8));
+    data.push_back(static_cast<uint8_t>(value));
+  }
+  const std::size_t row = data.size() / shape.height;
+  for (int y = 0; y < shape.height; ++y) png_write_row(png, &data[y * row]);
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  return bytes;
+}
+
+std::vector<uint8_t> exif_of(int orientation, bool big_endian) {
+  std::vector<uint8_t> bytes;
+  const auto put = [&](uint32_t value, int count) {
+    for (int i = 0; i < count; ++i) {
+      bytes.push_back(static_cast<uint8_t>(value >> (8 * (big_endian ? count - 1 - i : i))));
+    }
+  };
+  bytes.assign(2, big_endian ? 'M' : 'I');
+  put(42, 2);
+  put(8, 4);  // where the directory begins
+  put(3, 2);  // entries
+  for (const auto& [tag, value] : {std::pair{0x0100, 7}, {0x0112, orientation}, {0x0128, 2}}) {
+    put(static_cast<uint32_t>(tag), 2);
+    put(3, 2);  // 16-bit numbers
+    put(1, 4);  // one of them
+    put(static_cast<uint32_t>(value), 2);
+    put(0, 2);
+  }
+  put(0, 4);  // no further directory
+  return bytes;
+}
+
+std::vector<uint8_t> with_exif(const std::vector<uint8_t>& file, const std::vector<uint8_t>& exif) {
+  std::vector<uint8_t> part;
+  const auto put = [&](uint32_t value, int count) {
+    for (int i = count - 1; i >= 0; --i) part.push_back(static_cast<uint8_t>(value >> (8 * i)));
+  };
+  const auto size = static_cast<uint32_t>(exif.size());
+  const bool jpeg = file[0] == 0xff;
+  const std::string name = jpeg ? std::string("Exif\0\0", 6) : "eXIf";
+  if (jpeg) {
+    put(0xffe1, 2);
+    put(size + 8, 2);
+  } else {
+    put(size, 4);
+  }
+  part.insert(part.end(), name.begin(), name.end());
+  part.insert(part.end(), exif.begin(), exif.end());
+  if (!jpeg) put(static_cast<uint32_t>(crc32(0, part.data() + 4, size + 4)), 4);
+  std::vector<uint8_t> result = file;
+  result.insert(result.begin() + (jpeg ? 2 : 33), part.begin(), part.end());
+  return result;
+}
+
+Image stored_as(const Image& upright, int orientation) {
+  Image stored;
+  stored.shape = upright.shape;
+  if (orientation >= 5) std::swap(stored.shape.height, stored.shape.width);
+  const int rows = stored.shape.height;
+  const int columns = stored.shape.width;
+  // Where the standard says that row r and column c of the stored image are seen: row 0 at the top,
+  // the bottom, the left or the right, and column 0 likewise.
+  const auto seen = [&](int r, int c) -> std::pair<int, int> {
+    switch (orientation) {
+      case 2:  // top, right
+        return {r, columns - 1 - c};
+      case 3:  // bottom, right
+        return {rows - 1 - r, columns - 1 - c};
+      case 4:  // bottom, left
+        return {rows - 1 - r, c};
+      case 5:  // left, top
+        return {c, r};
+      case 6:  // right, top
+        return {c, rows - 1 - r};
+      case 7:  // right, bottom
+        return {columns - 1 - c, rows - 1 - r};
+      case 8:  // left, bottom
+        return {columns - 1 - c, r};
+      default:
+        return {r, c};
+    }
+  };
+  const int channels = upright.shape.channels;
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < columns; ++c) {
+      const auto [y, x] = seen(r, c);
+      const uint8_t* pixel = &upright.pixels[(y * upright.shape.width + x) * channels];
+      stored.pixels.insert(stored.pixels.end(), pixel, pixel + channels);
+    }
+  }
+  return stored;
 }
 
 std::vector<uint8_t> encode_jpeg_as(const Shape& shape, const std::vector<uint8_t>& pixels,

@@ -22,6 +22,16 @@ struct PngForm {
 };
 std::vector<uint8_t> encode_png(const Image& image, const PngForm& form = {});
 
+/// A PNG file of 16 bits; `values` is [height, width, channels], channels 1 or 3.
+std::vector<uint8_t> encode_png_16(const Shape& shape, const std::vector<uint16_t>& values);
+
+/// EXIF data with the tag "Orientation" of that value and, before and behind it, another.
+std::vector<uint8_t> exif_of(int orientation, bool big_endian);
+/// A JPEG or PNG file with these EXIF data, in a segment APP1 or a chunk eXIf.
+std::vector<uint8_t> with_exif(const std::vector<uint8_t>& file, const std::vector<uint8_t>& exif);
+/// What a camera of that EXIF orientation stores of an upright image.
+Image stored_as(const Image& upright, int orientation);
+
 struct JpegForm {
   bool progressive = false;
   bool cmyk = false;  // `pixels` has 4 channels

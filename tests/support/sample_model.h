@@ -16,6 +16,7 @@ inline Model sample_model() {
   model.preparation.crop = 10;
   model.preparation.shorter_side = 12;
   model.validation_accuracy = 0.75;
+  model.validation_balanced_accuracy = 0.5;
   Random random(1);
   model.weights = initialize(graph_of(model), random);
   return model;

@@ -1,7 +1,9 @@
 #include "renas/evaluation.h"
 
 #include <boost/test/unit_test.hpp>
+#include <numeric>
 
+#include "renas/error.h"
 #include "support/toy_data.h"
 
 using namespace renas;
@@ -30,6 +32,24 @@ std::vector<float> outputs(Backend& backend, const Graph& graph, const Weights& 
   std::vector<float> scores(16 * 3);
   program->infer(scores);
   return scores;
+}
+
+/// Images of `counts[k]` of class k, all alike: a network answers one class for all.
+SearchData uneven_data(const std::vector<int>& counts) {
+  const Shape shape{1, 8, 8};
+  std::vector<uint8_t> pixels;
+  std::vector<int32_t> labels;
+  for (std::size_t k = 0; k < counts.size(); ++k) {
+    for (int i = 0; i < counts[k]; ++i) {
+      labels.push_back(static_cast<int32_t>(k));
+      pixels.insert(pixels.end(), static_cast<std::size_t>(shape.size()), uint8_t{100});
+    }
+  }
+  DataSetInfo info;
+  info.classes = static_cast<int>(counts.size());
+  std::vector<int64_t> all(labels.size());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  return {DataSet(shape, std::move(pixels), labels, info), all, all};
 }
 
 }  // namespace
@@ -91,6 +111,40 @@ BOOST_AUTO_TEST_CASE(a_training_that_blows_up_is_a_result) {
   BOOST_TEST((result.status == Status::kDiverged));
   BOOST_TEST(!result.message.empty());
   BOOST_TEST(result.weights.empty());
+  BOOST_TEST(result.message.find("pad") == std::string::npos);
+  options.augmentation.pad = 8;  // as wide as the images
+  BOOST_TEST(evaluate(*backend, 1, data, options).message.find("pad of 8") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(balanced_accuracy_is_the_mean_recall_of_the_classes_that_occur) {
+  const auto backend = make_backend({"reference"});
+  const SearchData data = uneven_data({30, 10, 0});
+  ChildOptions options = toy_child(data);
+  for (const Fitness fitness : {Fitness::kAccuracy, Fitness::kBalancedAccuracy}) {
+    options.fitness = fitness;
+    const Evaluation result = evaluate(*backend, 1, data, options);
+    BOOST_TEST(result.score.accuracy == 0.75);  // it says class 0
+    BOOST_TEST(result.score.balanced_accuracy == 0.5);
+    BOOST_TEST(result.fitness == (fitness == Fitness::kAccuracy ? 0.75 : 0.5));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(class_weights_make_a_rare_class_count) {
+  const auto backend = make_backend({"reference"});
+  const SearchData data = uneven_data({30, 10, 0});
+  const std::vector<float> balanced = balanced_class_weights(data);
+  BOOST_TEST(balanced == (std::vector<float>{40 / (2 * 30.0F), 40 / (2 * 10.0F), 1}),
+             boost::test_tools::per_element());
+  ChildOptions options = toy_child(data);
+  options.network.class_weights = {0, 1, 1};
+  BOOST_TEST(evaluate(*backend, 1, data, options).score.accuracy == 0.25);  // it says class 1
+  // Weights of 1 are the same as none, to the bit.
+  options.network.class_weights = {1, 1, 1};
+  const Evaluation ones = evaluate(*backend, 1, data, options);
+  options.network.class_weights = {};
+  BOOST_TEST((ones.weights == evaluate(*backend, 1, data, options).weights));
+  options.network.class_weights = {1, 1};
+  BOOST_CHECK_THROW(evaluate(*backend, 1, data, options), InvalidInput);
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_ends_a_training_without_a_result) {

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "renas/image.h"
 #include "renas/tensor.h"
 
 namespace renas {
@@ -18,6 +20,9 @@ struct DataSetInfo {
   std::vector<double> mean;  ///< mean of each channel over the training images, values in [0, 1]
   std::vector<double> sd;    ///< standard deviation of each channel, likewise
   std::string source;        ///< where the images came from, for people
+  /// The range of 16-bit values that became 0 to 255 in all images that had such values, if one
+  /// did.
+  std::optional<Range16> range_16;
 };
 
 /// DataSet::open reads at most so many bytes of fixed-size images into memory.
@@ -58,6 +63,10 @@ class DataSet {
   /// Whether splits() has `split`. Throws as open() does.
   static bool has_split(const std::string& path, const std::string& split);
 
+  /// The images of `first`, then those of `second`, which must be of the same shape and classes;
+  /// info() is that of `first`. Throws InvalidInput where they are not.
+  static DataSet joined(const DataSet& first, const DataSet& second);
+
   int64_t size() const;  ///< number of images
   int classes() const { return info().classes; }
   const DataSetInfo& info() const;
@@ -87,8 +96,9 @@ struct Split {
 };
 
 /// Holds out `count` images of those with `labels` for validation, stratified by class: each class
-/// gives its proportion, largest remainders first. `seed` alone decides which images. Throws
-/// InvalidInput unless 0 <= count <= size.
+/// gives its proportion, largest remainders first, but its last training image only where no class
+/// has another left to give. `seed` alone decides which images. Throws InvalidInput unless
+/// 0 <= count <= size.
 Split split_validation(std::span<const int32_t> labels, int64_t count, uint64_t seed);
 
 /// Draws `count` of `indices`, stratified by class and decided by `seed`; the result is ascending.
@@ -97,6 +107,10 @@ Split split_validation(std::span<const int32_t> labels, int64_t count, uint64_t 
 std::vector<int64_t> take_stratified(std::span<const int32_t> labels,
                                      const std::vector<int64_t>& indices, int64_t count,
                                      uint64_t seed);
+
+/// The classes, by label, that have images among all `labels` but none among `indices`.
+std::vector<int32_t> classes_left_out(std::span<const int32_t> labels,
+                                      const std::vector<int64_t>& indices);
 
 /// The default size of the validation set: 5,000 as in the paper, or one tenth of `size` where that
 /// is less.

@@ -17,16 +17,24 @@ namespace renas {
 
 /// The images of a search: what children learn from and what they are judged by.
 struct SearchData {
-  DataSet images;                   ///< the training split of a file
-  std::vector<int64_t> train;       ///< D_train, indices into it
-  std::vector<int64_t> validation;  ///< D_val
+  DataSet images;  ///< the training split of a file; behind it the validation group, if it is used
+  std::vector<int64_t> train;              ///< D_train, indices into it
+  std::vector<int64_t> validation;         ///< D_val
+  std::vector<std::string> warnings = {};  ///< what people should know about it, a sentence each
 };
 
 /// Opens the split `train` of a file with D_val held out, `validation` images of it (-1:
 /// default_validation_count()), and D_train limited to `subset` (0: all), both stratified and
-/// decided by `seed`. Throws InvalidInput where the numbers do not fit.
+/// decided by `seed`. With the name of another split as `validation_group`, D_val is taken of that
+/// instead (all of it where `validation` is -1 or 0), and D_train of all training images. Throws
+/// InvalidInput where the numbers do not fit, or there is no such split.
 SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
-                            uint64_t seed);
+                            uint64_t seed, const std::string& validation_group = "");
+
+/// Class weights (NetworkOptions::class_weights) by inverse frequency: images / (classes that occur
+/// * images of the class) over D_train, so that their mean over its images is 1; 1 for a class that
+/// does not occur.
+std::vector<float> balanced_class_weights(const SearchData& data);
 
 /// How children are trained (paper, section 4.3 and 5.1).
 struct ChildOptions {
@@ -40,6 +48,7 @@ struct ChildOptions {
   double momentum = 0.9;
   double weight_decay = 3e-4;
   Augmentation augmentation = Augmentation::search();
+  Fitness fitness = Fitness::kAccuracy;
   Device device;
 };
 
@@ -54,7 +63,8 @@ struct Evaluation {
   Status status = Status::kOk;
   bool stopped = false;  ///< a hook ended it before it had a result
   std::string message;   ///< of a failure, for people
-  double fitness = 0;    ///< accuracy on D_val, in [0, 1]
+  double fitness = 0;    ///< on D_val, in [0, 1]: what the options' Fitness says of `score`
+  Score score;           ///< on D_val
   Counts counts;
   double inherited_share = 0;  ///< of the trainable numbers
   int64_t images = 0;          ///< trained on, all epochs together
@@ -74,6 +84,7 @@ struct FinalOptions {
   Recipe recipe;
   int batch = 64;
   Augmentation augmentation = Augmentation::search();
+  Fitness fitness = Fitness::kAccuracy;
   Device device;
 };
 

@@ -118,7 +118,10 @@ struct Node {
   float probability = 0;      ///< kDropout, kDropPath: probability of dropping
   float loss_weight = 1;      ///< kCrossEntropy: its factor in the training loss
   float label_smoothing = 0;  ///< kCrossEntropy: target 1 - s on the label plus s / classes on all
-  bool auxiliary = false;     ///< belongs to the auxiliary head: needed in training only
+  /// kCrossEntropy: the factor of the loss of an image of each class; empty: 1 for all. The loss is
+  /// the sum of the weighted losses over the number of labels that count.
+  std::vector<float> class_weights;
+  bool auxiliary = false;  ///< belongs to the auxiliary head: needed in training only
 };
 
 /// A network as data: nodes in execution order and the parameters they use.
@@ -149,7 +152,9 @@ class Graph {
   int linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns = {});
   int dropout(const std::string& name, int in, float probability);
   int drop_path(const std::string& name, int in, float probability);
-  int cross_entropy(const std::string& name, int in, float loss_weight, float label_smoothing);
+  /// `class_weights` has a finite number of 0 or more for each class, or none.
+  int cross_entropy(const std::string& name, int in, float loss_weight, float label_smoothing,
+                    std::vector<float> class_weights = {});
 
   /// Nodes and parameters made between these two calls belong to the auxiliary head.
   void begin_auxiliary() { auxiliary_ = true; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,12 +16,21 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
+/// Lowest and highest of 16-bit values.
+struct Range16 {
+  int low = 0;
+  int high = 65535;
+  bool operator==(const Range16&) const = default;
+};
+
 enum class ImageKind { kJpeg, kPng };
 
 /// The header of an encoded image.
 struct ImageInfo {
   ImageKind kind = ImageKind::kJpeg;  ///< decided by the bytes, not by the name of the file
-  Shape shape;                        ///< of the decoded image, with 1 or 3 channels
+  Shape shape;                        ///< of the decoded, upright image, with 1 or 3 channels
+  int orientation = 1;  ///< how stored pixels are turned, as EXIF numbers it; 1: upright, as stored
+  int bits = 8;         ///< of a stored value: 16 in some PNG files, else 8 or fewer
 };
 
 /// An image of more pixels is refused before memory is allocated for it.
@@ -32,6 +42,12 @@ struct DecodeOptions {
   /// Whether a JPEG that ends early or has damaged parts is refused. Otherwise the decoder reads
   /// what it can.
   bool strict = true;
+  /// Whether the image is turned as its EXIF orientation says, in JPEG and in PNG; broken EXIF data
+  /// count as absent. Otherwise pixels come as they are stored.
+  bool upright = true;
+  /// How 16-bit values of PNG become 8 bits: low and high of the range become 0 and 255, values
+  /// beyond are clamped. None: the upper byte is kept. Requires low < high.
+  std::optional<Range16> range_16;
 };
 
 /// Reads the header of a JPEG or PNG file. Throws InvalidInput where the bytes are neither.
@@ -40,15 +56,26 @@ ImageInfo inspect_image(std::span<const uint8_t> bytes);
 /// Decodes a JPEG or PNG file.
 ///
 /// JPEG is decoded as libjpeg-turbo does by default, and CMYK and YCCK are converted to RGB as ink
-/// on white. PNG of 16 bits keeps the upper byte, and palettes are looked up. Grey from colour is
-/// the luma. Transparency, gamma, colour profiles and EXIF orientation are ignored. Throws
-/// InvalidInput where the file is neither, damaged, truncated, too large, or of a kind that cannot
-/// be decoded.
+/// on white. Palettes of PNG are looked up. Grey from colour is the luma. Transparency, gamma and
+/// colour profiles are ignored. Throws InvalidInput where the file is neither, damaged, truncated,
+/// too large, or of a kind that cannot be decoded.
 Image decode_image(std::span<const uint8_t> bytes, const DecodeOptions& options = {});
+
+/// The values of a PNG file of 16 bits, [height, width, channels] as stored, without its
+/// transparency. Empty where the file has fewer bits or is JPEG. Throws as decode_image() does.
+std::vector<uint16_t> values_of_16_bits(std::span<const uint8_t> bytes,
+                                        int64_t max_pixels = kDefaultMaxPixels);
+
+/// Sets the EXIF orientation of a JPEG or PNG file to 1, so that its pixels count as upright as
+/// they are stored. A file without one stays as it is.
+void clear_orientation(std::vector<uint8_t>& file);
 
 /// Encodes an image as JPEG with 4:2:0 chroma subsampling; `quality` is from 1 to 100. Throws
 /// InvalidInput where the image has other than 1 or 3 channels, or no pixels.
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality = 95);
+
+/// Encodes an image as PNG, which keeps every pixel. Throws as encode_jpeg() does.
+std::vector<uint8_t> encode_lossless(const Image& image);
 
 /// Resizes an image to height x width by Lanczos resampling (three lobes; the kernel is widened
 /// when scaling down, against aliasing).

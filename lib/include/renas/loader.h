@@ -61,7 +61,7 @@ struct LoaderOptions {
 class Loader {
  public:
   /// Yields the images `indices` of `data`. Throws InvalidInput where an index or option is out
-  /// of range, or the images vary in size and no crop is asked for.
+  /// of range, or the images are encoded and no crop is asked for.
   Loader(DataSet data, std::vector<int64_t> indices, const LoaderOptions& options);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

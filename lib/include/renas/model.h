@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,9 @@ struct Model {
   /// Augmentation::evaluation()).
   Augmentation preparation;
   double validation_accuracy = 0;  ///< in [0, 1]; 0 where nothing was held out
-  Weights weights;                 ///< without momenta and auxiliary head
+  /// Score::balanced_accuracy, likewise; none: not known, in models of earlier versions.
+  std::optional<double> validation_balanced_accuracy;
+  Weights weights;  ///< without momenta and auxiliary head
 };
 
 /// Assembles the model of a network that was trained on the data set of `info`; its weights come

@@ -41,6 +41,8 @@ struct NetworkOptions {
   float drop_path = 0;          ///< probability of dropping a path in the last cell
   bool drop_path_flat = false;  ///< the same in all cells; otherwise it grows linearly with depth
   float label_smoothing = 0;    ///< of the main head's loss
+  /// The factor of the loss of an image of each class, in both heads; empty: 1 for all.
+  std::vector<float> class_weights = {};
 };
 
 /// Builds the network of `genome`, a point of a space in the paper's notation.

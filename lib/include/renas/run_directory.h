@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ namespace renas {
 
 /// The version of the format of a run's folder.
 inline constexpr int kRunFormat = 2;
+/// The version of the format of a folder of trained cells.
+inline constexpr int kListFormat = 1;
 
 /// One line of a run's history: the result of one evaluated candidate.
 struct HistoryEntry {
@@ -41,6 +44,19 @@ struct Snapshot {
   State strategy;
   uint64_t journal_lines = 0;  ///< lines of the history that the state includes
 };
+
+/// Where a search ended.
+struct SearchEnd {
+  uint64_t lines = 0;  ///< of the history
+  /// The results that the search could have had (P + E); it may have ended by time or patience
+  /// before. 0: not known, in runs of earlier versions.
+  uint64_t budget = 0;
+  bool operator==(const SearchEnd&) const = default;
+};
+
+/// Texts that a run began with, by the name of the file that keeps them: `space`,
+/// `initial_genomes`, `cells`.
+using RunInputs = std::map<std::string, std::string>;
 
 /// The content of a history file. Each line carries its number and a checksum, so that damage is
 /// detected.
@@ -73,6 +89,9 @@ class RunLock {
 /// `options.toml`, `log.txt` (lib/src/store/FORMAT.md). The history is the truth. The snapshot
 /// only saves the time of replaying it.
 ///
+/// The trainings of a list of cells live in a folder of the same form, without what belongs to a
+/// search; `results.jsonl` is their truth.
+///
 /// Functions that read throw IoError where a file cannot be read or its checksum does not hold, and
 /// say what to do. Reading repairs a single flipped bit in a text file.
 class RunDirectory {
@@ -80,17 +99,22 @@ class RunDirectory {
   /// Checks that a new run can be created in `path`. Throws InvalidInput where `path` exists and
   /// holds anything but what a process killed in create() leaves.
   static void check_unused(const std::string& path);
+  /// What a folder is of.
+  enum class Kind { kSearch, kList };
   /// Creates the folder of a new run. The caller holds its RunLock. Throws InvalidInput as
   /// check_unused() does.
-  static RunDirectory create(const std::string& path, const std::string& options);
+  static RunDirectory create(const std::string& path, const std::string& options,
+                             const RunInputs& inputs = {}, Kind kind = Kind::kSearch);
   /// Opens an existing run, to read it or to resume it. Throws InvalidInput where `path` is no run
-  /// or of another format.
-  static RunDirectory open(const std::string& path);
+  /// or of another format or kind.
+  static RunDirectory open(const std::string& path, Kind kind = Kind::kSearch);
 
   const std::string& path() const { return path_; }
   /// The text of options that create() or replace_options() stored.
   std::string options() const;
   void replace_options(const std::string& options) const;
+  /// The text called `name` that create() stored; none: the run began without it.
+  std::optional<std::string> input(const std::string& name) const;
   /// Removes partial files that killed processes left. The caller holds the run's lock.
   void prepare_to_resume() const;
 
@@ -113,9 +137,10 @@ class RunDirectory {
   void mark_data(const std::string& identity) const;
   std::optional<std::string> data() const;  ///< that line; none: not stored yet
 
-  /// Records that the search ended after `lines` lines of history. What follows is retraining.
-  void mark_search_over(uint64_t lines) const;
-  std::optional<uint64_t> search_over() const;  ///< those lines; none: the search goes on
+  /// Records that the search ended. What follows is retraining.
+  void mark_search_over(const SearchEnd& end) const;
+  std::optional<SearchEnd> search_over() const;  ///< none: the search goes on
+  void remove_search_over() const;               ///< since it goes on after all
 
   void save_snapshot(const Snapshot& snapshot) const;
   std::optional<Snapshot> load_snapshot() const;  ///< none: no snapshot was written yet
@@ -130,12 +155,17 @@ class RunDirectory {
   std::optional<RunResult> load_result() const;  ///< none: the run has not ended
   /// Removes the result and the winner's model, since the run has not ended after all.
   void remove_result() const;
+  /// The results of the trainings of a list of cells, in the order in which they came; what cannot
+  /// be read is left out, and trained again.
+  std::vector<TrainedCell> trained_cells() const;
+  void append(const TrainedCell& cell) const;  ///< as append() of a HistoryEntry
   std::string log_file() const;
   std::string attempts_file() const;  ///< the log of begun tasks (store/attempt_log.h)
 
  private:
-  explicit RunDirectory(std::string path) : path_(std::move(path)) {}
+  RunDirectory(std::string path, Kind kind) : path_(std::move(path)), kind_(kind) {}
   std::string path_;
+  Kind kind_;
 };
 
 /// Formats an entry as one line of JSON with its checksum, without the line end.

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,13 +22,30 @@ struct SearchRunOptions {
   std::string folder;  ///< of the run
   bool resume = false;
   /// Text kept in the run's options.toml. With `resume` and not empty it replaces what is there,
-  /// which is refused once a network was retrained: all are retrained in the same way.
+  /// which is refused once a network was retrained, since all are retrained in the same way, unless
+  /// `retrains_alike` says that nothing of that changes.
   std::string stored_options;
+  bool retrains_alike = false;
 
   int blocks = 5;                      ///< B
   std::vector<std::string> operators;  ///< empty: all of renas_operators()
-  StrategyOptions strategy;            ///< P, S, the strategy and its seed, which is the run's
-  int children = 500;                  ///< E: candidates after the first P
+  /// A part of the paper's space, in place of the two above (SearchSpace::parse with
+  /// Notation::kCell). The run keeps it, and goes on with no other.
+  std::optional<SearchSpace> space;
+  /// P, S, the strategy and its seed, which is the run's. The run keeps `initial_genomes`, and goes
+  /// on with no others.
+  StrategyOptions strategy;
+  /// Makes a strategy of your own from the space and the options above, on rank 0; empty:
+  /// renas::make_strategy(). A run is resumed by its save() and load(), and by replaying asks and
+  /// tells: asked alike, it must answer alike.
+  std::function<std::unique_ptr<Strategy>(const SearchSpace&, const StrategyOptions&)>
+      make_strategy;
+  /// E: candidates after the first P. With `resume` there may be more than before; a search that
+  /// had ended by their number then goes on.
+  int children = 500;
+  /// The search ends, as if all children were done, once so many in a row have brought no better
+  /// fitness; 0: never.
+  int patience = 0;
   int64_t max_parameters = 0;  ///< of a child's network; larger ones are drawn again; 0: any
   int64_t max_mult_adds = 0;   ///< likewise
   /// Results count in the order in which candidates were handed out, and as many are out as there
@@ -35,8 +53,12 @@ struct SearchRunOptions {
   bool in_order = false;
   double time_budget = 0;   ///< seconds of searching over all sessions; 0: none
   int64_t validation = -1;  ///< images of D_val; -1: default_validation_count()
-  int64_t subset = 0;       ///< images of D_train; 0: all that validation leaves
-  ChildOptions child;       ///< image and classes of its network are taken from the data
+  /// The split that D_val is taken of, `val`; empty: it is held out of the training images.
+  std::string validation_group;
+  int64_t subset = 0;  ///< images of D_train; 0: all that validation leaves
+  ChildOptions child;  ///< image and classes of its network are taken from the data
+  /// Takes balanced_class_weights() of D_train as class weights of all networks.
+  bool balance_classes = false;
 
   FinalOptions final;           ///< retraining of the final population; network as above
   int64_t retrain_subset = -1;  ///< images of D_train then; 0: all; -1: as `subset`
@@ -52,6 +74,9 @@ struct SearchRunOptions {
   double io_patience = 5;  ///< seconds over which a file operation that failed is tried again
   double stop_grace = 20;  ///< seconds that ranks may take to leave once they were told to stop
 };
+
+/// The search space that `options` name. Throws InvalidInput.
+SearchSpace space_of(const SearchRunOptions& options);
 
 /// Where a run stands; handed out about twice a second by the coordinator.
 struct SearchProgress {

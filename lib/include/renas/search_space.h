@@ -38,13 +38,15 @@ class SearchSpace {
   static SearchSpace renas(int blocks, const std::vector<std::string>& operators);
   /// The cell of NAS-Bench-201: node n has n operator slots of 5 choices and no input slot.
   static SearchSpace nas_bench_201();
-  /// Reads a user's own space from text in the form of lib/src/genome/SPACES.md.
+  /// Reads a user's own space from text in the form of lib/src/genome/SPACES.md. With
+  /// Notation::kCell it is a part of the paper's space, whose genomes become networks.
   /// Throws InvalidInput with the line at fault.
-  static SearchSpace parse(const std::string& text);
+  static SearchSpace parse(const std::string& text, Notation notation = Notation::kList);
 
   /// Makes a space from its parts. Throws InvalidInput if there is no block or an empty one, if a
-  /// slot has no choice, if a choice is repeated or malformed, or if an input slot names its own
-  /// block or a later one.
+  /// slot has no choice, if a choice is repeated or malformed, if an input slot names its own block
+  /// or a later one, or if a block in the notation kCell has other slots than two inputs and two
+  /// operators.
   SearchSpace(std::string name, Notation notation, std::vector<std::string> cell_inputs,
               std::vector<Block> blocks);
 
@@ -61,6 +63,8 @@ class SearchSpace {
   const Slot& slot(int i) const { return slots_[i]; }
   /// The genome index of block b's first slot; first_slot(block_count()) is slot_count().
   int first_slot(int b) const { return first_slot_[b]; }
+  /// The space as text that parse() reads back, given the same notation.
+  std::string to_text() const;
   /// The number of genomes in the space. It is a floating-point number because it overflows
   /// integers.
   double size() const;

@@ -64,7 +64,8 @@ struct SearchCounts {
   bool operator==(const SearchCounts&) const = default;
 };
 
-/// A search strategy: it proposes candidates and learns from their fitness.
+/// A search strategy: it proposes candidates and learns from their fitness. A strategy of your own
+/// derives from this class; SearchRunOptions::make_strategy hands it to a search over ranks.
 ///
 /// Any number of candidates may be in flight (asked and not yet told) at once, and they may be told
 /// in any order or never. A strategy is not thread-safe, but two strategies share nothing.
@@ -82,7 +83,7 @@ class Strategy {
 
   /// The members, oldest first. A strategy without a population keeps the best P candidates here.
   virtual const std::vector<Member>& population() const = 0;
-  /// The candidates in flight, by id.
+  /// The candidates in flight, in the order of their ids.
   virtual std::vector<Candidate> in_flight() const = 0;
   /// Whether a later candidate may still inherit the weights of `id`: it is a member, or the parent
   /// of a candidate in flight.
@@ -92,6 +93,8 @@ class Strategy {
   virtual std::optional<Member> best() const = 0;
 
   virtual SearchCounts counts() const = 0;
+  /// What its mutation controller has learnt; empty: it has none.
+  virtual std::optional<ControllerView> controller_view() const { return std::nullopt; }
 
   /// Returns all of the strategy's state: population, candidates in flight, controller, optimiser,
   /// random streams. A strategy made with equal options that loads this state continues exactly as
@@ -119,6 +122,9 @@ struct StrategyOptions {
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
   /// returns false is drawn again. Empty: every genome may be asked.
   std::function<bool(const Genome&)> admits;
+  /// Known cells to start from: the first candidates, in this order; at most P. What they leave of
+  /// the first P members is drawn as ever. Strategies without a population also begin with them.
+  std::vector<Genome> initial_genomes;
   /// How often a draw that repeats an earlier candidate is rejected before it is accepted. 0: a
   /// repeat is trained like any other candidate.
   int redraw_repeats = 0;
@@ -131,8 +137,8 @@ struct StrategyOptions {
 /// The names of all strategies: renas, renas-frozen, renas-unidirectional, evolution, regularized,
 /// reinforce, random.
 std::vector<std::string> strategy_names();
-/// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown or a number out
-/// of range.
+/// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown, a number out
+/// of range, or an initial genome is none of the space or refused by `admits`.
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
 /// The controller's form that results from `options`, the strategy's name included. Throws as
 /// make_strategy().

@@ -61,8 +61,18 @@ enum class TrainingEnd {
 TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, TrainingState& state,
                   const TrainingHooks& hooks = {});
 
+/// What a network is judged by.
+enum class Fitness {
+  kAccuracy,          ///< share of the images that it gets right
+  kBalancedAccuracy,  ///< mean over classes of the share of their images that it gets right
+};
+const char* to_string(Fitness fitness);  ///< "accuracy", "balanced"
+/// Throws InvalidInput where `text` is neither.
+Fitness parse_fitness(const std::string& text);
+
 struct Score {
-  double accuracy = 0;  ///< in [0, 1]
+  double accuracy = 0;           ///< in [0, 1]
+  double balanced_accuracy = 0;  ///< mean recall over the classes that occur, in [0, 1]
   int64_t correct = 0;
   int64_t count = 0;
 };

@@ -37,6 +37,12 @@ void check_batch(const HostBatch& batch, int capacity, int classes, bool with_la
 /// How many of the batch's labels count, those of kIgnored not among them.
 int counted_labels(std::span<const int32_t> labels, int count);
 
+/// The factor of the loss of an image with this label at a cross-entropy `node`.
+inline double class_weight(const Node& node, int32_t label) {
+  return node.class_weights.empty() ? 1.0
+                                    : double{node.class_weights[static_cast<std::size_t>(label)]};
+}
+
 /// Checks the memory for scores. Throws InvalidInput unless it holds count * classes numbers.
 void check_scores(std::span<const float> scores, int count, int classes);
 

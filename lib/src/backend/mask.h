@@ -12,7 +12,7 @@ namespace renas {
 /// dropout, the image for drop path. All backends call this function, so that they drop the same
 /// elements.
 RENAS_HOST_DEVICE inline float mask_factor(uint64_t seed, uint64_t step, int node, uint64_t element,
-                         float probability) {
+                                           float probability) {
   uint32_t bits[4] = {static_cast<uint32_t>(element), static_cast<uint32_t>(element >> 32),
                       static_cast<uint32_t>(step), static_cast<uint32_t>(node)};
   philox_in_place(bits, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));

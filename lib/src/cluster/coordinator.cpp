@@ -23,13 +23,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-Coordinator::Coordinator(RunSetup setup, Transport& transport, const SearchRunHooks& hooks)
-    : setup_(std::move(setup)),
+Coordinator::Coordinator(const RunSetup& setup, WorkQueue& queue, Transport& transport,
+                         const SearchRunHooks& hooks)
+    : setup_(setup),
       transport_(transport),
       hooks_(hooks),
-      queue_(setup_, transport.ranks(), hooks.log),
+      queue_(queue),
       workers_(transport.ranks(), setup_.options.worker_timeout, Clock::now()) {
-  progress_.begin_phase(Clock::now(), queue_.journal().results());
+  begin_phase();
+}
+
+void Coordinator::begin_phase() {
+  progress_.begin_phase(Clock::now(), static_cast<uint64_t>(queue_.progress().done));
 }
 
 void Coordinator::log(LogLevel level, const std::string& text) const {
@@ -40,23 +45,19 @@ bool Coordinator::stop_requested() const {
   return stopping_ || (hooks_.stop != nullptr && *hooks_.stop);
 }
 
-SearchRunResult Coordinator::run() {
-  const SearchRunOptions& o = setup_.options;
-  log(LogLevel::kInfo,
-      fmt::format("{}: {} members and {} children of {}, {} images of D_train and {} of D_val, "
-                  "{} rank{}",
-                  o.strategy.name, o.strategy.population, o.children, setup_.space.name(),
-                  setup_.search.train.size(), setup_.search.validation.size(), transport_.ranks(),
-                  transport_.ranks() == 1 ? "" : "s"));
+int Coordinator::run() {
+  log(LogLevel::kInfo, fmt::format("{}, {} rank{}", queue_.description(), transport_.ranks(),
+                                   transport_.ranks() == 1 ? "" : "s"));
+  for (const std::string& warning : setup_.search.warnings) log(LogLevel::kWarning, warning);
   try {
     loop();
-    queue_.journal().save_snapshot(true);
+    queue_.save_snapshot(true);
   } catch (...) {
     dismiss_workers();
     throw;
   }
   dismiss_workers();
-  return result();
+  return workers_.count_not_gone();
 }
 
 void Coordinator::loop() {
@@ -67,16 +68,16 @@ void Coordinator::loop() {
       idle = false;
       handle(message->rank, decode_report(message->text));
     }
-    if (queue_.advance()) progress_.begin_phase(Clock::now(), queue_.retraining()->done().size());
+    if (queue_.advance()) begin_phase();
     if (queue_.is_done()) return;
     if (stop_requested()) {
       // Workers of other ranks may not have seen the signal; then they are told.
       if (!stopping_since) {
         stopping_since = Clock::now();
         log(LogLevel::kInfo, "stopping: leaving unfinished children for the next start");
-        if (queue_.journal().waiting() > 0) {
+        if (queue_.waiting() > 0) {
           log(LogLevel::kInfo, fmt::format("{} finished ones wait for older ones: done again then",
-                                           queue_.journal().waiting()));
+                                           queue_.waiting()));
         }
         for (int r = 1; r < workers_.size(); ++r) send(r, Task{});
       }
@@ -87,7 +88,7 @@ void Coordinator::loop() {
       for (int r = 0; r < workers_.size(); ++r) hand_out(r);
     }
     look_after_workers();
-    queue_.journal().save_snapshot(false);
+    queue_.save_snapshot(false);
     report_progress();
     if (idle) std::this_thread::sleep_for(kIdle);
   }
@@ -231,7 +232,7 @@ void Coordinator::report_progress() {
   const auto now = Clock::now();
   if (!hooks_.on_progress || now - last_progress_ < kProgressEvery) return;
   last_progress_ = now;
-  hooks_.on_progress(progress_.at(now, queue_.journal(), queue_.retraining(), setup_.options));
+  hooks_.on_progress(progress_.at(now, queue_.progress()));
 }
 
 /// Tells all workers to stop, and waits a while for those that are not silent to leave: where one
@@ -251,13 +252,6 @@ void Coordinator::dismiss_workers() {
     std::this_thread::sleep_for(kIdle);
   }
   if (hooks_.silent_ranks != nullptr) *hooks_.silent_ranks = workers_.count_not_gone();
-}
-
-SearchRunResult Coordinator::result() const {
-  SearchRunResult result;
-  if (queue_.is_done()) result = queue_.retraining()->result();
-  result.silent_ranks = workers_.count_not_gone();
-  return result;
 }
 
 }  // namespace renas

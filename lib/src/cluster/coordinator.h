@@ -21,16 +21,17 @@ namespace renas {
 ///   or is silent:                 what it had goes back into the queue
 class Coordinator {
  public:
-  /// Throws InvalidInput, IoError where the run cannot be made or resumed.
-  Coordinator(RunSetup setup, Transport& transport, const SearchRunHooks& hooks);
+  Coordinator(const RunSetup& setup, WorkQueue& queue, Transport& transport,
+              const SearchRunHooks& hooks);
 
   /// Until everything is done or a stop was asked for. Tells all workers to stop at the end, also
-  /// where it throws.
-  SearchRunResult run();
+  /// where it throws. Returns how many did not leave (SearchRunResult::silent_ranks).
+  int run();
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  void begin_phase();
   void loop();
   bool stop_requested() const;
   void hand_out(int rank);
@@ -46,14 +47,13 @@ class Coordinator {
   void send_signs_of_life();
   void report_progress();
   void dismiss_workers();
-  SearchRunResult result() const;
   void send(int rank, const Task& task) { transport_.send_to_worker(rank, encode(task)); }
   void log(LogLevel level, const std::string& text) const;
 
-  RunSetup setup_;
+  const RunSetup& setup_;
   Transport& transport_;
   const SearchRunHooks& hooks_;
-  WorkQueue queue_;
+  WorkQueue& queue_;
   WorkerPool workers_;
   ProgressMeter progress_;
 

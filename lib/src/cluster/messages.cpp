@@ -25,12 +25,22 @@ auto parse(const std::string& text, const Read& read) {
   }
 }
 
+Json accuracies(const Score& score) { return Json{score.accuracy, score.balanced_accuracy}; }
+
+Score read_accuracies(const Json& json) {
+  Score score;
+  score.accuracy = json.at(0).get<double>();
+  score.balanced_accuracy = json.at(1).get<double>();
+  return score;
+}
+
 Task read_task(const Json& json) {
   Task task;
   task.kind = static_cast<Task::Kind>(json.at("kind").get<int>());
   task.id = json.at("id").get<uint64_t>();
   task.genome = json.at("genome").get<std::string>();
   task.name = json.at("name").get<std::string>();
+  task.seed = json.at("seed").get<uint64_t>();
   task.serial = json.at("serial").get<uint64_t>();
   if (json.contains("parent")) {
     task.parent = json.at("parent").get<uint64_t>();
@@ -52,6 +62,8 @@ Report read_report(const Json& json) {
   r.stopped = json.at("stopped").get<bool>();
   r.status = static_cast<Status>(json.at("status").get<int>());
   r.fitness = json.at("fitness").get<double>();
+  r.validation = read_accuracies(json.at("validation"));
+  if (!json.at("test").is_null()) r.test = read_accuracies(json.at("test"));
   r.counts = {json.at("parameters").get<int64_t>(), json.at("mult_adds").get<int64_t>()};
   r.inherited = json.at("inherited").get<double>();
   r.seconds = json.at("seconds").get<double>();
@@ -75,6 +87,7 @@ std::string encode(const Task& task) {
             {"id", task.id},
             {"genome", task.genome},
             {"name", task.name},
+            {"seed", task.seed},
             {"serial", task.serial}};
   if (task.parent) {
     json["parent"] = *task.parent;
@@ -95,6 +108,8 @@ std::string encode(const Report& r) {
                {"stopped", r.stopped},
                {"status", static_cast<int>(r.status)},
                {"fitness", r.fitness},
+               {"validation", accuracies(r.validation)},
+               {"test", r.test ? accuracies(*r.test) : Json()},
                {"parameters", r.counts.parameters},
                {"mult_adds", r.counts.mult_adds},
                {"inherited", r.inherited},

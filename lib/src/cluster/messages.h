@@ -24,6 +24,7 @@ struct Task {
   std::string genome = {};  ///< text form
   std::optional<uint64_t> parent = {};
   std::string name = {};
+  uint64_t seed = 0;    ///< of kRetrain
   uint64_t serial = 0;  ///< of the handing out: a task that is handed out again has another
 };
 
@@ -49,6 +50,8 @@ struct Report {
   bool stopped = false;  ///< asked to leave the task
   Status status = Status::kOk;
   double fitness = 0;
+  Score validation = {};           ///< of a network trained from scratch, the accuracies alone
+  std::optional<Score> test = {};  ///< likewise, where a test set is scored after each network
   Counts counts = {};
   double inherited = 0;
   double seconds = 0;

@@ -5,8 +5,6 @@
 #include <deque>
 #include <utility>
 
-#include "cluster/retraining.h"
-#include "cluster/search_journal.h"
 #include "renas/search_run.h"
 
 namespace renas {
@@ -19,9 +17,8 @@ class ProgressMeter {
   /// `done` of this phase's results were there when it began in this session.
   void begin_phase(Time now, uint64_t done);
   void add_images(Time now, int64_t count);
-  /// Of the search, or where `retraining` is not null of that.
-  SearchProgress at(Time now, const SearchJournal& journal, const Retraining* retraining,
-                    const SearchRunOptions& options);
+  /// `p` with how fast it goes and how long it still takes.
+  SearchProgress at(Time now, SearchProgress p);
 
  private:
   double images_per_second(Time now);

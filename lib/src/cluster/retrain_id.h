@@ -18,5 +18,6 @@ struct RetrainId {
 std::string to_string(const RetrainId& id);
 /// Throws InvalidInput where `name` is neither.
 RetrainId parse_retrain_id(const std::string& name);
+bool is_retrain_id(const std::string& name);
 
 }  // namespace renas

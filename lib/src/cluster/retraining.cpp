@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "cluster/retrain_id.h"
 #include "core/files.h"
@@ -12,15 +15,19 @@
 namespace renas {
 namespace {
 
-/// The validation accuracy of the model of `network` on disk; none where it must be trained.
-std::optional<double> trained_before(const RunDirectory& run, const RetrainedNetwork& network,
-                                     const Log& log) {
+/// Takes over what the model of `network` on disk says of it. Returns false where there is none
+/// that can be used, and the network must be trained.
+bool trained_before(const RunDirectory& run, RetrainedNetwork& network, const Log& log) {
   const std::string file = run.retrained_file(network.name);
-  if (!exists(file)) return std::nullopt;
+  if (!exists(file)) return false;
   std::string problem;
   try {
     const Model model = load_model(file);
-    if (model.genome == network.genome) return model.validation_accuracy;
+    if (model.genome == network.genome) {
+      network.validation_accuracy = model.validation_accuracy;
+      network.validation_balanced_accuracy = model.validation_balanced_accuracy;
+      return true;
+    }
     problem = fmt::format("{}: expected the network of {}, found that of {}", file, network.genome,
                           model.genome);
   } catch (const IoError& e) {
@@ -29,14 +36,34 @@ std::optional<double> trained_before(const RunDirectory& run, const RetrainedNet
     problem = fmt::format("{}: {}", file, e.what());
   }
   if (log) log(LogLevel::kWarning, problem + "; training it again");
-  return std::nullopt;
+  return false;
+}
+
+/// Removes models of members that a search has lost since it went on with more children.
+void remove_other_models(const RunDirectory& run, const std::vector<RetrainedNetwork>& all) {
+  std::error_code failure;
+  const std::filesystem::path folder = run.path() + "/retrain";
+  std::vector<std::string> others;
+  for (std::filesystem::directory_iterator at(folder, failure), end; !failure && at != end;
+       at.increment(failure)) {
+    std::string name = at->path().filename().string();
+    for (const char* ending : {".checkpoint.h5", ".h5"}) {
+      if (name.ends_with(ending)) name.resize(name.size() - std::string_view(ending).size());
+    }
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [&](const RetrainedNetwork& n) { return n.name == name; });
+    if (!known && is_retrain_id(name)) others.push_back(at->path().string());
+  }
+  for (const std::string& path : others) remove_file(path);
 }
 
 }  // namespace
 
 Retraining::Retraining(const RunSetup& setup, const RunDirectory& run, std::vector<Member> members,
                        const Log& log)
-    : log_file_(run.log_file()) {
+    : log_file_(run.log_file()),
+      seed_(setup.options.strategy.seed),
+      fitness_(setup.options.final.fitness) {
   if (members.empty()) {
     throw Error(fmt::format(
         "all candidates failed, so there is nothing to retrain; history.jsonl in {} says why",
@@ -46,7 +73,10 @@ Retraining::Retraining(const RunSetup& setup, const RunDirectory& run, std::vect
                    [](const Member& a, const Member& b) { return a.fitness > b.fitness; });
   std::vector<RetrainedNetwork> all;
   const auto add = [&](const RetrainId& id, const Genome& genome) {
-    all.push_back({to_string(id), to_string(setup.space, genome), 0, {}});
+    RetrainedNetwork network;
+    network.name = to_string(id);
+    network.genome = to_string(setup.space, genome);
+    all.push_back(std::move(network));
   };
   for (const Member& m : members) add({RetrainId::Kind::kMember, m.id}, m.genome);
   uint64_t number = 0;
@@ -54,10 +84,10 @@ Retraining::Retraining(const RunSetup& setup, const RunDirectory& run, std::vect
     add({RetrainId::Kind::kControl, ++number}, genome);
   }
   size_ = all.size();
+  remove_other_models(run, all);
   for (RetrainedNetwork& network : all) {
     order_.push_back(network.name);
-    if (const auto accuracy = trained_before(run, network, log)) {
-      network.validation_accuracy = *accuracy;
+    if (trained_before(run, network, log)) {
       // A process that was killed between the model and this may have left it.
       remove_file(run.checkpoint_file(network.name));
       done_.push_back(std::move(network));
@@ -96,11 +126,21 @@ void Retraining::leave_out_failed(const RunDirectory& run, const Log& log) {
   });
 }
 
-std::optional<RetrainedNetwork> Retraining::next() {
-  if (waiting_.empty()) return std::nullopt;
-  RetrainedNetwork network = std::move(waiting_.front());
-  waiting_.pop_front();
-  return network;
+uint64_t Retraining::seed_of(const RetrainedNetwork& network) const {
+  const RetrainId id = parse_retrain_id(network.name);
+  const uint64_t stream = 1 + 2 * id.number + (id.kind == RetrainId::Kind::kControl ? 1 : 0);
+  return Random(seed_, Purpose::kRetrain, stream).bits64();
+}
+
+double Retraining::fitness_of(const RetrainedNetwork& network) const {
+  return fitness_ == Fitness::kAccuracy ? network.validation_accuracy
+                                        : network.validation_balanced_accuracy.value_or(0);
+}
+
+double Retraining::best() const {
+  double best = 0;
+  for (const RetrainedNetwork& n : done_) best = std::max(best, fitness_of(n));
+  return best;
 }
 
 void Retraining::take(RetrainedNetwork network, int rank, const Report& report, const Log& log) {
@@ -116,7 +156,8 @@ void Retraining::take(RetrainedNetwork network, int rank, const Report& report, 
   if (!report.message.empty()) {
     say(LogLevel::kWarning, fmt::format("retraining of {}: {}", network.name, report.message));
   }
-  network.validation_accuracy = report.fitness;
+  network.validation_accuracy = report.validation.accuracy;
+  network.validation_balanced_accuracy = report.validation.balanced_accuracy;
   say(LogLevel::kInfo, fmt::format("retrained {} on rank {}: {:.2f} % on D_val, {}", network.name,
                                    rank, 100 * report.fitness, network.genome));
   done_.push_back(std::move(network));
@@ -136,7 +177,7 @@ SearchRunResult Retraining::result() const {
   const RetrainedNetwork* winner = nullptr;
   for (const RetrainedNetwork& n : result.networks) {
     if (parse_retrain_id(n.name).kind == RetrainId::Kind::kControl) continue;
-    if (winner == nullptr || n.validation_accuracy > winner->validation_accuracy) winner = &n;
+    if (winner == nullptr || fitness_of(n) > fitness_of(*winner)) winner = &n;
   }
   if (winner == nullptr) {
     throw Error(fmt::format("none of the retrained networks succeeded; see {}", log_file_));

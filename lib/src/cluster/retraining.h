@@ -1,12 +1,11 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "cluster/messages.h"
+#include "cluster/network_queue.h"
 #include "cluster/run_setup.h"
 #include "renas/log.h"
 #include "renas/run_directory.h"
@@ -19,20 +18,18 @@ namespace renas {
 ///
 /// A network whose model is on disk, whole and of the right genome, is not trained again. Neither
 /// is one that failed in a run that has ended: its result lacks it.
-class Retraining {
+class Retraining final : public NetworkQueue {
  public:
   /// Throws Error where `members` is empty: all candidates failed.
   Retraining(const RunSetup& setup, const RunDirectory& run, std::vector<Member> members,
              const Log& log);
 
-  std::size_t size() const { return size_; }  ///< without those that failed
-  const std::vector<RetrainedNetwork>& done() const { return done_; }
-  bool is_over() const { return done_.size() == size_; }
-
-  std::optional<RetrainedNetwork> next();
-  void give_back(RetrainedNetwork network) { waiting_.push_front(std::move(network)); }
-  /// `report` is the result of `network` on `rank`.
-  void take(RetrainedNetwork network, int rank, const Report& report, const Log& log);
+  std::size_t size() const override { return size_; }  ///< without those that failed
+  std::size_t done() const override { return done_.size(); }
+  double best() const override;
+  /// A stream of the run's seed for each network.
+  uint64_t seed_of(const RetrainedNetwork& network) const override;
+  void take(RetrainedNetwork network, int rank, const Report& report, const Log& log) override;
 
   /// All networks in the order of the search's fitness, and the winner. Throws Error where no
   /// member was retrained.
@@ -40,10 +37,12 @@ class Retraining {
 
  private:
   void leave_out_failed(const RunDirectory& run, const Log& log);
+  double fitness_of(const RetrainedNetwork& network) const;
 
   std::string log_file_;
+  uint64_t seed_;
+  Fitness fitness_;
   std::vector<std::string> order_;  ///< names, best member first
-  std::deque<RetrainedNetwork> waiting_;
   std::vector<RetrainedNetwork> done_;
   std::size_t size_ = 0;
 };

@@ -9,27 +9,41 @@
 
 namespace renas {
 
+SearchSpace space_of(const SearchRunOptions& options) {
+  if (!options.space) {
+    return options.operators.empty() ? SearchSpace::renas(options.blocks)
+                                     : SearchSpace::renas(options.blocks, options.operators);
+  }
+  if (options.space->notation() != Notation::kCell) {
+    throw InvalidInput(fmt::format(
+        "space '{}': expected a part of the paper's space, whose genomes become networks",
+        options.space->name()));
+  }
+  return *options.space;
+}
+
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
-  if (options.validation == 0) {
+  if (options.validation == 0 && options.validation_group.empty()) {
     throw InvalidInput(
         "validation 0: the search judges children by D_val; expected -1 or a number");
   }
   const uint64_t seed = options.strategy.seed;
-  SearchData search = open_search_data(options.data, options.validation, options.subset, seed);
+  SearchData search = open_search_data(options.data, options.validation, options.subset, seed,
+                                       options.validation_group);
   if (search.images.encoded()) {
     throw InvalidInput(
-        fmt::format("{}: holds images of varying size; the search needs one size: prepare the data "
-                    "set anew, all "
-                    "scaled to one",
+        fmt::format("{}: its images are encoded and may vary in size; the search needs one size: "
+                    "prepare the data set anew, all scaled to one",
                     options.data));
   }
   // The same images and D_val; only D_train may be another part.
   SearchData final = search;
   if (options.retrain_subset != options.subset) {
     try {
-      final = open_search_data(options.data, options.validation, options.retrain_subset, seed);
+      final = open_search_data(options.data, options.validation, options.retrain_subset, seed,
+                               options.validation_group);
     } catch (const InvalidInput& e) {
       throw InvalidInput(fmt::format("retrain_{}", e.what()));  // which begins with "subset"
     }
@@ -39,9 +53,14 @@ RunSetup make_setup(const SearchRunOptions& given) {
     network->image = search.images.shape();
     network->classes = search.images.classes();
   }
-  SearchSpace space = options.operators.empty()
-                          ? SearchSpace::renas(options.blocks)
-                          : SearchSpace::renas(options.blocks, options.operators);
+  if (options.patience < 0) {
+    throw InvalidInput(fmt::format("patience {}: expected 0 or more", options.patience));
+  }
+  if (options.balance_classes) {
+    options.child.network.class_weights = balanced_class_weights(search);
+    options.final.network.class_weights = balanced_class_weights(final);
+  }
+  SearchSpace space = space_of(options);
   if (options.max_parameters > 0 || options.max_mult_adds > 0) {
     options.strategy.admits = [space, network = options.child.network,
                                parameters = options.max_parameters,
@@ -66,7 +85,22 @@ RunSetup make_setup(const SearchRunOptions& given) {
     }
   }
   std::string identity = identity_of(options.data, search.images);
-  return {options, std::move(space), std::move(search), std::move(final), std::move(identity)};
+  return {.options = options,
+          .space = std::move(space),
+          .search = std::move(search),
+          .final = std::move(final),
+          .data_identity = std::move(identity)};
+}
+
+std::optional<DataSet> open_test_set(const std::string& path, const DataSet& train, int crop) {
+  if (!DataSet::has_split(path, "test")) return std::nullopt;
+  DataSet test = DataSet::open(path, "test");
+  const bool fits =
+      crop > 0 ? test.shape().channels == train.shape().channels : test.shape() == train.shape();
+  if (fits && test.classes() == train.classes()) return test;
+  throw InvalidInput(fmt::format(
+      "{}: images of `test` are {} of {} classes, those of `train` {} of {}", path,
+      to_string(test.shape()), test.classes(), to_string(train.shape()), train.classes()));
 }
 
 namespace {
@@ -110,6 +144,15 @@ std::string identity_of(const std::string& path, const DataSet& train) {
   }
   return fmt::format("{} images of {}, {} classes, {:016x}", train.size(), to_string(train.shape()),
                      train.classes(), hash.value());
+}
+
+RunInputs inputs_of(const RunSetup& setup) {
+  RunInputs inputs;
+  if (setup.options.space) inputs["space"] = setup.space.to_text();
+  for (const Genome& genome : setup.options.strategy.initial_genomes) {
+    inputs["initial_genomes"] += to_string(setup.space, genome) + "\n";
+  }
+  return inputs;
 }
 
 std::vector<Genome> control_genomes(const RunSetup& setup) {

@@ -25,9 +25,11 @@ std::unique_ptr<RunLock> lock_run(const SearchRunOptions& options) {
   return std::make_unique<RunLock>(options.folder);
 }
 
-RunDirectory open_or_create(const SearchRunOptions& options) {
-  return options.resume ? RunDirectory::open(options.folder)
-                        : RunDirectory::create(options.folder, options.stored_options);
+RunDirectory open_or_create(const RunSetup& setup) {
+  const SearchRunOptions& options = setup.options;
+  return options.resume
+             ? RunDirectory::open(options.folder)
+             : RunDirectory::create(options.folder, options.stored_options, inputs_of(setup));
 }
 
 }  // namespace
@@ -38,9 +40,10 @@ SearchJournal::SearchJournal(const RunSetup& setup, int ranks, Log log)
       data_(setup.data_identity),
       ranks_(ranks),
       log_(std::move(log)),
-      strategy_(make_strategy(space_, options_.strategy)),
+      strategy_(options_.make_strategy ? options_.make_strategy(space_, options_.strategy)
+                                       : renas::make_strategy(space_, options_.strategy)),
       lock_(lock_run(options_)),
-      run_(open_or_create(options_)) {
+      run_(open_or_create(setup)) {
   if (!lock_->guards()) {
     say(LogLevel::kWarning,
         fmt::format("the file system of {} has no locks: see to it that no other "
@@ -48,7 +51,10 @@ SearchJournal::SearchJournal(const RunSetup& setup, int ranks, Log log)
                     run_.path()));
   }
   check_data();
-  if (options_.resume) resume();
+  if (options_.resume) {
+    check_inputs(inputs_of(setup));
+    resume();
+  }
 }
 
 void SearchJournal::say(LogLevel level, const std::string& text) const {
@@ -73,8 +79,23 @@ void SearchJournal::check_data() {
                   options_.data, run_.path(), *then, data_));
 }
 
+/// A run goes on with the space and the initial genomes that it began with.
+void SearchJournal::check_inputs(const RunInputs& inputs) const {
+  for (const char* name : {"space", "initial_genomes"}) {
+    const auto given = inputs.find(name);
+    const std::string now = given == inputs.end() ? "" : given->second;
+    const std::string then = run_.input(name).value_or("");
+    if (now == then) continue;
+    throw InvalidInput(fmt::format(
+        "{0}/{1}: the run was started with\n{2}found now\n{3}Go on with "
+        "what it was started with, or start a new run in another folder.",
+        run_.path(), name, then.empty() ? "none\n" : then, now.empty() ? "none\n" : now));
+  }
+}
+
 /// What is half-way in retraining begins again; what is done cannot be had under other options.
 void SearchJournal::replace_options() {
+  if (options_.retrains_alike) return run_.replace_options(options_.stored_options);
   std::error_code failure;
   std::vector<std::string> checkpoints;
   const std::filesystem::path folder = run_.path() + "/retrain";
@@ -97,8 +118,11 @@ void SearchJournal::replace_options() {
 
 void SearchJournal::resume() {
   run_.prepare_to_resume();
-  if (!options_.stored_options.empty()) replace_options();
   History history = run_.read_history();
+  take_stock(history.entries);
+  const std::optional<SearchEnd> end = run_.search_over();
+  const bool more = end && has_more_children(*end);
+  if (!options_.stored_options.empty()) replace_options();
   for (const std::string& repair : history.repairs) {
     say(LogLevel::kWarning, fmt::format("{}/history.jsonl: {}", run_.path(), repair));
   }
@@ -106,14 +130,47 @@ void SearchJournal::resume() {
   told_ = usable_lines(history, from);
   run_.repair_history(told_);
   std::erase_if(history.entries, [this](const HistoryEntry& e) { return e.line >= told_; });
+  take_stock(history.entries);
   replay(history.entries, from);
-  if (!history.entries.empty()) seconds_before_ = history.entries.back().elapsed;
-  ended_before_ = run_.search_over() == told_;
-  if (!ended_before_) run_.remove_result();  // of a history that has lost its end
+  ended_before_ = end && end->lines == told_ && !more;
+  if (more) run_.remove_search_over();
+  if (!ended_before_) run_.remove_result();  // of fewer children, or a history that lost its end
   for (Candidate& c : strategy_->in_flight()) unfinished_.push_back(std::move(c));
   find_weights();
   say(LogLevel::kInfo, fmt::format("resumed {}: {} results, {} candidates to be done again",
                                    run_.path(), told_, unfinished_.size()));
+}
+
+/// Whether a search that ended may go on, since it has more children now. Throws InvalidInput where
+/// it did not end by their number.
+bool SearchJournal::has_more_children(const SearchEnd& end) const {
+  // Runs of earlier versions do not say what they could have had.
+  const uint64_t before = end.budget > 0             ? end.budget
+                          : options_.time_budget > 0 ? total()
+                                                     : end.lines;
+  if (before >= total()) return false;
+  if (end.lines >= before && !asks_no_more()) return true;
+  throw InvalidInput(fmt::format(
+      "{}: the search has ended by its {} after {} of {} results, so more children change nothing",
+      run_.path(), out_of_patience_ ? "patience" : "time budget", end.lines, before));
+}
+
+/// What earlier sessions spent, of time and of patience.
+void SearchJournal::take_stock(const std::vector<HistoryEntry>& history) {
+  seconds_before_ = history.empty() ? 0 : history.back().elapsed;
+  best_fitness_ = -1;
+  since_best_ = 0;
+  out_of_patience_ = false;
+  for (const HistoryEntry& e : history) note_improvement(e);
+}
+
+/// Counts children in a row that are no better than the best before them.
+void SearchJournal::note_improvement(const HistoryEntry& e) {
+  const bool better = e.status == Status::kOk && e.fitness > best_fitness_;
+  if (better) best_fitness_ = e.fitness;
+  if (e.line < static_cast<uint64_t>(options_.strategy.population)) return;
+  since_best_ = better ? 0 : since_best_ + 1;
+  if (options_.patience > 0 && since_best_ >= options_.patience) out_of_patience_ = true;
 }
 
 /// Loads the last snapshot into the strategy. Returns how many lines it includes; 0: none can be
@@ -243,8 +300,10 @@ uint64_t SearchJournal::total() const {
          static_cast<uint64_t>(options_.children);
 }
 
+bool SearchJournal::asks_no_more() const { return time_is_up() || out_of_patience_; }
+
 bool SearchJournal::is_over() const {
-  return ended_before_ || told_ >= total() || (time_is_up() && strategy_->in_flight().empty());
+  return ended_before_ || told_ >= total() || (asks_no_more() && strategy_->in_flight().empty());
 }
 
 std::optional<Candidate> SearchJournal::next() {
@@ -254,14 +313,14 @@ std::optional<Candidate> SearchJournal::next() {
     return candidate;
   }
   if (options_.in_order) return std::nullopt;  // ask_ahead() asks
-  if (told_ + strategy_->in_flight().size() >= total() || time_is_up()) return std::nullopt;
+  if (told_ + strategy_->in_flight().size() >= total() || asks_no_more()) return std::nullopt;
   return strategy_->ask();
 }
 
 void SearchJournal::ask_ahead() {
   if (!options_.in_order) return;
   for (std::size_t out = strategy_->in_flight().size();
-       out < static_cast<std::size_t>(ranks_) && told_ + out < total() && !time_is_up(); ++out) {
+       out < static_cast<std::size_t>(ranks_) && told_ + out < total() && !asks_no_more(); ++out) {
     unfinished_.push_back(strategy_->ask());
   }
 }
@@ -303,6 +362,7 @@ void SearchJournal::tell(const CandidateResult& result) {
   entry.rank = rank;
   patiently([&] { run_.append(entry); });
   ++told_;
+  note_improvement(entry);
   if (report.status != Status::kOk) check_that_some_succeed(entry);
   if (report.status == Status::kOk) weights_.insert(candidate.id);
   remove_unneeded_weights();
@@ -339,7 +399,7 @@ void SearchJournal::save_snapshot(bool now) {
 
 void SearchJournal::end_search() {
   save_snapshot(true);
-  patiently([&] { run_.mark_search_over(told_); });
+  patiently([&] { run_.mark_search_over({told_, total()}); });
 }
 
 }  // namespace renas

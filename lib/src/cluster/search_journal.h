@@ -40,8 +40,9 @@ class SearchJournal {
   const Strategy& strategy() const { return *strategy_; }
   uint64_t results() const { return told_; }  ///< lines of the history
   uint64_t total() const;                     ///< P + E
-  bool time_is_up() const;
   bool is_over() const;
+  /// So many children in a row brought nothing better that the search ends.
+  bool out_of_patience() const { return out_of_patience_; }
   /// Seconds of searching in all sessions.
   double elapsed() const;
   /// Results that wait for those of older candidates (in order only).
@@ -68,6 +69,12 @@ class SearchJournal {
   void say(LogLevel level, const std::string& text) const;
   void patiently(const std::function<void()>& work) const;
   void check_data();
+  void check_inputs(const RunInputs& inputs) const;
+  bool has_more_children(const SearchEnd& end) const;
+  void take_stock(const std::vector<HistoryEntry>& history);
+  void note_improvement(const HistoryEntry& e);
+  bool time_is_up() const;
+  bool asks_no_more() const;
   void replace_options();
   void check_that_some_succeed(const HistoryEntry& last) const;
   void resume();
@@ -93,6 +100,9 @@ class SearchJournal {
   std::map<uint64_t, CandidateResult> early_;  ///< results that wait for those of older candidates
   std::set<uint64_t> weights_;                 ///< ids whose weights are on disk
   bool ended_before_ = false;                  ///< an earlier session said that the search is over
+  double best_fitness_ = -1;                   ///< of all results
+  int since_best_ = 0;                         ///< children in a row that were not better
+  bool out_of_patience_ = false;
 
   Clock::time_point started_ = Clock::now();
   double seconds_before_ = 0;  ///< of searching, in earlier sessions

@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
-#include <thread>
 
-#include "cluster/coordinator.h"
+#include "cluster/ranks.h"
 #include "cluster/retrain_id.h"
+#include "cluster/retraining.h"
 #include "cluster/retry.h"
-#include "cluster/worker.h"
 #include "renas/error.h"
 #include "renas/model.h"
 
@@ -23,7 +21,8 @@ bool same_networks(const RunResult& a, const RunResult& b) {
          std::equal(a.networks.begin(), a.networks.end(), b.networks.begin(), b.networks.end(),
                     [](const RetrainedNetwork& x, const RetrainedNetwork& y) {
                       return x.name == y.name && x.genome == y.genome &&
-                             x.validation_accuracy == y.validation_accuracy;
+                             x.validation_accuracy == y.validation_accuracy &&
+                             x.validation_balanced_accuracy == y.validation_balanced_accuracy;
                     });
 }
 
@@ -92,13 +91,14 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
     const Model model = patiently([&] { return load_model(run.retrained_file(network.name)); });
     if (winner) patiently([&] { save_model(run.best_file(), model); });
     if (!test) continue;
-    network.test_accuracy =
+    const Score score =
         score_network(backend, graph_of(model), model.weights, *test, all_indices(test->size()),
                       {.batch = options.child.batch,
                        .device = options.final.device,
                        .training = Augmentation::none(),
-                       .stop = stop})
-            .accuracy;
+                       .stop = stop});
+    network.test_accuracy = score.accuracy;
+    network.test_balanced_accuracy = score.balanced_accuracy;
     if (stop()) {
       result.finished = false;
       return;
@@ -107,74 +107,24 @@ void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
   patiently([&] { run.save_result(result); });
 }
 
-/// What would otherwise only be seen at the end of a long search.
-void check_test_set(const RunSetup& setup) {
-  const SearchRunOptions& options = setup.options;
-  if (!DataSet::has_split(options.data, "test")) return;
-  const DataSet test = DataSet::open(options.data, "test");
-  if (test.shape() != setup.search.images.shape() ||
-      test.classes() != setup.search.images.classes()) {
-    throw InvalidInput(
-        fmt::format("{}: images of `test` are {} of {} classes, those of `train` {} of {}",
-                    options.data, to_string(test.shape()), test.classes(),
-                    to_string(setup.search.images.shape()), setup.search.images.classes()));
-  }
-}
-
-void run_other_rank(const SearchRunOptions& options, Transport& transport,
-                    const SearchRunHooks& hooks) {
-  std::optional<RunSetup> setup;
-  std::unique_ptr<Backend> backend;
-  try {
-    backend = make_backend(options.child.device);
-    setup = make_setup(options);
-  } catch (const std::exception& e) {
-    report_failure(options, transport, e);
-    return;
-  }
-  run_worker(*backend, *setup, transport, hooks);
-}
-
-void say_device(const Backend& backend, const Device& device, const Log& log) {
-  if (!log) return;
-  log(LogLevel::kInfo, fmt::format("backend: {}, {}", backend.description(),
-                                   to_string(backend.precision(device.precision))));
-  if (backend.precision(device.precision) != device.precision) {
-    log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
-                                        to_string(device.precision)));
-  }
-}
-
-SearchRunResult run_first_rank(const SearchRunOptions& options, Transport& transport,
-                               const SearchRunHooks& hooks) {
-  std::unique_ptr<Backend> backend;
-  std::optional<RunSetup> setup;
-  std::unique_ptr<Coordinator> coordinator;
-  try {
+SearchRunResult coordinate(const SearchRunOptions& options, Transport& transport,
+                           const SearchRunHooks& hooks) {
+  FirstRank first;
+  const auto prepare = [&](FirstRank& rank) {
     // Made before anything else is: an unknown name leaves no folder behind.
-    backend = make_backend(options.child.device);
-    setup = make_setup(options);
-    check_test_set(*setup);
-    coordinator = std::make_unique<Coordinator>(*setup, transport, hooks);
-    say_device(*backend, options.child.device, hooks.log);
-  } catch (...) {
-    for (int r = 1; r < transport.ranks(); ++r) transport.send_to_worker(r, encode(Task{}));
-    throw;
-  }
+    rank.backend = make_backend(options.child.device);
+    rank.setup = make_setup(options);
+    open_test_set(options.data, rank.setup->search.images, 0);  // throws now, not at the end
+    auto journal = std::make_unique<SearchJournal>(*rank.setup, transport.ranks(), hooks.log);
+    rank.queue = std::make_unique<WorkQueue>(*rank.setup, std::move(journal), hooks.log);
+  };
+  run_first_rank(first, prepare, transport, hooks);
   SearchRunResult result;
-  std::exception_ptr failure;
-  {
-    const std::jthread coordinating([&] {
-      try {
-        result = coordinator->run();
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    });
-    run_worker(*backend, *setup, transport, hooks);
+  if (first.queue->is_done()) {
+    result = dynamic_cast<const Retraining&>(*first.queue->networks()).result();
   }
-  if (failure) std::rethrow_exception(failure);
-  if (result.finished) judge_on_test_set(*backend, options, hooks, result);
+  result.silent_ranks = first.silent_ranks;
+  if (result.finished) judge_on_test_set(*first.backend, options, hooks, result);
   return result;
 }
 
@@ -184,15 +134,10 @@ SearchRunResult run_search(const SearchRunOptions& given, Transport& transport,
                            const SearchRunHooks& hooks) {
   SearchRunOptions options = given;
   options.child.device.index = options.final.device.index = hooks.device_index;
-  if (transport.rank() == 0) return run_first_rank(options, transport, hooks);
+  if (transport.rank() == 0) return coordinate(options, transport, hooks);
   SearchRunResult result;
-  try {
-    run_other_rank(options, transport, hooks);
-  } catch (const CoordinatorLost& e) {
-    if (hooks.log) hooks.log(LogLevel::kError, e.what());
-    result.silent_ranks = 1;
-    if (hooks.silent_ranks != nullptr) *hooks.silent_ranks = 1;
-  }
+  result.silent_ranks = run_other_rank(
+      options, [&] { return make_setup(options); }, transport, hooks);
   return result;
 }
 

@@ -2,33 +2,44 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
+#include "cluster/retraining.h"
 #include "core/files.h"
 #include "renas/error.h"
 #include "renas/model.h"
 
 namespace renas {
 
-WorkQueue::WorkQueue(const RunSetup& setup, int ranks, Log log)
+WorkQueue::WorkQueue(const RunSetup& setup, std::unique_ptr<SearchJournal> journal, Log log)
     : setup_(setup),
       log_(std::move(log)),
-      journal_(setup, ranks, log_),
-      attempts_(journal_.run().attempts_file()) {}
+      journal_(std::move(journal)),
+      run_(journal_->run()),
+      attempts_(run_.attempts_file()) {}
+
+WorkQueue::WorkQueue(const RunSetup& setup, const RunDirectory& run,
+                     std::unique_ptr<NetworkQueue> networks, Log log)
+    : setup_(setup),
+      log_(std::move(log)),
+      run_(run),
+      attempts_(run_.attempts_file()),
+      networks_(std::move(networks)) {}
 
 void WorkQueue::say(LogLevel level, const std::string& text) const {
   if (log_) log_(level, text);
 }
 
 std::optional<WorkQueue::Item> WorkQueue::next() {
-  return retraining_ ? next_network() : next_candidate();
+  return networks_ ? next_network() : next_candidate();
 }
 
 std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
   std::optional<Item> item;
   std::vector<Candidate> later;
   while (!item) {
-    auto candidate = journal_.next();
+    auto candidate = journal_->next();
     if (!candidate) break;
     const Task task{.kind = Task::Kind::kEvaluate,
                     .id = candidate->id,
@@ -38,7 +49,7 @@ std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
     if (auto lost = given_up(name, 0)) {
       say(LogLevel::kWarning,
           fmt::format("candidate {} counts as lost: {}", candidate->id, lost->message));
-      journal_.record({-1, std::move(*candidate), std::move(*lost)});
+      journal_->record({-1, std::move(*candidate), std::move(*lost)});
     } else if (may_begin(name, 0)) {
       item = Item{task, std::move(*candidate)};
     } else {
@@ -46,7 +57,7 @@ std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
     }
   }
   for (auto candidate = later.rbegin(); candidate != later.rend(); ++candidate) {
-    journal_.give_back(*candidate);
+    journal_->give_back(*candidate);
   }
   return item;
 }
@@ -55,13 +66,16 @@ std::optional<WorkQueue::Item> WorkQueue::next_network() {
   std::optional<Item> item;
   std::vector<RetrainedNetwork> later;
   while (!item) {
-    auto network = retraining_->next();
+    auto network = networks_->next();
     if (!network) break;
-    const Task task{.kind = Task::Kind::kRetrain, .genome = network->genome, .name = network->name};
+    const Task task{.kind = Task::Kind::kRetrain,
+                    .genome = network->genome,
+                    .name = network->name,
+                    .seed = networks_->seed_of(*network)};
     const std::string name = name_of(task);
     const int epochs = epochs_done(*network);
     if (const auto lost = given_up(name, epochs)) {
-      retraining_->take(std::move(*network), -1, *lost, log_);
+      networks_->take(std::move(*network), -1, *lost, log_);
     } else if (may_begin(name, epochs)) {
       item = Item{task, std::move(*network)};
     } else {
@@ -69,7 +83,7 @@ std::optional<WorkQueue::Item> WorkQueue::next_network() {
     }
   }
   for (auto network = later.rbegin(); network != later.rend(); ++network) {
-    retraining_->give_back(std::move(*network));
+    networks_->give_back(std::move(*network));
   }
   return item;
 }
@@ -99,7 +113,7 @@ std::optional<Report> WorkQueue::given_up(const std::string& task, int progress)
 /// Epochs that earlier attempts at retraining a network left in its checkpoint.
 int WorkQueue::epochs_done(const RetrainedNetwork& network) const {
   try {
-    const std::string checkpoint = journal_.run().checkpoint_file(network.name);
+    const std::string checkpoint = run_.checkpoint_file(network.name);
     return exists(checkpoint) ? checkpoint_epoch(checkpoint) : 0;
   } catch (const IoError&) {  // the worker will say what is wrong with it
     return 0;
@@ -111,9 +125,9 @@ void WorkQueue::take(int rank, const std::string& task, WorkerPool::Work work,
   attempts_.end(task);
   if (task == suspect_) suspect_.clear();
   if (auto* candidate = std::get_if<Candidate>(&work)) {
-    journal_.record({rank, std::move(*candidate), report});
+    journal_->record({rank, std::move(*candidate), report});
   } else {
-    retraining_->take(std::get<RetrainedNetwork>(std::move(work)), rank, report, log_);
+    networks_->take(std::get<RetrainedNetwork>(std::move(work)), rank, report, log_);
   }
 }
 
@@ -125,9 +139,9 @@ void WorkQueue::give_back(const std::string& task, WorkerPool::Work work) {
 void WorkQueue::requeue(const std::string& task, WorkerPool::Work work) {
   if (task == suspect_) suspect_.clear();
   if (auto* candidate = std::get_if<Candidate>(&work)) {
-    journal_.give_back(*candidate);
+    journal_->give_back(*candidate);
   } else {
-    retraining_->give_back(std::get<RetrainedNetwork>(std::move(work)));
+    networks_->give_back(std::get<RetrainedNetwork>(std::move(work)));
   }
 }
 
@@ -137,35 +151,80 @@ void WorkQueue::lose(int rank, const std::string& task, WorkerPool::Work work) {
 }
 
 void WorkQueue::take_late(const std::string& task) {
+  if (!journal_) return;
   uint64_t id = 0;
   const auto [rest, failure] = std::from_chars(task.data(), task.data() + task.size(), id);
-  if (failure == std::errc()) journal_.discard_late(id);  // else it was a network's
+  if (failure == std::errc()) journal_->discard_late(id);  // else it was a network's
 }
 
 bool WorkQueue::advance() {
-  if (retraining_) return false;
-  if (journal_.is_over()) {
+  if (networks_) return false;
+  if (journal_->is_over()) {
     begin_retraining();
     return true;
   }
-  journal_.ask_ahead();
+  journal_->ask_ahead();
   return false;
 }
 
 void WorkQueue::begin_retraining() {
-  journal_.end_search();
-  const SearchCounts counts = journal_.strategy().counts();
+  journal_->end_search();
+  const SearchCounts counts = journal_->strategy().counts();
   say(LogLevel::kInfo,
       fmt::format(
           "drawn again: {} candidates beyond the limits, {} seen before; {} of {} handed out "
           "had been seen before",
           counts.redrawn_limits, counts.redrawn_repeats, counts.repeats, counts.asked));
-  retraining_.emplace(setup_, journal_.run(), journal_.strategy().population(), log_);
-  const std::size_t before = retraining_->done().size();
+  networks_ = std::make_unique<Retraining>(setup_, run_, journal_->strategy().population(), log_);
+  const std::size_t before = networks_->done();
   say(LogLevel::kInfo,
-      fmt::format("search done after {} results; retraining {} networks from scratch{}",
-                  journal_.results(), retraining_->size(),
+      fmt::format("search done after {} results{}; retraining {} networks from scratch{}",
+                  journal_->results(),
+                  journal_->out_of_patience()
+                      ? fmt::format(", none of the last {} better", setup_.options.patience)
+                      : "",
+                  networks_->size(),
                   before == 0 ? "" : fmt::format(", {} of them done before", before)));
+}
+
+void WorkQueue::save_snapshot(bool now) {
+  if (journal_) journal_->save_snapshot(now);
+}
+
+SearchProgress WorkQueue::progress() const {
+  SearchProgress p;
+  if (networks_) {
+    p.phase = SearchProgress::Phase::kRetrain;
+    p.done = static_cast<int64_t>(networks_->done());
+    p.total = static_cast<int64_t>(networks_->size());
+    p.best = networks_->best();
+    return p;
+  }
+  const auto& population = journal_->strategy().population();
+  for (const Member& m : population) {
+    p.best = std::max(p.best, m.fitness);
+    p.mean += m.fitness / static_cast<double>(population.size());
+  }
+  p.done = static_cast<int64_t>(journal_->results());
+  p.total = static_cast<int64_t>(journal_->total());
+  if (setup_.options.time_budget > 0) {
+    p.seconds_left = std::max(0.0, setup_.options.time_budget - journal_->elapsed());
+  }
+  return p;
+}
+
+std::string WorkQueue::description() const {
+  const SearchRunOptions& o = setup_.options;
+  if (!journal_) {
+    return fmt::format(
+        "{} cells to train, {} of them done before, {} images of D_train and {} of "
+        "D_val",
+        networks_->size(), networks_->done(), setup_.final.train.size(),
+        setup_.final.validation.size());
+  }
+  return fmt::format("{}: {} members and {} children of {}, {} images of D_train and {} of D_val",
+                     o.strategy.name, o.strategy.population, o.children, setup_.space.name(),
+                     setup_.search.train.size(), setup_.search.validation.size());
 }
 
 }  // namespace renas

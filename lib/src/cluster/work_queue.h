@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "cluster/messages.h"
-#include "cluster/retraining.h"
+#include "cluster/network_queue.h"
 #include "cluster/run_setup.h"
 #include "cluster/search_journal.h"
 #include "cluster/worker_pool.h"
@@ -14,14 +16,18 @@
 namespace renas {
 
 /// What is to be done in a run, whoever does it: the candidates of the search and then the networks
-/// to retrain. Knows no ranks but as names of where a result came from.
+/// to retrain; or, without a search, a list of cells to train. Knows no ranks but as names of where
+/// a result came from.
 ///
 /// A task that was begun max_attempts times, over all sessions, and never answered is taken for one
 /// that kills its process: it counts as lost instead of being handed out again.
 class WorkQueue {
  public:
-  /// Throws InvalidInput, IoError where the run cannot be made or resumed.
-  WorkQueue(const RunSetup& setup, int ranks, Log log);
+  /// A search and what follows it.
+  WorkQueue(const RunSetup& setup, std::unique_ptr<SearchJournal> journal, Log log);
+  /// Networks alone, for the folder `run`.
+  WorkQueue(const RunSetup& setup, const RunDirectory& run, std::unique_ptr<NetworkQueue> networks,
+            Log log);
 
   struct Item {
     Task task;
@@ -42,11 +48,18 @@ class WorkQueue {
   /// Asks ahead where results count in order, and begins the retraining once the search is over.
   /// Returns true where it has just begun.
   bool advance();
-  bool is_done() const { return retraining_ && retraining_->is_over(); }
+  bool is_done() const { return networks_ && networks_->is_over(); }
+  /// Saves the search's state; where `now` is false, at most every `snapshot_seconds`.
+  void save_snapshot(bool now);
 
-  SearchJournal& journal() { return journal_; }
-  const SearchJournal& journal() const { return journal_; }
-  const Retraining* retraining() const { return retraining_ ? &*retraining_ : nullptr; }
+  /// Where the work stands; the time left only as far as the search's time budget bounds it.
+  SearchProgress progress() const;
+  /// Results that wait for those of older candidates.
+  std::size_t waiting() const { return journal_ ? journal_->waiting() : 0; }
+  /// What is under way, in words.
+  std::string description() const;
+  /// The networks that are trained from scratch; null while the search goes on.
+  const NetworkQueue* networks() const { return networks_.get(); }
 
  private:
   void say(LogLevel level, const std::string& text) const;
@@ -60,11 +73,12 @@ class WorkQueue {
 
   const RunSetup& setup_;
   Log log_;
-  SearchJournal journal_;
+  std::unique_ptr<SearchJournal> journal_;  ///< null: there is no search
+  RunDirectory run_;
   AttemptLog attempts_;
   std::string
       suspect_;  ///< the task that is out and one death away from being lost; empty: none is
-  std::optional<Retraining> retraining_;
+  std::unique_ptr<NetworkQueue> networks_;
 };
 
 }  // namespace renas

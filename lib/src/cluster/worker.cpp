@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cluster/messages.h"
-#include "cluster/retrain_id.h"
 #include "cluster/retry.h"
 #include "core/files.h"
 #include "renas/model.h"
@@ -26,11 +25,6 @@ constexpr auto kFirstRest = std::chrono::seconds(30);
 constexpr auto kLongestRest = std::chrono::minutes(10);
 /// A worker that was itself suspended for so long cannot call the coordinator silent.
 constexpr auto kSuspended = std::chrono::seconds(5);
-
-/// A stream of its own for each network retrained at the end, whatever rank trains it.
-uint64_t retraining_stream(const RetrainId& id) {
-  return 1 + 2 * id.number + (id.kind == RetrainId::Kind::kControl ? 1 : 0);
-}
 
 /// What has been heard of the coordinator.
 class Ear {
@@ -176,7 +170,7 @@ class Worker {
       if (stopped_ || (hooks_.stop != nullptr && *hooks_.stop)) return;
       try {
         const std::string probe =
-            fmt::format("{}/weights/probe-{}", setup_.options.folder, transport_.rank());
+            fmt::format("{}/retrain/probe-{}", setup_.options.folder, transport_.rank());
         write_text(probe, "This file shows that rank can write here.\n");
         remove_file(probe);
         return say_ready();
@@ -193,7 +187,8 @@ class Worker {
     return hooks;
   }
 
-  void finish(const Evaluation& evaluation, Clock::time_point start) {
+  void finish(const Evaluation& evaluation, Clock::time_point start,
+              const std::optional<Score>& test = std::nullopt) {
     send({.kind = Report::Kind::kDone,
           .host = host_name(),
           .message = evaluation.message,
@@ -203,6 +198,8 @@ class Worker {
           .stopped = evaluation.stopped,
           .status = evaluation.status,
           .fitness = evaluation.fitness,
+          .validation = evaluation.score,
+          .test = test,
           .counts = evaluation.counts,
           .inherited = evaluation.inherited_share,
           .seconds = std::chrono::duration<double>(Clock::now() - start).count()});
@@ -211,6 +208,10 @@ class Worker {
   template <class Work>
   auto with_patience(const Work& work) {
     return retrying(work, setup_.options.io_patience, nullptr, [this] { return tick(); });
+  }
+
+  RunDirectory open_run() {
+    return with_patience([&] { return RunDirectory::open(setup_.options.folder, setup_.kind); });
   }
 
   /// The member that a child inherits from; none, and why in `problem`, where its weights cannot be
@@ -231,8 +232,7 @@ class Worker {
 
   void evaluate(const Task& task) {
     const auto start = Clock::now();
-    const RunDirectory run =
-        with_patience([&] { return RunDirectory::open(setup_.options.folder); });
+    const RunDirectory run = open_run();
     Candidate candidate;
     candidate.id = task.id;
     const Random random = candidate.stream(setup_.options.strategy.seed);
@@ -264,40 +264,79 @@ class Worker {
       problem = fmt::format("{}; trained from the start", e.what());
     }
     FinalState state;
-    state.training.seed = Random(setup_.options.strategy.seed, Purpose::kRetrain,
-                                 retraining_stream(parse_retrain_id(task.name)))
-                              .bits64();
+    state.training.seed = task.seed;
     return state;
   }
 
   void retrain(const Task& task) {
     const auto start = Clock::now();
-    const RunDirectory run =
-        with_patience([&] { return RunDirectory::open(setup_.options.folder); });
+    const RunDirectory run = open_run();
+    std::optional<Model> model;
+    if (setup_.kind == RunDirectory::Kind::kList) model = find_model(run, task);
+    Evaluation evaluation;
+    if (model) {
+      evaluation.counts = count(graph_of(*model));
+      evaluation.score.accuracy = model->validation_accuracy;
+      evaluation.score.balanced_accuracy = model->validation_balanced_accuracy.value_or(0);
+    } else {
+      evaluation = train_network(run, task, model);
+    }
+    std::optional<Score> test;
+    if (setup_.test && model && !evaluation.stopped) {
+      test = score_on_test_set(*model);
+      evaluation.stopped = interrupted();
+    }
+    finish(evaluation, start, test);
+  }
+
+  /// The whole model that an earlier attempt left and nobody heard of; none: it is to be trained.
+  std::optional<Model> find_model(const RunDirectory& run, const Task& task) {
+    const std::string file = run.retrained_file(task.name);
+    if (!exists(file)) return std::nullopt;
+    try {
+      Model model = with_patience([&] { return load_model(file); });
+      if (model.genome == task.genome) return model;
+    } catch (const Error&) {  // it is written anew
+    }
+    return std::nullopt;
+  }
+
+  /// Trains a network from where its checkpoint is. Where that succeeds, saves it, as `model`.
+  Evaluation train_network(const RunDirectory& run, const Task& task, std::optional<Model>& model) {
     const std::string checkpoint = run.checkpoint_file(task.name);
     const std::string purpose = "retraining of " + task.genome;
     std::string problem;
     const FinalOptions& options = setup_.options.final;
-    Evaluation evaluation =
-        train_from_scratch(backend_, setup_.space, parse_genome(setup_.space, task.genome),
-                           find_state(run, task, purpose, problem), setup_.final, options,
-                           training_hooks(), [&](const FinalState& reached) {
-                             if (reached.training.epoch == options.recipe.epochs) return;
-                             with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
-                           });
-    if (evaluation.status == Status::kOk && !evaluation.stopped) {
-      evaluation.message = problem;
-      Model model = make_model(task.genome, options.network, setup_.final.images.info(),
-                               options.augmentation);
-      model.validation_accuracy = evaluation.fitness;
-      model.weights = std::move(evaluation.weights);
-      with_patience([&] { save_model(run.retrained_file(task.name), model); });
-      try {
-        remove_file(checkpoint);
-      } catch (const IoError&) {  // it costs space, and the next resume removes it
-      }
+    const SearchSpace space = space_of(task.genome);
+    Evaluation evaluation = train_from_scratch(
+        backend_, space, parse_genome(space, task.genome), find_state(run, task, purpose, problem),
+        setup_.final, options, training_hooks(), [&](const FinalState& reached) {
+          if (reached.training.epoch == options.recipe.epochs) return;
+          with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
+        });
+    if (evaluation.status != Status::kOk || evaluation.stopped) return evaluation;
+    evaluation.message = problem;
+    model =
+        make_model(task.genome, options.network, setup_.final.images.info(), options.augmentation);
+    model->validation_accuracy = evaluation.score.accuracy;
+    model->validation_balanced_accuracy = evaluation.score.balanced_accuracy;
+    model->weights = std::move(evaluation.weights);
+    with_patience([&] { save_model(run.retrained_file(task.name), *model); });
+    try {
+      remove_file(checkpoint);
+    } catch (const IoError&) {  // it costs space, and the next resume removes it
     }
-    finish(evaluation, start);
+    return evaluation;
+  }
+
+  Score score_on_test_set(const Model& model) {
+    const FinalOptions& options = setup_.options.final;
+    return score_network(backend_, graph_of(model), model.weights, *setup_.test,
+                         all_indices(setup_.test->size()),
+                         {.batch = options.batch,
+                          .device = options.device,
+                          .training = options.augmentation,
+                          .stop = [this] { return tick(); }});
   }
 
   Transport& transport_;

@@ -1,9 +1,11 @@
 #include "core/hdf5.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "core/files.h"
 #include "core/hdf5_driver.h"
@@ -63,6 +65,30 @@ std::string name_of(hid_t object) {
   char name[1024] = "";
   H5Iget_name(object, name, sizeof name);
   return name;
+}
+
+/// Throws IoError if the data set is compressed by a filter that this HDF5 does not have.
+void check_filters(hid_t dataset) {
+  // Names registered with The HDF Group, for writers that stored none.
+  static const std::map<H5Z_filter_t, std::string> known_names{
+      {4, "szip"},           {307, "bzip2"}, {32000, "lzf"},  {32001, "blosc"}, {32004, "lz4"},
+      {32008, "bitshuffle"}, {32013, "zfp"}, {32015, "zstd"}, {32026, "blosc2"}};
+  const Properties properties(H5Dget_create_plist(dataset));
+  const int count = H5Pget_nfilters(properties);
+  for (int i = 0; i < count; ++i) {
+    unsigned flags = 0;
+    std::size_t values = 0;
+    char name[64] = "";
+    const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags,
+                                               &values, nullptr, sizeof name, name, nullptr);
+    if (filter < 0 || H5Zfilter_avail(filter) > 0) continue;
+    const auto known = known_names.find(filter);
+    throw IoError(fmt::format(
+        "{}: data set '{}' is compressed by the filter {} (number {}), which the HDF5 library here "
+        "does not have; where it was made, write it again with gzip or without compression",
+        file_of(dataset), name_of(dataset),
+        known != known_names.end() ? known->second : std::string(name), filter));
+  }
 }
 
 /// Throws IoError if parts of the data set have no place in the file.
@@ -271,6 +297,7 @@ Dataset open_dataset(hid_t location, const std::string& name) {
   const Guard guard;
   Dataset dataset(check(H5Dopen2(location, name.c_str(), H5P_DEFAULT), location,
                         "find data set '" + name + "'"));
+  check_filters(dataset);
   check_allocated(dataset);
   return dataset;
 }

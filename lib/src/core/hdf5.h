@@ -142,7 +142,7 @@ struct Description {
   }
 };
 /// Opens a data set. Throws IoError where there is none, where parts of it were never written,
-/// which would read as zeros, or where it lies in other files.
+/// which would read as zeros, where it lies in other files, or where this HDF5 lacks its filter.
 Dataset open_dataset(hid_t location, const std::string& name);
 /// Reads the dimensions and type of a data set. Throws IoError where the dimensions are too large
 /// for any file.

@@ -20,6 +20,26 @@ class EncodedMemorySource final : public DataSet::Source {
   }
 };
 
+class JoinedSource final : public DataSet::Source {
+ public:
+  JoinedSource(DataSet first, DataSet second)
+      : first_(std::move(first)), second_(std::move(second)) {
+    info = first_.info();
+    shape = first_.shape();
+    encoded = first_.encoded();
+    labels.assign(first_.labels().begin(), first_.labels().end());
+    labels.insert(labels.end(), second_.labels().begin(), second_.labels().end());
+  }
+
+  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
+    return i < first_.size() ? first_.image(i, buffer) : second_.image(i - first_.size(), buffer);
+  }
+
+ private:
+  DataSet first_;
+  DataSet second_;
+};
+
 void check_statistics(const DataSetInfo& info, int channels) {
   const auto count = static_cast<std::size_t>(channels);
   if (info.mean.size() != count || info.sd.size() != count) {
@@ -77,6 +97,16 @@ DataSet DataSet::from_encoded(int channels, std::vector<std::vector<uint8_t>> im
   source->encoded = true;
   source->images = std::move(images);
   return DataSet(std::move(source));
+}
+
+DataSet DataSet::joined(const DataSet& first, const DataSet& second) {
+  if (!(first.shape() == second.shape()) || first.encoded() != second.encoded() ||
+      first.classes() != second.classes()) {
+    throw InvalidInput(fmt::format("data sets of {} of {} classes and of {} of {} cannot be joined",
+                                   to_string(first.shape()), first.classes(),
+                                   to_string(second.shape()), second.classes()));
+  }
+  return DataSet(std::make_shared<JoinedSource>(first, second));
 }
 
 DataSet DataSet::open(const std::string& path, const std::string& split, int64_t memory_limit) {

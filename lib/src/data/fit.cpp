@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "renas/error.h"
 #ifdef RENAS_WITH_IMAGES
+#include "data/exif.h"
 #include "data/jpeg.h"
+#include "data/orientation.h"
 #include "renas/image.h"
 #endif
 
@@ -59,30 +62,48 @@ PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
     return {decoded_.data(), 0, 0, decoded.height, decoded.width, channels};
   }
   JpegDecoder decoder(bytes, decoding);
-  decoded = decoder.shape();
+  const auto tag = find_orientation(bytes);
+  const Orientation orientation(tag ? tag->value : 1);
+  // `decoded` and `plan` are of the upright image, `stored` and windows that are decoded are not.
+  Shape stored = decoder.shape();
+  const auto turn_shape = [&] {
+    decoded = stored;
+    if (orientation.transpose()) std::swap(decoded.height, decoded.width);
+  };
+  turn_shape();
   plan = plan_crop(decoded.height, decoded.width, options, draw);
   // Halves and quarters are the scales that have fast code in libjpeg-turbo.
   for (const int eighths : {2, 4}) {
     if (int64_t{decoded.height} * eighths >= int64_t{plan.height} * 8 &&
         int64_t{decoded.width} * eighths >= int64_t{plan.width} * 8) {
       decoder.scale(eighths);
-      decoded = decoder.shape();
+      stored = decoder.shape();
+      turn_shape();
       break;
     }
   }
-  JpegDecoder::Window window;
+  Window window;
   if (decoder.windows()) {
     const ResampleTaps down = taps_down(plan, decoded.height, options.crop);
     const ResampleTaps across = taps_across(plan, decoded.width, options.crop);
-    window.top = down.first_input();
-    window.height = down.last_input() - window.top;
+    window = orientation.stored(
+        {down.first_input(), across.first_input(), down.last_input() - down.first_input(),
+         across.last_input() - across.first_input()},
+        stored.height, stored.width);
     // Chroma at the sides of a window is interpolated without its neighbours, so the window is two
     // pixels wider.
-    window.left = std::max(0, across.first_input() - 2);
-    window.width = std::min(decoded.width, across.last_input() + 2) - window.left;
+    const int right = std::min(stored.width, window.left + window.width + 2);
+    window.left = std::max(0, window.left - 2);
+    window.width = right - window.left;
   }
   window = decoder.decode(window, decoded_);
-  return {decoded_.data(), window.top, window.left, window.height, window.width, channels};
+  const uint8_t* pixels = decoded_.data();
+  if (!orientation.upright()) {
+    orientation.turn(pixels, window.height, window.width, channels, upright_);
+    window = orientation.turned(window, stored.height, stored.width);
+    pixels = upright_.data();
+  }
+  return {pixels, window.top, window.left, window.height, window.width, channels};
 }
 
 #else

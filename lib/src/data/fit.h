@@ -36,11 +36,12 @@ class ImageFitter {
 
  private:
   // Decodes the part that the crop needs. Sets `plan` to the crop, and `decoded` to the shape of
-  // the whole image as the decoder scales it.
+  // the whole upright image as the decoder scales it.
   PixelView decode(std::span<const uint8_t> bytes, int channels, const Augmentation& options,
                    const Draw& draw, CropPlan& plan, Shape& decoded);
 
   std::vector<uint8_t> decoded_;
+  std::vector<uint8_t> upright_;
   std::vector<uint8_t> pixels_;
   std::vector<float> scratch_;
 };

@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/files.h"
 #include "core/hdf5.h"
@@ -108,19 +110,92 @@ DataSetInfo read_info(hid_t file, const std::string& path) {
     throw InvalidInput(fmt::format("{}: {} classes but {} class names", path, info.classes,
                                    info.class_names.size()));
   }
-  for (const double sd : info.sd) {
-    if (!(sd > 0))
-      throw InvalidInput(fmt::format("{}: a channel's standard deviation is {}", path, sd));
+  if (const std::string wrong = wrong_statistics(info); !wrong.empty()) {
+    throw InvalidInput(fmt::format("{}: {}", path, wrong));
+  }
+  if (h5::has_attribute(file, "range_16")) {
+    const std::vector<int32_t> range = h5::read_attributes<int32_t>(file, "range_16");
+    if (range.size() != 2 || range[0] >= range[1]) {
+      throw InvalidInput(
+          fmt::format("{}: the attribute range_16 is {}; expected two ascending numbers", path,
+                      fmt::join(range, ", ")));
+    }
+    info.range_16 = {range[0], range[1]};
   }
   return info;
+}
+
+std::string type_text(hid_t dataset) {
+  const h5::Type type(H5Dget_type(dataset));
+  const std::size_t bits = 8 * H5Tget_size(type);
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+      return fmt::format("{}-bit {} integers", bits,
+                         H5Tget_sign(type) == H5T_SGN_NONE ? "unsigned" : "signed");
+    case H5T_FLOAT:
+      return fmt::format("{}-bit floating-point numbers", bits);
+    case H5T_STRING:
+      return "strings";
+    default:
+      return "another type";
+  }
+}
+
+/// Reads class indices. Whole numbers of any type and shape [N] or [N, 1] will do.
+std::vector<int32_t> read_labels(hid_t group, const std::string& where, int classes) {
+  const h5::Dataset dataset = h5::open_dataset(group, "labels");
+  const h5::Description description = h5::describe(dataset);
+  const std::vector<int64_t>& dims = description.dims;
+  const bool column = dims.size() == 2 && dims[1] == 1;
+  if (dims.size() != 1 && !column) {
+    const bool one_hot = dims.size() == 2 && dims[1] == classes;
+    throw InvalidInput(
+        fmt::format("{}/labels: found the shape [{}]{}; expected [images], the class of each as a "
+                    "whole number from 0",
+                    where, fmt::join(dims, ", "), one_hot ? ", a column a class (one-hot)" : ""));
+  }
+  std::vector<int32_t> labels(description.size());
+  if (description.type == H5T_FLOAT) {
+    std::vector<double> values(labels.size());
+    h5::read_raw(dataset, H5T_NATIVE_DOUBLE, values.data());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!(std::abs(values[i]) < INT32_MAX) || values[i] != std::floor(values[i])) {
+        throw InvalidInput(
+            fmt::format("{}/labels: label {} of image {} is no whole number", where, values[i], i));
+      }
+      labels[i] = static_cast<int32_t>(values[i]);
+    }
+  } else if (description.type == H5T_INTEGER) {
+    h5::read_raw(dataset, H5T_NATIVE_INT32, labels.data());
+  } else {
+    throw InvalidInput(
+        fmt::format("{}/labels: found {}; expected the class of each image as a whole number from "
+                    "0",
+                    where, type_text(dataset)));
+  }
+  if (!labels.empty()) {
+    const auto [least, largest] = std::minmax_element(labels.begin(), labels.end());
+    if (*least == 1 && *largest == classes) {
+      throw InvalidInput(
+          fmt::format("{}/labels: found labels from 1 to {}; expected 0 to {} for the {} classes, "
+                      "so subtract 1",
+                      where, classes, classes - 1, classes));
+    }
+  }
+  check_labels(labels, classes, where);
+  return labels;
 }
 
 h5::Dataset open_images(hid_t group, const std::string& where, h5::Description& description) {
   h5::Dataset images = h5::open_dataset(group, "images");
   description = h5::describe(images);
   const h5::Type type(H5Dget_type(images));
-  if (description.type != H5T_INTEGER || H5Tget_size(type) != 1) {
-    throw InvalidInput(fmt::format("{}/images: expected 8-bit unsigned integers", where));
+  if (description.type != H5T_INTEGER || H5Tget_size(type) != 1 ||
+      H5Tget_sign(type) != H5T_SGN_NONE) {
+    throw InvalidInput(
+        fmt::format("{}/images: expected 8-bit unsigned integers (uint8, pixels from 0 to 255); "
+                    "found {}",
+                    where, type_text(images)));
   }
   return images;
 }
@@ -201,12 +276,18 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
   h5::Description description;
   h5::Dataset images = open_images(group, where, description);
   DataSetInfo info = read_info(file, path);
-  std::vector<int32_t> labels = h5::read<int32_t>(group, "labels");
-  check_labels(labels, info.classes, where);
+  std::vector<int32_t> labels = read_labels(group, where, info.classes);
 
   std::shared_ptr<DataSet::Source> source;
   int64_t count = 0;
   const std::vector<int64_t>& dims = description.dims;
+  const auto statistics = static_cast<int64_t>(info.mean.size());
+  if (dims.size() == 4 && dims[3] != statistics && dims[1] == statistics) {
+    throw InvalidInput(fmt::format(
+        "{}/images: found [{}], whose second dimension has as many entries as there are means: the "
+        "channels come first; expected [images, height, width, channels]",
+        where, fmt::join(dims, ", ")));
+  }
   if (dims.size() == 1) {
     auto encoded = open_encoded(path, split, group, images, dims[0]);
     count = static_cast<int64_t>(static_cast<EncodedSource&>(*encoded).offsets.size());
@@ -230,8 +311,8 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
   } else {
     throw InvalidInput(fmt::format(
         "{}/images: expected [images, height, width, channels], or [bytes] of encoded images; "
-        "found {} dimensions",
-        where, dims.size()));
+        "found {} dimensions, [{}]",
+        where, dims.size(), fmt::join(dims, ", ")));
   }
   if (count != static_cast<int64_t>(labels.size())) {
     throw InvalidInput(fmt::format("{}: {} images but {} labels", where, count, labels.size()));

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "data/exif.h"
 #include "data/jpeg.h"
+#include "data/orientation.h"
 #include "data/png.h"
 #include "data/resample.h"
 #include "renas/error.h"
@@ -46,6 +49,23 @@ Image with_channels(Image image, int channels) {
   return result;
 }
 
+int orientation_of(std::span<const uint8_t> bytes) {
+  const auto tag = find_orientation(bytes);
+  return tag ? tag->value : 1;
+}
+
+/// Turns a decoded image as the EXIF orientation of its file says.
+Image upright(Image image, std::span<const uint8_t> bytes) {
+  const Orientation orientation(orientation_of(bytes));
+  if (orientation.upright()) return image;
+  Image result;
+  result.shape = image.shape;
+  if (orientation.transpose()) std::swap(result.shape.height, result.shape.width);
+  orientation.turn(image.pixels.data(), image.shape.height, image.shape.width, image.shape.channels,
+                   result.pixels);
+  return result;
+}
+
 void check_channels(int channels) {
   if (channels != 0 && channels != 1 && channels != 3) {
     throw InvalidInput(fmt::format("images are decoded to 1 or 3 channels, not {}", channels));
@@ -56,22 +76,35 @@ void check_channels(int channels) {
 
 ImageInfo inspect_image(std::span<const uint8_t> bytes) {
   const ImageKind kind = kind_of(bytes);
-  if (kind == ImageKind::kPng) return {kind, inspect_png(bytes)};
-  DecodeOptions options;
-  options.max_pixels = INT64_MAX;
-  return {kind, JpegDecoder(bytes, options).shape()};
+  ImageInfo info{kind, {}, orientation_of(bytes), 8};
+  if (kind == ImageKind::kPng) {
+    info.shape = inspect_png(bytes);
+    info.bits = png_bits(bytes);
+  } else {
+    DecodeOptions options;
+    options.max_pixels = INT64_MAX;
+    info.shape = JpegDecoder(bytes, options).shape();
+  }
+  if (Orientation(info.orientation).transpose()) std::swap(info.shape.height, info.shape.width);
+  return info;
 }
 
 Image decode_image(std::span<const uint8_t> bytes, const DecodeOptions& options) {
   check_channels(options.channels);
-  if (kind_of(bytes) == ImageKind::kPng) {
-    return with_channels(decode_png(bytes, options), options.channels);
-  }
-  JpegDecoder decoder(bytes, options);
   Image image;
-  image.shape = decoder.shape();
-  decoder.decode({}, image.pixels);
-  return image;
+  if (kind_of(bytes) == ImageKind::kPng) {
+    image = with_channels(decode_png(bytes, options), options.channels);
+  } else {
+    JpegDecoder decoder(bytes, options);
+    image.shape = decoder.shape();
+    decoder.decode({}, image.pixels);
+  }
+  return options.upright ? upright(std::move(image), bytes) : image;
+}
+
+std::vector<uint16_t> values_of_16_bits(std::span<const uint8_t> bytes, int64_t max_pixels) {
+  if (kind_of(bytes) != ImageKind::kPng) return {};
+  return png_values_of_16_bits(bytes, max_pixels);
 }
 
 Image resize_image(const Image& image, int height, int width) {

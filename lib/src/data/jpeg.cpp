@@ -177,7 +177,7 @@ void JpegDecoder::scale(int eighths) {
   if (!state_->set_scale(eighths)) fail(state_->errors);
 }
 
-JpegDecoder::Window JpegDecoder::decode(const Window& window, std::vector<uint8_t>& pixels) {
+Window JpegDecoder::decode(const Window& window, std::vector<uint8_t>& pixels) {
   State& s = *state_;
   const bool whole = window.height == 0 || s.cmyk;
   auto left = static_cast<JDIMENSION>(whole ? 0 : window.left);

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "data/orientation.h"
 #include "renas/image.h"
 
 namespace renas {
@@ -15,17 +16,10 @@ namespace renas {
 ///   decoder.scale(eighths);                  // optional
 ///   decoder.decode({}, pixels);
 ///
-/// All functions throw InvalidInput with libjpeg's message. The decoder keeps a pointer to `bytes`.
+/// Pixels come as they are stored, whatever the EXIF orientation. All functions throw InvalidInput
+/// with libjpeg's message. The decoder keeps a pointer to `bytes`.
 class JpegDecoder {
  public:
-  /// A rectangle of the decoded image.
-  struct Window {
-    int top = 0;
-    int left = 0;
-    int height = 0;
-    int width = 0;
-  };
-
   JpegDecoder(std::span<const uint8_t> bytes, const DecodeOptions& options);
   ~JpegDecoder();
   JpegDecoder(const JpegDecoder&) = delete;

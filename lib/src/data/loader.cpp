@@ -66,8 +66,8 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
           a.shorter_side);
     if (data.encoded()) {
       throw InvalidInput(
-          "loader: the images vary in size, so the augmentation must say to what crop they are "
-          "cut");
+          "loader: the images are encoded and may vary in size, so the augmentation must say what "
+          "to cut out of each (crop)");
     }
   }
 }

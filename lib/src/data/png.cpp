@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <png.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "renas/error.h"
@@ -25,6 +27,7 @@ struct Reader {
   png_infop info = nullptr;
   const uint8_t* at = nullptr;
   std::size_t left = 0;
+  bool keep_16 = false;  // values of 16 bits come as two bytes, the upper one first
   char message[200] = "";
   std::jmp_buf jump;
 
@@ -55,7 +58,7 @@ struct Reader {
     png_set_user_limits(png, 0x7fffffffL, 0x7fffffffL);  // the caller has checked the size
     png_read_info(png, info);
     png_set_expand(png);  // palettes; 1, 2 and 4 bits; transparent colours
-    png_set_strip_16(png);
+    if (!keep_16) png_set_strip_16(png);
     png_set_strip_alpha(png);
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
@@ -74,6 +77,53 @@ struct Reader {
   }
 };
 
+// Decoded pixels: rows of height x width x channels values of one or two bytes.
+struct Decoded {
+  Shape shape;
+  std::vector<uint8_t> bytes;
+};
+
+// Decodes a file whose values have 16 bits to two bytes each where `keep_16`, else to one byte.
+Decoded decode(std::span<const uint8_t> bytes, int64_t max_pixels, bool keep_16) {
+  const Shape stored = inspect_png(bytes);
+  if (int64_t{stored.width} * stored.height > max_pixels) {
+    throw InvalidInput(fmt::format("PNG of {} x {} pixels, more than the limit of {}", stored.width,
+                                   stored.height, max_pixels));
+  }
+  Reader reader;
+  reader.at = bytes.data();
+  reader.left = bytes.size();
+  reader.keep_16 = keep_16;
+  if (!reader.read_info()) throw InvalidInput(fmt::format("PNG: {}", reader.message));
+  Decoded result;
+  Shape& shape = result.shape;
+  shape = {png_get_channels(reader.png, reader.info),
+           static_cast<int>(png_get_image_height(reader.png, reader.info)),
+           static_cast<int>(png_get_image_width(reader.png, reader.info))};
+  const auto row_bytes = static_cast<std::size_t>(shape.width) * shape.channels * (keep_16 ? 2 : 1);
+  if (shape.height != stored.height || shape.width != stored.width ||
+      (shape.channels != 1 && shape.channels != 3) ||
+      png_get_rowbytes(reader.png, reader.info) != row_bytes) {
+    throw InvalidInput(fmt::format("PNG: of an unexpected layout ({})", to_string(shape)));
+  }
+  result.bytes.resize(row_bytes * shape.height);
+  std::vector<png_bytep> rows;
+  rows.reserve(static_cast<std::size_t>(shape.height));
+  for (int y = 0; y < shape.height; ++y) rows.push_back(result.bytes.data() + y * row_bytes);
+  if (!reader.read_pixels(rows.data())) throw InvalidInput(fmt::format("PNG: {}", reader.message));
+  return result;
+}
+
+uint16_t value_at(const std::vector<uint8_t>& bytes, std::size_t i) {
+  return static_cast<uint16_t>((bytes[2 * i] << 8) | bytes[2 * i + 1]);
+}
+
+uint8_t mapped(int value, const Range16& range) {
+  const int span = range.high - range.low;
+  const int above = std::clamp(value - range.low, 0, span);
+  return static_cast<uint8_t>((above * 255 + span / 2) / span);
+}
+
 }  // namespace
 
 Shape inspect_png(std::span<const uint8_t> bytes) {
@@ -89,33 +139,98 @@ Shape inspect_png(std::span<const uint8_t> bytes) {
   return {type == 0 || type == 4 ? 1 : 3, static_cast<int>(height), static_cast<int>(width)};
 }
 
+int png_bits(std::span<const uint8_t> bytes) {
+  inspect_png(bytes);
+  return bytes[24];
+}
+
 Image decode_png(std::span<const uint8_t> bytes, const DecodeOptions& options) {
-  const Shape stored = inspect_png(bytes);
-  if (int64_t{stored.width} * stored.height > options.max_pixels) {
-    throw InvalidInput(fmt::format("PNG of {} x {} pixels, more than the limit of {}", stored.width,
-                                   stored.height, options.max_pixels));
+  const std::optional<Range16>& range = options.range_16;
+  if (range && range->low >= range->high) {
+    throw InvalidInput(
+        fmt::format("a range of 16-bit values from {} to {}", range->low, range->high));
   }
-  Reader reader;
-  reader.at = bytes.data();
-  reader.left = bytes.size();
-  if (!reader.read_info()) throw InvalidInput(fmt::format("PNG: {}", reader.message));
+  const bool map = range && png_bits(bytes) == 16;
+  Decoded decoded = decode(bytes, options.max_pixels, map);
   Image image;
-  image.shape = {png_get_channels(reader.png, reader.info),
-                 static_cast<int>(png_get_image_height(reader.png, reader.info)),
-                 static_cast<int>(png_get_image_width(reader.png, reader.info))};
-  const auto row_bytes = static_cast<std::size_t>(image.shape.width) * image.shape.channels;
-  if (image.shape.height != stored.height || image.shape.width != stored.width ||
-      (image.shape.channels != 1 && image.shape.channels != 3) ||
-      png_get_rowbytes(reader.png, reader.info) != row_bytes) {
-    throw InvalidInput(fmt::format("PNG: of an unexpected layout ({})", to_string(image.shape)));
+  image.shape = decoded.shape;
+  if (!map) {
+    image.pixels = std::move(decoded.bytes);
+    return image;
   }
   image.pixels.resize(image.shape.size());
-  std::vector<png_bytep> rows;
-  for (int y = 0; y < image.shape.height; ++y) {
-    rows.push_back(image.pixels.data() + y * row_bytes);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
+    image.pixels[i] = mapped(value_at(decoded.bytes, i), *range);
   }
-  if (!reader.read_pixels(rows.data())) throw InvalidInput(fmt::format("PNG: {}", reader.message));
   return image;
+}
+
+std::vector<uint16_t> png_values_of_16_bits(std::span<const uint8_t> bytes, int64_t max_pixels) {
+  if (png_bits(bytes) != 16) return {};
+  const Decoded decoded = decode(bytes, max_pixels, true);
+  std::vector<uint16_t> values(decoded.shape.size());
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = value_at(decoded.bytes, i);
+  return values;
+}
+
+namespace {
+
+// libpng leaves through a longjmp; write() has no objects to destroy before it.
+struct Writer {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::vector<uint8_t> bytes;
+  char message[200] = "";
+  std::jmp_buf jump;
+
+  static void on_error(png_structp png, png_const_charp text) {
+    auto* writer = static_cast<Writer*>(png_get_error_ptr(png));
+    std::strncpy(writer->message, text, sizeof writer->message - 1);
+    std::longjmp(writer->jump, 1);
+  }
+  static void on_write(png_structp png, png_bytep from, png_size_t count) {
+    auto* writer = static_cast<Writer*>(png_get_io_ptr(png));
+    writer->bytes.insert(writer->bytes.end(), from, from + count);
+  }
+
+  bool write(const Shape& shape, const uint8_t* pixels) {
+    if (setjmp(jump) != 0) return false;
+    png = png_create_write_struct(PNG_LIBPNG_VER_STRING, this, on_error, nullptr);
+    if (png == nullptr) return false;
+    info = png_create_info_struct(png);
+    if (info == nullptr) return false;
+    png_set_write_fn(png, this, on_write, nullptr);
+    png_set_user_limits(png, 0x7fffffffL, 0x7fffffffL);
+    png_set_IHDR(png, info, static_cast<png_uint_32>(shape.width),
+                 static_cast<png_uint_32>(shape.height), 8,
+                 shape.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    const std::size_t row = static_cast<std::size_t>(shape.width) * shape.channels;
+    for (int y = 0; y < shape.height; ++y) png_write_row(png, pixels + y * row);
+    png_write_end(png, info);
+    return true;
+  }
+
+  ~Writer() {
+    if (png != nullptr) png_destroy_write_struct(&png, &info);
+  }
+};
+
+}  // namespace
+
+std::vector<uint8_t> encode_lossless(const Image& image) {
+  const Shape& shape = image.shape;
+  if ((shape.channels != 1 && shape.channels != 3) || shape.height < 1 || shape.width < 1 ||
+      static_cast<int64_t>(image.pixels.size()) != shape.size()) {
+    throw InvalidInput(
+        fmt::format("cannot encode {} bytes of {} as PNG", image.pixels.size(), to_string(shape)));
+  }
+  Writer writer;
+  if (!writer.write(shape, image.pixels.data())) {
+    throw InvalidInput(fmt::format("PNG: {}", writer.message));
+  }
+  return std::move(writer.bytes);
 }
 
 }  // namespace renas

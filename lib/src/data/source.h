@@ -34,6 +34,10 @@ class MemorySource final : public DataSet::Source {
   }
 };
 
+/// What is wrong with the means and standard deviations, which are those of values in [0, 1], for
+/// people; empty: nothing.
+std::string wrong_statistics(const DataSetInfo& info);
+
 /// Checks that every label is in [0, classes). Throws InvalidInput with a message that begins with
 /// `where`.
 void check_labels(std::span<const int32_t> labels, int classes, const std::string& where);

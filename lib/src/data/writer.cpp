@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/hdf5.h"
 #include "data/format.h"
+#include "data/source.h"
 #include "renas/dataset.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
@@ -221,6 +222,9 @@ void DataSetWriter::finish(const DataSetInfo& info) {
                     s.splits.size(), s.least_label, s.largest_label, info.classes, info.mean.size(),
                     info.sd.size(), channels));
   }
+  if (const std::string wrong = wrong_statistics(info); !wrong.empty()) {
+    throw InvalidInput("cannot finish a data set: " + wrong);
+  }
   const h5::Guard guard;
   s.end_split();
   h5::write_attribute(s.file, "format", std::string(format::kFormat));
@@ -229,6 +233,10 @@ void DataSetWriter::finish(const DataSetInfo& info) {
   h5::write_attribute(s.file, "mean", info.mean);
   h5::write_attribute(s.file, "sd", info.sd);
   h5::write_attribute(s.file, "source", info.source);
+  if (info.range_16) {
+    h5::write_attribute(s.file, "range_16",
+                        std::vector<int32_t>{info.range_16->low, info.range_16->high});
+  }
   h5::write_strings(s.file, "class_names", info.class_names);
   const std::set<std::string> splits = s.splits;
   h5::close_file(std::move(s.file));

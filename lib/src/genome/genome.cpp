@@ -1,6 +1,7 @@
 #include "renas/genome.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -26,17 +27,24 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
+/// Returns the index of `token` among the choices of slot `i`; -1: it is none of them.
+int place_of(const SearchSpace& space, int i, std::string_view token) {
+  const auto& choices = space.slot(i).choices;
+  const auto found = std::find(choices.begin(), choices.end(), token);
+  return found == choices.end() ? -1 : static_cast<int>(found - choices.begin());
+}
+
 /// Returns the index of `token` among the choices of slot `i`. Throws InvalidInput, with a message
 /// that begins with `where`, if it is none of them.
 int choice_of(const SearchSpace& space, int i, std::string_view token, const std::string& where) {
   const Slot& slot = space.slot(i);
-  const auto found = std::find(slot.choices.begin(), slot.choices.end(), token);
-  if (found == slot.choices.end()) {
+  const int place = place_of(space, i, token);
+  if (place < 0) {
     throw InvalidInput(fmt::format("{}: {} '{}' is not possible here; expected one of {}", where,
                                    slot.kind == Slot::Kind::kInput ? "input" : "operator", token,
                                    fmt::join(slot.choices, ", ")));
   }
-  return static_cast<int>(found - slot.choices.begin());
+  return place;
 }
 
 /// Names a block of a genome for messages.
@@ -195,10 +203,19 @@ Genome canonical(const SearchSpace& space, const Genome& genome) {
     return result;
   }
   for (int b = 0; b < space.block_count(); ++b) {
-    const auto at = result.begin() + space.first_slot(b);
-    if (std::pair(at[1], at[3]) < std::pair(at[0], at[2])) {
-      std::swap(at[0], at[1]);
-      std::swap(at[2], at[3]);
+    const int first = space.first_slot(b);
+    const auto at = result.begin() + first;
+    // What the halves would be if they were swapped; they may choose among different things.
+    const std::array<int, 4> swapped{
+        place_of(space, first, space.slot(first + 1).choices[at[1]]),
+        place_of(space, first + 1, space.slot(first).choices[at[0]]),
+        place_of(space, first + 2, space.slot(first + 3).choices[at[3]]),
+        place_of(space, first + 3, space.slot(first + 2).choices[at[2]])};
+    if (std::find(swapped.begin(), swapped.end(), -1) != swapped.end()) {
+      continue;
+    }
+    if (std::pair(swapped[0], swapped[2]) < std::pair(at[0], at[2])) {
+      std::copy(swapped.begin(), swapped.end(), at);
     }
   }
   return result;

@@ -1,6 +1,7 @@
 #include "renas/search_space.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -53,6 +54,14 @@ void check_slot(const SearchSpace& space, int block, const Slot& slot) {
   }
 }
 
+/// Whether a block has the slots that genomes in the notation kCell are written by.
+bool is_cell_block(const Block& block) {
+  using Kind = Slot::Kind;
+  return block.slots.size() == 4 && block.slots[0].kind == Kind::kInput &&
+         block.slots[1].kind == Kind::kInput && block.slots[2].kind == Kind::kOperator &&
+         block.slots[3].kind == Kind::kOperator;
+}
+
 }  // namespace
 
 const std::vector<std::string>& renas_operators() {
@@ -88,6 +97,12 @@ SearchSpace::SearchSpace(std::string name, Notation notation, std::vector<std::s
     for (const Slot& s : block.slots) {
       check_slot(*this, b, s);
       slots_.push_back(s);
+    }
+    if (notation_ == Notation::kCell && !is_cell_block(block)) {
+      throw InvalidInput(fmt::format(
+          "search space '{}', block {}: expected the slots of the paper's cells, two inputs and "
+          "then two operators",
+          name_, b + 1));
     }
     first_slot_.push_back(static_cast<int>(slots_.size()));
   }
@@ -131,6 +146,19 @@ SearchSpace SearchSpace::nas_bench_201() {
     }
   }
   return SearchSpace("nas-bench-201", Notation::kNasBench201, {}, std::move(nodes));
+}
+
+std::string SearchSpace::to_text() const {
+  std::string text = fmt::format("name {}\n", name_);
+  if (!cell_inputs_.empty()) text += fmt::format("inputs {}\n", fmt::join(cell_inputs_, " "));
+  for (const Block& block : blocks_) {
+    text += "block\n";
+    for (const Slot& slot : block.slots) {
+      text += fmt::format("  {} {} {}\n", slot.kind == Slot::Kind::kInput ? "input" : "operator",
+                          slot.name, fmt::join(slot.choices, " "));
+    }
+  }
+  return text;
 }
 
 double SearchSpace::size() const {

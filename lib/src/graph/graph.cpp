@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "renas/error.h"
 
@@ -309,12 +310,22 @@ int Graph::drop_path(const std::string& name, int in, float probability) {
   return node;
 }
 
-int Graph::cross_entropy(const std::string& name, int in, float loss_weight,
-                         float label_smoothing) {
+int Graph::cross_entropy(const std::string& name, int in, float loss_weight, float label_smoothing,
+                         std::vector<float> class_weights) {
   const Shape from = input_shape(name, in);
   if (from.height != 1 || from.width != 1) {
     throw InvalidShape(
         fmt::format("{}: expected class scores of 1x1xclasses, got {}", name, to_string(from)));
+  }
+  if (!class_weights.empty() && static_cast<int>(class_weights.size()) != from.channels) {
+    throw InvalidShape(fmt::format("{}: expected {} class weights, one a class, got {}", name,
+                                   from.channels, class_weights.size()));
+  }
+  for (const float weight : class_weights) {
+    if (!std::isfinite(weight) || weight < 0) {
+      throw InvalidInput(
+          fmt::format("{}: class weight {}: expected a finite number, 0 or more", name, weight));
+    }
   }
   Node n;
   n.kind = NodeKind::kCrossEntropy;
@@ -323,6 +334,7 @@ int Graph::cross_entropy(const std::string& name, int in, float loss_weight,
   n.shape = {1, 1, 1};
   n.loss_weight = loss_weight;
   n.label_smoothing = label_smoothing;
+  n.class_weights = std::move(class_weights);
   return add_node(std::move(n));
 }
 

@@ -271,7 +271,7 @@ void Builder::auxiliary_head(const Map& in) {
   at = graph_.batch_norm("auxiliary/2/norm", at);
   at = graph_.relu("auxiliary/relu2", at);
   at = graph_.linear("auxiliary/linear", at, options_.classes);
-  graph_.cross_entropy("auxiliary/loss", at, kAuxiliaryWeight, 0);
+  graph_.cross_entropy("auxiliary/loss", at, kAuxiliaryWeight, 0, options_.class_weights);
   graph_.end_auxiliary();
 }
 
@@ -311,7 +311,7 @@ Graph Builder::build() {
   }
   at = graph_.linear("head/linear", at, options_.classes, c1.map.columns);
   graph_.set_scores(at);
-  graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing);
+  graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing, options_.class_weights);
   return std::move(graph_);
 }
 
@@ -329,6 +329,10 @@ void check_options(const NetworkOptions& o) {
   expect(o.drop_path >= 0 && o.drop_path < 1, "drop path", "in [0, 1)", o.drop_path);
   expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label smoothing", "in [0, 1)",
          o.label_smoothing);
+  if (!o.class_weights.empty() && static_cast<int>(o.class_weights.size()) != o.classes) {
+    throw InvalidInput(fmt::format("network: expected {} class weights, one a class, got {}",
+                                   o.classes, o.class_weights.size()));
+  }
   if (o.kind == NetworkKind::kImageNet) {
     expect(o.filters % 4 == 0, "filters (F) of the ImageNet network", "divisible by 4", o.filters);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "search/mutator.h"
@@ -26,6 +27,10 @@ class Evolution final : public StrategyBase {
 
   Evolution(const SearchSpace& space, const StrategyOptions& options,
             std::unique_ptr<Mutator> mutator, Removal removal);
+
+  std::optional<ControllerView> controller_view() const override {
+    return mutator_->view(members_);
+  }
 
  protected:
   Flight propose() override;

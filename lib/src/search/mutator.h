@@ -1,6 +1,6 @@
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <vector>
 
 #include "renas/random.h"
@@ -37,6 +37,10 @@ class Mutator {
   virtual void saw(const Genome& /*genome*/, double /*fitness*/) {}
   /// Takes in the fitness of a child.
   virtual void learn(const Sample& /*sample*/) {}
+  /// What the mutator has learnt, on these members; empty: it does not learn.
+  virtual std::optional<ControllerView> view(const std::vector<Member>& /*members*/) const {
+    return std::nullopt;
+  }
   virtual void save(StateWriter& writer) const = 0;
   virtual void load(const StateReader& reader) = 0;
 };

@@ -1,6 +1,7 @@
 #include "renas/strategy.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <utility>
@@ -20,6 +21,28 @@ template <class T>
 void expect(const char* what, T value, bool right, const char* expected) {
   if (!right) {
     throw InvalidInput(fmt::format("{}: expected {}, got {}", what, expected, value));
+  }
+}
+
+/// Throws InvalidInput unless the initial genomes can be the first candidates.
+void check_initial_genomes(const SearchSpace& space, const StrategyOptions& options) {
+  const auto count = static_cast<int>(options.initial_genomes.size());
+  if (count > options.population) {
+    throw InvalidInput(
+        fmt::format("initial genomes: expected at most {}, the size of the population, got {}",
+                    options.population, count));
+  }
+  for (int i = 0; i < count; ++i) {
+    const Genome& genome = options.initial_genomes[i];
+    try {
+      check_genome(space, genome);
+    } catch (const InvalidInput& e) {
+      throw InvalidInput(fmt::format("initial genome {}: {}", i + 1, e.what()));
+    }
+    if (options.admits && !options.admits(genome)) {
+      throw InvalidInput(fmt::format("initial genome {}: {} is beyond the limits", i + 1,
+                                     to_string(space, genome)));
+    }
   }
 }
 
@@ -89,6 +112,7 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
     throw InvalidInput(fmt::format(
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
   }
+  check_initial_genomes(space, options);
   controller_options(options);  // a wrong option is an error even if the strategy ignores it
 
   for (const auto& strategy : kStrategies) {

@@ -36,7 +36,12 @@ StrategyBase::StrategyBase(const SearchSpace& space, const StrategyOptions& opti
     : filter_(space, options), space_(space), options_(options), fingerprint_(describe(space)) {}
 
 Candidate StrategyBase::ask() {
-  Flight flight = propose();
+  Flight flight;
+  if (next_id_ < options_.initial_genomes.size()) {
+    flight.candidate.genome = options_.initial_genomes[next_id_];
+  } else {
+    flight = propose();
+  }
   flight.candidate.id = next_id_++;
   filter_.asked(flight.candidate.genome);
   return flights_.emplace(flight.candidate.id, std::move(flight)).first->second.candidate;

@@ -186,6 +186,10 @@ void save_model(const std::string& path, const Model& model) {
     h5::write_attribute<int32_t>(file, "crop", model.preparation.crop);
     h5::write_attribute<int32_t>(file, "shorter_side", model.preparation.shorter_side);
     h5::write_attribute(file, "validation_accuracy", model.validation_accuracy);
+    if (model.validation_balanced_accuracy) {
+      h5::write_attribute(file, "validation_balanced_accuracy",
+                          *model.validation_balanced_accuracy);
+    }
     h5::write_attribute(file, "mean", model.mean);
     h5::write_attribute(file, "sd", model.sd);
     h5::write_strings(file, "class_names", model.class_names);
@@ -229,6 +233,11 @@ Model load_model(const std::string& path) {
   model.validation_accuracy =
       in_range(path, "validation_accuracy", h5::read_attribute<double>(file, "validation_accuracy"),
                0.0, 1.0);
+  if (h5::has_attribute(file, "validation_balanced_accuracy")) {  // since class weights came
+    model.validation_balanced_accuracy =
+        in_range(path, "validation_balanced_accuracy",
+                 h5::read_attribute<double>(file, "validation_balanced_accuracy"), 0.0, 1.0);
+  }
   model.mean = h5::read_attributes<double>(file, "mean");
   model.sd = h5::read_attributes<double>(file, "sd");
   model.class_names = h5::read_strings(file, "class_names");

@@ -7,6 +7,9 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <sstream>
+#include <string_view>
+#include <vector>
 
 #include "core/checksum.h"
 #include "core/files.h"
@@ -24,6 +27,18 @@ std::string result_file(const std::string& run) { return run + "/result.json"; }
 std::string history_file(const std::string& run) { return run + "/history.jsonl"; }
 std::string snapshot_file(const std::string& run) { return run + "/search.h5"; }
 std::string options_file(const std::string& run) { return run + "/options.toml"; }
+std::string results_file(const std::string& run) { return run + "/results.jsonl"; }
+
+using Kind = RunDirectory::Kind;
+const char* program_of(Kind kind) { return kind == Kind::kSearch ? "renas-search" : "renas-train"; }
+/// The words before the format's number in the first line of a folder's options.
+const char* format_key(Kind kind) { return kind == Kind::kSearch ? "run format " : "list format "; }
+int format_of(Kind kind) { return kind == Kind::kSearch ? kRunFormat : kListFormat; }
+
+/// Where create() keeps the text called `name`.
+std::string input_file(const std::string& run, const std::string& name) {
+  return fmt::format("{}/{}", run, name);
+}
 
 /// The sealed text in `bytes`, with one flipped bit repaired; none where the checksum does not
 /// hold.
@@ -50,8 +65,12 @@ bool holds_nothing(const std::string& path) {
   for (fs::directory_iterator at(path, failure), end; !failure && at != end;
        at.increment(failure)) {
     const std::string name = at->path().filename();
-    const bool unfinished = name == "lock" || name.ends_with(".partial");
-    const bool empty = (name == "weights" || name == "retrain" || name == "history.jsonl") &&
+    const bool unfinished =
+        name == "lock" || name.ends_with(".partial") ||
+        ((name == "space" || name == "initial_genomes" || name == "cells") &&
+         at->is_regular_file(failure) && unseal_text(read_text(at->path().string())));
+    const bool empty = (name == "weights" || name == "retrain" || name == "history.jsonl" ||
+                        name == "results.jsonl") &&
                        fs::is_empty(at->path(), failure);
     if (!unfinished && !empty) return false;
   }
@@ -69,12 +88,13 @@ std::string unused_name(const std::string& path) {
   return name;
 }
 
-std::string with_header(const std::string& options) {
-  return fmt::format("# renas {}, run format {}\n{}", RENAS_VERSION, kRunFormat, options);
+std::string with_header(const std::string& options, Kind kind) {
+  return fmt::format("# renas {}, {}{}\n{}", RENAS_VERSION, format_key(kind), format_of(kind),
+                     options);
 }
 
-int format_of(const std::string& text) {
-  const std::string key = "run format ";
+/// The format's number behind `key` in the first line; 0: there is none.
+int read_format(const std::string& text, const std::string& key) {
   const std::size_t at = text.substr(0, text.find('\n')).find(key);
   int format = 0;
   if (at != std::string::npos) {
@@ -117,30 +137,41 @@ void RunDirectory::check_unused(const std::string& path) {
   }
 }
 
-RunDirectory RunDirectory::create(const std::string& path, const std::string& options) {
+RunDirectory RunDirectory::create(const std::string& path, const std::string& options,
+                                  const RunInputs& inputs, Kind kind) {
   check_unused(path);
-  for (const char* folder : {"", "/weights", "/retrain"}) make_folders(path + folder);
+  make_folders(path + "/retrain");
+  if (kind == Kind::kSearch) make_folders(path + "/weights");
+  write_text(kind == Kind::kSearch ? history_file(path) : results_file(path), "");
+  for (const auto& [name, text] : inputs) write_text(input_file(path, name), seal_text(text));
   // The options come last: a folder that has them is a run.
-  write_text(history_file(path), "");
-  RunDirectory run(path);
+  RunDirectory run(path, kind);
   run.replace_options(options);
   return run;
 }
 
-RunDirectory RunDirectory::open(const std::string& path) {
+RunDirectory RunDirectory::open(const std::string& path, Kind kind) {
   if (!exists(options_file(path))) {
-    throw InvalidInput(fmt::format(
-        "{}: is not a run: expected options.toml in it, which renas-search writes first", path));
+    throw InvalidInput(
+        fmt::format("{}: is not a run: expected options.toml in it, which {} writes first", path,
+                    program_of(kind)));
   }
   const std::string text = read_text(options_file(path));
-  const int format = format_of(unseal_or_mend(text).value_or(text));
-  if (format != 0 && format != kRunFormat) {
+  const std::string readable = unseal_or_mend(text).value_or(text);
+  const Kind other = kind == Kind::kSearch ? Kind::kList : Kind::kSearch;
+  if (read_format(readable, format_key(other)) != 0) {
+    throw InvalidInput(fmt::format("{}: is of {}, expected a folder of {}", path, program_of(other),
+                                   program_of(kind)));
+  }
+  const int format = read_format(readable, format_key(kind));
+  const int known = format_of(kind);
+  if (format != 0 && format != known) {
     throw InvalidInput(
         fmt::format("{}: this run is of format {}, this program reads format {}; use the {} "
                     "program that made it",
-                    path, format, kRunFormat, format < kRunFormat ? "older" : "newer"));
+                    path, format, known, format < known ? "older" : "newer"));
   }
-  RunDirectory run(path);
+  RunDirectory run(path, kind);
   run.options();  // refuses damaged ones now
   return run;
 }
@@ -154,7 +185,12 @@ std::string RunDirectory::options() const {
 }
 
 void RunDirectory::replace_options(const std::string& options) const {
-  write_text(options_file(path_), seal_text(with_header(options)));
+  write_text(options_file(path_), seal_text(with_header(options, kind_)));
+}
+
+std::optional<std::string> RunDirectory::input(const std::string& name) const {
+  return read_sealed(input_file(path_, name),
+                     "a run goes on with what it began with: restore the file from a copy");
 }
 
 void RunDirectory::remove_result() const {
@@ -163,22 +199,31 @@ void RunDirectory::remove_result() const {
 }
 
 void RunDirectory::prepare_to_resume() const {
-  for (const char* folder : {"/weights", "/retrain"}) make_folders(path_ + folder);
-
-  for (const char* folder : {"", "/weights", "/retrain"}) remove_all_partials(path_ + folder);
+  std::vector<std::string> folders{path_ + "/retrain"};
+  if (kind_ == Kind::kSearch) folders.push_back(path_ + "/weights");
+  for (const std::string& folder : folders) make_folders(folder);
+  folders.push_back(path_);
+  for (const std::string& folder : folders) remove_all_partials(folder);
 }
 
-void RunDirectory::mark_search_over(uint64_t lines) const {
-  write_text(path_ + "/search_over", seal_text(fmt::format("{}\n", lines)));
+void RunDirectory::mark_search_over(const SearchEnd& end) const {
+  write_text(path_ + "/search_over", seal_text(fmt::format("{} of {}\n", end.lines, end.budget)));
 }
 
-std::optional<uint64_t> RunDirectory::search_over() const {
+void RunDirectory::remove_search_over() const { remove_file(path_ + "/search_over"); }
+
+std::optional<SearchEnd> RunDirectory::search_over() const {
   const auto text = read_sealed(path_ + "/search_over",
                                 "remove it to let the search end by its number of children again");
   if (!text) return std::nullopt;
-  uint64_t lines = 0;
-  std::from_chars(text->data(), text->data() + text->size(), lines);
-  return lines;
+  SearchEnd end;
+  const char* last = text->data() + text->size();
+  const char* at = std::from_chars(text->data(), last, end.lines).ptr;
+  constexpr std::string_view kOf = " of ";
+  if (std::string_view(at, static_cast<std::size_t>(last - at)).starts_with(kOf)) {
+    std::from_chars(at + kOf.size(), last, end.budget);
+  }
+  return end;
 }
 
 void RunDirectory::mark_data(const std::string& identity) const {
@@ -220,8 +265,8 @@ void RunDirectory::repair_history(uint64_t end) const {
 
 namespace {
 
-/// Where the next line of a history goes: behind the last whole one. Half a line that a failed
-/// append left, which could not be taken back then, is cut off.
+/// Where the next line of a file of lines goes: behind the last whole one. Half a line that a
+/// failed append left, which could not be taken back then, is cut off.
 int64_t end_of_lines(OpenFile& file) {
   const int64_t size = file.size();
   char last = '\n';
@@ -233,13 +278,12 @@ int64_t end_of_lines(OpenFile& file) {
   return end;
 }
 
-}  // namespace
-
-void RunDirectory::append(const HistoryEntry& entry) const {
-  OpenFile file(history_file(path_), O_RDWR);
+/// Appends a line, and waits until it is on disk. A file that fails keeps its whole lines.
+void append_line(const std::string& path, const std::string& line) {
+  OpenFile file(path, O_RDWR);
   const int64_t end = end_of_lines(file);
   try {
-    file.write(to_json(entry) + "\n", end);
+    file.write(line + "\n", end);
     file.sync();
   } catch (const IoError&) {
     try {
@@ -249,6 +293,30 @@ void RunDirectory::append(const HistoryEntry& entry) const {
     throw;
   }
   file.close();
+}
+
+}  // namespace
+
+void RunDirectory::append(const HistoryEntry& entry) const {
+  append_line(history_file(path_), to_json(entry));
+}
+
+void RunDirectory::append(const TrainedCell& cell) const {
+  append_line(results_file(path_), to_json(cell));
+}
+
+std::vector<TrainedCell> RunDirectory::trained_cells() const {
+  std::vector<TrainedCell> cells;
+  if (!exists(results_file(path_))) return cells;
+  std::istringstream lines(read_text(results_file(path_)));
+  for (std::string line; std::getline(lines, line);) {
+    if (!is_sealed_json(line)) line = repair_bit(line, is_sealed_json).value_or("");
+    try {
+      cells.push_back(parse_trained_cell(line));
+    } catch (const InvalidInput&) {  // its cell is trained again
+    }
+  }
+  return cells;
 }
 
 void RunDirectory::save_snapshot(const Snapshot& snapshot) const {

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <tuple>
+#include <utility>
 
 #include "renas/error.h"
 
@@ -39,18 +43,29 @@ TrainingHooks counting(const TrainingHooks& hooks, int64_t& images) {
   return result;
 }
 
-/// What follows every training: a verdict, and on success the fitness and the weights.
-void judge(Program& program, TrainingEnd end, const SearchData& data, int batch, int classes,
-           const Augmentation& training, const TrainingHooks& hooks, Evaluation& evaluation) {
+/// What follows every training with `options`, a child's or another: a verdict, and on success the
+/// fitness and the weights.
+template <class Options>
+void judge(Program& program, TrainingEnd end, const SearchData& data, const Options& options,
+           const TrainingHooks& hooks, Evaluation& evaluation) {
   if (end == TrainingEnd::kDiverged) {
     evaluation.status = Status::kDiverged;
     evaluation.message =
         fmt::format("the loss is not a finite number after {} images", evaluation.images);
+    const Shape& image = options.network.image;
+    if (options.augmentation.pad >= std::min(image.height, image.width)) {
+      evaluation.message += fmt::format(
+          "; with a pad of {} many crops of images of {} show nothing of them, so pad less",
+          options.augmentation.pad, to_string(image));
+    }
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
-    Loader loader = scoring_loader(data.images, data.validation, batch, training);
-    evaluation.fitness = score(program, loader, classes, hooks.stop).accuracy;
+    Loader loader =
+        scoring_loader(data.images, data.validation, options.batch, options.augmentation);
+    evaluation.score = score(program, loader, options.network.classes, hooks.stop);
+    evaluation.fitness = options.fitness == Fitness::kAccuracy ? evaluation.score.accuracy
+                                                               : evaluation.score.balanced_accuracy;
   }
   evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
   if (evaluation.stopped) return;
@@ -87,17 +102,75 @@ Evaluation catching_out_of_memory(const Graph& graph, const Body& body) {
 
 }  // namespace
 
-SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
-                            uint64_t seed) {
-  const DataSet images = DataSet::open(path, "train");
-  const int64_t size = images.size();
-  if (validation == -1) validation = default_validation_count(size);
-  if (validation < 0 || validation >= size) {
+namespace {
+
+/// The training images and D_val, of one split and of another.
+std::pair<DataSet, Split> join_group(const std::string& path, const DataSet& images,
+                                     int64_t validation, uint64_t seed, const std::string& group) {
+  if (group == "train" || group == "test") {
     throw InvalidInput(fmt::format(
-        "validation {}: expected 0 to {}, since {} has {} training images and D_train needs some",
-        validation, size - 1, path, size));
+        "validation_group {}: D_val must be neither what is trained on nor the test set", group));
   }
-  Split split = split_validation(images.labels(), validation, seed);
+  const DataSet held = DataSet::open(path, group);
+  if (validation < -1 || validation > held.size()) {
+    throw InvalidInput(fmt::format("validation {}: expected 1 to {}, the images of {}, or -1",
+                                   validation, held.size(), group));
+  }
+  const DataSet joined = DataSet::joined(images, held);
+  Split split{all_indices(images.size()), {}};
+  for (int64_t i = images.size(); i < joined.size(); ++i) split.validation.push_back(i);
+  if (validation > 0) {
+    split.validation = take_stratified(joined.labels(), split.validation, validation, seed);
+  }
+  return {joined, std::move(split)};
+}
+
+std::vector<std::string> warnings_about(const std::string& path, const SearchData& data,
+                                        int64_t training_images, const std::string& group) {
+  std::vector<std::string> warnings;
+  const std::span<const int32_t> labels = data.images.labels();
+  const std::vector<int32_t> missing =
+      classes_left_out(labels.first(static_cast<std::size_t>(training_images)), data.train);
+  if (!missing.empty()) {
+    constexpr std::size_t kShown = 10;
+    const std::vector<std::string>& names = data.images.info().class_names;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(kShown, missing.size()); ++i) {
+      const auto label = static_cast<std::size_t>(missing[i]);
+      text += fmt::format("{}{}", i == 0 ? "" : ", ",
+                          names.empty() ? std::to_string(label) : names[label]);
+    }
+    warnings.push_back(fmt::format(
+        "{}: {} of its classes have no image in D_train: {}{}", path, missing.size(), text,
+        missing.size() > kShown ? fmt::format(" and {} more", missing.size() - kShown) : ""));
+  }
+  if (group.empty() && !data.validation.empty() && DataSet::has_split(path, "val")) {
+    warnings.push_back(fmt::format(
+        "{}: its split val is not used, D_val is held out of train (validation_group)", path));
+  }
+  return warnings;
+}
+
+}  // namespace
+
+SearchData open_search_data(const std::string& path, int64_t validation, int64_t subset,
+                            uint64_t seed, const std::string& validation_group) {
+  DataSet images = DataSet::open(path, "train");
+  const int64_t size = images.size();
+  Split split;
+  if (!validation_group.empty()) {
+    std::tie(images, split) = join_group(path, images, validation, seed, validation_group);
+    validation = 0;  // of the training images
+  } else {
+    if (validation == -1) validation = default_validation_count(size);
+    if (validation < 0 || validation >= size) {
+      throw InvalidInput(
+          fmt::format("validation {}: expected 0 to {}, since {} has {} training images and "
+                      "D_train needs some",
+                      validation, size - 1, path, size));
+    }
+    split = split_validation(images.labels(), validation, seed);
+  }
   const auto available = static_cast<int64_t>(split.train.size());
   if (subset < 0 || subset > available) {
     throw InvalidInput(fmt::format(
@@ -105,7 +178,25 @@ SearchData open_search_data(const std::string& path, int64_t validation, int64_t
         available, validation, size));
   }
   if (subset > 0) split.train = take_stratified(images.labels(), split.train, subset, seed);
-  return {images, std::move(split.train), std::move(split.validation)};
+  SearchData data{std::move(images), std::move(split.train), std::move(split.validation), {}};
+  data.warnings = warnings_about(path, data, size, validation_group);
+  return data;
+}
+
+std::vector<float> balanced_class_weights(const SearchData& data) {
+  std::vector<int64_t> counts(static_cast<std::size_t>(data.images.classes()));
+  for (const int64_t i : data.train) {
+    ++counts[static_cast<std::size_t>(data.images.labels()[static_cast<std::size_t>(i)])];
+  }
+  const auto present = static_cast<double>(counts.size()) -
+                       static_cast<double>(std::count(counts.begin(), counts.end(), int64_t{0}));
+  std::vector<float> weights;
+  for (const int64_t count : counts) {
+    weights.push_back(count == 0 ? 1.0F
+                                 : static_cast<float>(static_cast<double>(data.train.size()) /
+                                                      (present * static_cast<double>(count))));
+  }
+  return weights;
 }
 
 Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,
@@ -144,8 +235,7 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     Loader loader = training_loader(data, options.batch, state.seed, options.augmentation);
     const TrainingEnd end =
         train(*program, loader, recipe, state, counting(hooks, evaluation.images));
-    judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
-          evaluation);
+    judge(*program, end, data, options, hooks, evaluation);
   });
 }
 
@@ -168,8 +258,7 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
       if (on_epoch) on_epoch({training, program->save(true)});
     };
     const TrainingEnd end = train(*program, loader, options.recipe, state.training, inner);
-    judge(*program, end, data, options.batch, options.network.classes, options.augmentation, hooks,
-          evaluation);
+    judge(*program, end, data, options, hooks, evaluation);
   });
 }
 

@@ -1,12 +1,26 @@
 #include "renas/training.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "backend/contract.h"
+#include "renas/error.h"
 
 namespace renas {
+
+const char* to_string(Fitness fitness) {
+  return fitness == Fitness::kAccuracy ? "accuracy" : "balanced";
+}
+
+Fitness parse_fitness(const std::string& text) {
+  for (const Fitness fitness : {Fitness::kAccuracy, Fitness::kBalancedAccuracy}) {
+    if (text == to_string(fitness)) return fitness;
+  }
+  throw InvalidInput(fmt::format("fitness: expected accuracy or balanced, got '{}'", text));
+}
 
 double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
   if (recipe.cosine_cycles.empty()) return 1;
@@ -83,6 +97,8 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
   Score result;
   loader.start(0);
   std::vector<float> scores;
+  std::vector<int64_t> correct(static_cast<std::size_t>(classes));  // of each class
+  std::vector<int64_t> count(correct.size());
   for (;;) {
     HostBatch& batch = program.staging();
     batch.count = loader.next(batch.images, batch.labels);
@@ -91,8 +107,12 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
     program.infer(scores);
     for (int i = 0; i < batch.count; ++i) {
       const float* row = scores.data() + std::ptrdiff_t{i} * classes;
-      result.correct +=
-          contract::correct(row, classes, batch.labels[static_cast<std::size_t>(i)]) ? 1 : 0;
+      const int label = batch.labels[static_cast<std::size_t>(i)];
+      const bool right = contract::correct(row, classes, label);
+      result.correct += right ? 1 : 0;
+      if (label == kIgnored) continue;
+      correct[static_cast<std::size_t>(label)] += right ? 1 : 0;
+      ++count[static_cast<std::size_t>(label)];
     }
     result.count += batch.count;
     if (stop && stop()) break;
@@ -100,6 +120,13 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
   result.accuracy = result.count == 0
                         ? 0
                         : static_cast<double>(result.correct) / static_cast<double>(result.count);
+  int present = 0;
+  for (std::size_t k = 0; k < count.size(); ++k) {
+    if (count[k] == 0) continue;
+    ++present;
+    result.balanced_accuracy += static_cast<double>(correct[k]) / static_cast<double>(count[k]);
+  }
+  if (present > 0) result.balanced_accuracy /= present;
   return result;
 }
 

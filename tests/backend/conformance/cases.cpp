@@ -103,7 +103,8 @@ int cell(Graph& g, const std::string& name, int before, int previous, int channe
 }
 
 /// Stem, a cell of stride 1, one of stride 2, an auxiliary head, classifier.
-Case cells(const std::string& name, Shape shape, int filters) {
+Case cells(const std::string& name, Shape shape, int filters,
+           const std::vector<float>& class_weights = {}) {
   Case result;
   result.name = name;
   Graph& g = result.graph;
@@ -120,12 +121,12 @@ Case cells(const std::string& name, Shape shape, int filters) {
   head = g.conv("aux/conv2", head,
                 {.out_channels = 11, .window = Window::valid(map.height, map.width)});
   head = g.relu("aux/relu2", g.batch_norm("aux/bn2", head));
-  g.cross_entropy("aux/loss", g.linear("aux/linear", head, 5), 0.4F, 0);
+  g.cross_entropy("aux/loss", g.linear("aux/linear", head, 5), 0.4F, 0, class_weights);
   g.end_auxiliary();
   int last = g.global_average_pool("mean", g.relu("relu", second));
   last = g.linear("classifier", g.dropout("dropout", last, 0.3F), 5);
   g.set_scores(last);
-  g.cross_entropy("loss", last, 1, 0.1F);
+  g.cross_entropy("loss", last, 1, 0.1F, class_weights);
   return result;
 }
 
@@ -339,6 +340,8 @@ std::vector<Case> small_cases() {
   add("separable 5x5", 5, [](Graph& g, int in) { return separable(g, "sep", in, 5, 5, 1); });
   all.push_back(cells("two cells with an auxiliary head", {3, 9, 8}, 4));
   all.push_back(cells("two cells of one-channel images", {1, 11, 7}, 2));
+  all.push_back(
+      cells("two cells with class weights", {3, 9, 8}, 4, {0.25F, 3.0F, 0.0F, 1.0F, 1.5F}));
   Case full = cells("two cells, full batch", {3, 8, 7}, 3);
   full.count = full.batch;
   all.push_back(full);

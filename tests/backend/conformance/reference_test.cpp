@@ -177,6 +177,29 @@ BOOST_AUTO_TEST_CASE(cross_entropy_of_equal_scores_is_the_logarithm_of_the_class
   BOOST_TEST(program.metrics().count == 0);  // metrics() resets the counts
 }
 
+BOOST_AUTO_TEST_CASE(class_weights_scale_loss_and_gradient_of_their_images) {
+  Graph g;
+  g.set_scores(g.linear("linear", g.input({1, 1, 1}), 4));
+  g.cross_entropy("loss", g.scores(), 1, 0, {3, 1, 1, 0.5F});
+  Exact program(g, {.batch = 3});
+  auto& batch = program.staging();
+  batch.count = 3;
+  batch.labels[0] = 0;
+  batch.labels[1] = 3;
+  batch.labels[2] = kIgnored;
+  program.gradients({});
+  const StepMetrics m = program.metrics();
+  BOOST_TEST(m.loss == 3.5 * std::log(4.0), boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(m.count == 2);
+  // d loss / d bias of class 0: (3 (1/4 - 1) + 0.5 / 4) / 2.
+  BOOST_TEST(program.parameter_gradient(1)[0] == (3 * -0.75 + 0.125) / 2,
+             boost::test_tools::tolerance(1e-6));
+  BOOST_TEST(program.parameter_gradient(1)[1] == (3 * 0.25 + 0.125) / 2,
+             boost::test_tools::tolerance(1e-6));
+  BOOST_CHECK_THROW(g.cross_entropy("few", g.scores(), 1, 0, {1, 2}), InvalidShape);
+  BOOST_CHECK_THROW(g.cross_entropy("negative", g.scores(), 1, 0, {1, 1, 1, -1}), InvalidInput);
+}
+
 BOOST_AUTO_TEST_CASE(sgd_worked_by_hand_over_two_steps_and_two_groups) {
   Graph g;
   g.set_scores(g.linear("linear", g.input({1, 1, 1}), 1));

@@ -26,6 +26,12 @@ void decode(std::span<const uint8_t> bytes, int channels, bool strict) {
     require(static_cast<int64_t>(image.pixels.size()) == image.shape.size());
     require(image.shape.channels == (channels == 0 ? image.shape.channels : channels));
     require(channels != 0 || image.shape == renas::inspect_image(bytes).shape);
+    options.range_16 = renas::Range16{100, 40000};
+    require(renas::decode_image(bytes, options).shape == image.shape);
+    const std::vector<uint16_t> values = renas::values_of_16_bits(bytes, options.max_pixels);
+    require(values.empty() == (renas::inspect_image(bytes).bits != 16));
+    options.upright = false;
+    require(renas::decode_image(bytes, options).shape.size() == image.shape.size());
   } catch (const renas::InvalidInput&) {
   }
 }
@@ -41,7 +47,7 @@ void decode_window(std::span<const uint8_t> bytes) {
     const int choice = bytes.back();
     decoder.scale(choice % 3 == 0 ? 2 : choice % 3 == 1 ? 4 : 8);
     const renas::Shape shape = decoder.shape();
-    renas::JpegDecoder::Window window;
+    renas::Window window;
     if (decoder.windows()) {
       window.top = choice % shape.height;
       window.left = choice * 7 % shape.width;

@@ -1,4 +1,5 @@
-// Any text as a label file: names and classes without blanks, or InvalidInput.
+// Any text as a table of labels: names and classes that are not empty, or InvalidInput; and names
+// become UTF-8.
 
 #include <cstddef>
 #include <cstdint>
@@ -7,17 +8,21 @@
 #include <string>
 #include <vector>
 
+#include "labels.h"
+#include "names.h"
 #include "renas/error.h"
-#include "tree.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  using namespace renas::prep;
   std::istringstream text(std::string(reinterpret_cast<const char*>(data), size));
   std::vector<std::string> lines;
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   try {
-    for (const auto& line : renas::prep::parse_labels(lines, "input")) {
+    for (const auto& line : parse_labels(lines, "input")) {
       for (const std::string& word : {line.name, line.label}) {
-        if (word.empty() || word.find_first_of(" \t,") != std::string::npos) std::abort();
+        if (word.empty() || word.front() == ' ' || word.back() == ' ') std::abort();
+        if (!is_utf8(as_utf8(word)) || as_utf8(as_utf8(word)) != as_utf8(word)) std::abort();
+        if (is_utf8(word) && !is_utf8(lower_case(word))) std::abort();
       }
     }
   } catch (const renas::InvalidInput&) {

@@ -36,31 +36,40 @@ Threads::~Threads() {
 }
 
 void Threads::run(int tasks, const std::function<void(int, int)>& task) {
-  if (workers_.empty() || tasks == 1) {
+  if (workers_.empty() || tasks <= 1) {
     for (int i = 0; i < tasks; ++i) task(i, 0);
     return;
   }
   task_ = &task;
+  tasks_ = tasks;
+  done_.store(0, std::memory_order_relaxed);
   for (int t = 0; t < count(); ++t) {
-    Share& share = shares_[static_cast<std::size_t>(t)];
-    share.next.store(t * tasks / count(), std::memory_order_relaxed);
-    share.end = (t + 1) * tasks / count();
+    const auto first = static_cast<uint64_t>(int64_t{t} * tasks / count());
+    const auto end = static_cast<uint64_t>((int64_t{t} + 1) * tasks / count());
+    // From here on a worker that is still awake may take tasks.
+    shares_[static_cast<std::size_t>(t)].end_and_next.store(end << 32 | first,
+                                                            std::memory_order_release);
   }
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
   take_tasks(0);
-  for (int left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire)) {
-    await_change(busy_, left);
+  for (int done = done_.load(std::memory_order_acquire); done != tasks;
+       done = done_.load(std::memory_order_acquire)) {
+    await_change(done_, done);
   }
 }
 
 void Threads::take_tasks(int thread) {
   for (int other = 0; other < count(); ++other) {
-    Share& share = shares_[static_cast<std::size_t>((thread + other) % count())];
-    for (int i = share.next.fetch_add(1); i < share.end; i = share.next.fetch_add(1)) {
-      (*task_)(i, thread);
+    std::atomic<uint64_t>& share =
+        shares_[static_cast<std::size_t>((thread + other) % count())].end_and_next;
+    while (true) {
+      const uint64_t taken = share.fetch_add(1, std::memory_order_acq_rel);
+      const auto task = static_cast<uint32_t>(taken);
+      if (task >= taken >> 32) break;
+      const int tasks = tasks_;  // of this run, which cannot end before this task
+      (*task_)(static_cast<int>(task), thread);
+      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == tasks) done_.notify_all();
     }
   }
 }
@@ -69,10 +78,9 @@ void Threads::work(int thread) {
   uint32_t round = 0;
   while (true) {
     await_change(round_, round);
+    round = round_.load(std::memory_order_acquire);  // runs that went by without it are done
     if (stop_.load()) return;
-    ++round;
     take_tasks(thread);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
   }
 }
 

@@ -23,7 +23,8 @@ class Threads {
 
   /// Calls task(i, thread) for i = 0 .. tasks - 1, each once, and returns when all are done. Tasks
   /// are divided among the threads in the same way on every call, so a thread finds its data still
-  /// in cache. A thread that finishes early steals tasks that others have not started. Tasks must
+  /// in cache. A thread that finishes early steals tasks that others have not started, and a thread
+  /// that the system does not let run holds up nothing but a task that it has started. Tasks must
   /// not throw.
   void run(int tasks, const std::function<void(int, int)>& task);
 
@@ -31,17 +32,20 @@ class Threads {
   void work(int thread);
   void take_tasks(int thread);
 
-  /// The tasks of one thread that no thread has started: [next, end).
+  /// The tasks of one thread that no thread has started: `end` in the upper half, the next task in
+  /// the lower. One addition takes a task and reads the end that belongs to it, so a thread that
+  /// comes late, even in the midst of another run, takes a task of that run or none.
   struct alignas(64) Share {
-    std::atomic<int> next{0};
-    int end = 0;
+    std::atomic<uint64_t> end_and_next{0};
   };
 
   std::vector<std::thread> workers_;
   std::vector<Share> shares_;  // by thread
+  // Of the run whose tasks are not all done. Who has taken a task may read it.
   const std::function<void(int, int)>* task_ = nullptr;
-  std::atomic<int> busy_{0};
-  std::atomic<uint32_t> round_{0};
+  int tasks_ = 0;
+  std::atomic<int> done_{0};        // tasks of the run that are done
+  std::atomic<uint32_t> round_{0};  // of run(): wakes the workers
   std::atomic<bool> stop_{false};
 };
 

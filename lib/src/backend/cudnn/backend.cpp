@@ -12,10 +12,10 @@ namespace {
 
 class CudnnBackend final : public Backend {
  public:
-  CudnnBackend(const DeviceInfo& device, bool graphs) : device_(device) {
+  CudnnBackend(const DeviceInfo& device, bool graphs)
+      : device_(device), context_((use_device(device.index), std::make_shared<GpuContext>())) {
     context_->device = device.index;
     context_->graphs = graphs;
-    use_device(device.index);
     preload_kernels();
   }
   std::string name() const override { return "cudnn"; }
@@ -33,7 +33,7 @@ class CudnnBackend final : public Backend {
 
  private:
   const DeviceInfo device_;
-  const std::shared_ptr<GpuContext> context_ = std::make_shared<GpuContext>();
+  const std::shared_ptr<GpuContext> context_;
 };
 
 }  // namespace

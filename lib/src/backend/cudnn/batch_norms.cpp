@@ -46,7 +46,7 @@ int BatchNorms::slices(int norm) const {
                     2 * static_cast<std::size_t>(map.channels));
 }
 
-std::size_t BatchNorms::partial_floats() const {
+std::size_t BatchNorms::partial_doubles() const {
   std::size_t most = 0;
   for (int i = 0; i < static_cast<int>(norms_.size()); ++i) {
     const int channels = norms_[static_cast<std::size_t>(i)].map.channels;
@@ -74,14 +74,14 @@ void BatchNorms::prepare(const Launch& launch, bool training) const {
 }
 
 void BatchNorms::finish_statistics(const Launch& launch, int norm, const MapData& x,
-                                   float* partials) const {
+                                   double* partials) const {
   const NormArgs& args = norms_[static_cast<std::size_t>(norm)];
   norm_statistics(launch, args, x, slices(norm), partials);
   cudnn::finish_statistics(launch, args, slices(norm), partials);
 }
 
 void BatchNorms::backward(const Launch& launch, int norm, const OutputMap& out,
-                          const plan::Views& views, float* partials) const {
+                          const plan::Views& views, double* partials) const {
   const NormArgs& args = norms_[static_cast<std::size_t>(norm)];
   const plan::Norm& planned = plan_.norms[static_cast<std::size_t>(norm)];
   const plan::Stored& stored = plan_.stored[static_cast<std::size_t>(planned.stored)];

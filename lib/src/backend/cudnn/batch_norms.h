@@ -19,8 +19,8 @@ class BatchNorms {
 
   /// Takes the memory of coefficients from `layout`.
   void bind(Layout& layout, const Parameters& parameters);
-  /// The partial sums that a norm needs at most, in floats.
-  std::size_t partial_floats() const;
+  /// The partial sums that a norm needs at most, in doubles.
+  std::size_t partial_doubles() const;
   /// Where readers find the coefficients, by norm.
   std::vector<plan::NormCoefficients> coefficients() const;
   /// Sets the coefficients, and with them their padding, to zero.
@@ -29,11 +29,11 @@ class BatchNorms {
   /// Before a forward pass: sets the centres or, for inference, the coefficients.
   void prepare(const Launch& launch, bool training) const;
   /// Computes coefficients and running statistics of the norm that reads map x.
-  void finish_statistics(const Launch& launch, int norm, const MapData& x, float* partials) const;
+  void finish_statistics(const Launch& launch, int norm, const MapData& x, double* partials) const;
   /// Computes the parameters' gradients and the coefficients of dx. Where the producer of the map,
   /// whose output is `out`, does not apply these, also computes dx itself.
   void backward(const Launch& launch, int norm, const OutputMap& out, const plan::Views& views,
-                float* partials) const;
+                double* partials) const;
 
  private:
   int slices(int norm) const;

@@ -32,11 +32,11 @@ ConcatArgs FusedGroup::bind_concat(const Binding& binding) {
   return {binding.layout.constant(parts_), static_cast<int>(parts_.size()), out_};
 }
 
-GradientMap FusedGroup::bind_gradients(const Binding& binding, std::size_t i, std::size_t first,
-                                       std::size_t size) const {
-  const plan::WeightMap& map = weights_.maps[i];
+namespace {
+
+GradientMap gradient_map(const Binding& binding, const plan::WeightMap& map,
+                         std::vector<uint32_t> from, std::size_t first, std::size_t size) {
   const auto parameter = static_cast<uint32_t>(binding.parameters.offset(map.parameter));
-  std::vector<uint32_t> from = map.forward;
   std::vector<uint32_t> to = map.element;
   for (uint32_t& f : from) f -= static_cast<uint32_t>(first);
   for (uint32_t& t : to) t += parameter;
@@ -46,6 +46,18 @@ GradientMap FusedGroup::bind_gradients(const Binding& binding, std::size_t i, st
   gradients.size = from.size();
   gradients.stride = size;
   return gradients;
+}
+
+}  // namespace
+
+GradientMap FusedGroup::bind_gradients(const Binding& binding, std::size_t i, std::size_t first,
+                                       std::size_t size) const {
+  return gradient_map(binding, weights_.maps[i], weights_.maps[i].forward, first, size);
+}
+
+GradientMap FusedGroup::bind_transposed_gradients(const Binding& binding, std::size_t i) const {
+  return gradient_map(binding, weights_.maps[i], weights_.maps[i].backward, 0,
+                      weights_.backward_size);
 }
 
 void FusedGroup::add_gradients(const Launch& launch, const GradientMap& map, int slices,
@@ -59,7 +71,8 @@ std::unique_ptr<FusedGroup> make_group(const Lowering& lowering, const plan::Gro
     case Kind::kInput:
       return make_input(lowering, group);
     case Kind::kConv:
-      return make_conv(lowering, group);
+      return is_for_cudnn(lowering, group) ? make_dense_conv(lowering, group)
+                                           : make_conv(lowering, group);
     case Kind::kSeparable:
       return make_separable(lowering, group);
     case Kind::kPool:

@@ -10,6 +10,7 @@
 #include "backend/cudnn/kernels/args.h"
 #include "backend/cudnn/memory.h"
 #include "backend/cudnn/parameters.h"
+#include "backend/cudnn/plan_cache.h"
 #include "backend/plan/plan.h"
 #include "backend/plan/views.h"
 #include "backend/plan/weights.h"
@@ -22,16 +23,20 @@ struct Lowering {
   const Graph& graph;
   const plan::Plan& plan;
   const ProgramOptions& options;
+  PlanCache* plans = nullptr;  ///< cuDNN's; nullptr: only memory is estimated, without a device
 };
 
 /// Memory that all groups use in turn. Groups say what they need; then pointers are set.
 struct Workspace {
   std::size_t partial_floats = 0;     // partial sums
   std::size_t scratch_bytes[2] = {};  // two maps that live only while a group runs
+  std::size_t cudnn_bytes = 0;        // what cuDNN asks for
   float* partials = nullptr;
+  std::byte* cudnn = nullptr;
   std::byte* scratch[2] = {};
 
   void needs_partials(std::size_t floats) { partial_floats = std::max(partial_floats, floats); }
+  void needs_cudnn(std::size_t bytes) { cudnn_bytes = std::max(cudnn_bytes, bytes); }
   void needs_scratch(int which, std::size_t bytes) {
     scratch_bytes[which] = std::max(scratch_bytes[which], bytes);
   }
@@ -98,6 +103,8 @@ class FusedGroup {
   /// floats.
   GradientMap bind_gradients(const Binding& binding, std::size_t i, std::size_t first,
                              std::size_t size) const;
+  /// The same for gradients in the layout of the backward part, which begins at 0.
+  GradientMap bind_transposed_gradients(const Binding& binding, std::size_t i) const;
   static void add_gradients(const Launch& launch, const GradientMap& map, int slices,
                             const float* partials, float* gradients);
 

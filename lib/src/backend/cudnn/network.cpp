@@ -24,18 +24,18 @@ const Graph& checked(const Graph& graph, const ProgramOptions& options) {
 
 }  // namespace
 
-GpuNetwork::GpuNetwork(const Graph& graph, const ProgramOptions& options)
+GpuNetwork::GpuNetwork(const Graph& graph, const ProgramOptions& options, PlanCache* plans)
     : graph_(checked(graph, options)),
       options_(options),
       plan_(plan::make_plan(graph_, plan_options(options))),
       parameters_(graph_, options_),
       norms_(graph_, plan_, options.batch) {
   for (const plan::Group& group : plan_.groups) {
-    groups_.push_back(make_group({graph_, plan_, options_}, group));
+    groups_.push_back(make_group({graph_, plan_, options_, plans}, group));
     groups_.back()->reserve(workspace_);
     packed_floats_ += groups_.back()->packed_floats();
   }
-  workspace_.needs_partials(norms_.partial_floats());
+  workspace_.needs_partials(2 * norms_.partial_doubles());
 }
 
 void GpuNetwork::bind(Layout& layout) {
@@ -46,6 +46,7 @@ void GpuNetwork::bind(Layout& layout) {
   packed_ = layout.take<float>(packed_floats_);
   workspace_.partials = layout.take<float>(workspace_.partial_floats);
   for (int i : {0, 1}) workspace_.scratch[i] = layout.take<std::byte>(workspace_.scratch_bytes[i]);
+  workspace_.cudnn = layout.take<std::byte>(workspace_.cudnn_bytes);
   state_ = layout.take<StepState>(1);
   for (const Node& node : graph_.nodes()) {
     if (node.kind != NodeKind::kInput) continue;
@@ -79,7 +80,7 @@ void GpuNetwork::bind_packing(Layout& layout) {
     };
     for (const plan::WeightMap& map : weights.maps) {
       add(map, first, map.forward);
-      if (options_.training) add(map, first + weights.forward_size, map.backward);
+      add(map, first + weights.forward_size, map.backward);
     }
     first += group->packed_floats();
   }
@@ -104,13 +105,15 @@ void GpuNetwork::pack_weights(const Launch& launch) const {
   cudnn::pack_weights(launch, parameters_.all_values(), pack_from_, pack_to_, pack_size_, packed_);
 }
 
+double* GpuNetwork::norm_partials() const { return reinterpret_cast<double*>(workspace_.partials); }
+
 void GpuNetwork::forward(const Launch& launch, bool training) const {
   norms_.prepare(launch, training);
   for (const auto& group : groups_) {
     if (!training && !group->group().scores) continue;
     group->forward(launch, training);
     if (training && group->norm() >= 0) {
-      norms_.finish_statistics(launch, group->norm(), group->out().data, workspace_.partials);
+      norms_.finish_statistics(launch, group->norm(), group->out().data, norm_partials());
     }
   }
 }
@@ -119,7 +122,7 @@ void GpuNetwork::backward(const Launch& launch) const {
   for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
     const int norm = (*group)->norm();
     if (norm >= 0 && plan_.norms[static_cast<std::size_t>(norm)].has_gradient) {
-      norms_.backward(launch, norm, (*group)->out(), *views_, workspace_.partials);
+      norms_.backward(launch, norm, (*group)->out(), *views_, norm_partials());
     }
     if ((*group)->group().backward) (*group)->backward(launch);
   }

@@ -11,7 +11,7 @@ GpuProgram::GpuProgram(const Graph& graph, const ProgramOptions& options,
                        std::shared_ptr<GpuContext> context)
     : options_(options),
       context_((use_device(context->device), std::move(context))),
-      network_(graph, options) {
+      network_(graph, options, &context_->plans) {
   Layout measured;
   network_.bind(measured);
   block_ = context_->device_blocks.take(measured.bytes());
@@ -23,7 +23,7 @@ GpuProgram::GpuProgram(const Graph& graph, const ProgramOptions& options,
   pinned_ = context_->pinned_blocks.take(host_measured.bytes());
   Layout host(pinned_.data(), host_measured);
   lay_out_host(host);
-  launch_ = {stream_.get(), network_.state(), options_.batch};
+  launch_ = {stream_.get(), context_->cudnn.get(), network_.state(), options_.batch};
   network_.clear(stream_);
 }
 
@@ -77,6 +77,8 @@ void GpuProgram::copy_batch(const StepScalars& step) {
 }
 
 void GpuProgram::run(bool training) {
+  const std::lock_guard lock(context_->launching);
+  check(cudnnSetStream(context_->cudnn.get(), stream_.get()), "choosing cuDNN's stream");
   if (!packed_is_current_) network_.pack_weights(launch_);
   packed_is_current_ = true;
   const auto work = [&] {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "backend/cudnn/fused_group.h"
 #include "backend/cudnn/memory.h"
 #include "backend/cudnn/parameters.h"
+#include "backend/cudnn/plan_cache.h"
 #include "backend/cudnn/streams.h"
 #include "backend/plan/plan.h"
 #include "backend/plan/views.h"
@@ -22,6 +24,9 @@ namespace renas::cudnn {
 struct GpuContext {
   int device = 0;
   bool graphs = true;  ///< steps are recorded as CUDA graphs; false: launched kernel by kernel
+  CudnnHandle cudnn;
+  PlanCache plans{ConvTarget{cudnn.get(), {}, ConvTarget().max_workspace_bytes}};
+  std::mutex launching;  ///< held while cuDNN's handle works for one program
   BlockCache<DeviceBlock> device_blocks;
   BlockCache<PinnedBlock> pinned_blocks;
 };
@@ -30,7 +35,8 @@ struct GpuContext {
 /// device memory. Needs no device until it is bound.
 class GpuNetwork {
  public:
-  GpuNetwork(const Graph& graph, const ProgramOptions& options);
+  /// Without `plans` it can only be measured.
+  GpuNetwork(const Graph& graph, const ProgramOptions& options, PlanCache* plans = nullptr);
 
   /// Sets every pointer. Called once without memory, to measure, and once with it.
   void bind(Layout& layout);
@@ -55,6 +61,7 @@ class GpuNetwork {
 
  private:
   void bind_packing(Layout& layout);
+  double* norm_partials() const;
 
   Graph graph_;
   ProgramOptions options_;

@@ -218,7 +218,8 @@ void ReferenceProgram<T>::entropy(const Node& node, Mode mode) {
     const T* scores = in(node) + int64_t{n} * classes;
     const int label = labels_[static_cast<std::size_t>(n)];
     if (label == kIgnored) continue;
-    total += cross_entropy<T>(classes, scores, label, node.label_smoothing, 0, nullptr);
+    total += contract::class_weight(node, label) *
+             cross_entropy<T>(classes, scores, label, node.label_smoothing, 0, nullptr);
     correct += contract::correct(scores, classes, label) ? 1 : 0;
   }
   const int counted = contract::counted_labels(labels_, staging_.count);
@@ -328,10 +329,10 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
       const int classes = in_shape(node).channels;
       const int counted = contract::counted_labels(labels_, count);
       for (int n = 0; n < count; ++n) {
-        if (labels_[static_cast<std::size_t>(n)] == kIgnored) continue;
-        cross_entropy<T>(classes, in(node) + int64_t{n} * classes,
-                         labels_[static_cast<std::size_t>(n)], node.label_smoothing,
-                         double{node.loss_weight} / counted,
+        const int label = labels_[static_cast<std::size_t>(n)];
+        if (label == kIgnored) continue;
+        cross_entropy<T>(classes, in(node) + int64_t{n} * classes, label, node.label_smoothing,
+                         contract::class_weight(node, label) * node.loss_weight / counted,
                          in_gradient(node) + int64_t{n} * classes);
       }
       return;

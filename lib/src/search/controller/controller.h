@@ -27,12 +27,9 @@ class Controller final : public Mutator {
   Proposal mutate(const Genome& parent, CandidateFilter& filter) override;
   void saw(const Genome& genome, double fitness) override;
   void learn(const Sample& sample) override;
+  std::optional<ControllerView> view(const std::vector<Member>& members) const override;
   void save(StateWriter& writer) const override;
   void load(const StateReader& reader) override;
-
-  MutationPolicy<float>& policy() { return *policy_; }
-  /// The entropy of the decisions that made each child learnt from, in nats, in that order.
-  const std::vector<float>& entropy() const { return entropy_; }
 
  private:
   /// Draws one mutation of the parent last encoded: from the policy, or by uniform exploration with
@@ -52,9 +49,9 @@ class Controller final : public Mutator {
   AdvantageRule advantage_;
   Random random_;
   Random replay_random_;
-  long steps_ = 0;  // of Adam
-  std::vector<float> entropy_;
-  std::deque<Sample> recent_;  // the last `replay` results, oldest first
+  long steps_ = 0;              // of Adam
+  std::vector<float> entropy_;  // of the decisions of each child learnt from, in nats
+  std::deque<Sample> recent_;   // the last `replay` results, oldest first
 };
 
 }  // namespace renas::search

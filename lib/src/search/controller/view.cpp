@@ -19,41 +19,46 @@ void add_share(std::vector<double>& sum, const std::vector<double>& values, doub
 
 }  // namespace
 
-ControllerView view_controller(const SearchSpace& space, const StrategyOptions& options,
-                               const State& state) {
-  if (options.name.rfind("renas", 0) != 0) {
-    throw InvalidInput(
-        fmt::format("controller: strategy '{}' has no mutation controller", options.name));
-  }
-  const auto strategy = make_strategy(space, options);
-  strategy->load(state);
-  search::Controller controller(space, controller_options(options), options.seed);
-  controller.load(search::StateReader(state));
+namespace search {
 
+std::optional<ControllerView> Controller::view(const std::vector<Member>& members) const {
   ControllerView view;
-  view.router.resize(space.block_count());
-  view.choices.resize(space.slot_count());
-  const std::vector<Member>& members = strategy->population();
+  view.router.resize(space_.block_count());
+  view.choices.resize(space_.slot_count());
   for (const Member& member : members) {
     const Genome* parents[] = {&member.genome};
-    controller.policy().encode(parents);
+    policy_->encode(parents);  // what it encoded before is encoded anew before it is used again
     const double share = 1.0 / static_cast<double>(members.size());
-    for (int b = 0; b < space.block_count(); ++b) {
-      add_share(view.router[b], controller.policy().router(0, b), share);
+    for (int b = 0; b < space_.block_count(); ++b) {
+      add_share(view.router[b], policy_->router(0, b), share);
     }
-    for (int s = 0; s < space.slot_count(); ++s) {
-      add_share(view.choices[s], controller.policy().choices(0, s), share);
+    for (int s = 0; s < space_.slot_count(); ++s) {
+      add_share(view.choices[s], policy_->choices(0, s), share);
     }
   }
-  view.entropy.assign(controller.entropy().begin(), controller.entropy().end());
-  for (int b = 0; b < space.block_count(); ++b) {
-    const double slots = space.first_slot(b + 1) - space.first_slot(b);
+  view.entropy.assign(entropy_.begin(), entropy_.end());
+  for (int b = 0; b < space_.block_count(); ++b) {
+    const double slots = space_.first_slot(b + 1) - space_.first_slot(b);
     view.largest_entropy += std::log(slots);
-    for (int s = space.first_slot(b); s < space.first_slot(b + 1); ++s) {
-      view.largest_entropy += std::log(static_cast<double>(space.slot(s).choices.size())) / slots;
+    for (int s = space_.first_slot(b); s < space_.first_slot(b + 1); ++s) {
+      view.largest_entropy += std::log(static_cast<double>(space_.slot(s).choices.size())) / slots;
     }
   }
   return view;
+}
+
+}  // namespace search
+
+ControllerView view_controller(const SearchSpace& space, const StrategyOptions& options,
+                               const State& state) {
+  const auto strategy = make_strategy(space, options);
+  strategy->load(state);
+  std::optional<ControllerView> view = strategy->controller_view();
+  if (!view) {
+    throw InvalidInput(
+        fmt::format("controller: strategy '{}' has no mutation controller", options.name));
+  }
+  return *std::move(view);
 }
 
 }  // namespace renas

@@ -1,13 +1,30 @@
 #include "search/critic/similarity.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
 
 namespace renas::search {
 
+namespace {
+
+/// Whether the halves of every block of a cell choose among the same things: swapping them then
+/// gives another genome of the same network.
+bool halves_can_be_swapped(const SearchSpace& space) {
+  if (space.notation() != Notation::kCell) {
+    return false;
+  }
+  return std::all_of(space.blocks().begin(), space.blocks().end(), [](const Block& block) {
+    return block.slots[0].choices == block.slots[1].choices &&
+           block.slots[2].choices == block.slots[3].choices;
+  });
+}
+
+}  // namespace
+
 Similarity::Similarity(const SearchSpace& space)
-    : swappable_(space.notation() == Notation::kCell), blocks_(space.block_count()) {
+    : swappable_(halves_can_be_swapped(space)), blocks_(space.block_count()) {
   powers_.resize(space.slot_count() + 1);
   count_powers_.resize(2 * space.slot_count() + 1);
   std::map<std::vector<std::string>, int> groups;

@@ -35,10 +35,11 @@ class LossGroup final : public FusedGroup {
       const float* scores = in_.data.as<float>() + at;
       const double total = log_sum_exp(scores, classes_);
       const bool counts = step.labels[n] != kIgnored;
+      const double weight = counts ? contract::class_weight(node_, step.labels[n]) : 0;
       for (int k = 0; k < in_.map.channels; ++k) {
         double gradient = 0;
         if (counts && k < classes_) {
-          gradient = std::exp(scores[k] - total) - target(k, step.labels[n]);
+          gradient = weight * (std::exp(scores[k] - total) - target(k, step.labels[n]));
         }
         const auto g = static_cast<float>(gradient * node_.loss_weight / counted);
         float& to = in_.gradient.as<float>()[at + k];
@@ -55,8 +56,9 @@ class LossGroup final : public FusedGroup {
       const int label = step.labels[n];
       if (label == kIgnored) continue;
       const double total = log_sum_exp(scores, classes_);
+      const double weight = contract::class_weight(node_, label);
       for (int k = 0; k < classes_; ++k) {
-        step.metrics->loss -= target(k, label) * (scores[k] - total);
+        step.metrics->loss -= weight * target(k, label) * (scores[k] - total);
       }
       step.metrics->correct += contract::correct(scores, classes_, label) ? 1 : 0;
     }

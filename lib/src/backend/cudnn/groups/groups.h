@@ -9,6 +9,11 @@ namespace renas::cudnn {
 
 std::unique_ptr<FusedGroup> make_input(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_conv(const Lowering& lowering, const plan::Group& group);
+/// A convolution by cuDNN, of those that is_for_cudnn() finds.
+std::unique_ptr<FusedGroup> make_dense_conv(const Lowering& lowering, const plan::Group& group);
+/// True for dense convolutions so wide, or over so large a window, that cuDNN's kernels are the
+/// better ones: stems, auxiliary heads.
+bool is_for_cudnn(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_separable(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_pool(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_add(const Lowering& lowering, const plan::Group& group);

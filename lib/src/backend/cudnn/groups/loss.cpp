@@ -13,8 +13,14 @@ class LossGroup final : public FusedGroup {
   void bind(const Binding& binding) override {
     FusedGroup::bind(binding);
     metrics_ = binding.step.metrics;
-    args_ = {input(binding, 0),   binding.step.labels,   binding.views.channels(group_.parts[0]),
-             node_.loss_weight,   node_.label_smoothing, binding.step.losses,
+    const std::vector<float>& weights = node_.class_weights;
+    args_ = {input(binding, 0),
+             binding.step.labels,
+             binding.views.channels(group_.parts[0]),
+             node_.loss_weight,
+             node_.label_smoothing,
+             weights.empty() ? nullptr : binding.layout.constant(weights),
+             binding.step.losses,
              binding.step.correct};
   }
   void forward(const Launch& launch, bool training) const override {

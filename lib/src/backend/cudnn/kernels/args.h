@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cuda_runtime_api.h>
+#include <cudnn_graph.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,7 @@ using plan::WindowArgs;
 /// Where a launch goes, and what it may know of the step.
 struct Launch {
   cudaStream_t stream = nullptr;
+  cudnnHandle_t cudnn = nullptr;     // which works on that stream
   const StepState* state = nullptr;  // device memory
   int batch = 0;                     // images that grids cover
 };
@@ -104,8 +106,9 @@ struct LossArgs {
   int classes = 0;
   float loss_weight = 1;
   float label_smoothing = 0;
-  double* losses = nullptr;    // [batch], by image
-  int32_t* correct = nullptr;  // [batch]
+  const float* class_weights = nullptr;  // [classes]; null: all 1
+  double* losses = nullptr;              // [batch], by image
+  int32_t* correct = nullptr;            // [batch]
 };
 
 /// A batch norm of the program, in device memory. Arrays of coefficients are [padded channels];
@@ -168,22 +171,31 @@ void product_weight_gradient(const Launch& launch, const TermArgs& term, const O
 /// Adds to the bias's gradient, in order of images.
 void bias_gradient(const Launch& launch, const OutputMap& out, int channels, float* gradient);
 
+// What cuDNN reads and writes. It knows no views and computes whole batches, so its inputs are
+// copied first, with zeros for the images that are not there.
+
+/// What the reader of the view sees, to a map of the same shape.
+void copy_input(const Launch& launch, const InputView& in, const MapData& to);
+/// The gradient with respect to the raw output, to a map of the same shape.
+void copy_gradient(const Launch& launch, const OutputMap& out, const MapData& to);
+void copy_to_bf16(const Launch& launch, const float* from, std::size_t size, uint16_t* to);
+
 // Batch norms.
 
 /// Before a forward pass: sets the centres or, for inference, the coefficients of all norms.
 void prepare_norms(const Launch& launch, const NormArgs* norms, int count, bool training);
 /// Sums x - centre and its square over pixels: partials[slice][2][padded channels].
 void norm_statistics(const Launch& launch, const NormArgs& norm, const MapData& x, int slices,
-                     float* partials);
+                     double* partials);
 /// Turns the sums into mean, variance, coefficients, and running statistics.
 void finish_statistics(const Launch& launch, const NormArgs& norm, int slices,
-                       const float* partials);
+                       const double* partials);
 /// Sums dy and dy * (x - mean) over pixels: partials[slice][2][padded channels].
 void norm_gradient_sums(const Launch& launch, const NormArgs& norm, const MapData& x,
-                        const MapData& dy, int slices, float* partials);
+                        const MapData& dy, int slices, double* partials);
 /// Turns the sums into the parameters' gradients and the coefficients of dx.
 void finish_norm_gradient(const Launch& launch, const NormArgs& norm, int slices,
-                          const float* partials);
+                          const double* partials);
 /// Computes dx from dy, as OutputMap says, and stores it in `gradient` or adds it.
 void norm_input_gradient(const Launch& launch, const OutputMap& out, const MapData& gradient,
                          bool accumulate);

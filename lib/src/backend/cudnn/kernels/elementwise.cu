@@ -45,7 +45,7 @@ __device__ inline float concat_number(const ConcatArgs& args, const Place& p, in
     const int x = p.x + (part.shifted ? 1 : 0);
     if (y >= part.in.map.height || x >= part.in.map.width) return 0;
     float v = load(part.in.data, pixel_at(part.in.map, p.n, y, x, own));
-    if (part.in.scale != nullptr) v = v * part.in.scale[own] + part.in.shift[own];
+    if (part.in.scale != nullptr) v = fmaf(v, part.in.scale[own], part.in.shift[own]);
     return part.in.relu && v < 0 ? 0 : v;
   }
   return 0;

@@ -33,6 +33,11 @@ __device__ inline double target(const LossArgs& a, int k, int label) {
   return smoothing / a.classes + (k == label ? 1 - smoothing : 0);
 }
 
+/// The factor of the loss of an image with this label; it does not count where that is kIgnored.
+__device__ inline double class_weight(const LossArgs& a, int label) {
+  return a.class_weights == nullptr || label == kIgnored ? 1.0 : a.class_weights[label];
+}
+
 /// A warp for each image: its loss, and whether its largest score, the first among equals, is
 /// right.
 __global__ void loss_forward_kernel(const StepState* state, LossArgs a) {
@@ -54,7 +59,7 @@ __global__ void loss_forward_kernel(const StepState* state, LossArgs a) {
   loss = over_warp(loss, false);
   beaten = over_warp(beaten, true);
   if (threadIdx.x != 0) return;
-  a.losses[n] = label == kIgnored ? 0 : loss;
+  a.losses[n] = label == kIgnored ? 0 : class_weight(a, label) * loss;
   a.correct[n] = label != kIgnored && beaten == 0 ? 1 : 0;
 }
 
@@ -77,9 +82,12 @@ __global__ void loss_backward_kernel(const StepState* state, LossArgs a) {
   float* gradient = a.in.gradient.as<float>() + at;
   const int label = a.labels[n];
   const double total = log_sum_exp(scores, a.classes);
+  const double weight = class_weight(a, label);
   for (int k = threadIdx.x; k < a.in.map.channels; k += kWarp) {
     double g = 0;
-    if (label != kIgnored && k < a.classes) g = exp(scores[k] - total) - target(a, k, label);
+    if (label != kIgnored && k < a.classes) {
+      g = weight * (exp(scores[k] - total) - target(a, k, label));
+    }
     const auto value = static_cast<float>(g * a.loss_weight / state->counted);
     gradient[k] = a.in.accumulate ? gradient[k] + value : value;
   }

@@ -24,11 +24,11 @@ __global__ void prepare_norms_kernel(const NormArgs* norms, bool training) {
   }
 }
 
-/// Sums two numbers of each pixel and channel over a slice: `terms` returns them for numbers i to
-/// i + 7, channels c to c + 7. Partials are [slice][2][padded channels]. blockIdx.x is the slice,
-/// blockIdx.y the chunk of channel blocks.
+/// Sums, in double, two numbers of each pixel and channel over a slice: `terms` returns them for
+/// numbers i to i + 7, channels c to c + 7. Partials are [slice][2][padded channels]. blockIdx.x is
+/// the slice, blockIdx.y the chunk of channel blocks.
 template <class Terms>
-__device__ inline void sum_two(const Map& map, int images, int slices, float* partials,
+__device__ inline void sum_two(const Map& map, int images, int slices, double* partials,
                                const Terms& terms) {
   const SumShape shape = sum_shape(map.channels);
   const int first_block = static_cast<int>(blockIdx.y) * shape.blocks;
@@ -36,8 +36,8 @@ __device__ inline void sum_two(const Map& map, int images, int slices, float* pa
   const int blocks_here = rest < shape.blocks ? rest : shape.blocks;
   const int lane = static_cast<int>(threadIdx.x) / shape.blocks;
   const int block = static_cast<int>(threadIdx.x) % shape.blocks;
-  Float8 a = zeros8();
-  Float8 b = zeros8();
+  Double8 a = {};
+  Double8 b = {};
   if (block < blocks_here && lane < shape.lanes) {
     const int c = (first_block + block) * kBlock;
     const PixelSlice slice = slice_of(map, images, blockIdx.x, slices);
@@ -45,21 +45,21 @@ __device__ inline void sum_two(const Map& map, int images, int slices, float* pa
       terms(pixel * map.channels + c, c, a, b);
     }
   }
-  float* to =
+  double* to =
       partials + static_cast<std::size_t>(blockIdx.x) * 2 * map.channels + first_block * kBlock;
   add_lanes(a, shape, blocks_here, to);
   add_lanes(b, shape, blocks_here, to + map.channels);
 }
 
 __global__ void norm_statistics_kernel(const StepState* state, NormArgs norm, MapData x, int slices,
-                                       float* partials) {
+                                       double* partials) {
   sum_two(norm.map, state->count, slices, partials,
-          [&](std::size_t i, int c, Float8& sum, Float8& square) {
+          [&](std::size_t i, int c, Double8& sum, Double8& square) {
             const Float8 v = load8(x, i);
             const Float8 centre = load8(norm.centre, c);
 #pragma unroll
             for (int k = 0; k < kBlock; ++k) {
-              const float d = v.v[k] - centre.v[k];
+              const double d = static_cast<double>(v.v[k]) - centre.v[k];
               sum.v[k] += d;
               square.v[k] += d * d;
             }
@@ -67,16 +67,16 @@ __global__ void norm_statistics_kernel(const StepState* state, NormArgs norm, Ma
 }
 
 __global__ void norm_gradient_sums_kernel(const StepState* state, NormArgs norm, MapData x,
-                                          MapData dy, int slices, float* partials) {
+                                          MapData dy, int slices, double* partials) {
   sum_two(norm.map, state->count, slices, partials,
-          [&](std::size_t i, int c, Float8& sum, Float8& product) {
+          [&](std::size_t i, int c, Double8& sum, Double8& product) {
             const Float8 v = load8(x, i);
             const Float8 g = load8(dy, i);
             const Float8 mean = load8(norm.mean, c);
 #pragma unroll
             for (int k = 0; k < kBlock; ++k) {
               sum.v[k] += g.v[k];
-              product.v[k] += g.v[k] * (v.v[k] - mean.v[k]);
+              product.v[k] += g.v[k] * (static_cast<double>(v.v[k]) - mean.v[k]);
             }
           });
 }
@@ -86,11 +86,11 @@ struct TwoSums {
   double first = 0;
   double second = 0;
 };
-__device__ inline TwoSums add_slices(const NormArgs& norm, int slices, const float* partials,
+__device__ inline TwoSums add_slices(const NormArgs& norm, int slices, const double* partials,
                                      int c) {
   TwoSums sums;
   for (int slice = 0; slice < slices; ++slice) {
-    const float* from = partials + static_cast<std::size_t>(slice) * 2 * norm.map.channels + c;
+    const double* from = partials + static_cast<std::size_t>(slice) * 2 * norm.map.channels + c;
     sums.first += from[0];
     sums.second += from[norm.map.channels];
   }
@@ -102,7 +102,7 @@ __device__ inline double values_of(const NormArgs& norm, int images) {
 }
 
 __global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, int slices,
-                                         const float* partials) {
+                                         const double* partials) {
   const int c = static_cast<int>(thread_index());
   if (c >= norm.channels) return;
   const TwoSums sums = add_slices(norm, slices, partials, c);
@@ -127,7 +127,7 @@ __global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, 
 }
 
 __global__ void finish_norm_gradient_kernel(const StepState* state, NormArgs norm, int slices,
-                                            const float* partials) {
+                                            const double* partials) {
   const int c = static_cast<int>(thread_index());
   if (c >= norm.channels) return;
   const TwoSums sums = add_slices(norm, slices, partials, c);
@@ -163,7 +163,7 @@ Grid sum_grid(const Map& map, int slices) {
   const SumShape shape = sum_shape(map.channels);
   const int chunks = (map.channels / kBlock + shape.blocks - 1) / shape.blocks;
   return {dim3(static_cast<unsigned>(slices), static_cast<unsigned>(chunks)), dim3(kSumThreads),
-          kSumBytes};
+          kDoubleSumBytes};
 }
 
 }  // namespace
@@ -175,23 +175,23 @@ void prepare_norms(const Launch& to, const NormArgs* norms, int count, bool trai
         "launching a kernel");
 }
 void norm_statistics(const Launch& to, const NormArgs& norm, const MapData& x, int slices,
-                     float* partials) {
+                     double* partials) {
   check(launch(norm_statistics_kernel, sum_grid(norm.map, slices), to.stream, to.state, norm, x,
                slices, partials),
         "launching a kernel");
 }
-void finish_statistics(const Launch& to, const NormArgs& norm, int slices, const float* partials) {
+void finish_statistics(const Launch& to, const NormArgs& norm, int slices, const double* partials) {
   launch_threads(to, static_cast<std::size_t>(norm.channels), finish_statistics_kernel, to.state,
                  norm, slices, partials);
 }
 void norm_gradient_sums(const Launch& to, const NormArgs& norm, const MapData& x, const MapData& dy,
-                        int slices, float* partials) {
+                        int slices, double* partials) {
   check(launch(norm_gradient_sums_kernel, sum_grid(norm.map, slices), to.stream, to.state, norm, x,
                dy, slices, partials),
         "launching a kernel");
 }
 void finish_norm_gradient(const Launch& to, const NormArgs& norm, int slices,
-                          const float* partials) {
+                          const double* partials) {
   launch_threads(to, static_cast<std::size_t>(norm.channels), finish_norm_gradient_kernel, to.state,
                  norm, slices, partials);
 }

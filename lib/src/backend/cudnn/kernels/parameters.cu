@@ -77,6 +77,7 @@ void preload_parameters() {
   check(preload(scale_kernel), "loading a kernel");
 }
 
+void preload_dense();
 void preload_elementwise();
 void preload_pool();
 void preload_depthwise();
@@ -85,6 +86,7 @@ void preload_norm();
 void preload_loss();
 
 void preload_kernels() {
+  preload_dense();
   preload_elementwise();
   preload_pool();
   preload_depthwise();

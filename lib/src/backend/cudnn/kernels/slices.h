@@ -12,8 +12,14 @@
 namespace renas::cudnn {
 
 constexpr int kSumThreads = 256;  // of a block at most
+
+struct Double8 {
+  double v[kBlock];
+};
+
 /// The shared memory that add_lanes() needs for `threads` threads.
 constexpr std::size_t kSumBytes = kSumThreads * sizeof(Float8);
+constexpr std::size_t kDoubleSumBytes = kSumThreads * sizeof(Double8);
 
 /// Channel blocks that one block of threads handles, and lanes of pixels.
 struct SumShape {
@@ -37,15 +43,16 @@ __device__ inline PixelSlice slice_of(const Map& map, int images, int slice, int
 
 /// Adds up `value` over the lanes and stores the sums at to[channel block * 8 ...]. All threads of
 /// the block call it.
-__device__ inline void add_lanes(const Float8& value, const SumShape& shape, int blocks_here,
-                                 float* to) {
-  Float8* shared = shared_memory<Float8>();
+template <class Eight, class T>
+__device__ inline void add_lanes(const Eight& value, const SumShape& shape, int blocks_here,
+                                 T* to) {
+  Eight* shared = shared_memory<Eight>();
   __syncthreads();  // a call before has read
   shared[threadIdx.x] = value;
   __syncthreads();
   const int numbers = blocks_here * kBlock;
   for (int i = threadIdx.x; i < numbers; i += blockDim.x) {
-    float sum = 0;
+    T sum = 0;
     for (int lane = 0; lane < shape.lanes; ++lane) {
       sum += shared[lane * shape.blocks + i / kBlock].v[i % kBlock];
     }

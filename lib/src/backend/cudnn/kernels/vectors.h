@@ -107,7 +107,7 @@ __device__ inline Float8 normalised8(const InputView& in, std::size_t i, int c) 
     const Float8 scale = load8(in.scale, c);
     const Float8 shift = load8(in.shift, c);
 #pragma unroll
-    for (int k = 0; k < kBlock; ++k) x.v[k] = x.v[k] * scale.v[k] + shift.v[k];
+    for (int k = 0; k < kBlock; ++k) x.v[k] = fmaf(x.v[k], scale.v[k], shift.v[k]);
   }
   return x;
 }
@@ -149,7 +149,7 @@ __device__ inline Float8 output_gradient8(const OutputMap& out, std::size_t i, i
     const Float8 offset = load8(out.offset, c);
 #pragma unroll
     for (int k = 0; k < kBlock; ++k) {
-      g.v[k] = dy_scale.v[k] * g.v[k] + x_scale.v[k] * x.v[k] + offset.v[k];
+      g.v[k] = fmaf(dy_scale.v[k], g.v[k], fmaf(x_scale.v[k], x.v[k], offset.v[k]));
     }
   }
   return g;

@@ -1,0 +1,262 @@
+// Ways to ask the programs for something, and what they say where it cannot be.
+
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "renas/model.h"
+#include "renas/run_directory.h"
+#include "support/files.h"
+#include "support/toy_search.h"
+
+using namespace renas::test;
+
+namespace {
+
+void refused(const std::string& command, const std::string& part) {
+  const Ran ran = run_command(command);
+  BOOST_TEST(ran.code == 2, command << "\n" << ran.output);
+  BOOST_TEST(ran.output.find(part) != std::string::npos,
+             "'" << ran.output << "' does not say '" << part << "'");
+  BOOST_TEST(ran.output.find("INI") == std::string::npos, ran.output);
+}
+
+Ran done(const std::string& command) {
+  Ran ran = run_command(command);
+  BOOST_TEST(ran.code == 0, command << "\n" << ran.output);
+  return ran;
+}
+
+const std::string kCells =
+    "# known cells\n"
+    "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3   # a good one\n"
+    "\n"
+    "c-1:avg3x3+c-1:identity,c-2:max3x3+1:sep3x3\n";
+
+struct Fixture {
+  TemporaryFolder folder;
+  Fixture() { write_toy_file(folder / "data.h5"); }
+
+  std::string resume(const std::string& run) const {
+    return kPrograms + "renas-search --threads 1 --resume --run " + (folder / run) + " ";
+  }
+  std::string file(const std::string& name, const std::string& text) const {
+    write_text(folder / name, text);
+    return folder / name;
+  }
+  std::string train(const std::string& more) const {
+    return kPrograms + "renas-train --cells 1 --filters 4 --epochs 2 --batch 16 --threads 1" +
+           " --validation 20 --data " + (folder / "data.h5") + " " + more;
+  }
+  void expect_nothing(const std::string& name) const {
+    BOOST_TEST(!std::filesystem::exists(folder / name), name << " is left behind");
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(ways, Fixture)
+
+BOOST_AUTO_TEST_CASE(a_search_starts_from_a_file_of_cells_that_may_then_go) {
+  const std::string cells = file("cells.txt", kCells);
+  const std::string search = toy_search(folder, "run") + "--initial-genomes " + cells;
+  done(search);
+  const auto history = renas::RunDirectory::open(folder / "run").history();
+  BOOST_TEST(history[0].genome == "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3");
+  BOOST_TEST(history[1].genome == "c-1:avg3x3+c-1:identity,c-2:max3x3+1:sep3x3");
+  std::filesystem::remove(cells);
+  done(resume("run") + "--children 9");
+  refused(resume("run") + "--initial-genomes " +
+              file("other.txt", "c-1:max3x3+c-1:identity,c-2:max3x3+1:sep3x3\n"),
+          "initial_genomes");
+
+  const auto bad = [&](const std::string& text, const std::string& part) {
+    refused(toy_search(folder, "bad") + "--initial-genomes " + file("bad.txt", text), part);
+    expect_nothing("bad");
+  };
+  bad(kCells + "c-2:sep9x9+c-1:identity,1:max3x3+c-1:sep3x3\n", "bad.txt:5: genome");
+  bad(kCells + "c-2:sep3x3+c-1:identity\n", "bad.txt:5: genome");
+  bad(kCells + "c-1:identity+c-1:avg3x3,c-2:max3x3+1:sep3x3\n", "same network as line 4");
+  bad("# nothing\n", "found none");
+  bad(kCells + "c-2:sep5x5+c-1:identity,1:max3x3+c-1:sep3x3\n" +
+          "c-2:sep5x5+c-1:sep3x3,1:max3x3+c-1:sep3x3\n" +
+          "c-2:sep5x5+c-1:sep5x5,1:max3x3+c-1:sep3x3\n",
+      "at most 4");
+  refused(toy_search(folder, "bad") + "--initial-genomes " + (folder / "none.txt"), "none.txt");
+  refused(toy_search(folder, "bad") + "--initial-genomes " + folder.path(), "folder");
+  expect_nothing("bad");
+}
+
+BOOST_AUTO_TEST_CASE(a_search_takes_a_space_of_ones_own_and_keeps_it) {
+  const std::string space = file("space.txt",
+                                 "block\n  operator o1 identity max3x3\n"
+                                 "block\n  input i1 1\n  input i2 c-1\n");
+  const std::string search = kPrograms + "renas-search --data " + (folder / "data.h5") +
+                             " --population 4 --sample 2 --children 4 --cells 1 --filters 4"
+                             " --batch 16 --initial-epochs 1 --retrain-epochs 1 --threads 1 ";
+  done(search + "--run " + (folder / "run") + " --space " + space);
+  for (const auto& e : renas::RunDirectory::open(folder / "run").history()) {
+    BOOST_TEST((e.genome.find(":identity+") != std::string::npos ||
+                e.genome.find(":max3x3+") != std::string::npos));
+    BOOST_TEST(e.genome.find(",1:") != std::string::npos);
+  }
+  // The options of a run begin another.
+  done(kPrograms + "renas-search --config " + (folder / "run/options.toml") + " --run " +
+       (folder / "again"));
+  BOOST_TEST(history_of(folder / "run") == history_of(folder / "again"));
+  std::filesystem::remove(space);
+  const Ran view = done(kPrograms + "renas-inspect controller " + (folder / "run"));
+  BOOST_TEST(view.output.find("block 2  i1") != std::string::npos, view.output);
+  BOOST_TEST(view.output.find("1 100 %") != std::string::npos, view.output);
+  done(kPrograms + "renas-inspect run " + (folder / "run"));
+  done(resume("run") + "--children 5");
+
+  const std::string bad = search + "--run " + (folder / "bad") + " --space ";
+  refused(bad + file("bad.txt", "block\n  operator o1 sep9x9\n"), "line 2: slot 'o1'");
+  refused(bad + file("bad.txt", "block\n  operator o1 sep3x3\n") + " --blocks 3", "--blocks");
+  refused(bad + (folder / "none.txt"), "none.txt");
+  expect_nothing("bad");
+}
+
+BOOST_AUTO_TEST_CASE(a_finished_run_goes_on_with_more_children_but_not_with_fewer) {
+  for (const auto& [name, children] : {std::pair("whole", "12"), std::pair("run", "8")}) {
+    done(kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / name) +
+         " --blocks 2 --population 4 --sample 2 --cells 1 --filters 4 --batch 16 --initial-epochs 1"
+         " --retrain-epochs 2 --controls 1 --seed 3 --threads 1 --children " +
+         children);
+  }
+  refused(resume("run") + "--children 7", "started with 8");
+  done(resume("run") + "--children 12");
+  BOOST_TEST(history_of(folder / "run") == history_of(folder / "whole"));
+  for (const char* name : {"best.h5", "result.json"}) {
+    BOOST_TEST((bytes_of(folder / (std::string("run/") + name)) ==
+                bytes_of(folder / (std::string("whole/") + name))));
+  }
+  refused(resume("run") + "--children 8", "started with 12");
+  done(resume("run") + "--children 12");
+  // How networks are retrained stays as it was.
+  refused(resume("run") + "--children 13 --retrain-epochs 3", "retrained");
+}
+
+BOOST_AUTO_TEST_CASE(a_search_ends_by_patience_and_judges_by_balanced_accuracy) {
+  const Ran ran = done(
+      kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / "run") +
+      " --blocks 2 --population 4 --sample 2 --children 60 --cells 1 --filters 4 --batch 16"
+      " --initial-epochs 1 --retrain-epochs 1 --threads 1 --patience 2 --fitness balanced"
+      " --class-weights auto");
+  BOOST_TEST(ran.output.find("% balanced)") != std::string::npos, ran.output);
+  BOOST_TEST(ran.output.find("none of the last 2 better") != std::string::npos, ran.output);
+  BOOST_TEST(renas::RunDirectory::open(folder / "run").history().size() < 64);
+  refused(resume("run") + "--children 70", "by its patience");
+}
+
+BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {
+  const std::string weights = file("weights.txt", "1  # the first class\n2.5 0.5\n");
+  const Ran by_file = done(train("--genome c-2:sep3x3+c-1:identity --quiet --class-weights " +
+                                 weights + " --out " + (folder / "a.h5")));
+  BOOST_TEST(by_file.output.find("validation balanced accuracy ") != std::string::npos);
+  BOOST_TEST(by_file.output.find("test balanced accuracy ") != std::string::npos);
+  const std::string one = train("--genome c-2:sep3x3+c-1:identity --quiet --out ");
+  done(one + (folder / "b.h5") + " --class-weights 1,2.5,0.5");
+  done(one + (folder / "c.h5") + " --class-weights 1,1,1");
+  done(one + (folder / "d.h5"));
+  BOOST_TEST((bytes_of(folder / "a.h5") == bytes_of(folder / "b.h5")));
+  BOOST_TEST((bytes_of(folder / "c.h5") == bytes_of(folder / "d.h5")));
+  BOOST_TEST((bytes_of(folder / "a.h5") != bytes_of(folder / "d.h5")));
+  const std::string bad = one + (folder / "e.h5") + " --class-weights ";
+  refused(bad + "1,2", "expected 3 class weights");
+  refused(bad + "1,2,-1", "'-1'");
+  refused(bad + "none.txt", "none.txt");
+  refused(bad + file("weights.txt", "1\nmany\n1\n"), "weights.txt:2");
+  refused(toy_search(folder, "bad") + "--class-weights 1,2", "expected 3 class weights");
+  expect_nothing("e.h5");
+  expect_nothing("bad");
+}
+
+BOOST_AUTO_TEST_CASE(a_list_of_cells_is_trained_into_a_folder) {
+  const std::string cells = file("cells.txt", kCells + "c-2:sep3x3+c-1:max3x3\n");
+  const std::string list = train("--list " + cells + " --out " + (folder / "list") + " ");
+  const Ran ran = done(list);
+  BOOST_TEST(ran.output.find("cell 3 ") != std::string::npos, ran.output);
+  done(train("--genome c-2:sep3x3+c-1:max3x3 --out " + (folder / "alone.h5")));
+  BOOST_TEST((bytes_of(folder / "list/retrain/3.h5") == bytes_of(folder / "alone.h5")));
+  refused(list, "exists and is not empty");
+  BOOST_TEST(done(list + "--resume").output.find("3 of them done before") != std::string::npos);
+  refused(list + "--resume --momentum 0.5", "Give the same options");
+  refused(list + "--force", "--force");
+  refused(list + "--genome renasnet", "--genome");
+  refused(kPrograms + "renas-inspect run " + (folder / "list"), "renas-train");
+  refused(train("--out " + (folder / "bad") + " --list " +
+                file("bad.txt", kCells + "c-2:sep3x3+c-9:max3x3\n")),
+          "bad.txt:5: genome");
+  refused(train("--out " + (folder / "bad") + " --list " + (folder / "none.txt")), "none.txt");
+  expect_nothing("bad");
+}
+
+#ifdef RENAS_MPIRUN
+BOOST_AUTO_TEST_CASE(ranks_share_a_list_and_a_rank_that_is_killed_costs_nothing_but_time) {
+  std::string text;
+  for (const char* a : {"sep3x3", "sep5x5", "sep7x7"}) {
+    for (const char* b : {"sep3x3", "avg3x3", "max3x3"}) {
+      text += std::string("c-2:") + a + "+c-1:" + b + "\n";
+    }
+  }
+  const std::string list = train("--list " + file("cells.txt", text) + " --out ");
+  done(list + (folder / "one"));
+  const std::string mpirun =
+      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_oob_tcp_if_include=lo "
+      "OMPI_MCA_btl_tcp_if_include=lo " RENAS_MPIRUN " --oversubscribe -np 2 ";
+  done(mpirun + list + (folder / "two"));
+  // mpirun ends the job where a rank dies; the folder goes on.
+  const Ran killed =
+      run_command(mpirun +
+                  "sh -c 'if [ \"$OMPI_COMM_WORLD_RANK\" = 1 ]; then (sleep 0.6; kill -9 $$) & fi; "
+                  "exec " +
+                  list + (folder / "killed") + "'");
+  BOOST_TEST_MESSAGE("the killed job ended with " << killed.code);
+  const bool begun = std::filesystem::exists(folder / "killed/options.toml");
+  if (!begun) std::filesystem::remove_all(folder / "killed");
+  done(mpirun + list + (folder / "killed") + (begun ? " --resume" : ""));
+  for (const char* name : {"two", "killed"}) {
+    const auto cells =
+        renas::RunDirectory::open(folder / name, renas::RunDirectory::Kind::kList).trained_cells();
+    BOOST_TEST(cells.size() == 9);
+    for (int i = 1; i <= 9; ++i) {
+      const std::string model = "/retrain/" + std::to_string(i) + ".h5";
+      BOOST_TEST((bytes_of(folder / (name + model)) == bytes_of(folder / ("one" + model))));
+    }
+  }
+}
+#endif
+
+BOOST_AUTO_TEST_CASE(what_is_wrong_in_a_file_of_options_is_named_with_line_and_key) {
+  const auto bad = [&](const std::string& text, const std::string& part) {
+    refused(train("--out " + (folder / "bad.h5") + " --config " + file("bad.toml", text)), part);
+  };
+  bad("# mine\nlearning-rte = 0.1\n", "bad.toml:2: 'learning-rte' is no option");
+  bad("\n\nmomentum = 2\n", "bad.toml:3: --momentum");
+  bad("lighting = \"much\"\n", "bad.toml:1: --lighting");
+  bad("lighting = nan\n", "bad.toml:1: --lighting");
+  bad("\nseed = -1\n", "bad.toml:2: --seed");
+  bad("momentum = 0.5\n\nmomentum = 0.6\n", "bad.toml:3: 'momentum' stands there twice");
+  bad("momentum 0.5\n", "bad.toml:1: expected KEY = VALUE, found 'momentum 0.5'");
+  bad("\n[training]\nmomentum = 0.5\n", "bad.toml:3: 'momentum'");
+  bad("resume = true\n", "bad.toml:1: 'resume' can be given on the command line only");
+  bad("cycles = [1,\n  2,\n  x]\nmomentum = 0.5\n", "bad.toml:1: --cycles");
+  expect_nothing("bad.h5");
+  // What the command line says again counts, whatever the file says.
+  done(train("--genome c-2:sep3x3+c-1:identity --momentum 0.5 --quiet --out " + (folder / "a.h5") +
+             " --config " + file("good.toml", "momentum = 2 # too much\n\ncutout=2\n")));
+  refused(kPrograms + "renas-inspect --config " + file("bad.toml", "[genome]\ncels = 3\n") +
+              " genome renasnet",
+          "bad.toml:2: 'cels'");
+  refused(kPrograms + "renas-search --run " + (folder / "bad") + " --config " +
+              file("bad.toml", "data = \"x\"\nchildren = -3\n"),
+          "bad.toml:2: --children");
+  refused(kPrograms + "renas-search --run " + (folder / "bad") + " --seed -1 --data x", "--seed");
+  expect_nothing("bad");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
