@@ -138,6 +138,10 @@ const Planted kPlanted[] = {
     {"memory-of-another-device", "plain", "ended by signal 11"},
     {"device-code-on-the-host", "plain", "code of the device was called from the host"},
     {"runtime-called-in-a-host-function", "plain", "is called by a host function of a stream"},
+    {"workspace-too-small", "cudnn-address", "use-after-poison"},
+    {"descriptor-freed-early", "cudnn-plain", "was destroyed before its last use"},
+    {"plan-freed-early", "cudnn-plain", "a plan was destroyed before the work"},
+    {"convolution-not-waited-for", "cudnn-thread", "data race"},
     {"leak", "plain", "1 blocks of device memory are not freed"},
 };
 
@@ -168,7 +172,8 @@ BOOST_AUTO_TEST_CASE(every_planted_fault_is_seen_by_its_tool) {
 }
 
 BOOST_AUTO_TEST_CASE(programs_without_a_fault_are_clean_in_three_orders) {
-  for (const char* tool : {"plain", "address", "thread"}) {
+  for (const char* tool :
+       {"plain", "address", "thread", "cudnn-plain", "cudnn-address", "cudnn-thread"}) {
     for (int seed = 1; seed < 4; ++seed) {
       BOOST_TEST_CONTEXT(tool << ", order " << seed) {
         const Ran ran = run_planted(tool, "none", seed);

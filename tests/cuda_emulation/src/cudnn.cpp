@@ -12,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -61,15 +60,17 @@ struct Attribute {
 struct Descriptor {
   cudnnBackendDescriptorType_t type{};
   bool finalized = false;
+  bool destroyed = false;
   std::map<int, Attribute> attributes;
   const Engine* engine = nullptr;  // of an engine or its configuration
   std::shared_ptr<int> alive = std::make_shared<int>(0);
 };
 
-/// The descriptors that exist: whoever uses another has let it go too early.
+/// All descriptors that ever were. Those that are destroyed keep their addresses, so that whoever
+/// still uses one is seen.
 struct Registry {
   std::mutex mutex;
-  std::set<const void*> live;
+  std::map<const void*, std::unique_ptr<Descriptor>> all;
 };
 Registry& registry() {
   static Registry& r = *new Registry;
@@ -79,9 +80,12 @@ Registry& registry() {
 Descriptor& live(void* descriptor, const char* what) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  if (r.live.count(descriptor) == 0)
+  const auto found = r.all.find(descriptor);
+  if (found == r.all.end()) emulation::fail(std::string("cuDNN: ") + what + " does not exist");
+  if (found->second->destroyed) {
     emulation::fail(std::string("cuDNN: ") + what + " was destroyed before its last use");
-  return *static_cast<Descriptor*>(descriptor);
+  }
+  return *found->second;
 }
 
 template <class T>
@@ -375,23 +379,22 @@ void cudnnGetLastErrorString(char* to, size_t size) {
 
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
                                            cudnnBackendDescriptor_t* to) {
-  auto* d = new Descriptor;
+  auto d = std::make_unique<Descriptor>();
   d->type = type;
   d->finalized =
       type == CUDNN_BACKEND_ENGINE_DESCRIPTOR || type == CUDNN_BACKEND_ENGINECFG_DESCRIPTOR;
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  r.live.insert(d);
-  *to = d;
+  *to = d.get();
+  r.all[*to] = std::move(d);
   return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
-  Registry& r = registry();
-  const std::lock_guard lock(r.mutex);
-  if (r.live.erase(descriptor) == 0)
-    return refuse(CUDNN_STATUS_BAD_PARAM, "a descriptor that does not exist");
-  delete static_cast<Descriptor*>(descriptor);
+  Descriptor& d = live(descriptor, "a descriptor");
+  d.destroyed = true;
+  d.attributes.clear();
+  d.alive.reset();
   return CUDNN_STATUS_SUCCESS;
 }
 

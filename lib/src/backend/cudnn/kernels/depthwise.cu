@@ -35,7 +35,8 @@ __global__ void depthwise_forward_kernel(const StepState* state, DepthwiseArgs a
 
 /// Windows of SIZE x SIZE without dilation: a thread computes kRun neighbouring pixels.
 template <int SIZE, int STRIDE>
-__global__ void depthwise_run_kernel(const StepState* state, DepthwiseArgs a) {
+__global__ void __launch_bounds__(256, 1)
+    depthwise_run_kernel(const StepState* state, DepthwiseArgs a) {
   const Map runs = {a.out.map.height, (a.out.map.width + kRun - 1) / kRun, a.out.map.channels};
   const Place p = place_of(runs, state->count, thread_index());
   if (!p.exists) return;
@@ -100,8 +101,9 @@ __global__ void depthwise_data_gradient_kernel(const StepState* state, Depthwise
 /// A block sums one row of WIDTH weights over a slice of the output's pixels. blockIdx.x is the
 /// slice, blockIdx.y the run of WIDTH weights, blockIdx.z the chunk of channel blocks.
 template <int WIDTH>
-__global__ void depthwise_weight_gradient_kernel(const StepState* state, DepthwiseArgs a,
-                                                 int slices, float* partials) {
+__global__ void __launch_bounds__(kSumThreads, 1)
+    depthwise_weight_gradient_kernel(const StepState* state, DepthwiseArgs a, int slices,
+                                     float* partials) {
   const Map& out = a.out.map;
   const WindowArgs& w = a.window;
   const SumShape shape = sum_shape(out.channels);

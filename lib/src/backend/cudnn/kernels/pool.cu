@@ -80,7 +80,7 @@ __device__ inline void add_if_maximum(const PoolArgs& a, const Place& p, int oy,
   for (int k = 0; k < kBlock; ++k) g.v[k] += is_first[k] ? dy.v[k] : 0;
 }
 
-__global__ void pool_backward_kernel(const StepState* state, PoolArgs a) {
+__global__ void __launch_bounds__(256, 1) pool_backward_kernel(const StepState* state, PoolArgs a) {
   const Place p = place_of(a.in.map, state->count, thread_index());
   if (!p.exists) return;
   const Covered rows =

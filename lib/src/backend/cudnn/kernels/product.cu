@@ -116,7 +116,7 @@ __device__ inline Float8 covering_gradient8(const TermArgs& term, const OutputMa
 /// Rows are output pixels, columns output channels, the inner sum goes over terms, taps and input
 /// channels. blockIdx.x is the tile of rows, blockIdx.y that of columns.
 template <int COLUMNS>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 1)
     product_forward_kernel(const StepState* state, ProductArgs a) {
   using T = Tile<COLUMNS>;
   const Map& out = a.out.map;
@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(kTileThreads)
 /// Rows are input pixels of the term, columns its channels, the inner sum goes over taps and output
 /// channels.
 template <int COLUMNS>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 1)
     product_data_gradient_kernel(const StepState* state, TermArgs term, OutputMap out) {
   using T = Tile<COLUMNS>;
   const InputView& in = term.in;
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(kTileThreads)
 /// the output's pixels. blockIdx.x is the tile of rows, blockIdx.y that of columns, blockIdx.z the
 /// slice.
 template <int COLUMNS>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 1)
     product_weight_gradient_kernel(const StepState* state, TermArgs term, OutputMap out, int slices,
                                    float* partials) {
   using T = Tile<COLUMNS>;
