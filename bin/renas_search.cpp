@@ -65,8 +65,8 @@ void print_result(const SearchRunResult& result, const RunDirectory& run, Fitnes
   }
 }
 
-int search(const CLI::App& app, SearchRunOptions o, bool quiet, const cli::Ranks& ranks,
-           Transport& transport, int& silent_ranks) {
+int search(const CLI::App& app, SearchRunOptions o, const cli::SearchSettings& settings,
+           const cli::Ranks& ranks, Transport& transport, int& silent_ranks) {
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
   std::string threads_from;
   if (o.child.device.threads == 0) {
@@ -80,12 +80,14 @@ int search(const CLI::App& app, SearchRunOptions o, bool quiet, const cli::Ranks
   SearchRunHooks hooks;
   hooks.stop = &cli::stop_on_signals();
   hooks.silent_ranks = &silent_ranks;
+  hooks.device_index = ranks.choose_device(o.child.device.backend, settings.ranks_per_gpu);
   if (first) {
     // The log lies in the run's folder, which does not exist before the run has created it. The
     // first message therefore opens the log.
     hooks.log = [&](LogLevel level, std::string_view text) {
       if (!console) {
-        console = std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), quiet);
+        console =
+            std::make_unique<cli::Console>(RunDirectory::open(o.folder).log_file(), settings.quiet);
         console->log()(LogLevel::kInfo,
                        fmt::format("{} rank{} x {} thread{}{}", ranks.ranks(),
                                    ranks.ranks() == 1 ? "" : "s", o.child.device.threads,
@@ -140,6 +142,6 @@ int main(int argc, char** argv) {
     options = cli::run_options(settings);
   };
   return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
-    return search(app, options, settings.quiet, ranks, *transport, silent_ranks);
+    return search(app, options, settings, ranks, *transport, silent_ranks);
   });
 }

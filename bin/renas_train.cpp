@@ -223,14 +223,15 @@ void print_cells(const ListTrainingResult& result, const std::string& folder) {
   fmt::print("results: {}/results.jsonl\n", folder);
 }
 
-int train_cells(ListTrainingOptions o, bool quiet, const cli::Ranks& ranks, Transport& transport,
-                int& silent_ranks) {
+int train_cells(ListTrainingOptions o, const cli::TrainSettings& settings, const cli::Ranks& ranks,
+                Transport& transport, int& silent_ranks) {
   if (o.final.device.threads == 0) o.final.device.threads = ranks.threads().count;
   const bool first = ranks.rank() == 0;
-  cli::Console console("", quiet);
+  cli::Console console("", settings.quiet);
   SearchRunHooks hooks;
   hooks.stop = &cli::stop_on_signals();
   hooks.silent_ranks = &silent_ranks;
+  hooks.device_index = ranks.choose_device(o.final.device.backend, settings.ranks_per_gpu);
   hooks.log = [&](LogLevel level, std::string_view text) {
     if (first || level == LogLevel::kError) console.log()(level, text);
   };
@@ -276,6 +277,6 @@ int main(int argc, char** argv) {
     options = list_options(app, settings);
   };
   return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
-    return train_cells(options, settings.quiet, ranks, *transport, silent_ranks);
+    return train_cells(options, settings, ranks, *transport, silent_ranks);
   });
 }

@@ -23,7 +23,7 @@ void add_network_options(CLI::App& app, NetworkOptions& network) {
 }
 
 void add_rank_options(OptionGroup& group, double& worker_timeout, int& max_attempts,
-                      double& io_patience) {
+                      double& io_patience, int& ranks_per_gpu) {
   group
       .option(
           "--worker-timeout", worker_timeout,
@@ -39,11 +39,18 @@ void add_rank_options(OptionGroup& group, double& worker_timeout, int& max_attem
       .option("--io-patience", io_patience,
               "Seconds over which reading or writing a file that failed is tried again")
       ->check(CLI::NonNegativeNumber);
+  group
+      .option("--ranks-per-gpu", ranks_per_gpu,
+              "Ranks of a machine that may share a GPU; more are refused")
+      ->check(CLI::Range(1, 64));
 }
 
 void add_device_options(CLI::App& app, Device& device) {
   OptionGroup group(app, "Device");
-  group.option("--backend", device.backend, "What computes: cpu, reference, or auto (the fastest)");
+  group.option(
+      "--backend", device.backend,
+      "What computes: cudnn, cpu, reference, or auto (the first of these that this build has and "
+      "this machine can use)");
   group
       .option("--threads", device.threads,
               "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores, or "

@@ -43,7 +43,7 @@ class OptionGroup {
 void add_network_options(CLI::App& app, NetworkOptions& network);
 /// --worker-timeout, --max-attempts, --io-patience.
 void add_rank_options(OptionGroup& group, double& worker_timeout, int& max_attempts,
-                      double& io_patience);
+                      double& io_patience, int& ranks_per_gpu);
 /// --backend, --threads, --precision. `device.threads` 0 stands for all that the process may use.
 void add_device_options(CLI::App& app, Device& device);
 

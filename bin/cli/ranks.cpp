@@ -82,6 +82,10 @@ std::unique_ptr<Transport> Ranks::make_transport() const {
   return ranks_ == 1 ? make_local_transport() : make_mpi_transport(MPI_COMM_WORLD);
 }
 
+int Ranks::choose_device(const std::string& backend, int ranks_per_gpu) const {
+  return renas::choose_device(MPI_COMM_WORLD, backend, ranks_per_gpu);
+}
+
 int Ranks::worst(int code) const {
   int result = code;
   MPI_Allreduce(&code, &result, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
@@ -100,6 +104,7 @@ Ranks::Ranks(int&, char**&) : threads_(default_threads()) {
     refuse(*launch, "renas was built without MPI and cannot run on several ranks");
   }
 }
+int Ranks::choose_device(const std::string&, int) const { return -1; }
 int Ranks::worst(int code) const { return code; }
 void Ranks::abort(int code) const { std::_Exit(code); }
 Ranks::~Ranks() = default;

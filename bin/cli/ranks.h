@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "cli/environment.h"
 #include "renas/transport.h"
@@ -24,6 +25,8 @@ class Ranks {
   /// same quota, share them fairly.
   const DefaultThreads& threads() const { return threads_; }
   std::unique_ptr<Transport> make_transport() const;
+  /// The GPU of this rank, see renas::choose_device(); collective.
+  int choose_device(const std::string& backend, int ranks_per_gpu) const;
   /// The largest exit code of all ranks. The call is collective.
   int worst(int code) const;
   /// Ends all ranks at once. After a rank was lost, an orderly end would wait for it forever.

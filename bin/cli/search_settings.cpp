@@ -83,7 +83,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   run.option("--seed", o.strategy.seed, "All randomness of the run follows from it");
   run.option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
       ->check(CLI::NonNegativeNumber);
-  add_rank_options(run, o.worker_timeout, o.max_attempts, o.io_patience);
+  add_rank_options(run, o.worker_timeout, o.max_attempts, o.io_patience, s.ranks_per_gpu);
   run.flag("--quiet", s.quiet, "No progress, only warnings and the result")->configurable(false);
 
   search.option("--strategy", o.strategy.name, "How to search")
@@ -217,10 +217,19 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   CLI::App app;
   parse_options_of(run, app, stored);
   // The library compares what the files of --space and --initial-genomes hold.
-  const std::vector<std::string> free{"--run",         "--resume",         "--quiet",
-                                      "--config",      "--data",           "--snapshot-seconds",
-                                      "--threads",     "--worker-timeout", "--max-attempts",
-                                      "--io-patience", "--space",          "--initial-genomes"};
+  const std::vector<std::string> free{"--run",
+                                      "--resume",
+                                      "--quiet",
+                                      "--config",
+                                      "--data",
+                                      "--snapshot-seconds",
+                                      "--threads",
+                                      "--worker-timeout",
+                                      "--max-attempts",
+                                      "--io-patience",
+                                      "--ranks-per-gpu",
+                                      "--space",
+                                      "--initial-genomes"};
   bool replaced = false;
   bool retrains_alike = true;
   for (const CLI::Option* option : given.get_options()) {
@@ -268,6 +277,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   override_by("--worker-timeout", stored.run.worker_timeout, now.worker_timeout);
   override_by("--max-attempts", stored.run.max_attempts, now.max_attempts);
   override_by("--io-patience", stored.run.io_patience, now.io_patience);
+  override_by("--ranks-per-gpu", stored.ranks_per_gpu, from_command_line.ranks_per_gpu);
   override_by("--threads", stored.run.child.device.threads, now.child.device.threads);
   if (stored.run.data.empty()) {
     throw InvalidInput(

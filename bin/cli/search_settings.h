@@ -19,6 +19,7 @@ struct SearchSettings {
   int retrain_cutout = 0;
   bool no_flip = false;
   bool quiet = false;
+  int ranks_per_gpu = 1;
 };
 
 /// Adds the options of renas-search to `app`, bound to `settings`.

@@ -107,7 +107,8 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
   group.flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth");
 
   OptionGroup ranks(app, "Lists");
-  add_rank_options(ranks, s.ranks.worker_timeout, s.ranks.max_attempts, s.ranks.io_patience);
+  add_rank_options(ranks, s.ranks.worker_timeout, s.ranks.max_attempts, s.ranks.io_patience,
+                   s.ranks_per_gpu);
 
   add_device_options(app, s.final.device);
 }
@@ -127,9 +128,9 @@ FinalOptions final_options(const TrainSettings& s) {
 
 std::string purpose_of(const CLI::App& app, const std::string& genome) {
   const std::vector<std::string> skipped{
-      "--genome",         "--out",          "--resume",     "--force",   "--quiet",
-      "--threads",        "--config",       "--help",       "--version", "--list",
-      "--worker-timeout", "--max-attempts", "--io-patience"};
+      "--genome",         "--out",          "--resume",      "--force",        "--quiet",
+      "--threads",        "--config",       "--help",        "--version",      "--list",
+      "--worker-timeout", "--max-attempts", "--io-patience", "--ranks-per-gpu"};
   std::string text = "training of " + genome;
   for (const CLI::Option* option : app.get_options()) {
     std::string name = option->get_name();

@@ -20,6 +20,7 @@ struct TrainSettings {
   bool resume = false;
   bool force = false;
   bool quiet = false;
+  int ranks_per_gpu = 1;  // with a list
   uint64_t seed = 0;
   int64_t validation = 0;
   std::string validation_group;

@@ -157,4 +157,14 @@ std::vector<std::string> backend_names();
 /// no such device.
 std::unique_ptr<Backend> make_backend(const Device& device = {});
 
+/// A device of this machine that a process can have for itself.
+struct DeviceInfo {
+  int index = 0;     ///< as Device::index
+  std::string name;  ///< of the card
+  std::string uuid;  ///< the same in every process that sees the card, whatever its number there
+};
+/// The GPUs that the backend of that name, or "auto", would use here. None for backends that
+/// compute on processor cores.
+std::vector<DeviceInfo> list_devices(const std::string& backend);
+
 }  // namespace renas

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <memory>
+#include <string>
 
 #include "renas/transport.h"
 
@@ -13,5 +14,11 @@ namespace renas {
 /// MPI_Finalize after the transport's end. On each rank one thread at a time calls MPI.
 /// Throws Unsupported where MPI was initialised with less.
 std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator);
+
+/// Chooses a GPU for each rank (SearchRunHooks::device_index): the ranks of a machine take those
+/// that they see in turn. Returns -1 where the backend uses none (see list_devices()). Collective.
+/// Throws InvalidInput, on all ranks, where more than `ranks_per_gpu` ranks would share a card; the
+/// message on that machine names the ranks and the card.
+int choose_device(MPI_Comm communicator, const std::string& backend, int ranks_per_gpu = 1);
 
 }  // namespace renas

@@ -9,6 +9,7 @@
 #endif
 #ifdef RENAS_WITH_CUDNN
 #include "backend/cudnn/backend.h"
+#include "backend/cudnn/device.h"
 #endif
 
 namespace renas {
@@ -54,6 +55,19 @@ std::unique_ptr<Backend> make_backend(const Device& device) {
   if (wanted == "reference") return reference::make_reference();
   throw InvalidInput(fmt::format("backend: this build has {} and 'auto', got '{}'",
                                  fmt::join(names, ", "), device.backend));
+}
+
+std::vector<DeviceInfo> list_devices(const std::string& backend) {
+  std::vector<DeviceInfo> devices;
+#ifdef RENAS_WITH_CUDNN
+  if (backend == "auto" || backend == "cudnn") {
+    for (const cudnn::GpuInfo& gpu : cudnn::list_gpus()) {
+      devices.push_back({gpu.index, gpu.name, gpu.uuid});
+    }
+  }
+#endif
+  (void)backend;
+  return devices;
 }
 
 }  // namespace renas

@@ -12,7 +12,7 @@ namespace {
 
 class CudnnBackend final : public Backend {
  public:
-  CudnnBackend(const DeviceInfo& device, bool graphs)
+  CudnnBackend(const GpuInfo& device, bool graphs)
       : device_(device), context_((use_device(device.index), std::make_shared<GpuContext>())) {
     context_->device = device.index;
     context_->graphs = graphs;
@@ -32,7 +32,7 @@ class CudnnBackend final : public Backend {
   }
 
  private:
-  const DeviceInfo device_;
+  const GpuInfo device_;
   const std::shared_ptr<GpuContext> context_;
 };
 
@@ -40,7 +40,7 @@ class CudnnBackend final : public Backend {
 
 std::unique_ptr<Backend> make_cudnn(int index, bool graphs) {
   std::string reason;
-  const std::vector<DeviceInfo> devices = list_devices(&reason);
+  const std::vector<GpuInfo> devices = list_gpus(&reason);
   if (devices.empty()) {
     throw InvalidInput("backend: cudnn needs an NVIDIA GPU, and none can be used: " + reason);
   }
@@ -52,6 +52,6 @@ std::unique_ptr<Backend> make_cudnn(int index, bool graphs) {
   return std::make_unique<CudnnBackend>(devices[static_cast<std::size_t>(wanted)], graphs);
 }
 
-bool gpu_is_there(std::string* reason) { return !list_devices(reason).empty(); }
+bool gpu_is_there(std::string* reason) { return !list_gpus(reason).empty(); }
 
 }  // namespace renas::cudnn

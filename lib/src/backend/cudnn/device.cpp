@@ -69,7 +69,7 @@ std::string version(int number) { return fmt::format("{}.{}", number / 1000, num
 
 }  // namespace
 
-std::vector<DeviceInfo> list_devices(std::string* reason) {
+std::vector<GpuInfo> list_gpus(std::string* reason) {
   int count = 0;  // an error leaves it as it is
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
@@ -77,7 +77,7 @@ std::vector<DeviceInfo> list_devices(std::string* reason) {
     cudaGetLastError();  // which clears it
   }
   if (reason != nullptr) *reason = reason_of(status, count);
-  std::vector<DeviceInfo> devices;
+  std::vector<GpuInfo> devices;
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, i), "reading a GPU's properties");

@@ -9,7 +9,7 @@
 /// GPUs: which there are, and what an error of the CUDA runtime means.
 namespace renas::cudnn {
 
-struct DeviceInfo {
+struct GpuInfo {
   int index = 0;
   std::string name;  // "NVIDIA H100 80GB HBM3"
   std::string uuid;  // "GPU-8d3f...": the same for every process that sees the card
@@ -19,7 +19,7 @@ struct DeviceInfo {
 };
 
 /// The devices that can be used. Where there is none, sets `reason` to a sentence that says why.
-std::vector<DeviceInfo> list_devices(std::string* reason = nullptr);
+std::vector<GpuInfo> list_gpus(std::string* reason = nullptr);
 
 /// Makes a device that of the calling thread.
 void use_device(int index);

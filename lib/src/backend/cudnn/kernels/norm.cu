@@ -9,6 +9,12 @@ namespace renas::cudnn {
 using contract::kBatchNormEpsilon;
 using contract::kBatchNormMomentum;
 
+/// The shift that goes with a scale as it is stored, rounded: where all values of a channel are
+/// equal, the scale is so large that its rounding alone would show.
+__device__ inline float shift_of(double beta, double mean, float scale) {
+  return static_cast<float>(beta - mean * scale);
+}
+
 /// A block for each norm.
 __global__ void prepare_norms_kernel(const NormArgs* norms, bool training) {
   const NormArgs& norm = norms[blockIdx.x];
@@ -18,9 +24,9 @@ __global__ void prepare_norms_kernel(const NormArgs* norms, bool training) {
     if (training) continue;
     const double inverse =
         1 / sqrt(static_cast<double>(norm.running_variance[c]) + kBatchNormEpsilon);
-    const double scale = norm.gamma[c] * inverse;
-    norm.scale[c] = static_cast<float>(scale);
-    norm.shift[c] = static_cast<float>(norm.beta[c] - mean * scale);
+    const auto scale = static_cast<float>(norm.gamma[c] * inverse);
+    norm.scale[c] = scale;
+    norm.shift[c] = shift_of(norm.beta[c], mean, scale);
   }
 }
 
@@ -114,11 +120,11 @@ __global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, 
   // A zero or an infinite variance would hide that the training diverged.
   if (!isfinite(sums.second)) variance = nan("");
   const double inverse = 1 / sqrt(variance + kBatchNormEpsilon);
-  const double scale = norm.gamma[c] * inverse;
+  const auto scale = static_cast<float>(norm.gamma[c] * inverse);
   norm.inverse[c] = inverse;
   norm.mean[c] = static_cast<float>(mean);
-  norm.scale[c] = static_cast<float>(scale);
-  norm.shift[c] = static_cast<float>(norm.beta[c] - mean * scale);
+  norm.scale[c] = scale;
+  norm.shift[c] = shift_of(norm.beta[c], mean, scale);
   const double unbiased = variance * count / (count > 2 ? count - 1 : 1);
   norm.running_mean[c] = static_cast<float>(kBatchNormMomentum * norm.running_mean[c] +
                                             (1 - kBatchNormMomentum) * mean);

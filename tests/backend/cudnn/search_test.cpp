@@ -1,0 +1,73 @@
+// Whole searches on emulated GPUs: ranks with a GPU each, and what happens when one fails.
+
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "support/files.h"
+#include "support/history.h"
+#include "support/toy_search.h"
+
+using namespace renas::test;
+
+namespace {
+
+const std::string kMpirun =
+    "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_oob_tcp_if_include=lo "
+    "OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_rmaps_base_oversubscribe=1 "
+    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " -np 2 ";
+
+struct Folder : TemporaryFolder {
+  Folder() { write_toy_file(*this / "data.h5"); }
+};
+
+std::string on_gpu(const TemporaryFolder& folder, const std::string& run) {
+  return toy_search(folder, run) + "--backend cudnn ";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(searches_on_gpus)
+
+BOOST_AUTO_TEST_CASE(equal_seeds_give_equal_runs_on_either_gpu) {
+  const Folder folder;
+  BOOST_TEST(run_command(on_gpu(folder, "one")).code == 0);
+  // The second rank has the second GPU.
+  BOOST_TEST(run_command(kMpirun + on_gpu(folder, "two") + "--in-order").code == 0);
+  BOOST_TEST(run_command(kMpirun + on_gpu(folder, "again") + "--in-order").code == 0);
+  BOOST_TEST(history_of(folder / "two") == history_of(folder / "again"));
+  const std::string log = content_of(folder / "two/log.txt");
+  BOOST_TEST(log.find("Emulated") != std::string::npos, log);
+  BOOST_TEST(log.find("GPU-") != std::string::npos, log);
+}
+
+BOOST_AUTO_TEST_CASE(ranks_share_a_gpu_only_where_that_is_asked_for) {
+  const Folder folder;
+  const std::string one_gpu = "RENAS_EMULATED_DEVICES=1 " + kMpirun;
+  const Ran refused = run_command(one_gpu + on_gpu(folder, "run"));
+  BOOST_TEST(refused.code == 2);
+  BOOST_TEST(refused.output.find("ranks 0, 1 would share GPU") != std::string::npos,
+             refused.output);
+  BOOST_TEST(!std::filesystem::exists(folder / "run"));
+  BOOST_TEST(run_command(one_gpu + on_gpu(folder, "run") + "--ranks-per-gpu 2").code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_gpu_that_fails_ends_the_run_which_goes_on_to_the_same_end) {
+  const Folder folder;
+  BOOST_TEST(run_command(on_gpu(folder, "whole")).code == 0);
+  const Ran failed = run_command("RENAS_EMULATED_ERROR_AT=30000 " + on_gpu(folder, "run"));
+  BOOST_TEST(failed.code != 0);
+  BOOST_TEST(failed.output.find("Only a new process can use the GPU again") != std::string::npos,
+             failed.output);
+  BOOST_TEST(run_command(kPrograms + "renas-search --resume --run " + (folder / "run")).code == 0);
+  BOOST_TEST(history_of(folder / "run") == history_of(folder / "whole"));
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_does_not_fit_is_told_apart_from_a_failure) {
+  const Folder folder;
+  const Ran ran = run_command("RENAS_EMULATED_OUT_OF_MEMORY_AT=1 " + on_gpu(folder, "run"));
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(content_of(folder / "run/history.jsonl").find("out-of-memory") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
