@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS)
 
-.PHONY: all help deps configure demo test test-long bench install asan tidy format format-check clean
+.PHONY: all help deps configure gpu demo test test-long bench install asan tidy format format-check clean
 
 all: configure
 	cmake --build $(BUILD) -j $(JOBS)
@@ -12,6 +12,7 @@ all: configure
 help:
 	@echo 'make deps       install what is missing (Debian), or say what to install'
 	@echo 'make            build the library, the programs ($(BUILD)/bin) and the tests'
+	@echo 'make gpu        the same with the cuDNN backend, in $(BUILD)-gpu; needs CUDA and cuDNN'
 	@echo 'make demo       search and train on real images (Fashion-MNIST), about ten minutes'
 	@echo 'make test       the tests; make test-long: fuzzing and kills as well'
 	@echo 'make bench      benchmarks'
@@ -35,6 +36,9 @@ test: deps all
 
 test-long: deps all
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+gpu:
+	$(MAKE) all BUILD=$(BUILD)-gpu CMAKE_ARGS='-DRENAS_CUDA=ON $(CMAKE_ARGS)'
 
 bench: configure
 	cmake --build $(BUILD) -j $(JOBS) --target bench

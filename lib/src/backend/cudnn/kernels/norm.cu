@@ -57,8 +57,9 @@ __device__ inline void sum_two(const Map& map, int images, int slices, double* p
   add_lanes(b, shape, blocks_here, to + map.channels);
 }
 
-__global__ void norm_statistics_kernel(const StepState* state, NormArgs norm, MapData x, int slices,
-                                       double* partials) {
+__global__ void __launch_bounds__(kSumThreads, 1)
+    norm_statistics_kernel(const StepState* state, NormArgs norm, MapData x, int slices,
+                           double* partials) {
   sum_two(norm.map, state->count, slices, partials,
           [&](std::size_t i, int c, Double8& sum, Double8& square) {
             const Float8 v = load8(x, i);
@@ -72,8 +73,9 @@ __global__ void norm_statistics_kernel(const StepState* state, NormArgs norm, Ma
           });
 }
 
-__global__ void norm_gradient_sums_kernel(const StepState* state, NormArgs norm, MapData x,
-                                          MapData dy, int slices, double* partials) {
+__global__ void __launch_bounds__(kSumThreads, 1)
+    norm_gradient_sums_kernel(const StepState* state, NormArgs norm, MapData x, MapData dy,
+                              int slices, double* partials) {
   sum_two(norm.map, state->count, slices, partials,
           [&](std::size_t i, int c, Double8& sum, Double8& product) {
             const Float8 v = load8(x, i);
