@@ -37,10 +37,6 @@ void Coordinator::begin_phase() {
   progress_.begin_phase(Clock::now(), static_cast<uint64_t>(queue_.progress().done));
 }
 
-void Coordinator::log(LogLevel level, const std::string& text) const {
-  if (hooks_.log) hooks_.log(level, text);
-}
-
 bool Coordinator::stop_requested() const {
   return stopping_ || (hooks_.stop != nullptr && *hooks_.stop);
 }
@@ -117,11 +113,8 @@ void Coordinator::handle(int rank, const Report& report) {
       take_failure(rank, report);
       break;
     case Report::Kind::kDone:
-      if (has(rank, report)) {
-        take_result(rank, report);
-      } else {
-        queue_.take_late(report.task);
-      }
+      if (!has(rank, report)) return queue_.take_late(report.task);
+      take_result(rank, report);
       break;
     case Report::Kind::kBye:
       workers_.is_gone(rank);
@@ -142,8 +135,7 @@ void Coordinator::welcome(int rank, const Report& report) {
             "rank {} on {}: its {} is another data set ({}) than that of rank 0 ({}); going on "
             "without this rank. Copy the file anew to that machine",
             rank, report.host, setup_.options.data, report.data, setup_.data_identity));
-    send(rank, Task{});
-    return;
+    return send(rank, Task{});
   }
   const bool returns = workers_[rank].away;
   workers_.becomes_ready(rank, report.host);
@@ -222,9 +214,8 @@ void Coordinator::say_who_is_missing() {
 
 /// Workers that hear nothing of rank 0 for `worker_timeout` seconds give up.
 void Coordinator::send_signs_of_life() {
-  const auto now = Clock::now();
   if (seconds_since(last_sign_of_life_) < setup_.options.worker_timeout / 4) return;
-  last_sign_of_life_ = now;
+  last_sign_of_life_ = Clock::now();
   for (int r = 1; r < workers_.size(); ++r) send(r, {.kind = Task::Kind::kAlive});
 }
 

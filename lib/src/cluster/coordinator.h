@@ -48,7 +48,9 @@ class Coordinator {
   void report_progress();
   void dismiss_workers();
   void send(int rank, const Task& task) { transport_.send_to_worker(rank, encode(task)); }
-  void log(LogLevel level, const std::string& text) const;
+  void log(LogLevel level, const std::string& text) const {
+    if (hooks_.log) hooks_.log(level, text);
+  }
 
   const RunSetup& setup_;
   Transport& transport_;

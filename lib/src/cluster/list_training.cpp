@@ -62,7 +62,7 @@ RunSetup make_list_setup(const ListTrainingOptions& o, const SearchRunHooks& hoo
   return {.options = std::move(options),
           .space = SearchSpace::renas(),
           .search = data,
-          .final = std::move(data),
+          .final = data,
           .data_identity = std::move(identity),
           .test = std::move(test),
           .kind = Kind::kList};
@@ -86,8 +86,8 @@ std::unique_ptr<RunLock> lock_folder(const ListTrainingOptions& o) {
 
 RunDirectory open_folder(const ListTrainingOptions& o, const std::string& identity) {
   if (!o.resume) {
-    const RunDirectory run = RunDirectory::create(o.folder, o.stored_options,
-                                                  {{"cells", list_text(o.genomes)}}, Kind::kList);
+    RunDirectory run = RunDirectory::create(o.folder, o.stored_options,
+                                            {{"cells", list_text(o.genomes)}}, Kind::kList);
     run.mark_data(identity);
     return run;
   }

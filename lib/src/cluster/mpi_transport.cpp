@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <list>
+#include <new>
 #include <thread>
 
 #include "cluster/local_transport.h"
@@ -54,7 +55,7 @@ class MpiTransport : public Transport {
     while (!forget_sent() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     if (!outgoing_.empty()) {
       // MPI reads a message until it is sent, perhaps for as long as the process lives.
-      new std::list<Outgoing>(std::move(outgoing_));
+      new (std::nothrow) std::list<Outgoing>(std::move(outgoing_));
     }
     MPI_Comm_free(&communicator_);
   }
