@@ -67,12 +67,13 @@ class BlockCache {
 
 /// Hands out the pieces of one block, each aligned to 256 bytes, and collects the contents of those
 /// that are constant, which lie behind the others. Made without a block it only measures: a program
-/// lays itself out twice.
+/// lays itself out twice, and the pieces of the first time must not be touched.
 class Layout {
  public:
   Layout() = default;
   /// Lays out a block of measured.bytes() bytes at `base`.
-  Layout(std::byte* base, const Layout& measured) : base_(base), first_constant_(measured.used_) {}
+  Layout(std::byte* base, const Layout& measured)
+      : measuring_(false), base_(base), first_constant_(measured.used_) {}
 
   std::size_t bytes() const { return used_ + constant_bytes_; }
 
@@ -84,7 +85,7 @@ class Layout {
   template <class T>
   T* constant(const std::vector<T>& values) {
     const std::size_t at = next(constant_bytes_, values.size() * sizeof(T));
-    if (base_ != nullptr) {
+    if (!measuring_) {
       constants_.resize(constant_bytes_);
       if (!values.empty()) {
         std::memcpy(constants_.data() + at, values.data(), values.size() * sizeof(T));
@@ -96,14 +97,18 @@ class Layout {
   void upload() const;
 
  private:
+  static constexpr std::size_t kAlignment = 256;
+
+  /// No block; offsets may be added to it, which they may not to a null pointer.
+  static std::byte* nowhere() { return reinterpret_cast<std::byte*>(kAlignment); }
   static std::size_t next(std::size_t& used, std::size_t bytes) {
-    constexpr std::size_t kAlignment = 256;
     const std::size_t at = used;
     used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
     return at;
   }
 
-  std::byte* base_ = nullptr;
+  bool measuring_ = true;
+  std::byte* base_ = nowhere();
   std::size_t first_constant_ = 0;
   std::size_t used_ = 0;
   std::size_t constant_bytes_ = 0;

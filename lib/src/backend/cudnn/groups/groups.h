@@ -11,8 +11,8 @@ std::unique_ptr<FusedGroup> make_input(const Lowering& lowering, const plan::Gro
 std::unique_ptr<FusedGroup> make_conv(const Lowering& lowering, const plan::Group& group);
 /// A convolution by cuDNN, of those that is_for_cudnn() finds.
 std::unique_ptr<FusedGroup> make_dense_conv(const Lowering& lowering, const plan::Group& group);
-/// True for dense convolutions so wide, or over so large a window, that cuDNN's kernels are the
-/// better ones: stems, auxiliary heads.
+/// True for the dense convolutions that are left to cuDNN: 1x1 between many channels, and larger
+/// windows with many filters, as in stems and auxiliary heads.
 bool is_for_cudnn(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_separable(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_pool(const Lowering& lowering, const plan::Group& group);
