@@ -39,8 +39,8 @@ if(RENAS_PYTHON3 AND NOT CUDNN_INCLUDE_DIR)
 endif()
 find_path(CUDNN_INCLUDE_DIR cudnn_graph.h HINTS ${cudnn_folders} PATH_SUFFIXES include)
 get_filename_component(cudnn_folder "${CUDNN_INCLUDE_DIR}" DIRECTORY)
-find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR HINTS ${cudnn_folder} ${cudnn_folders} ${CUDAToolkit_LIBRARY_DIR}
-             PATH_SUFFIXES lib lib64)
+find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR PATH_SUFFIXES lib lib64
+             HINTS ${cudnn_folder} ${cudnn_folders} ${CUDAToolkit_LIBRARY_DIR})
 if(NOT CUDNN_INCLUDE_DIR OR (RENAS_CUDA STREQUAL "ON" AND NOT CUDNN_LIBRARY))
   message(FATAL_ERROR "cuDNN 9 (cudnn_graph.h and libcudnn.so.9) was not found. Say where it is by -DCUDNN_ROOT=DIR, "
                       "or configure with -DRENAS_CUDA=OFF to build without it.")

@@ -31,10 +31,6 @@ void copy_to_bf16(const Launch& launch, const float* from, std::size_t size, uin
   launch_threads(launch, size, copy_to_bf16_kernel, from, size, to);
 }
 
-void preload_dense() {
-  check(preload(copy_input_kernel), "loading a kernel");
-  check(preload(copy_gradient_kernel), "loading a kernel");
-  check(preload(copy_to_bf16_kernel), "loading a kernel");
-}
+void preload_dense() { preload_all(copy_input_kernel, copy_gradient_kernel, copy_to_bf16_kernel); }
 
 }  // namespace renas::cudnn

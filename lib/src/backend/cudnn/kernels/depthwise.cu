@@ -184,11 +184,9 @@ void depthwise_weight_gradient(const Launch& to, const DepthwiseArgs& args, int 
   const auto chunks = static_cast<unsigned>((blocks + shape.blocks - 1) / shape.blocks);
   const auto with = [&](auto kernel, int width) {
     const auto runs = static_cast<unsigned>(args.window.height * args.window.width / width);
-    check(launch(
-              kernel,
-              Grid{dim3(static_cast<unsigned>(slices), runs, chunks), dim3(kSumThreads), kSumBytes},
-              to.stream, to.state, args, slices, partials),
-          "launching a kernel");
+    launch_grid(to,
+                {dim3(static_cast<unsigned>(slices), runs, chunks), dim3(kSumThreads), kSumBytes},
+                kernel, to.state, args, slices, partials);
   };
   switch (args.window.width) {
     case 3:
@@ -203,18 +201,14 @@ void depthwise_weight_gradient(const Launch& to, const DepthwiseArgs& args, int 
 }
 
 void preload_depthwise() {
-  check(preload(depthwise_forward_kernel), "loading a kernel");
-  check(preload(depthwise_data_gradient_kernel), "loading a kernel");
+  preload_all(depthwise_forward_kernel, depthwise_data_gradient_kernel);
   for (const int size : {3, 5, 7}) {
     for (const int stride : {1, 2}) {
-      with_run_kernel({size, size, stride, stride},
-                      [](auto kernel) { check(preload(kernel), "loading a kernel"); });
+      with_run_kernel({size, size, stride, stride}, [](auto kernel) { preload_all(kernel); });
     }
   }
-  check(preload(depthwise_weight_gradient_kernel<1>), "loading a kernel");
-  check(preload(depthwise_weight_gradient_kernel<3>), "loading a kernel");
-  check(preload(depthwise_weight_gradient_kernel<5>), "loading a kernel");
-  check(preload(depthwise_weight_gradient_kernel<7>), "loading a kernel");
+  preload_all(depthwise_weight_gradient_kernel<1>, depthwise_weight_gradient_kernel<3>,
+              depthwise_weight_gradient_kernel<5>, depthwise_weight_gradient_kernel<7>);
 }
 
 }  // namespace renas::cudnn

@@ -178,15 +178,9 @@ void dropout_backward(const Launch& launch, const DropoutArgs& args) {
 }
 
 void preload_elementwise() {
-  check(preload(copy_images_kernel), "loading a kernel");
-  check(preload(add_forward_kernel), "loading a kernel");
-  check(preload(add_backward_kernel), "loading a kernel");
-  check(preload(concat_forward_kernel), "loading a kernel");
-  check(preload(concat_backward_kernel), "loading a kernel");
-  check(preload(global_average_forward_kernel), "loading a kernel");
-  check(preload(global_average_backward_kernel), "loading a kernel");
-  check(preload(dropout_forward_kernel), "loading a kernel");
-  check(preload(dropout_backward_kernel), "loading a kernel");
+  preload_all(copy_images_kernel, add_forward_kernel, add_backward_kernel, concat_forward_kernel,
+              concat_backward_kernel, global_average_forward_kernel, global_average_backward_kernel,
+              dropout_forward_kernel, dropout_backward_kernel);
 }
 
 }  // namespace renas::cudnn

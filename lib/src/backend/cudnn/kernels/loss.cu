@@ -95,22 +95,15 @@ __global__ void loss_backward_kernel(const StepState* state, LossArgs a) {
 
 void loss_forward(const Launch& to, const LossArgs& args, MetricSums* sums) {
   const auto images = static_cast<unsigned>(to.batch);
-  check(launch(loss_forward_kernel, Grid{dim3(images), dim3(kWarp), 0}, to.stream, to.state, args),
-        "launching a kernel");
-  check(launch(add_metrics_kernel, Grid{dim3(1), dim3(kWarp), 0}, to.stream, to.state, args, sums),
-        "launching a kernel");
+  launch_grid(to, {dim3(images), dim3(kWarp), 0}, loss_forward_kernel, to.state, args);
+  launch_grid(to, {dim3(1), dim3(kWarp), 0}, add_metrics_kernel, to.state, args, sums);
 }
 
 void loss_backward(const Launch& to, const LossArgs& args) {
   const auto images = static_cast<unsigned>(to.batch);
-  check(launch(loss_backward_kernel, Grid{dim3(images), dim3(kWarp), 0}, to.stream, to.state, args),
-        "launching a kernel");
+  launch_grid(to, {dim3(images), dim3(kWarp), 0}, loss_backward_kernel, to.state, args);
 }
 
-void preload_loss() {
-  check(preload(loss_forward_kernel), "loading a kernel");
-  check(preload(add_metrics_kernel), "loading a kernel");
-  check(preload(loss_backward_kernel), "loading a kernel");
-}
+void preload_loss() { preload_all(loss_forward_kernel, add_metrics_kernel, loss_backward_kernel); }
 
 }  // namespace renas::cudnn

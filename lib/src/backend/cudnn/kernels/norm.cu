@@ -178,15 +178,13 @@ Grid sum_grid(const Map& map, int slices) {
 
 void prepare_norms(const Launch& to, const NormArgs* norms, int count, bool training) {
   if (count == 0) return;
-  check(launch(prepare_norms_kernel, Grid{dim3(static_cast<unsigned>(count)), dim3(128), 0},
-               to.stream, norms, training),
-        "launching a kernel");
+  launch_grid(to, {dim3(static_cast<unsigned>(count)), dim3(128), 0}, prepare_norms_kernel, norms,
+              training);
 }
 void norm_statistics(const Launch& to, const NormArgs& norm, const MapData& x, int slices,
                      double* partials) {
-  check(launch(norm_statistics_kernel, sum_grid(norm.map, slices), to.stream, to.state, norm, x,
-               slices, partials),
-        "launching a kernel");
+  launch_grid(to, sum_grid(norm.map, slices), norm_statistics_kernel, to.state, norm, x, slices,
+              partials);
 }
 void finish_statistics(const Launch& to, const NormArgs& norm, int slices, const double* partials) {
   launch_threads(to, static_cast<std::size_t>(norm.channels), finish_statistics_kernel, to.state,
@@ -194,9 +192,8 @@ void finish_statistics(const Launch& to, const NormArgs& norm, int slices, const
 }
 void norm_gradient_sums(const Launch& to, const NormArgs& norm, const MapData& x, const MapData& dy,
                         int slices, double* partials) {
-  check(launch(norm_gradient_sums_kernel, sum_grid(norm.map, slices), to.stream, to.state, norm, x,
-               dy, slices, partials),
-        "launching a kernel");
+  launch_grid(to, sum_grid(norm.map, slices), norm_gradient_sums_kernel, to.state, norm, x, dy,
+              slices, partials);
 }
 void finish_norm_gradient(const Launch& to, const NormArgs& norm, int slices,
                           const double* partials) {
@@ -209,12 +206,8 @@ void norm_input_gradient(const Launch& to, const OutputMap& out, const MapData& 
 }
 
 void preload_norm() {
-  check(preload(prepare_norms_kernel), "loading a kernel");
-  check(preload(norm_statistics_kernel), "loading a kernel");
-  check(preload(norm_gradient_sums_kernel), "loading a kernel");
-  check(preload(finish_statistics_kernel), "loading a kernel");
-  check(preload(finish_norm_gradient_kernel), "loading a kernel");
-  check(preload(norm_input_gradient_kernel), "loading a kernel");
+  preload_all(prepare_norms_kernel, norm_statistics_kernel, norm_gradient_sums_kernel,
+              finish_statistics_kernel, finish_norm_gradient_kernel, norm_input_gradient_kernel);
 }
 
 }  // namespace renas::cudnn

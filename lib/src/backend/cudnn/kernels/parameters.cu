@@ -57,9 +57,8 @@ void add_weight_gradients(const Launch& to, const float* partials, std::size_t s
 void sgd(const Launch& to, const SgdRun* runs, int count, const float* rates, float momentum,
          float decay, float* values, float* gradients, float* momenta) {
   if (count == 0) return;
-  check(launch(sgd_kernel, Grid{dim3(static_cast<unsigned>(count)), dim3(256), 0}, to.stream, runs,
-               rates, momentum, decay, values, gradients, momenta),
-        "launching a kernel");
+  launch_grid(to, {dim3(static_cast<unsigned>(count)), dim3(256), 0}, sgd_kernel, runs, rates,
+              momentum, decay, values, gradients, momenta);
 }
 void scale(const Launch& to, float* values, std::size_t size, float factor) {
   launch_threads(to, size, scale_kernel, values, size, factor);
@@ -70,11 +69,8 @@ void fill(const Launch& to, float* values, std::size_t size, float value) {
 }
 
 void preload_parameters() {
-  check(preload(fill_kernel), "loading a kernel");
-  check(preload(pack_weights_kernel), "loading a kernel");
-  check(preload(add_weight_gradients_kernel), "loading a kernel");
-  check(preload(sgd_kernel), "loading a kernel");
-  check(preload(scale_kernel), "loading a kernel");
+  preload_all(fill_kernel, pack_weights_kernel, add_weight_gradients_kernel, sgd_kernel,
+              scale_kernel);
 }
 
 void preload_dense();

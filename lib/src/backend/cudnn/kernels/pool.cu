@@ -114,9 +114,6 @@ void pool_backward(const Launch& launch, const PoolArgs& args) {
   launch_places(launch, args.in.map, pool_backward_kernel, launch.state, args);
 }
 
-void preload_pool() {
-  check(preload(pool_forward_kernel), "loading a kernel");
-  check(preload(pool_backward_kernel), "loading a kernel");
-}
+void preload_pool() { preload_all(pool_forward_kernel, pool_backward_kernel); }
 
 }  // namespace renas::cudnn

@@ -289,30 +289,26 @@ unsigned pixel_tiles(const Launch& to, const Map& map) {
 }  // namespace
 
 void product_forward(const Launch& to, const ProductArgs& args) {
-  check(launch(product_forward_kernel<kColumns>,
-               Grid{dim3(pixel_tiles(to, args.out.map), column_tiles(args.out.map)),
-                    dim3(kTileThreads), tile_bytes(kColumns)},
-               to.stream, to.state, args),
-        "launching a kernel");
+  launch_grid(to,
+              {dim3(pixel_tiles(to, args.out.map), column_tiles(args.out.map)), dim3(kTileThreads),
+               tile_bytes(kColumns)},
+              product_forward_kernel<kColumns>, to.state, args);
 }
 
 void product_data_gradient(const Launch& to, const TermArgs& term, const OutputMap& out) {
-  check(
-      launch(product_data_gradient_kernel<kColumns>,
-             Grid{dim3(pixel_tiles(to, term.in.map), column_tiles(term.in.map)), dim3(kTileThreads),
-                  std::max(tile_bytes(kColumns), kRows * kColumns * sizeof(float))},
-             to.stream, to.state, term, out),
-      "launching a kernel");
+  launch_grid(to,
+              {dim3(pixel_tiles(to, term.in.map), column_tiles(term.in.map)), dim3(kTileThreads),
+               std::max(tile_bytes(kColumns), kRows * kColumns * sizeof(float))},
+              product_data_gradient_kernel<kColumns>, to.state, term, out);
 }
 
 void product_weight_gradient(const Launch& to, const TermArgs& term, const OutputMap& out,
                              int slices, float* partials) {
-  check(launch(product_weight_gradient_kernel<kColumns>,
-               Grid{dim3(tiles(static_cast<std::size_t>(term.depth), kRows), column_tiles(out.map),
-                         static_cast<unsigned>(slices)),
-                    dim3(kTileThreads), tile_bytes(kColumns)},
-               to.stream, to.state, term, out, slices, partials),
-        "launching a kernel");
+  launch_grid(to,
+              {dim3(tiles(static_cast<std::size_t>(term.depth), kRows), column_tiles(out.map),
+                    static_cast<unsigned>(slices)),
+               dim3(kTileThreads), tile_bytes(kColumns)},
+              product_weight_gradient_kernel<kColumns>, to.state, term, out, slices, partials);
 }
 
 void bias_gradient(const Launch& to, const OutputMap& out, int channels, float* gradient) {
@@ -321,10 +317,8 @@ void bias_gradient(const Launch& to, const OutputMap& out, int channels, float* 
 }
 
 void preload_product() {
-  check(preload(product_forward_kernel<kColumns>), "loading a kernel");
-  check(preload(product_data_gradient_kernel<kColumns>), "loading a kernel");
-  check(preload(product_weight_gradient_kernel<kColumns>), "loading a kernel");
-  check(preload(bias_gradient_kernel), "loading a kernel");
+  preload_all(product_forward_kernel<kColumns>, product_data_gradient_kernel<kColumns>,
+              product_weight_gradient_kernel<kColumns>, bias_gradient_kernel);
 }
 
 }  // namespace renas::cudnn
