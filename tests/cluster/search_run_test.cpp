@@ -15,19 +15,10 @@
 using namespace renas;
 using renas::test::bytes_of;
 using renas::test::history_of;
+using renas::test::run_alone;
 using renas::test::TemporaryFolder;
 using renas::test::toy_options;
 using renas::test::write_toy_file;
-
-namespace {
-
-SearchRunResult run(const SearchRunOptions& options, const std::atomic<bool>* stop = nullptr,
-                    std::function<void(const SearchProgress&)> on_progress = nullptr) {
-  const auto transport = make_local_transport();
-  return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
-}
-
-}  // namespace
 
 BOOST_AUTO_TEST_SUITE(search_runs)
 
@@ -36,10 +27,10 @@ BOOST_AUTO_TEST_CASE(one_seed_gives_one_run_and_it_leaves_what_it_says) {
   write_toy_file(folder / "data.h5");
   const SearchRunOptions first = toy_options(folder, "first");
   const SearchRunOptions second = toy_options(folder, "second");
-  const SearchRunResult result = run(first);
+  const SearchRunResult result = run_alone(first);
   BOOST_TEST(result.finished);
   BOOST_TEST(result.networks.size() == 5);  // four members and a control
-  run(second);
+  run_alone(second);
   BOOST_TEST(history_of(first) == history_of(second));
 
   const auto history = RunDirectory::open(first.folder).history();
@@ -82,14 +73,14 @@ BOOST_AUTO_TEST_CASE(a_run_stopped_again_and_again_ends_like_one_that_was_not) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");
   const SearchRunOptions whole = toy_options(folder, "whole");
-  run(whole);
+  run_alone(whole);
   SearchRunOptions pieces = toy_options(folder, "pieces");
   int sessions = 0;
   for (bool finished = false; !finished; ++sessions) {
     BOOST_REQUIRE(sessions < 60);
     std::atomic<bool> stop{false};
     const auto at = sessions == 0 ? 0 : RunDirectory::open(pieces.folder).history().size();
-    finished = run(pieces, &stop, [&](const SearchProgress& p) {
+    finished = run_alone(pieces, &stop, [&](const SearchProgress& p) {
                  const bool on = p.phase == SearchProgress::Phase::kRetrain
                                      ? sessions > 30
                                      : p.done < static_cast<int64_t>(at) + 2;
@@ -106,13 +97,13 @@ BOOST_AUTO_TEST_CASE(without_a_snapshot_the_history_alone_brings_a_run_back) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");
   const SearchRunOptions whole = toy_options(folder, "whole");
-  run(whole);
+  run_alone(whole);
   SearchRunOptions cut = toy_options(folder, "cut");
   std::atomic<bool> stop{false};
-  run(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_alone(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
   std::filesystem::remove(folder / "cut/search.h5");
   cut.resume = true;
-  run(cut);
+  run_alone(cut);
   BOOST_TEST(history_of(whole) == history_of(cut));
 }
 
@@ -120,18 +111,18 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_with_its_own_pictures_wherever_they_lie) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");
   const SearchRunOptions whole = toy_options(folder, "whole");
-  run(whole);
+  run_alone(whole);
   SearchRunOptions moved = toy_options(folder, "moved");
   std::atomic<bool> stop{false};
-  run(moved, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_alone(moved, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
   std::filesystem::rename(folder / "data.h5", folder / "elsewhere.h5");
   write_toy_file(folder / "data.h5", 96, 6);
   moved.resume = true;
-  BOOST_CHECK_EXCEPTION(run(moved), InvalidInput, [](const InvalidInput& e) {
+  BOOST_CHECK_EXCEPTION(run_alone(moved), InvalidInput, [](const InvalidInput& e) {
     return std::string(e.what()).find("found another") != std::string::npos;
   });
   moved.data = folder / "elsewhere.h5";
-  run(moved);
+  run_alone(moved);
   BOOST_TEST(history_of(whole) == history_of(moved));
 }
 
@@ -141,7 +132,7 @@ BOOST_AUTO_TEST_CASE(children_that_diverge_do_not_stop_the_search) {
   SearchRunOptions options = toy_options(folder, "run");
   options.child.new_rate = 1e30;  // a child with anything new blows up
   options.child.inherited_rate = 1e30;
-  const SearchRunResult result = run(options);
+  const SearchRunResult result = run_alone(options);
   BOOST_TEST(result.finished);
   int diverged = 0;
   for (const HistoryEntry& e : RunDirectory::open(options.folder).history()) {
@@ -156,7 +147,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_and_leave_no_folder) {
   const auto refused = [&](auto change, const std::string& part) {
     SearchRunOptions options = toy_options(folder, "run");
     change(options);
-    BOOST_CHECK_EXCEPTION(run(options), Error, [&](const Error& e) {
+    BOOST_CHECK_EXCEPTION(run_alone(options), Error, [&](const Error& e) {
       const bool holds = std::string(e.what()).find(part) != std::string::npos;
       BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
       return holds;

@@ -18,28 +18,23 @@ using namespace renas;
 using renas::test::bytes_of;
 using renas::test::content_of;
 using renas::test::history_of;
+using renas::test::run_alone;
 using renas::test::TemporaryFolder;
 using renas::test::toy_options;
 using renas::test::write_toy_file;
 
 namespace {
 
-SearchRunResult run(const SearchRunOptions& options, const std::atomic<bool>* stop = nullptr,
-                    std::function<void(const SearchProgress&)> on_progress = nullptr) {
-  const auto transport = make_local_transport();
-  return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
-}
-
 /// Runs until so many results are there, and then resumes.
 void run_in_two(SearchRunOptions options, int64_t results) {
   std::atomic<bool> stop{false};
-  run(options, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= results; });
+  run_alone(options, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= results; });
   options.resume = true;
-  run(options);
+  run_alone(options);
 }
 
 void refused(const SearchRunOptions& options, const std::string& part) {
-  BOOST_CHECK_EXCEPTION(run(options), InvalidInput, [&](const InvalidInput& e) {
+  BOOST_CHECK_EXCEPTION(run_alone(options), InvalidInput, [&](const InvalidInput& e) {
     const bool holds = std::string(e.what()).find(part) != std::string::npos;
     BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
     return holds;
@@ -127,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_run_starts_from_known_cells_and_goes_on_with_no_others) {
   for (const std::string& text : known) {
     options.strategy.initial_genomes.push_back(parse_genome(space, text));
   }
-  run(options);
+  run_alone(options);
   const auto history = RunDirectory::open(options.folder).history();
   BOOST_TEST(history.size() == 10);
   BOOST_TEST(history[0].genome == known[0]);
@@ -150,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_run_searches_a_part_of_the_space_and_keeps_it) {
       "block\n operator o1 identity max3x3\n operator o2 avg3x3\n"
       "block\n input i1 1\n input i2 c-1\n operator o1 sep3x3\n operator o2 sep3x3\n",
       Notation::kCell);
-  const SearchRunResult result = run(options);
+  const SearchRunResult result = run_alone(options);
   for (const RetrainedNetwork& n : result.networks) {  // a control among them
     BOOST_TEST(n.genome.ends_with(",1:sep3x3+c-1:sep3x3"), n.genome);
   }
@@ -179,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_strategy_of_ones_own_searches_and_is_resumed_by_replay) {
   options.make_strategy = [](const SearchSpace& space, const StrategyOptions& o) {
     return std::make_unique<Enumeration>(space, o.population);
   };
-  const SearchRunResult result = run(options);
+  const SearchRunResult result = run_alone(options);
   BOOST_TEST(result.networks.size() == 5);
   const auto history = RunDirectory::open(options.folder).history();
   BOOST_TEST(history.size() == 10);
@@ -196,18 +191,18 @@ BOOST_AUTO_TEST_CASE(a_strategy_of_ones_own_searches_and_is_resumed_by_replay) {
 BOOST_AUTO_TEST_CASE(more_children_on_a_finished_run_end_like_a_run_that_had_them_from_the_start) {
   SearchRunOptions whole = toy_options(folder, "whole");
   whole.children = 12;
-  run(whole);
+  run_alone(whole);
   for (const int first : {0, 3, 8}) {
     const std::string name = "from" + std::to_string(first);
     SearchRunOptions options = toy_options(folder, name);
     options.children = first;
-    run(options);
+    run_alone(options);
     options.resume = true;
     for (const int children : {10, 12}) {
       options.children = children;
       options.stored_options = "children=" + std::to_string(children) + "\n";
       options.retrains_alike = true;
-      run(options);
+      run_alone(options);
     }
     expect_same("whole", name);
     BOOST_TEST(models("whole") == models(name), boost::test_tools::per_element());
@@ -216,21 +211,21 @@ BOOST_AUTO_TEST_CASE(more_children_on_a_finished_run_end_like_a_run_that_had_the
   // A run that was stopped on its way may have more, too.
   SearchRunOptions stopped = toy_options(folder, "stopped");
   std::atomic<bool> stop{false};
-  run(stopped, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_alone(stopped, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
   stopped.children = 12;
   stopped.resume = true;
-  run(stopped);
+  run_alone(stopped);
   expect_same("whole", "stopped");
 }
 
 BOOST_AUTO_TEST_CASE(a_search_ends_once_nothing_gets_better) {
   SearchRunOptions whole = toy_options(folder, "whole");
   whole.children = 40;
-  run(whole);
+  run_alone(whole);
   SearchRunOptions patient = whole;
   patient.folder = folder / "patient";
   patient.patience = 3;
-  BOOST_TEST(run(patient).finished);
+  BOOST_TEST(run_alone(patient).finished);
   // The first children of the whole run, up to the third in a row that is not better.
   const auto all = RunDirectory::open(whole.folder).history();
   std::size_t end = 0;
@@ -251,7 +246,7 @@ BOOST_AUTO_TEST_CASE(a_search_ends_once_nothing_gets_better) {
   expect_same("patient", "two");
 
   patient.resume = true;
-  BOOST_TEST(run(patient).finished);
+  BOOST_TEST(run_alone(patient).finished);
   patient.children = 50;
   refused(patient, "by its patience");
   expect_same("patient", "two");  // as it was
@@ -262,12 +257,12 @@ BOOST_AUTO_TEST_CASE(cells_are_judged_by_balanced_accuracy_and_trained_with_clas
   options.child.network.filters = options.final.network.filters = 4;
   options.child.initial_epochs = 4;
   options.children = 2;
-  run(options);
+  run_alone(options);
   options.folder = folder / "balanced";
   options.child.fitness = options.final.fitness = Fitness::kBalancedAccuracy;
   options.child.network.class_weights = {0, 0, 1};  // all that counts is class 2
   options.final.network.class_weights = {0, 0, 1};
-  const SearchRunResult result = run(options);
+  const SearchRunResult result = run_alone(options);
   const auto winner = std::find_if(result.networks.begin(), result.networks.end(),
                                    [&](auto& n) { return n.name == result.winner; });
   for (const RetrainedNetwork& n : result.networks) {
@@ -283,7 +278,7 @@ BOOST_AUTO_TEST_CASE(cells_are_judged_by_balanced_accuracy_and_trained_with_clas
   // The toy classes are as frequent, up to the images of D_val.
   options.folder = folder / "auto";
   options.balance_classes = true;
-  BOOST_TEST(run(options).finished);
+  BOOST_TEST(run_alone(options).finished);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

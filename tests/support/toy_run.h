@@ -1,6 +1,9 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "renas/search_run.h"
 #include "support/history.h"
@@ -31,6 +34,14 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   o.snapshot_seconds = 0;
   o.io_patience = 0.05;
   return o;
+}
+
+/// Runs a search on one rank.
+inline SearchRunResult run_alone(const SearchRunOptions& options,
+                                 const std::atomic<bool>* stop = nullptr,
+                                 std::function<void(const SearchProgress&)> on_progress = nullptr) {
+  const auto transport = make_local_transport();
+  return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
 }
 
 inline std::string history_of(const SearchRunOptions& options) {

@@ -8,30 +8,30 @@
 
 namespace renas::cudnn {
 
-DeviceBlock::DeviceBlock(std::size_t bytes) : size_(bytes) {
+std::byte* DeviceMemory::allocate(std::size_t bytes) {
   void* p = nullptr;
   const cudaError_t status = cudaMalloc(&p, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // which clears it: the device is as good as before
-    std::size_t free = 0;
+    std::size_t unused = 0;
     std::size_t total = 0;
-    check(cudaMemGetInfo(&free, &total), "asking for free memory");
+    check(cudaMemGetInfo(&unused, &total), "asking for free memory");
     throw OutOfMemory(fmt::format("GPU: {} MiB are needed, {} of {} MiB are free", bytes >> 20,
-                                  free >> 20, total >> 20));
+                                  unused >> 20, total >> 20));
   }
   check(status, "allocating memory");
-  data_.reset(static_cast<std::byte*>(p));
+  return static_cast<std::byte*>(p);
 }
 
-void DeviceBlock::Free::operator()(std::byte* p) const { cudaFree(p); }
+void DeviceMemory::free(std::byte* p) { cudaFree(p); }
 
-PinnedBlock::PinnedBlock(std::size_t bytes) : size_(bytes) {
+std::byte* PinnedMemory::allocate(std::size_t bytes) {
   void* p = nullptr;
   check(cudaMallocHost(&p, bytes), "allocating pinned host memory");
-  data_.reset(static_cast<std::byte*>(p));
+  return static_cast<std::byte*>(p);
 }
 
-void PinnedBlock::Free::operator()(std::byte* p) const { cudaFreeHost(p); }
+void PinnedMemory::free(std::byte* p) { cudaFreeHost(p); }
 
 void Layout::upload() const {
   if (constants_.empty()) return;

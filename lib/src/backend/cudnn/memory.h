@@ -9,37 +9,36 @@
 
 namespace renas::cudnn {
 
-/// A block of device memory. Throws OutOfMemory, with the bytes asked, free and there.
-class DeviceBlock {
+/// Where blocks of memory come from. allocate() throws OutOfMemory, on a device with the bytes
+/// asked, free and there.
+struct DeviceMemory {
+  static std::byte* allocate(std::size_t bytes);
+  static void free(std::byte* p);
+};
+/// Host memory that the device can copy from while the host goes on.
+struct PinnedMemory {
+  static std::byte* allocate(std::size_t bytes);
+  static void free(std::byte* p);
+};
+
+/// A block of memory, which it owns.
+template <class Memory>
+class Block {
  public:
-  DeviceBlock() = default;
-  explicit DeviceBlock(std::size_t bytes);
+  Block() = default;
+  explicit Block(std::size_t bytes) : data_(Memory::allocate(bytes)), size_(bytes) {}
   std::byte* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 
  private:
   struct Free {
-    void operator()(std::byte* p) const;
+    void operator()(std::byte* p) const { Memory::free(p); }
   };
   std::unique_ptr<std::byte, Free> data_;
   std::size_t size_ = 0;
 };
-
-/// A block of host memory that the device can copy from while the host goes on.
-class PinnedBlock {
- public:
-  PinnedBlock() = default;
-  explicit PinnedBlock(std::size_t bytes);
-  std::byte* data() const { return data_.get(); }
-  std::size_t size() const { return size_; }
-
- private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  std::unique_ptr<std::byte, Free> data_;
-  std::size_t size_ = 0;
-};
+using DeviceBlock = Block<DeviceMemory>;
+using PinnedBlock = Block<PinnedMemory>;
 
 /// Keeps the last destroyed program's block for the next one, which then allocates nothing: an
 /// allocation would wait for all work on the device. Several threads may call.
