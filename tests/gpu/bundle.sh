@@ -21,7 +21,7 @@ if [ -n "$(git status --porcelain)" ]; then
 fi
 programs="test-conformance test-cudnn-plans renas-bench gpu-ceilings"
 
-cmake -S . -B "$build" -DRENAS_CUDA=ON -DRENAS_WITH_HDF5=OFF -DRENAS_WITH_MPI=OFF -DRENAS_WITH_IMAGES=OFF \
+cmake -S . -B "$build" -G "Unix Makefiles" -DRENAS_CUDA=ON -DRENAS_WITH_HDF5=OFF -DRENAS_WITH_MPI=OFF -DRENAS_WITH_IMAGES=OFF \
   -DRENAS_WITH_ONEDNN=OFF -DCMAKE_EXE_LINKER_FLAGS="-static-libstdc++ -static-libgcc" ${CMAKE_ARGS:-} > /dev/null
 # shellcheck disable=SC2086  # words are meant
 cmake --build "$build" --parallel "${JOBS:-$(nproc)}" --target $programs
@@ -33,9 +33,9 @@ for program in $programs; do
   strip -o "$out/bin/$program" "$build/bin/$program"
 done
 
-# Headers: those that the compiler read. Both kinds of makefile leave lists of them.
-find "$build" -name '*.d' -exec cat {} + | tr ' \\' '\n\n' |
-  { grep -E '^/usr/include/(boost|fmt|spdlog|CLI|eigen3|nlohmann|zlib|zconf)' || true; } | sort -u > "$out/headers"
+# Headers: those that the compiler read, of which CMake's makefiles keep lists.
+find "$build" -name compiler_depend.internal -exec cat {} + |
+  sed -n -E 's#^ (/usr/include/(boost|fmt|spdlog|CLI|eigen3|nlohmann|zlib|zconf).*)#\1#p' | sort -u > "$out/headers"
 grep -q fmt "$out/headers" || { echo "gpu-bundle: no list of headers in $build" >&2; exit 1; }
 tar -C / -cf - --files-from <(sed 's#^/##' "$out/headers") | tar -C "$out/outside" --strip-components=1 -xf -
 rm "$out/headers"
