@@ -45,10 +45,10 @@ for package in fmt spdlog CLI11 nlohmann_json Eigen3 Boost boost_headers boost_u
   mkdir -p "$out/outside/${folder#/usr/}"
   cp -r "$folder/." "$out/outside/${folder#/usr/}"
 done
-libraries=$(dirname "$(ldconfig -p | sed -n 's/.*libfmt\.so\.[0-9]* .* => //p' | head -1)")
-mkdir -p "$out/outside/lib/$(basename "$libraries")"
-cp -P "/usr/lib/$(basename "$libraries")"/lib{fmt,spdlog,boost_unit_test_framework}.* \
-  "/usr/lib/$(basename "$libraries")"/lib{z.a,z.so}* "$out/outside/lib/$(basename "$libraries")" 2> /dev/null || true
+folder=$(dirname "$(sed -n 's/^Boost_DIR:PATH=//p' "$build/CMakeCache.txt")")
+cp "$folder"/BoostDetect*.cmake "$out/outside/${folder#/usr/}"
+libraries=$(dirname "$folder")
+cp -P "$libraries"/lib{fmt,spdlog,boost_unit_test_framework}.so* "$libraries/libz.a" "$out/outside/${libraries#/usr/}"
 # The sources, so that one file is enough.
 rm -rf "$out.tar" "$out.tar.gz"
 git archive --prefix=renas/ HEAD -o "$out.tar"

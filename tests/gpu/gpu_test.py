@@ -162,6 +162,13 @@ def describe(machine, journal):
     else:
         journal.fact("commit", output_of(["git", "-C", TOP, "rev-parse", "HEAD"]) or "unknown")
     journal.fact("programs", machine.find_programs())
+    code, text, _ = machine.run("renas-bench", ["train", "--backend", machine.options.backend, "--cells", "1",
+                                               "--filters", "8", "--batch", "2", "--steps", "1"], 120)
+    if code != 0:
+        print(f"gpu-test: backend {machine.options.backend} cannot be used here: {text.strip()[-500:]}",
+              file=sys.stderr)
+        raise SystemExit(2)
+    journal.fact("backend", text.splitlines()[0])
 
 
 def check_test(machine, journal, what, filters, limit, **environment):
