@@ -117,8 +117,11 @@ class Machine:
 
     def build(self):
         folder = self.options.build
-        configure = ["cmake", "-S", TOP, "-B", folder, "-DRENAS_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native",
+        configure = ["cmake", "-S", TOP, "-B", folder, "-DRENAS_CUDA=ON",
                      *(f"-DRENAS_WITH_{part}=OFF" for part in ("HDF5", "MPI", "IMAGES", "ONEDNN"))]
+        capability = output_of(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader", "--id=0"])
+        if re.fullmatch(r"\d+\.\d", capability):
+            configure.append(f"-DCMAKE_CUDA_ARCHITECTURES={capability.replace('.', '')}")
         if os.path.exists("/usr/local/cuda/bin/nvcc") and not shutil.which("nvcc"):
             configure.append("-DCMAKE_CUDA_COMPILER=/usr/local/cuda/bin/nvcc")
         if self.cudnn:
