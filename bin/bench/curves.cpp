@@ -29,9 +29,8 @@ struct Evaluation {
 
 int count_changes(const Candidate& candidate) {
   // No strategy changes a slot twice, so that changes can be counted one by one.
-  return static_cast<int>(
-      std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
-                    [](const renas::Mutation& m) { return m.from != m.to; }));
+  return static_cast<int>(std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
+                                        [](const renas::Mutation& m) { return m.from != m.to; }));
 }
 
 double winner_of(const renas::Strategy& strategy, const renas::Objective& objective,

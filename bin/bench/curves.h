@@ -10,7 +10,7 @@
 
 /// One run of a strategy on an objective, as curves over its evaluations.
 struct SearchRun {
-  std::vector<float> truth_of_best;  ///< truth of the strategy's best(), in percent
+  std::vector<float> truth_of_best;      ///< truth of the strategy's best(), in percent
   std::vector<float> population_reward;  ///< mean reward of the members, without noise, in percent
   std::vector<float> changes;            ///< slots changed, for each child in the order of asking
   /// Truth of the winner: the finalists are scored by their truth and noise of 0.7 points, as a
@@ -23,9 +23,9 @@ struct SearchRun {
 /// How strategies are tried.
 struct Trial {
   int evaluations = 500;
-  double noise = 0;       ///< standard deviation of normal noise on every reward, in percent
-  LineageModel lineage;   ///< takes the deficits of children off their rewards
-  int in_flight = 1;      ///< candidates that are evaluated at once
+  double noise = 0;      ///< standard deviation of normal noise on every reward, in percent
+  LineageModel lineage;  ///< takes the deficits of children off their rewards
+  int in_flight = 1;     ///< candidates that are evaluated at once
   Durations durations = Durations::kConstant;  ///< where there are several
 };
 

@@ -142,8 +142,7 @@ std::vector<StrategyCurves> run_all(
     const std::size_t seed = i % s.seeds;
     renas::StrategyOptions options = strategies[k].second;
     options.seed = s.first_seed + seed;
-    curves[k].runs[seed] =
-        run_search(*objectives[seed % objectives.size()], options, s.trial);
+    curves[k].runs[seed] = run_search(*objectives[seed % objectives.size()], options, s.trial);
   });
   return curves;
 }
@@ -413,13 +412,15 @@ void add_search_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--seeds", s->seeds, "runs a strategy")->check(CLI::Range(1, 1000000000));
   sub->add_option("--first-seed", s->first_seed, "seed of the first run");
-  sub->add_option("--noise", s->trial.noise, "standard deviation of noise on every reward, in points")
+  sub->add_option("--noise", s->trial.noise,
+                  "standard deviation of noise on every reward, in points")
       ->check(CLI::NonNegativeNumber);
   sub->add_flag("--lineage", s->trial.lineage.on,
                 "takes off the rewards of children what inheritance costs them, by a model of what "
                 "was measured on real cells; --noise 1.1 goes with it");
-  sub->add_option("--drops", s->trial.lineage.drops,
-                  "of --lineage: points that a child with 1, 2, ... changed slots loses, the median")
+  sub->add_option(
+         "--drops", s->trial.lineage.drops,
+         "of --lineage: points that a child with 1, 2, ... changed slots loses, the median")
       ->expected(1, 64)
       ->delimiter(',');
   sub->add_option("--drop-spread", s->trial.lineage.spread,

@@ -47,8 +47,8 @@ struct Member {
   uint64_t id = 0;  ///< the id of the candidate it was
   Genome genome;
   double fitness = 0;
-  /// What it is judged by: its fitness, or what its cell is estimated to be worth apart from how its
-  /// weights came about (StrategyOptions::judge), on the same scale.
+  /// What it is judged by: its fitness, or what its cell is estimated to be worth apart from how
+  /// its weights came about (StrategyOptions::judge), on the same scale.
   double effect = 0;
   bool operator==(const Member&) const = default;
 };

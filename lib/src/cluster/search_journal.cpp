@@ -345,7 +345,8 @@ void SearchJournal::tell(const CandidateResult& result) {
   HistoryEntry entry;
   entry.line = told_;
   entry.asked = told_ + strategy_->in_flight().size();
-  const Told told = strategy_->tell(candidate.id, {report.status, report.fitness, report.inherited});
+  const Told told =
+      strategy_->tell(candidate.id, {report.status, report.fitness, report.inherited});
   entry.id = candidate.id;
   entry.parent = candidate.parent;
   entry.removed = report.status == Status::kOk && !told.joined ? candidate.id : told.removed;

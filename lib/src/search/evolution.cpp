@@ -42,9 +42,8 @@ Flight Evolution::propose() {
 Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   const Candidate& candidate = flight.candidate;
   if (critic_) {
-    const auto changes =
-        std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
-                      [](const Mutation& m) { return m.from != m.to; });
+    const auto changes = std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
+                                       [](const Mutation& m) { return m.from != m.to; });
     critic_->learn(candidate.genome, outcome.fitness,
                    {candidate.id, candidate.parent, static_cast<int>(changes),
                     by_effect_ ? outcome.inherited : 0});
@@ -138,11 +137,11 @@ void Evolution::save_more(StateWriter& writer) const {
 }
 
 void Evolution::load_more(const StateReader& reader) {
+  random_ = reader.random("evolution/random");
+  mutator_->load(reader);
   if (critic_) {
     critic_->load(reader);
   }
-  random_ = reader.random("evolution/random");
-  mutator_->load(reader);
 }
 
 }  // namespace renas::search

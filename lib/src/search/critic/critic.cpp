@@ -52,8 +52,7 @@ void Critic::append(std::size_t i) {
       row_[j - first_] += deficits_.covariance(i, j);
     }
   }
-  process_->append(row_.data(),
-                   1 + form_.noise + (corrects_ ? deficits_.covariance(i, i) : 0));
+  process_->append(row_.data(), 1 + form_.noise + (corrects_ ? deficits_.covariance(i, i) : 0));
 }
 
 void Critic::rebuild(const Form& form, std::size_t first) {
@@ -320,9 +319,9 @@ void Critic::save(StateWriter& writer) const {
   writer.genomes("critic/genome", genomes_);
   writer.put("critic/fitness", fitness_);
   writer.put("critic/next_choice", std::vector<uint64_t>{next_choice_});
-  writer.put("critic/form", std::vector<double>{form_.rho, form_.kappa, form_.noise, form_.shock,
-                                                static_cast<double>(form_.recovery),
-                                                corrects_ ? 1.0 : 0.0});
+  writer.put("critic/form",
+             std::vector<double>{form_.rho, form_.kappa, form_.noise, form_.shock,
+                                 static_cast<double>(form_.recovery), corrects_ ? 1.0 : 0.0});
   deficits_.save(writer);
 }
 

@@ -101,8 +101,8 @@ class Critic {
   Similarity similarity_;
   std::unique_ptr<GaussianProcess> process_;
   Form form_;
-  std::size_t first_ = 0;        // the result that is the process's first point
-  uint64_t next_choice_ = 10;    // number of results at which the form is chosen anew
+  std::size_t first_ = 0;      // the result that is the process's first point
+  uint64_t next_choice_ = 10;  // number of results at which the form is chosen anew
   bool corrects_ = false;
   std::vector<Genome> genomes_;  // canonical, oldest first
   std::vector<double> fitness_;

@@ -83,7 +83,8 @@ std::vector<double> Deficits::times(std::span<const double> w) const {
   const double recovery = kRecoveries[recovery_];
   std::vector<double> below(w.begin(), w.end());
   for (std::size_t i = nodes_.size(); i-- > 0;) {
-    if (nodes_[i].parent >= 0) below[static_cast<std::size_t>(nodes_[i].parent)] += recovery * below[i];
+    if (nodes_[i].parent >= 0)
+      below[static_cast<std::size_t>(nodes_[i].parent)] += recovery * below[i];
   }
   std::vector<double> shocks(nodes_.size());
   std::vector<double> sums;

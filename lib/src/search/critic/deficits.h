@@ -21,8 +21,8 @@ struct Descent {
 /// The shares of a parent's deficit that its child may keep.
 inline constexpr std::array<double, 3> kRecoveries{0.25, 0.5, 0.75};
 
-/// The deficits of results: what their fitness lacks because they were trained shortly, from weights
-/// that were tuned to another cell. A result without inheritance has none. A child has
+/// The deficits of results: what their fitness lacks because they were trained shortly, from
+/// weights that were tuned to another cell. A result without inheritance has none. A child has
 ///
 ///   deficit = recovery * parent's deficit + b . x + shock * h * noise
 ///
@@ -31,8 +31,8 @@ inline constexpr std::array<double, 3> kRecoveries{0.25, 0.5, 0.75};
 /// b  unknown, with a wide normal prior
 ///
 /// All of it is normal, so that a Gaussian process can hold it beside the effects of genomes. This
-/// class gives its covariances. A deficit is a sum over a result's line: `traces` hold the summed x,
-/// and the variance of the summed noise, for each recovery.
+/// class gives its covariances. A deficit is a sum over a result's line: `traces` hold the summed
+/// x, and the variance of the summed noise, for each recovery.
 class Deficits {
  public:
   /// Adds a result; its parent, if it is known, was added before.
