@@ -112,9 +112,13 @@ Architecture architecture_of(const SearchSpace& space, const Genome& genome) {
 }
 
 Architecture parse_architecture(std::string_view text) {
+  if (!names_family(text)) {
+    const auto blocks = 1 + std::count(text.begin(), text.end(), ',');
+    const SearchSpace space = SearchSpace::renas(static_cast<int>(blocks));
+    return architecture_of(space, parse_genome(space, text));
+  }
   Architecture architecture;
-  std::vector<std::string> parts = split(text, '/');
-  if (parts.size() == 1) parts.insert(parts.begin(), architecture.family);
+  const std::vector<std::string> parts = split(text, '/');
   if (parts.size() > 3) {
     throw InvalidInput(fmt::format(
         "architecture: expected FAMILY/NORMAL or FAMILY/NORMAL/REDUCTION, found {} parts in '{}'",

@@ -69,7 +69,9 @@ std::vector<std::string> zoo_names() {
   return names;
 }
 
-bool is_zoo_name(const std::string& text) { return text.find_first_of(":/") == std::string::npos; }
+bool is_zoo_name(const std::string& text) {
+  return !text.empty() && text.find_first_of(":/") == std::string::npos;
+}
 
 std::string zoo_text(const std::string& name) {
   if (!is_zoo_name(name)) return name;
