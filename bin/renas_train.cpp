@@ -17,6 +17,7 @@
 #include "cli/ranks.h"
 #include "cli/run_on_ranks.h"
 #include "cli/train_settings.h"
+#include "deeplab.h"
 #include "renas/error.h"
 #include "renas/list_training.h"
 #include "renas/model.h"
@@ -184,6 +185,10 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   o.validation_group = s.validation_group;
   o.subset = s.subset;
   o.seed = s.seed;
+  if (o.final.network.kind == NetworkKind::kDeepLab) {
+    throw InvalidInput(
+        "--network deeplab and --list: networks that segment are trained one by one");
+  }
   if (s.force) {
     throw InvalidInput("--force and --list: models of a list are not replaced; name a new folder");
   }
@@ -267,7 +272,11 @@ int main(int argc, char** argv) {
   settings.final.device.threads = 0;
   cli::add_train_options(app, settings);
   if (!asks_for_list(argc, argv)) {
-    return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
+    return cli::run(app, argc, argv, [&] {
+      return settings.final.network.kind == NetworkKind::kDeepLab
+                 ? cli::train_deeplab(app, settings)
+                 : train_network(app, settings);
+    });
   }
   const cli::Ranks ranks(argc, argv);
   const std::unique_ptr<Transport> transport = ranks.make_transport();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "graph/deeplab.h"
 #include "renas/error.h"
 
 namespace renas {
@@ -333,15 +334,34 @@ void check_options(const NetworkOptions& o) {
     throw InvalidInput(fmt::format("network: expected {} class weights, one a class, got {}",
                                    o.classes, o.class_weights.size()));
   }
-  if (o.kind == NetworkKind::kImageNet) {
+  if (o.kind != NetworkKind::kCifar) {
     expect(o.filters % 4 == 0, "filters (F) of the ImageNet network", "divisible by 4", o.filters);
   }
+}
+
+/// The options of the network that classifies, whose body becomes that of DeepLab.
+NetworkOptions body_of_deeplab(NetworkOptions options) {
+  options.kind = NetworkKind::kImageNet;
+  options.dropout = 0;
+  options.class_weights = {};
+  // Its maps are thrown away: the smallest image that every body takes will do.
+  options.image.height = std::max(options.image.height, 64);
+  options.image.width = std::max(options.image.width, 64);
+  return options;
 }
 
 }  // namespace
 
 const char* to_string(NetworkKind kind) {
-  return kind == NetworkKind::kCifar ? "cifar" : "imagenet";
+  switch (kind) {
+    case NetworkKind::kCifar:
+      return "cifar";
+    case NetworkKind::kImageNet:
+      return "imagenet";
+    case NetworkKind::kDeepLab:
+      return "deeplab";
+  }
+  return "";
 }
 
 NetworkKind parse_network_kind(const std::string& text) {
@@ -351,11 +371,17 @@ NetworkKind parse_network_kind(const std::string& text) {
   if (text == "imagenet") {
     return NetworkKind::kImageNet;
   }
-  throw InvalidInput(fmt::format("network: expected cifar or imagenet, got '{}'", text));
+  if (text == "deeplab") {
+    return NetworkKind::kDeepLab;
+  }
+  throw InvalidInput(fmt::format("network: expected cifar, imagenet or deeplab, got '{}'", text));
 }
 
 Graph build_network(const SearchSpace& space, const Genome& genome, const NetworkOptions& options) {
   check_options(options);
+  if (options.kind == NetworkKind::kDeepLab) {
+    return make_deeplab(build_network(space, genome, body_of_deeplab(options)), options);
+  }
   return Builder(read_blocks(space, genome), options).build();
 }
 

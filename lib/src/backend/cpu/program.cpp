@@ -62,6 +62,7 @@ CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
                        std::shared_ptr<ArenaCache> cache)
     : arena_cache_(std::move(cache)),
       graph_(checked(graph, options)),
+      per_image_(contract::labels_per_image(graph_)),
       options_(options),
       plan_(plan::make_plan(graph_, plan_options(options))),
       parameters_(graph_, options.training),
@@ -76,7 +77,7 @@ CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
     if (node.kind != NodeKind::kInput) continue;
     images_ = Buffer(node.shape.size() * options_.batch);
   }
-  labels_.resize(options_.batch);
+  labels_.resize(options_.batch * per_image_);
   staging_ = {{images_.data(), images_.size()}, labels_, 0};
   allocate_step_memory();
 }
@@ -110,7 +111,7 @@ void CpuProgram::gradients(const StepScalars& scalars) {
   if (!options_.training) {
     throw InvalidInput("cpu backend: gradients() of a program compiled for inference");
   }
-  contract::check_batch(staging_, options_.batch, classes_of(graph_), true);
+  contract::check_batch(staging_, options_.batch, classes_of(graph_), true, per_image_);
   const StepContext step = context(true, scalars);
   forward(step);
   for (std::size_t i = groups_.size(); i-- > 0;) {
@@ -126,12 +127,13 @@ void CpuProgram::gradients(const StepScalars& scalars) {
 void CpuProgram::infer(std::span<float> scores) {
   const int classes = classes_of(graph_);
   contract::check_batch(staging_, options_.batch, classes, false);
-  contract::check_scores(scores, staging_.count, classes);
+  contract::check_scores(scores, staging_.count, classes, per_image_);
   forward(context(false, {}));
   const plan::Stored& stored = plan_.stored[plan_.scores];
-  for (int n = 0; n < staging_.count; ++n) {
-    std::copy_n(arena_.data() + stored.offset + n * stored.map.size(), classes,
-                scores.data() + static_cast<std::ptrdiff_t>(n) * classes);
+  const float* from = arena_.data() + stored.offset;
+  const std::size_t pixels = staging_.count * per_image_;
+  for (std::size_t p = 0; p < pixels; ++p, from += stored.map.channels) {
+    std::copy_n(from, classes, scores.data() + p * classes);
   }
 }
 
