@@ -1,16 +1,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
 
 #include "cli/console.h"
-#include "cli/environment.h"
 #include "cli/frame.h"
 #include "deeplab.h"
 #include "renas/error.h"
 #include "renas/model.h"
+#include "renas/search_run.h"
 #include "renas/segmentation.h"
 
 namespace renas::cli {
@@ -30,22 +31,20 @@ void print_matrix(const char* images, const ConfusionMatrix& matrix,
   }
 }
 
-/// Takes from a model what fits `graph` by name and shape, and says what that was.
-Weights with_body(const std::string& path, const Graph& graph, uint64_t seed, Console& console) {
+/// Takes from a model what fits `graph` by name and shape, and sets `said` to what that was.
+Weights with_body(const std::string& path, const Graph& graph, uint64_t seed, std::string& said) {
   const Model body = load_model(path);
   Random random(seed, Purpose::kInitialize);
   Inheritance taken = inherit(graph, graph_of(body), body.weights, random);
-  int count = 0;
-  for (const bool one : taken.inherited) count += one ? 1 : 0;
   if (taken.share == 0) {
     throw InvalidInput(fmt::format(
         "--body {}: nothing of it fits. Its network is {} of {}, N = {}, F = {}; "
         "expected the same cell, N and F, made with --network imagenet",
         path, to_string(body.network.kind), body.genome, body.network.cells, body.network.filters));
   }
-  console.log()(LogLevel::kInfo,
-                fmt::format("body: {} of {} tensors, {:.1f} % of the trainable numbers, from {}",
-                            count, taken.inherited.size(), 100 * taken.share, path));
+  said = fmt::format("body: {} of {} tensors, {:.1f} % of the trainable numbers, from {}",
+                     std::count(taken.inherited.begin(), taken.inherited.end(), true),
+                     taken.inherited.size(), 100 * taken.share, path);
   return std::move(taken.weights);
 }
 
@@ -93,55 +92,83 @@ SegmentationOptions options_of(const TrainSettings& s, const SearchData& data) {
 
 }  // namespace
 
-int train_deeplab(const CLI::App& app, TrainSettings& s) {
-  const std::atomic<bool>& stop = stop_on_signals();
-  const std::string checkpoint = s.out + ".checkpoint";
-  const SearchData data =
-      open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
-  const SearchSpace space = space_of(s.genome);
-  const Genome genome = parse_genome(space, s.genome);
-  const std::string text = to_string(space, genome);
-  SegmentationOptions o = options_of(s, data);
-  if (o.final.device.threads == 0) o.final.device.threads = default_threads().count;
-  check_files(s, checkpoint);
+DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
+                                const std::string& genome, const Ranks& ranks) {
+  DeepLabTraining t;
+  t.genome = genome;
+  t.checkpoint = s.out + ".checkpoint";
+  t.data = open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
+  if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
+  t.options = options_of(s, *t.data);
+  FinalOptions& f = t.options.final;
+  if (f.device.threads == 0) f.device.threads = ranks.threads().count;
+  check_step(*t.data, f.batch, ranks.ranks());
+  check_files(s, t.checkpoint);
+  t.purpose = purpose_of(app, genome);
+  t.state.training.seed = s.seed;
+  t.finished = s.resume && !std::filesystem::exists(t.checkpoint) &&
+               std::filesystem::exists(s.out) && load_model(s.out).genome == genome;
+  if (t.finished) return t;
+  if (s.resume) {
+    t.state = load_checkpoint(t.checkpoint, t.purpose);
+  } else if (!s.body.empty()) {
+    t.state.weights = with_body(s.body, build_network(genome, f.network), s.seed, t.taken);
+  }
+  return t;
+}
 
-  const std::string purpose = purpose_of(app, text);
-  const Graph graph = build_network(space, genome, o.final.network);
-  const auto backend = make_backend(o.final.device);
-  Console console("", s.quiet);
-  FinalState state;
-  state.training.seed = s.seed;
-  if (s.resume && !std::filesystem::exists(checkpoint) && std::filesystem::exists(s.out) &&
-      load_model(s.out).genome == text) {
-    fmt::print("model: {}\nfinished before\n", s.out);
+int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks) {
+  const std::atomic<bool>& stop = stop_on_signals();
+  const bool first = ranks.rank() == 0;
+  if (t.finished) {
+    if (first) fmt::print("model: {}\nfinished before\n", s.out);
     return kDone;
   }
-  if (s.resume) {
-    state = load_checkpoint(checkpoint, purpose);
-  } else if (!s.body.empty()) {
-    state.weights = with_body(s.body, graph, s.seed, console);
+  const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
+  FinalOptions& f = t.options.final;
+  f.communicator = communicator.get();
+  f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  const auto fail = [&](const std::string& message, int code) {
+    if (first) say("renas-train: " + message + "\n");
+    return code;
+  };
+  try {
+    expect_same(f.communicator, identity_of(s.data, t.data->images), "see the same data set");
+    expect_same(f.communicator, t.purpose, "have the same options");
+    expect_same(f.communicator, std::to_string(t.state.training.epoch),
+                "see the same checkpoint, of the same number of epochs,");
+  } catch (const InvalidInput& e) {
+    return fail(e.what(), kMistake);
   }
 
-  for (const std::string& warning : data.warnings) console.log()(LogLevel::kWarning, warning);
+  Console console("", s.quiet);
+  const Log log = [&, print = console.log()](LogLevel level, std::string_view text) {
+    if (first || level == LogLevel::kError) print(level, text);
+  };
+  const Graph graph = build_network(t.genome, f.network);
+  const auto backend = make_backend(f.device);
+  const MemoryEstimate memory = backend->estimate(
+      graph, {.batch = f.batch, .threads = f.device.threads, .precision = f.device.precision});
+  for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  if (!t.taken.empty()) log(LogLevel::kInfo, t.taken);
   const Counts counts = count(graph);
-  const MemoryEstimate memory = backend->estimate(graph, {.batch = o.final.batch,
-                                                          .threads = o.final.device.threads,
-                                                          .precision = o.final.device.precision});
-  console.log()(LogLevel::kInfo,
-                fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {}; a step of {} "
-                            "crops of {} takes {:.2f} GiB",
-                            text, counts.parameters, counts.mult_adds, data.train.size(),
-                            backend->description(), o.final.batch, to_string(o.final.network.image),
-                            static_cast<double>(memory.bytes) / (1 << 30)));
+  log(LogLevel::kInfo,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} rank{}; a step of "
+                  "{} crops of {} takes {:.2f} GiB on each",
+                  t.genome, counts.parameters, counts.mult_adds, t.data->train.size(),
+                  backend->description(), ranks.ranks(), ranks.ranks() == 1 ? "" : "s", f.batch,
+                  to_string(f.network.image), static_cast<double>(memory.bytes) / (1 << 30)));
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   int64_t images = 0;
-  const int64_t total = static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
+  const int64_t total =
+      static_cast<int64_t>(t.data->train.size()) * (s.epochs - t.state.training.epoch);
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
   hooks.on_step = [&](int count) {
     images += count;
+    if (!first) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const double rate = static_cast<double>(images) / seconds;
     console.progress(fmt::format("{:.1f} % of {} epochs  {:.1f} images/s  {} left",
@@ -150,43 +177,46 @@ int train_deeplab(const CLI::App& app, TrainSettings& s) {
                                  duration_text(static_cast<double>(total - images) / rate)));
   };
   const SegmentationResult result = train_segmentation(
-      *backend, space, genome, std::move(state), data, o, hooks, [&](const FinalState& reached) {
+      *backend, t.genome, std::move(t.state), *t.data, t.options, hooks,
+      [&](const FinalState& reached) {
         const EpochMetrics& e = reached.training.history.back();
-        console.log()(LogLevel::kInfo,
-                      fmt::format("epoch {}/{}: loss {:.4f}, pixels right {:.2f} %",
-                                  reached.training.epoch, s.epochs, e.loss, 100 * e.accuracy));
-        save_checkpoint(checkpoint, purpose, reached);
+        log(LogLevel::kInfo,
+            fmt::format("epoch {}/{}: loss {:.4f}, pixels right {:.2f} %", reached.training.epoch,
+                        s.epochs, e.loss, 100 * e.accuracy));
+        if (first) save_checkpoint(t.checkpoint, t.purpose, reached);
       });
   console.finish();
   const Evaluation& evaluation = result.evaluation;
   if (evaluation.stopped) {
-    say("stopped; the same command with --resume goes on\n");
+    if (first) say("stopped; the same command with --resume goes on\n");
     return kStopped;
   }
   if (evaluation.status != Status::kOk) {
-    throw Error(
-        fmt::format("training ended: {} ({})", to_string(evaluation.status), evaluation.message));
+    return fail(
+        fmt::format("training ended: {} ({})", to_string(evaluation.status), evaluation.message),
+        kFailed);
   }
 
-  Model model = make_model(text, o.final.network, data.images.info(), Augmentation::none());
-  model.validation_accuracy = evaluation.score.accuracy;
-  model.weights = evaluation.weights;
-  save_model(s.out, model);
-  std::error_code failure;
-  std::filesystem::remove(checkpoint, failure);
-  fmt::print("model: {}\n", s.out);
-  const std::vector<std::string>& names = data.images.info().class_names;
-  if (result.validation) print_matrix("validation", *result.validation, names);
-  if (DataSet::has_split(s.data, "test")) {
-    const DataSet test = DataSet::open(s.data, "test");
-    const std::vector<int64_t> all = all_indices(test.size());
-    const Shape largest = largest_image(test, all);
-    NetworkOptions whole = o.final.network;
+  const std::vector<std::string>& names = t.data->images.info().class_names;
+  if (first) {
+    Model model = make_model(t.genome, f.network, t.data->images.info(), Augmentation::none());
+    model.validation_accuracy = evaluation.score.accuracy;
+    model.weights = evaluation.weights;
+    save_model(s.out, model);
+    std::error_code failure;
+    std::filesystem::remove(t.checkpoint, failure);
+    fmt::print("model: {}\n", s.out);
+    if (result.validation) print_matrix("validation", *result.validation, names);
+  }
+  if (t.test) {
+    const std::vector<int64_t> all = all_indices(t.test->size());
+    const Shape largest = largest_image(*t.test, all);
+    NetworkOptions whole = f.network;
     whole.image = padded_for_segmentation(whole, largest.height, largest.width);
-    print_matrix("test",
-                 score_segmentation(*backend, build_network(space, genome, whole), model.weights,
-                                    test, all, o.final.device),
-                 names);
+    const ConfusionMatrix matrix =
+        score_segmentation(*backend, build_network(t.genome, whole), evaluation.weights, *t.test,
+                           all, f.device, nullptr, f.communicator);
+    if (first) print_matrix("test", matrix, names);
   }
   return kDone;
 }

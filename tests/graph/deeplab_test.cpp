@@ -3,6 +3,7 @@
 #include "graph/deeplab.h"
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <map>
 #include <string>
 
@@ -47,6 +48,41 @@ BOOST_AUTO_TEST_CASE(has_the_sizes_of_the_published_networks_at_any_output_strid
     BOOST_TEST(count(network(options)).parameters == 11665537);
     options.concat_c2 = false;
     BOOST_TEST(count(network(options)).parameters == 10097553);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(published_bodies_have_the_sizes_that_were_published_or_counted) {
+  const auto expect = [](const std::string& genome, int cells, int filters, int64_t parameters) {
+    NetworkOptions options = options_of(NetworkKind::kDeepLab, false);
+    options.cells = cells;
+    options.filters = filters;
+    const Graph graph = build_network(genome, options);
+    BOOST_TEST(count(graph).parameters == parameters, genome);
+    BOOST_TEST((node_of(graph, "aspp/1x1/conv").shape == Shape{256, 33, 33}), genome);
+    return count(graph).mult_adds;
+  };
+  const int64_t v1 = expect("mobilenet-v1", 1, 4, 11145301);
+  BOOST_TEST(std::llround(static_cast<double>(v1) / 1e7) == 1276);
+  const int64_t v2 = expect("mobilenet-v2", 1, 4, 4523541);
+  BOOST_TEST(std::llround(static_cast<double>(v2) / 1e7) == 536);
+  expect("nasnet-a", 4, 44, 12408871);
+  expect("amoebanet-a", 4, 50, 10561279);
+  expect("pnasnet-5", 3, 54, 12337556);
+  expect("darts-v2", 4, 48, 9987533);
+}
+
+BOOST_AUTO_TEST_CASE(every_published_cell_becomes_a_body) {
+  for (const std::string genome :
+       {"amoebanet-b", "amoebanet-c", "amoebanet-d", "enas", "darts-v1", "resnet-50"}) {
+    for (const int side : {241, 260}) {
+      NetworkOptions options = options_of(NetworkKind::kDeepLab, false);
+      options.cells = 2;
+      options.filters = 16;
+      options.image = {3, side, side};
+      const Graph graph = build_network(genome, options);
+      BOOST_TEST((graph.node(graph.scores()).shape == Shape{21, side, side}), genome);
+      BOOST_TEST(node_of(graph, "aspp/1x1/conv").shape.height == (side + 15) / 16, genome);
+    }
   }
 }
 

@@ -100,24 +100,22 @@ BOOST_AUTO_TEST_CASE(a_small_network_learns_stripes) {
   options.final.recipe.polynomial_power = 0.9;
   options.least_scale = 1;
   options.most_scale = 1;
-  const SearchSpace space = SearchSpace::renas(1);
-  const Genome genome = parse_genome(space, "c-1:sep3x3+c-2:identity");
+  const std::string genome = "c-1:sep3x3+c-2:identity";
   const auto backend = make_backend();
   int epochs = 0;
   FinalState start;
   start.training.seed = 1;
   FinalState middle;
-  const auto result = train_segmentation(*backend, space, genome, start, data, options, {},
-                                         [&](const FinalState& state) {
-                                           if (++epochs == 5) middle = state;
-                                         });
+  const auto result =
+      train_segmentation(*backend, genome, start, data, options, {}, [&](const FinalState& state) {
+        if (++epochs == 5) middle = state;
+      });
   BOOST_TEST(epochs == 30);
   BOOST_REQUIRE(result.validation);
   BOOST_TEST(result.evaluation.fitness == result.validation->mean_iou());
   BOOST_TEST(result.evaluation.fitness > 0.7, "mean IOU " << result.evaluation.fitness);
   // A training that goes on from a checkpoint ends as one that was not interrupted.
-  const auto resumed =
-      train_segmentation(*backend, space, genome, middle, data, options, {}, nullptr);
+  const auto resumed = train_segmentation(*backend, genome, middle, data, options, {}, nullptr);
   BOOST_TEST((resumed.evaluation.weights == result.evaluation.weights));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "renas/communicator.h"
 #include "renas/evaluation.h"
 
 namespace renas {
@@ -18,6 +19,8 @@ class ConfusionMatrix {
 
   /// Adds a pixel of class `truth` that was taken for `found`.
   void add(int truth, int found) { ++counts_[index(truth, found)]; }
+  /// Replaces the counts by their sums over all ranks.
+  void sum(Communicator& communicator);
   int64_t count(int truth, int found) const { return counts_[index(truth, found)]; }
   int classes() const { return classes_; }
   /// Pixels of class k.
@@ -68,20 +71,22 @@ struct SegmentationResult {
   std::optional<ConfusionMatrix> validation;  ///< none without D_val, or where training ended early
 };
 
-/// Trains `graph` from `state` (a fresh one: epoch 0; its weights may be given) to the end of the
-/// recipe, as train_from_scratch() does, on crops of pairs of images and masks.
-SegmentationResult train_segmentation(Backend& backend, const SearchSpace& space,
-                                      const Genome& genome, FinalState state,
+/// Trains the network of `genome` (as build_network() reads it) from `state` (a fresh one: epoch 0;
+/// its weights may be given) to the end of the recipe, as train_from_scratch() does, on crops of
+/// pairs of images and masks. A last batch that is not full is left out.
+SegmentationResult train_segmentation(Backend& backend, const std::string& genome, FinalState state,
                                       const SearchData& data, const SegmentationOptions& options,
                                       const TrainingHooks& hooks,
                                       const std::function<void(const FinalState&)>& on_epoch);
 
 /// Scores a finished network on whole images, one at a time and at one scale, each padded to the
-/// network's image size. `network` says for which size the network is built.
+/// network's image size. The ranks of `communicator` share the images (null: one rank alone); each
+/// gets the matrix of all.
 ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const Weights& weights,
                                    const DataSet& images, const std::vector<int64_t>& indices,
                                    const Device& device,
-                                   const std::function<bool()>& stop = nullptr);
+                                   const std::function<bool()>& stop = nullptr,
+                                   Communicator* communicator = nullptr);
 
 /// The class of the largest of each pixel's scores [pixels, classes], the first among equals.
 void classify_pixels(std::span<const float> scores, int classes, std::span<uint8_t> found);

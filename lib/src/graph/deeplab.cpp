@@ -45,10 +45,22 @@ class Builder {
       const Node& node = from_.node(at);
       if (node.kind == NodeKind::kLinear) columns_ = from_.parameter(node.parameters[0]).columns;
       at = node.inputs[0];
-      if (node.kind == NodeKind::kGlobalAveragePool) return at;
+      if (node.kind == NodeKind::kGlobalAveragePool) return before_last(at);
     }
     throw InvalidInput(
         "network: DeepLab needs a body that ends in a global average pool and a classifier");
+  }
+
+  /// MobileNet-v2 ends in a 1x1 convolution, named last, that widens the features for the
+  /// classifier. It stays behind.
+  int before_last(int features) {
+    int at = features;
+    for (const char* name : {"last/relu", "last/norm", "last/conv"}) {
+      if (from_.node(at).name != name) return features;
+      at = from_.node(at).inputs[0];
+    }
+    columns_ = {};
+    return at;
   }
 
   void mark_needed(int features) {
@@ -81,6 +93,11 @@ class Builder {
     } else {
       copy.stride *= stride;
     }
+    if (stride > 1) {
+      const Shape& map = graph_.node(in.node).shape;
+      w.padding_bottom = padding_after(map.height, w.kernel_height, w.stride_height, w.padding_top);
+      w.padding_right = padding_after(map.width, w.kernel_width, w.stride_width, w.padding_left);
+    }
     const bool depthwise = node.kind == NodeKind::kConv && node.groups > 1 &&
                            node.groups == from_.node(node.inputs[0]).shape.channels;
     if (depthwise && in.rate > 1) {
@@ -91,6 +108,11 @@ class Builder {
       w.padding_right *= in.rate;
     }
     return w;
+  }
+
+  /// The padding with which a window of `stride` gives every stride-th pixel of `size` an output.
+  static int padding_after(int size, int kernel, int stride, int before) {
+    return std::max(0, (size - 1) / stride * stride + kernel - before - size);
   }
 
   void copy(int i) {

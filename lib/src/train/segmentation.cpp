@@ -30,6 +30,13 @@ std::optional<double> ConfusionMatrix::iou(int k) const {
   return static_cast<double>(both) / static_cast<double>(truth + found - both);
 }
 
+void ConfusionMatrix::sum(Communicator& communicator) {
+  std::vector<double> counts(counts_.begin(), counts_.end());  // exact up to 2^53
+  communicator.sum(std::span<double>(counts));
+  std::transform(counts.begin(), counts.end(), counts_.begin(),
+                 [](double count) { return static_cast<int64_t>(count); });
+}
+
 double ConfusionMatrix::mean_iou() const {
   double sum = 0;
   int present = 0;
@@ -88,7 +95,8 @@ void classify_pixels(std::span<const float> scores, int classes, std::span<uint8
 
 ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const Weights& weights,
                                    const DataSet& images, const std::vector<int64_t>& indices,
-                                   const Device& device, const std::function<bool()>& stop) {
+                                   const Device& device, const std::function<bool()>& stop,
+                                   Communicator* communicator) {
   const Graph inference = graph.pruned(false);
   const Shape& shape = inference.node(inference.scores()).shape;
   const auto program = backend.compile(
@@ -98,7 +106,9 @@ ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const W
   Loader loader(images, indices,
                 {.batch = 1,
                  .shuffle = false,
-                 .pairs = PairAugmentation{.height = shape.height, .width = shape.width}});
+                 .pairs = PairAugmentation{.height = shape.height, .width = shape.width},
+                 .rank = communicator == nullptr ? 0 : communicator->rank(),
+                 .ranks = communicator == nullptr ? 1 : communicator->ranks()});
   ConfusionMatrix matrix(shape.channels);
   std::vector<float> scores(static_cast<std::size_t>(shape.size()));
   std::vector<uint8_t> found(static_cast<std::size_t>(shape.height) * shape.width);
@@ -114,16 +124,19 @@ ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const W
     }
     if (stop && stop()) break;
   }
+  if (communicator != nullptr) matrix.sum(*communicator);
   return matrix;
 }
 
-SegmentationResult train_segmentation(Backend& backend, const SearchSpace& space,
-                                      const Genome& genome, FinalState state,
+SegmentationResult train_segmentation(Backend& backend, const std::string& genome, FinalState state,
                                       const SearchData& data, const SegmentationOptions& options,
                                       const TrainingHooks& hooks,
                                       const std::function<void(const FinalState&)>& on_epoch) {
   const FinalOptions& final = options.final;
-  const Graph graph = build_network(space, genome, final.network);
+  const Graph graph = build_network(genome, final.network);
+  Communicator* const communicator = final.communicator;
+  const int ranks = communicator == nullptr ? 1 : communicator->ranks();
+  check_step(data, final.batch, ranks);
   SegmentationResult result;
   Evaluation& evaluation = result.evaluation;
   evaluation.counts = count(graph);
@@ -141,13 +154,15 @@ SegmentationResult train_segmentation(Backend& backend, const SearchSpace& space
                   {.batch = final.batch,
                    .seed = state.training.seed,
                    // Batch norms of a last batch of few images would spoil the statistics.
-                   .drop_last = static_cast<int64_t>(data.train.size()) > final.batch,
+                   .drop_last = ranks > 1 || std::ssize(data.train) > final.batch,
                    .pairs = PairAugmentation{.height = final.network.image.height,
                                              .width = final.network.image.width,
                                              .random = true,
                                              .least_scale = options.least_scale,
                                              .most_scale = options.most_scale,
-                                             .flip = options.flip}});
+                                             .flip = options.flip},
+                   .rank = communicator == nullptr ? 0 : communicator->rank(),
+                   .ranks = ranks});
     TrainingHooks inner = hooks;
     inner.on_step = [&](int images) {
       evaluation.images += images;
@@ -157,7 +172,8 @@ SegmentationResult train_segmentation(Backend& backend, const SearchSpace& space
       if (hooks.on_epoch) hooks.on_epoch(training);
       if (on_epoch) on_epoch({training, program->save(true)});
     };
-    const TrainingEnd end = train(*program, loader, final.recipe, state.training, inner);
+    const TrainingEnd end =
+        train(*program, loader, final.recipe, state.training, inner, communicator);
     evaluation.stopped = end == TrainingEnd::kStopped;
     if (end == TrainingEnd::kDiverged) {
       evaluation.status = Status::kDiverged;
@@ -174,11 +190,12 @@ SegmentationResult train_segmentation(Backend& backend, const SearchSpace& space
       const Shape largest = largest_image(data.images, data.validation);
       whole.image = padded_for_segmentation(final.network, largest.height, largest.width);
     }
-    result.validation = score_segmentation(backend, build_network(space, genome, whole), trained,
-                                           data.images, data.validation, final.device, hooks.stop);
+    result.validation =
+        score_segmentation(backend, build_network(genome, whole), trained, data.images,
+                           data.validation, final.device, hooks.stop, communicator);
     evaluation.fitness = result.validation->mean_iou();
     evaluation.score.accuracy = result.validation->accuracy();
-    evaluation.stopped = hooks.stop && hooks.stop();
+    evaluation.stopped = any(communicator, hooks.stop && hooks.stop());
   }
   if (!evaluation.stopped) evaluation.weights = std::move(trained);
   return result;
