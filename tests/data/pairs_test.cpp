@@ -66,7 +66,7 @@ struct Batch {
 
 Batch first_batch(const DataSet& data, const PairAugmentation& pairs, uint64_t epoch, int threads) {
   Loader loader(data, all_indices(data.size()),
-                {.batch = 4, .seed = 3, .shuffle = false, .threads = threads, .pairs = pairs});
+                {.batch = 4, .seed = 3, .shuffle = false, .pairs = pairs, .threads = threads});
   Batch batch;
   batch.images.resize(static_cast<std::size_t>(4 * loader.shape().size()));
   batch.labels.resize(static_cast<std::size_t>(4) * pairs.height * pairs.width);

@@ -13,11 +13,17 @@ namespace {
 
 constexpr int kFilters = 256;
 
+/// The height or the width of a map.
+struct Axis {
+  int stride = 1;  // of the image's pixels between two of the map's
+  int rate = 1;    // the strides that were removed before it
+};
+
 /// A node of the classifier as the new network has it.
 struct Copy {
   int node = -1;
-  int stride = 1;      // of the image's pixels between two of the map's
-  int rate = 1;        // strides that were removed before it
+  Axis down;
+  Axis across;
   int unshifted = -1;  // of a pixel shift: the node that it shifts
 };
 
@@ -76,8 +82,21 @@ class Builder {
     return copies_[static_cast<std::size_t>(node.inputs[k])];
   }
 
-  /// The window that takes the place of `node`'s: without its stride where that would exceed the
-  /// output stride, in which case the copy's rate grows; and atrous if it is depthwise.
+  /// Lets a window keep its stride along an axis of `size` pixels, or takes it where it would
+  /// exceed the output stride. Pads the end so that every stride-th pixel has an output.
+  void settle(int size, int kernel, int before, int& stride, int& after, Axis& axis) const {
+    if (stride == 1) return;
+    if (axis.stride * stride > options_.output_stride) {
+      axis.rate *= stride;
+      stride = 1;
+    } else {
+      axis.stride *= stride;
+    }
+    after = std::max(after, (size - 1) / stride * stride + kernel - before - size);
+  }
+
+  /// The window that takes the place of `node`'s: without strides that exceed the output stride, in
+  /// which case the copy's rates grow; and atrous if it is depthwise.
   Window window_of(const Node& node, Copy& copy) const {
     Window w = node.window;
     const Copy& in = input(node);
@@ -86,33 +105,21 @@ class Builder {
     if (of_image && !padded && w.kernel_height == w.kernel_width && w.kernel_height % 2 == 1) {
       w = Window::same(w.kernel_height, w.stride_height);
     }
-    const int stride = std::max(w.stride_height, w.stride_width);
-    if (in.stride * stride > options_.output_stride) {
-      w.stride_height = w.stride_width = 1;
-      copy.rate *= stride;
-    } else {
-      copy.stride *= stride;
-    }
-    if (stride > 1) {
-      const Shape& map = graph_.node(in.node).shape;
-      w.padding_bottom = padding_after(map.height, w.kernel_height, w.stride_height, w.padding_top);
-      w.padding_right = padding_after(map.width, w.kernel_width, w.stride_width, w.padding_left);
-    }
+    const Shape& map = graph_.node(in.node).shape;
+    settle(map.height, w.kernel_height, w.padding_top, w.stride_height, w.padding_bottom,
+           copy.down);
+    settle(map.width, w.kernel_width, w.padding_left, w.stride_width, w.padding_right, copy.across);
     const bool depthwise = node.kind == NodeKind::kConv && node.groups > 1 &&
                            node.groups == from_.node(node.inputs[0]).shape.channels;
-    if (depthwise && in.rate > 1) {
-      w.dilation *= in.rate;
-      w.padding_top *= in.rate;
-      w.padding_bottom *= in.rate;
-      w.padding_left *= in.rate;
-      w.padding_right *= in.rate;
+    const int rate = std::max(in.down.rate, in.across.rate);
+    if (depthwise && rate > 1) {
+      w.dilation *= rate;
+      w.padding_top *= rate;
+      w.padding_bottom *= rate;
+      w.padding_left *= rate;
+      w.padding_right *= rate;
     }
     return w;
-  }
-
-  /// The padding with which a window of `stride` gives every stride-th pixel of `size` an output.
-  static int padding_after(int size, int kernel, int stride, int before) {
-    return std::max(0, (size - 1) / stride * stride + kernel - before - size);
   }
 
   void copy(int i) {
@@ -121,17 +128,20 @@ class Builder {
     std::vector<int> in;
     for (std::size_t k = 0; k < n.inputs.size(); ++k) {
       in.push_back(input(n, k).node);
-      to.stride = std::max(to.stride, input(n, k).stride);
-      to.rate = std::max(to.rate, input(n, k).rate);
+      for (const auto axis : {&Copy::down, &Copy::across}) {
+        const Axis& of_input = input(n, k).*axis;
+        (to.*axis).stride = std::max((to.*axis).stride, of_input.stride);
+        (to.*axis).rate = std::max((to.*axis).rate, of_input.rate);
+      }
     }
     switch (n.kind) {
       case NodeKind::kInput:
         to.node = graph_.input(options_.image);
         return;
       case NodeKind::kConv: {
-        const int rate = to.rate;
+        const int rate = to.down.rate;
         const Window window = window_of(n, to);
-        if (to.rate > rate && input(n).unshifted >= 0) in[0] = input(n).unshifted;
+        if (to.down.rate > rate && input(n).unshifted >= 0) in[0] = input(n).unshifted;
         const Parameter& weight = from_.parameter(n.parameters[0]);
         to.node = graph_.conv(n.name, in[0],
                               {.out_channels = n.shape.channels,

@@ -150,6 +150,7 @@ SegmentationResult train_segmentation(Backend& backend, const std::string& genom
                                                  .threads = final.device.threads,
                                                  .precision = final.device.precision});
     program->load(state.weights);
+    state.weights.clear();
     Loader loader(data.images, data.train,
                   {.batch = final.batch,
                    .seed = state.training.seed,

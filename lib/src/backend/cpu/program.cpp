@@ -7,6 +7,7 @@
 #include "backend/contract.h"
 #include "backend/cpu/kernels/args.h"
 #include "backend/cpu/lower.h"
+#include "backend/cpu/onednn/tile_product.h"
 #include "backend/cpu/roofline.h"
 #include "renas/error.h"
 
@@ -217,12 +218,43 @@ std::optional<Roofline> CpuProgram::roofline(int images) const {
                   machine.peak_bf16_flops()};
 }
 
+namespace {
+
+/// What a plan's convolutions need besides maps and parameters, in floats: copies of the weights
+/// that oneDNN multiplies by, and the partial sums of the widest group.
+std::size_t product_floats(const Graph& graph, const plan::Plan& plan,
+                           const ProgramOptions& options) {
+  std::size_t products = 0;
+  std::size_t widest = 0;
+  for (const plan::Group& group : plan.groups) {
+    if (group.kind != plan::Group::Kind::kConv) continue;
+    const int columns = plan.stored[group.out].map.channels;
+    std::size_t weights = 0;
+    for (std::size_t k = 0; k < group.terms.size(); ++k) {
+      const Node& conv = graph.node(group.terms[k].conv);
+      const WindowArgs w = plan::window_of(conv, graph.node(conv.inputs[0]).shape);
+      const int channels = plan.stored[plan.values[group.parts[k].value].stored].map.channels;
+      const int depth = w.height * w.width * channels;
+      weights += static_cast<std::size_t>(depth) * columns;
+      if (TileProduct::pays(depth, columns)) {
+        products += (options.training ? 2 : 1) * static_cast<std::size_t>(depth) * columns;
+      }
+    }
+    widest = std::max(widest, weights);
+  }
+  const std::size_t ranges = std::min(kImageRanges, options.batch);
+  return products + (options.training ? (ranges + 1) * widest : 0);
+}
+
+}  // namespace
+
 int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
-  std::size_t floats = plan::make_plan(graph, plan_options(options)).arena;
+  const plan::Plan plan = plan::make_plan(graph, plan_options(options));
+  std::size_t floats = plan.arena + product_floats(graph, plan, options);
   for (const Parameter& p : graph.parameters()) {
     // Weights, gradients, momenta, and two packed copies; with bfloat16 kernels two more at half
-    // size.
-    floats += (options.training ? 5 : 2) * p.size();
+    // size. Three indices say where each weight is packed.
+    floats += (options.training ? 8 : 5) * p.size();
     if (options.precision == Precision::kBfloat16) floats += p.size();
   }
   for (const Node& node : graph.nodes()) {
@@ -230,6 +262,7 @@ int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
       floats += node.shape.size() * options.batch;
     }
   }
+  floats += contract::labels_per_image(graph) * options.batch;
   return static_cast<int64_t>(floats * sizeof(float));
 }
 
