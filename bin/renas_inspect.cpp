@@ -10,6 +10,7 @@
 #include "cli/frame.h"
 #include "cli/options.h"
 #include "cli/search_settings.h"
+#include "deeplab.h"
 #include "renas/architecture.h"
 #include "renas/controller.h"
 #include "renas/error.h"
@@ -339,7 +340,24 @@ int main(int argc, char** argv) {
   bool genome_only = false;
   m->add_flag("--genome", genome_only, "Print the genome alone");
 
+#ifdef RENAS_WITH_IMAGES
+  cli::SegmentSettings segment;
+  segment.device.threads = 0;
+  CLI::App* s = app.add_subcommand(
+      "segment",
+      "What a model of --network deeplab sees: NAME-picture.png, NAME-mask.png in the palette of "
+      "PASCAL VOC, NAME-overlay.png. As in: renas-inspect segment best.h5 *.jpg --out seen");
+  s->add_option("model", segment.model, "Model that renas-train wrote")->required();
+  s->add_option("pictures", segment.pictures, "JPEG and PNG files")->required();
+  s->add_option("--out", segment.folder, "Folder to write to; it is made if need be")->required();
+  s->add_flag("--force", segment.force, "Replace files that exist");
+  cli::add_device_options(*s, segment.device);
+#endif
+
   return cli::run(app, argc, argv, [&] {
+#ifdef RENAS_WITH_IMAGES
+    if (s->parsed()) return cli::segment_pictures(segment);
+#endif
     if (g->parsed()) return inspect_genome(genome);
     if (z->parsed()) return inspect_zoo(zoo_json);
     if (r->parsed()) return inspect_run(run);

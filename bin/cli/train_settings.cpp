@@ -75,6 +75,11 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
               "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
+  group
+      .option("--polynomial", s.polynomial,
+              "Instead of cosines: the rate times (1 - step / steps) to this power (DeepLab: 0.9); "
+              "0: cosines")
+      ->check(CLI::Range(0.0, 10.0));
   group.option("--momentum", s.final.recipe.momentum, "Momentum of SGD")
       ->check(CLI::Range(0.0, 1.0));
   group.option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
@@ -109,6 +114,21 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
              "The same probability in every cell and from the start");
   group.flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth");
 
+  OptionGroup segmentation(app, "Segmentation (--network deeplab; data of renas-prep-voc)");
+  segmentation
+      .option("--body", s.body,
+              "Model whose weights the network begins with, as far as they fit by name and shape: "
+              "the same cell, N and F, trained with --network imagenet")
+      ->transform(absolute_path())
+      ->configurable(false);
+  segmentation
+      .option("--scales", s.scales,
+              "Images and masks are scaled by one of the steps of 0.25 from one to the other "
+              "before the crop (--crop, a multiple of 16 and 1; default 513)")
+      ->delimiter(',')
+      ->expected(2)
+      ->check(CLI::Range(0.25, 4.0));
+
   OptionGroup ranks(app, "Lists");
   add_rank_options(ranks, s.ranks.worker_timeout, s.ranks.max_attempts, s.ranks.io_patience,
                    s.ranks_per_gpu);
@@ -125,6 +145,7 @@ FinalOptions final_options(const TrainSettings& s) {
   f.recipe.epochs = s.epochs;
   f.recipe.learning_rates = {s.learning_rate};
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
+  f.recipe.polynomial_power = s.polynomial;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
   return f;
 }
@@ -138,9 +159,11 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
   for (const CLI::Option* option : app.get_options()) {
     std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
-    // Checkpoints of versions without this option go on.
-    if (name == "--class-weights" && option->count() == 0) continue;
-    if (name == "--validation-group" && option->count() == 0) continue;
+    // Checkpoints of versions without these options go on.
+    const std::vector<std::string> later{"--class-weights", "--validation-group", "--output-stride",
+                                         "--polynomial",    "--scales",           "--body"};
+    if (option->count() == 0 && std::find(later.begin(), later.end(), name) != later.end())
+      continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
     text += fmt::format(" {} {}", name, value_text(*option));
   }

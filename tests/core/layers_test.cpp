@@ -57,6 +57,7 @@ const std::map<std::string, std::string> kFolderOfHeader{
     {"communicator", "train"},
     {"training", "train"},
     {"evaluation", "train"},
+    {"segmentation", "train"},
     {"model", "store"},
     {"run_directory", "store"},
     {"run_result", "store"},

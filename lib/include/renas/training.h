@@ -20,6 +20,8 @@ struct Recipe {
   /// Lengths in epochs of cosine cycles, each from the full rate down to 0 (SGDR, Loshchilov and
   /// Hutter 2017); the last is repeated while epochs remain. Empty: the rate is constant.
   std::vector<int> cosine_cycles = {};
+  /// Above 0, in place of cosines: the rate is (1 - step / steps) to this power times its start.
+  double polynomial_power = 0;
   double momentum = 0.9;
   double weight_decay = 3e-4;
   /// Dropping of paths grows linearly from 0 to its full probability over the training, as NASNet's

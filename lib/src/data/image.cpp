@@ -102,6 +102,13 @@ Image decode_image(std::span<const uint8_t> bytes, const DecodeOptions& options)
   return options.upright ? upright(std::move(image), bytes) : image;
 }
 
+Image decode_index_map(std::span<const uint8_t> bytes, int64_t max_pixels) {
+  if (kind_of(bytes) != ImageKind::kPng) {
+    throw InvalidInput("JPEG: a mask is a PNG file, since JPEG does not keep its values");
+  }
+  return png_index_map(bytes, max_pixels);
+}
+
 std::vector<uint16_t> values_of_16_bits(std::span<const uint8_t> bytes, int64_t max_pixels) {
   if (kind_of(bytes) != ImageKind::kPng) return {};
   return png_values_of_16_bits(bytes, max_pixels);

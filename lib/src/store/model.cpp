@@ -183,6 +183,9 @@ void save_model(const std::string& path, const Model& model) {
                         std::vector<int32_t>{n.image.height, n.image.width, n.image.channels});
     h5::write_attribute<int32_t>(file, "classes", n.classes);
     h5::write_attribute<int32_t>(file, "concat_c2", n.concat_c2 ? 1 : 0);
+    if (n.kind == NetworkKind::kDeepLab) {
+      h5::write_attribute<int32_t>(file, "output_stride", n.output_stride);
+    }
     h5::write_attribute<int32_t>(file, "crop", model.preparation.crop);
     h5::write_attribute<int32_t>(file, "shorter_side", model.preparation.shorter_side);
     h5::write_attribute(file, "validation_accuracy", model.validation_accuracy);
@@ -225,6 +228,7 @@ Model load_model(const std::string& path) {
   n.image = {image[2], image[0], image[1]};
   n.classes = number("classes", 1, kMostClasses);
   n.concat_c2 = number("concat_c2", 0, 1) != 0;
+  if (n.kind == NetworkKind::kDeepLab) n.output_stride = number("output_stride", 8, 16);
   // Models of earlier versions do not say; their images were of one size.
   if (h5::has_attribute(file, "crop")) {
     model.preparation.crop = number("crop", 0, kMostFilters);

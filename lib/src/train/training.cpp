@@ -27,6 +27,11 @@ Fitness parse_fitness(const std::string& text) {
 }
 
 double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
+  if (recipe.polynomial_power > 0) {
+    const int64_t steps = std::max<int64_t>(1, recipe.epochs * steps_per_epoch);
+    const double left = 1 - static_cast<double>(step) / static_cast<double>(steps);
+    return std::pow(std::max(0.0, left), recipe.polynomial_power);
+  }
   if (recipe.cosine_cycles.empty()) return 1;
   int64_t start = 0;
   int64_t length = 0;

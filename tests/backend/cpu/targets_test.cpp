@@ -18,6 +18,7 @@ BOOST_AUTO_TEST_SUITE(vector_kernels)
 
 BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
   std::vector<conformance::Case> cases = conformance::small_cases();
+  for (auto& c : conformance::segmentation_cases()) cases.push_back(std::move(c));
   for (auto& c : conformance::large_cases()) {
     if (c.name != "stem of 224x224x3") cases.push_back(std::move(c));
   }

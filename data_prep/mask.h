@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "renas/image.h"
+
+namespace renas::prep {
+
+/// Decodes a mask and turns its value `void_value` into kVoid, which always is one. Throws
+/// InvalidInput where the file is no index map (decode_index_map()) or has a value that is neither
+/// void nor one of `classes` classes; the message names value and place.
+Image prepare_mask(std::span<const uint8_t> file, int classes, int void_value);
+
+/// The pixels of each class in a mask, then those that are void.
+std::vector<int64_t> count_pixels(const Image& mask, int classes);
+
+}  // namespace renas::prep
