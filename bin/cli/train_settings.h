@@ -37,6 +37,11 @@ struct TrainSettings {
   double drop_path = 0;
   double dropout = 0;
   std::string class_weights = "none";
+  std::string recipe;
+  double least_rate = 0;
+  std::vector<double> colour_jitter;
+  double crop_area = 0;
+  double label_smoothing = 0;
   FinalOptions final;
   ListTrainingOptions ranks;  ///< what is of ranks alone
 };
