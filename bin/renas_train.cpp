@@ -15,6 +15,7 @@
 #include "cli/frame.h"
 #include "cli/lists.h"
 #include "cli/ranks.h"
+#include "cli/recipe.h"
 #include "cli/run_on_ranks.h"
 #include "cli/train_settings.h"
 #include "deeplab.h"
@@ -41,9 +42,14 @@ constexpr const char* kDescription =
     "With --list it trains many cells in the same way, each from the same seed, over all ranks:\n"
     "  mpirun -np 4 renas-train --list cells.txt --data cifar10.h5 --out trained --epochs 100";
 
-void print_score(const char* images, const Score& score) {
+/// Among few classes the best five say little.
+constexpr int kClassesForTop5 = 50;
+
+void print_score(const char* images, const Score& score, int classes) {
   fmt::print("{0} accuracy {1:.2f} %\n{0} balanced accuracy {2:.2f} %\n", images,
              100 * score.accuracy, 100 * score.balanced_accuracy);
+  if (classes < kClassesForTop5) return;
+  fmt::print("{} top-5 accuracy {:.2f} %\n", images, 100 * score.top5_accuracy);
 }
 
 /// Whether `out` is the model that an earlier session of this training finished.
@@ -234,7 +240,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
                                           t.checkpoint, failure.message()));
     }
     fmt::print("model: {}\n", s.out);
-    if (!t.data->validation.empty()) print_score("validation", result.score);
+    if (!t.data->validation.empty()) print_score("validation", result.score, f.network.classes);
   }
   if (t.test) {
     const Score score =
@@ -244,7 +250,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
                        .training = f.augmentation,
                        .stop = nullptr,
                        .communicator = f.communicator});
-    if (first) print_score("test", score);
+    if (first) print_score("test", score, f.network.classes);
   }
   return cli::kDone;
 }
@@ -286,6 +292,11 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   if (o.final.network.kind == NetworkKind::kDeepLab) {
     throw InvalidInput(
         "--network deeplab and --list: networks that segment are trained one by one");
+  }
+  if (!s.recipe.empty()) {
+    throw InvalidInput(
+        fmt::format("--recipe and --list: name the recipe's file by --config {}/{}.toml instead",
+                    cli::recipe_folder(), s.recipe));
   }
   if (s.force) {
     throw InvalidInput("--force and --list: models of a list are not replaced; name a new folder");
@@ -368,6 +379,7 @@ int main(int argc, char** argv) {
   cli::DeepLabTraining deeplab;
   const auto segments = [&] { return settings.final.network.kind == NetworkKind::kDeepLab; };
   const auto prepare = [&] {
+    cli::apply_recipe(app, argc, argv);
     cli::parse(app, argc, argv);
     if (settings.list.empty() && segments()) {
       deeplab = cli::prepare_deeplab(app, settings, stored_text(settings.genome), ranks);

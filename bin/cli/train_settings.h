@@ -32,7 +32,6 @@ struct TrainSettings {
   int crop = 0;
   std::vector<int> shorter_side;
   std::vector<double> scales = {0.5, 2};  ///< of pairs: the least and the most
-  double polynomial = 0;
   std::string body;  ///< a model; empty: all weights are drawn
   double lighting = 0;
   bool no_flip = false;
@@ -40,6 +39,11 @@ struct TrainSettings {
   double drop_path = 0;
   double dropout = 0;
   std::string class_weights = "none";
+  std::string recipe;
+  double least_rate = 0;
+  std::vector<double> colour_jitter;
+  double crop_area = 0;
+  double label_smoothing = 0;
   FinalOptions final;
   ListTrainingOptions ranks;  ///< what is of ranks alone
 };

@@ -97,7 +97,8 @@ BOOST_AUTO_TEST_CASE(a_small_network_learns_stripes) {
   network.image = {3, 33, 33};
   options.final.batch = 4;
   options.final.recipe.epochs = 30;
-  options.final.recipe.polynomial_power = 0.9;
+  options.final.recipe.schedule = Schedule::kPolynomial;
+  options.final.recipe.power = 0.9;
   options.least_scale = 1;
   options.most_scale = 1;
   const std::string genome = "c-1:sep3x3+c-2:identity";

@@ -68,12 +68,19 @@ struct StepScalars {
   float drop_path = 1;  ///< times each kDropPath node's probability
 };
 
-/// One step of stochastic gradient descent: v = momentum v + (gradient + decay w); w -=
+/// One step of stochastic gradient descent: g = gradient + decay w; v = momentum v + g; w -=
 /// learning_rate v. Only parameters with Parameter::decays() decay.
 struct SgdStep {
   std::vector<float> learning_rates = {0.01F};  ///< by parameter group
   float momentum = 0.9F;
   float weight_decay = 3e-4F;
+  bool nesterov = false;     ///< w -= learning_rate (g + momentum v) instead (Nesterov's momentum)
+  bool decay_norms = false;  ///< scales, shifts and biases decay too
+
+  /// The factor of the decay of `parameter`.
+  float decay_of(const Parameter& parameter) const {
+    return parameter.decays() || decay_norms ? weight_decay : 0.0F;
+  }
 };
 
 /// Loss and accuracy of the main head, summed over the gradients() calls since the last metrics()

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,10 @@ struct Augmentation {
   int shorter_side = 0;      ///< the image is scaled so that its shorter side has this length ...
   int shorter_side_max = 0;  ///< ... or, where greater, a length drawn from both, inclusive
   bool random_crop = false;  ///< where the crop lies: uniform, or the centre
+  /// Random resized crop instead: the crop is scaled from a part of the image that has this share
+  /// of its area at least, up to all of it, and sides in a ratio from 3:4 to 4:3, both drawn
+  /// (Szegedy et al. 2015); a part that would not fit is cut off at the image's sides. 0: none.
+  double least_area = 0;
 
   // Colour, in values scaled to [0, 1].
   double brightness = 0;  ///< times 1 + U(-b, b); likewise contrast and saturation
@@ -35,6 +40,9 @@ struct Augmentation {
   static Augmentation cifar_final();  ///< the same and cutout 16
   static Augmentation imagenet();  ///< shorter side in [256, 480], random crop 224, flip, lighting
   static Augmentation imagenet_last();  ///< the last 20 epochs: shorter side 256, crop, flip
+  /// Its counterpart for the last epochs of a training: crop, shift and flip only, at the least
+  /// scale.
+  Augmentation crop_and_flip() const;
   /// Its counterpart for scoring: the same scale (the least one) and size, the centre, nothing
   /// random.
   Augmentation evaluation() const;
@@ -62,6 +70,8 @@ struct LoaderOptions {
   /// Set: pairs of images and masks, in place of `augmentation`. Labels are then
   /// [batch, height, width], kIgnored where the mask is void.
   std::optional<PairAugmentation> pairs = {};
+  /// From epoch `plain_from` on, Augmentation::crop_and_flip() of it.
+  uint64_t plain_from = std::numeric_limits<uint64_t>::max();
   int threads =
       1;  ///< that read, decode and augment ahead; 0: next() does it in the caller's thread
   int prefetch = 4;  ///< batches they may be ahead

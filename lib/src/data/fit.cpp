@@ -26,7 +26,28 @@ ResampleTaps taps_across(const CropPlan& plan, int width, int crop) {
 
 }  // namespace
 
+namespace {
+
+/// A random resized crop: height and width are scaled each on its own, so that the part drawn
+/// becomes the crop.
+CropPlan plan_resized_crop(int height, int width, const Augmentation& options, const Draw& draw) {
+  const double area = draw.area * height * width;
+  const auto scaled = [&](int length, double part) {
+    const double share = std::min(1.0, std::max(1.0, std::round(part)) / length);
+    return std::max(options.crop, static_cast<int>(std::lround(options.crop / share)));
+  };
+  CropPlan plan;
+  plan.height = scaled(height, std::sqrt(area / draw.aspect));
+  plan.width = scaled(width, std::sqrt(area * draw.aspect));
+  plan.top = static_cast<int>(draw.crop[0] * (plan.height - options.crop + 1));
+  plan.left = static_cast<int>(draw.crop[1] * (plan.width - options.crop + 1));
+  return plan;
+}
+
+}  // namespace
+
 CropPlan plan_crop(int height, int width, const Augmentation& options, const Draw& draw) {
+  if (draw.area > 0) return plan_resized_crop(height, width, options, draw);
   const int shorter = std::min(height, width);
   const int side = std::max(options.crop, draw.shorter_side > 0 ? draw.shorter_side : shorter);
   const auto scaled = [&](int length) {

@@ -63,6 +63,8 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   check(a.brightness >= 0 && a.brightness <= 1, "brightness", "from 0 to 1", a.brightness);
   check(a.contrast >= 0 && a.contrast <= 1, "contrast", "from 0 to 1", a.contrast);
   check(a.saturation >= 0 && a.saturation <= 1, "saturation", "from 0 to 1", a.saturation);
+  check(a.least_area >= 0 && a.least_area <= 1, "least_area", "from 0 to 1", a.least_area);
+  check(a.least_area == 0 || a.crop > 0, "least_area", "0 without a crop", a.least_area);
   check(a.lighting >= 0, "lighting", "0 or more", a.lighting);
   const int channels = data.shape().channels;
   check(channels == 3 || (a.saturation == 0 && a.lighting == 0), "saturation and lighting",
@@ -121,6 +123,7 @@ struct Loader::State {
   DataSet data;
   std::vector<int64_t> indices;
   LoaderOptions options;
+  Augmentation plain;  // of the last epochs
   Shape shape;
   int64_t images = 0;  // of an epoch, on this rank
   uint64_t epoch = 0;
@@ -138,7 +141,10 @@ struct Loader::State {
   std::vector<std::thread> threads;
 
   State(DataSet set, std::vector<int64_t> list, const LoaderOptions& given)
-      : data(std::move(set)), indices(std::move(list)), options(given) {}
+      : data(std::move(set)),
+        indices(std::move(list)),
+        options(given),
+        plain(given.augmentation.crop_and_flip()) {}
 
   int64_t labels_per_image() const {
     return options.pairs ? int64_t{shape.height} * shape.width : 1;
@@ -157,11 +163,12 @@ struct Loader::State {
       return;
     }
     const std::span<const uint8_t> image = data.image(index, scratch.bytes);
-    const Draw draw = draw_augmentation(options.augmentation, shape,
-                                        augmentation_stream(options.seed, epoch, index));
+    const Augmentation& augmentation = epoch < options.plain_from ? options.augmentation : plain;
+    const Draw draw =
+        draw_augmentation(augmentation, shape, augmentation_stream(options.seed, epoch, index));
     const std::span<const uint8_t> pixels =
-        scratch.fitter.fit(data, index, image, options.augmentation, draw);
-    finish_image(options.augmentation, draw, shape, data.info(), pixels, to);
+        scratch.fitter.fit(data, index, image, augmentation, draw);
+    finish_image(augmentation, draw, shape, data.info(), pixels, to);
     *label = data.labels()[static_cast<std::size_t>(index)];
   }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 
 #include "core/hdf5.h"
 #include "renas/error.h"
@@ -19,6 +20,9 @@ struct Format {
 constexpr Format kModel{"renas-model", 1};
 constexpr Format kMember{"renas-weights", 2};
 constexpr Format kCheckpoint{"renas-checkpoint", 1};
+
+/// Of the name of a weight's moving average.
+const std::string kAverageSuffix = "/average";
 
 constexpr int64_t kMaxRank = 4;
 // Limits that the programs accept, and that no network exceeds.
@@ -285,7 +289,11 @@ void save_checkpoint(const std::string& path, const std::string& purpose, const 
     }
     h5::write(file, "history", std::span<const double>(history),
               {static_cast<int64_t>(state.training.history.size()), 2});
-    write_tensors(file, state.weights);
+    Weights tensors = state.weights;
+    for (const auto& [name, tensor] : state.training.average) {
+      tensors.emplace(name + kAverageSuffix, tensor);
+    }
+    write_tensors(file, tensors);
   });
 }
 
@@ -315,7 +323,20 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
   for (std::size_t i = 0; i + 1 < history.size(); i += 2) {
     state.training.history.push_back({history[i], history[i + 1]});
   }
-  state.weights = read_tensors(file, path);
+  for (auto& [name, tensor] : read_tensors(file, path)) {
+    if (name.ends_with(kAverageSuffix)) {
+      state.training.average.emplace(name.substr(0, name.size() - kAverageSuffix.size()), tensor);
+    } else {
+      state.weights.emplace(name, tensor);
+    }
+  }
+  for (const auto& [name, tensor] : state.training.average) {
+    const auto weight = state.weights.find(name);
+    if (weight == state.weights.end() || weight->second.shape != tensor.shape) {
+      throw IoError(fmt::format(
+          "{}: the average of {} has no weight of its shape; the file is damaged", path, name));
+    }
+  }
   for (const auto& [name, tensor] : state.weights) {
     const bool counted = name.ends_with("/mean") || name.ends_with("/variance");
     if (counted || name.ends_with(kMomentumSuffix)) continue;

@@ -384,11 +384,13 @@ void ReferenceProgram<T>::update(const SgdStep& step) {
   const std::vector<float> rates = contract::parameter_rates(graph_, options_, step);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!graph_.parameters()[i].trainable()) continue;
-    const T decay{graph_.parameters()[i].decays() ? step.weight_decay : 0.0F};
+    const T decay{step.decay_of(graph_.parameters()[i])};
     for (std::size_t e = 0; e < parameters_[i].size(); ++e) {
       T& weight = parameters_[i][e];
-      momenta_[i][e] = T{step.momentum} * momenta_[i][e] + (gradients_[i][e] + decay * weight);
-      weight -= T{rates[i]} * momenta_[i][e];
+      const T gradient = gradients_[i][e] + decay * weight;
+      momenta_[i][e] = T{step.momentum} * momenta_[i][e] + gradient;
+      weight -= T{rates[i]} *
+                (step.nesterov ? gradient + T{step.momentum} * momenta_[i][e] : momenta_[i][e]);
     }
     std::fill(gradients_[i].begin(), gradients_[i].end(), T{0});
   }

@@ -189,9 +189,9 @@ void norm_input_gradient(const OutputMap& out, const MapData& gradient, bool acc
 /// for i < size.
 void add_partials(const float* partials, std::size_t stride, int count, std::size_t size,
                   float* target);
-/// One step of SGD over `size` parameters; clears the gradient.
+/// One step of SGD over `size` parameters, as SgdStep says; clears the gradient.
 void sgd(float* weight, float* gradient, float* momentum, std::size_t size, float rate,
-         float momentum_factor, float decay);
+         float momentum_factor, float decay, bool nesterov);
 
 /// Runs fused multiply-adds that wait for nothing, to measure the processor's peak. Returns the
 /// number of floating-point operations.
