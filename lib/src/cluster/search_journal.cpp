@@ -254,7 +254,7 @@ void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t fr
                       e.parent ? std::to_string(*e.parent) : "none"));
     }
     try {
-      strategy_->tell(e.id, {e.status, e.fitness});
+      strategy_->tell(e.id, {e.status, e.fitness, e.inherited});
     } catch (const InvalidInput& problem) {
       throw contradict(problem.what());
     }
@@ -345,7 +345,8 @@ void SearchJournal::tell(const CandidateResult& result) {
   HistoryEntry entry;
   entry.line = told_;
   entry.asked = told_ + strategy_->in_flight().size();
-  const Told told = strategy_->tell(candidate.id, {report.status, report.fitness});
+  const Told told =
+      strategy_->tell(candidate.id, {report.status, report.fitness, report.inherited});
   entry.id = candidate.id;
   entry.parent = candidate.parent;
   entry.removed = report.status == Status::kOk && !told.joined ? candidate.id : told.removed;
