@@ -90,6 +90,10 @@ std::vector<uint8_t> encode_with_palette(const Image& image, std::span<const uin
 /// when scaling down, against aliasing).
 Image resize_image(const Image& image, int height, int width);
 
+/// Scales an image by one factor, as resize_image() does, so that it just covers height x width,
+/// and crops the centre of that. This is how preparing programs make images of one size.
+Image cover_image(const Image& image, int height, int width);
+
 /// Crops height x width pixels of `image` from (top, left) on. Throws InvalidInput where they do
 /// not lie within it.
 Image crop_image(const Image& image, int top, int left, int height, int width);

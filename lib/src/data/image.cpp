@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -128,6 +129,19 @@ Image resize_image(const Image& image, int height, int width) {
            make_resample_taps(ResampleKernel::kLanczos3, image.shape.width, width, 0, width),
            scratch, result.pixels.data());
   return result;
+}
+
+Image cover_image(const Image& image, int height, int width) {
+  if (image.shape.height == height && image.shape.width == width) return image;
+  const double scale = std::max(static_cast<double>(height) / image.shape.height,
+                                static_cast<double>(width) / image.shape.width);
+  const auto scaled = [scale](int length, int least) {
+    return std::max(least, static_cast<int>(std::floor(length * scale + 0.5)));
+  };
+  const Image whole =
+      resize_image(image, scaled(image.shape.height, height), scaled(image.shape.width, width));
+  return crop_image(whole, (whole.shape.height - height) / 2, (whole.shape.width - width) / 2,
+                    height, width);
 }
 
 Image crop_image(const Image& image, int top, int left, int height, int width) {
