@@ -15,6 +15,7 @@
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
+#include "watch_run.h"
 
 using namespace renas;
 using Json = nlohmann::ordered_json;
@@ -262,6 +263,12 @@ int main(int argc, char** argv) {
   CLI::App* r = app.add_subcommand("run", "Population, best, its lineage, share of inheritance");
   r->add_option("run", run.folder, "Folder of a run")->required();
   r->add_flag("--json", run.json, "Print JSON");
+  bool watch = false;
+  CLI::Option* w = r->add_flag("--watch", watch, "Show live how the run stands, until its end");
+  double every = 2;
+  r->add_option("--every", every, "Seconds between two looks of --watch")
+      ->needs(w)
+      ->check(CLI::PositiveNumber);
 
   RunSettings controller;
   CLI::App* c = app.add_subcommand("controller", "What the controller of a run has learnt");
@@ -276,6 +283,7 @@ int main(int argc, char** argv) {
 
   return cli::run(app, argc, argv, [&] {
     if (g->parsed()) return inspect_genome(genome);
+    if (watch) return watch_run(run.folder, every);
     if (r->parsed()) return inspect_run(run);
     if (c->parsed()) return inspect_controller(controller);
     return inspect_model(model, genome_only);
