@@ -10,11 +10,13 @@
 #include "cli/frame.h"
 #include "cli/options.h"
 #include "cli/search_settings.h"
+#include "renas/architecture.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
+#include "renas/zoo.h"
 #include "watch_run.h"
 
 using namespace renas;
@@ -31,10 +33,22 @@ struct GenomeSettings {
 
 int inspect_genome(GenomeSettings& s) {
   s.network.image = parse_shape(s.image);
-  const SearchSpace space = space_of(s.genome);
-  const Genome genome = parse_genome(space, s.genome);
-  const Graph graph = build_network(space, genome, s.network);
-  const Counts counts = count(graph);
+  const Counts counts = count(build_network(s.genome, s.network));
+  const std::string text = zoo_text(s.genome);
+  if (names_family(text) || is_zoo_name(text)) {
+    if (s.json) {
+      fmt::print(
+          "{}\n",
+          Json{{"genome", text}, {"parameters", counts.parameters}, {"mult_adds", counts.mult_adds}}
+              .dump(2));
+    } else {
+      fmt::print("genome      {}\nparameters  {}\nmult_adds   {}\n", text, counts.parameters,
+                 counts.mult_adds);
+    }
+    return cli::kDone;
+  }
+  const SearchSpace space = space_of(text);
+  const Genome genome = parse_genome(space, text);
   if (s.json) {
     fmt::print("{}\n", Json{{"genome", to_string(space, genome)},
                             {"canonical", to_string(space, canonical(space, genome))},
@@ -46,6 +60,50 @@ int inspect_genome(GenomeSettings& s) {
   fmt::print("genome      {}\ncanonical   {}\nparameters  {}\nmult_adds   {}\n",
              to_string(space, genome), to_string(space, canonical(space, genome)),
              counts.parameters, counts.mult_adds);
+  return cli::kDone;
+}
+
+/// Prints the paper's tables 1 and 2: sizes as printed there and as counted here.
+int inspect_zoo(bool json) {
+  Json array = Json::array();
+  int table = -1;
+  for (const ZooRow& row : zoo_rows()) {
+    std::optional<Counts> counts;
+    if (!row.genome.empty()) counts = count(build_network(row.genome, row.network));
+    if (json) {
+      const auto printed = [](const std::optional<double>& millions) {
+        return millions ? Json(*millions * 1e6) : Json();
+      };
+      array.push_back({{"name", row.title},
+                       {"table", row.table == 0 ? Json() : Json(row.table)},
+                       {"genome", row.genome.empty() ? Json() : Json(row.genome)},
+                       {"network", to_string(row.network.kind)},
+                       {"cells", row.network.cells},
+                       {"filters", row.network.filters},
+                       {"parameters", counts ? Json(counts->parameters) : Json()},
+                       {"mult_adds", counts ? Json(counts->mult_adds) : Json()},
+                       {"printed_parameters", printed(row.printed_parameters)},
+                       {"printed_mult_adds", printed(row.printed_mult_adds)},
+                       {"note", row.note}});
+      continue;
+    }
+    if (row.table != table) {
+      table = row.table;
+      fmt::print("{}\n{:<34} {:>10} {:>12} {:>10} {:>14}\n",
+                 table == 1   ? "Table 1: CIFAR-10, 32x32, 10 classes"
+                 : table == 2 ? "\nTable 2: ImageNet, 224x224, 1000 classes"
+                              : "\nFor scale",
+                 "network", "printed", "parameters", "printed", "mult-adds");
+    }
+    const auto printed = [](const std::optional<double>& millions) {
+      return millions ? fmt::format("{} M", *millions) : std::string("-");
+    };
+    fmt::print("{:<34} {:>10} {:>12} {:>10} {:>14}{}\n", row.title, printed(row.printed_parameters),
+               counts ? fmt::format("{}", counts->parameters) : "-", printed(row.printed_mult_adds),
+               counts ? fmt::format("{}", counts->mult_adds) : "-",
+               row.note.empty() ? "" : "  " + row.note);
+  }
+  if (json) fmt::print("{}\n", array.dump(2));
   return cli::kDone;
 }
 
@@ -252,12 +310,19 @@ int main(int argc, char** argv) {
   GenomeSettings genome;
   CLI::App* g = app.add_subcommand("genome", "Size and cost of a genome's network");
   g->option_defaults()->always_capture_default();
-  g->add_option("genome", genome.genome, "Text form of a cell; renasnet is known")->required();
+  g->add_option("genome", genome.genome,
+                "A name (see zoo), a cell in the paper's notation, or FAMILY/NORMAL/REDUCTION")
+      ->required();
   cli::add_network_options(*g, genome.network);
   g->add_option("--image", genome.image, "Size of images, HxWxC");
   g->add_option("--classes", genome.network.classes, "Classes to tell apart")
       ->check(CLI::Range(2, 1000000));
   g->add_flag("--json", genome.json, "Print JSON");
+
+  bool zoo_json = false;
+  CLI::App* z = app.add_subcommand(
+      "zoo", "Published networks: sizes as the paper's tables 1 and 2 print them and as counted");
+  z->add_flag("--json", zoo_json, "Print JSON: a list of objects");
 
   RunSettings run;
   CLI::App* r = app.add_subcommand("run", "Population, best, its lineage, share of inheritance");
@@ -284,6 +349,7 @@ int main(int argc, char** argv) {
   return cli::run(app, argc, argv, [&] {
     if (g->parsed()) return inspect_genome(genome);
     if (watch) return watch_run(run.folder, every);
+    if (z->parsed()) return inspect_zoo(zoo_json);
     if (r->parsed()) return inspect_run(run);
     if (c->parsed()) return inspect_controller(controller);
     return inspect_model(model, genome_only);

@@ -1,26 +1,29 @@
-// renas-train trains the network of one genome from scratch, or those of a list over MPI ranks,
-// with a checkpoint after each epoch.
+// renas-train trains the network of one genome from scratch, over MPI ranks that share each step,
+// or the networks of a list, a rank each; with a checkpoint after each epoch.
 
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "cli/console.h"
-#include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/lists.h"
 #include "cli/ranks.h"
 #include "cli/run_on_ranks.h"
 #include "cli/train_settings.h"
+#include "renas/architecture.h"
+#include "renas/communicator.h"
 #include "renas/error.h"
 #include "renas/list_training.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
+#include "renas/search_run.h"
+#include "renas/zoo.h"
 
 using namespace renas;
 
@@ -31,6 +34,8 @@ constexpr const char* kDescription =
     "Writes\n"
     "a checkpoint beside the model after every epoch; stopped or killed, the same command with\n"
     "--resume goes on. Prints the accuracy on held-out images and, once, on the test set.\n\n"
+    "Several ranks train one network together; --batch is that of each of them:\n"
+    "  mpirun -np 2 renas-train --data cifar10.h5 --out final.h5 --cells 6 --filters 32\n\n"
     "With --list it trains many cells in the same way, each from the same seed, over all ranks:\n"
     "  mpirun -np 4 renas-train --list cells.txt --data cifar10.h5 --out trained --epochs 100";
 
@@ -46,79 +51,148 @@ bool finished_before(const std::string& out, const std::string& checkpoint,
          load_model(out).genome == genome;
 }
 
-int train_network(const CLI::App& app, cli::TrainSettings& s) {
-  const std::atomic<bool>& stop = cli::stop_on_signals();
-  const std::string checkpoint = s.out + ".checkpoint";
-  const SearchData data =
-      open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
-  const SearchSpace space = space_of(s.genome);
-  const Genome genome = parse_genome(space, s.genome);
-  const std::string text = to_string(space, genome);
+/// A genome as a model keeps it: renasnet as a cell, other names as they are.
+std::string stored_text(const std::string& genome) {
+  const std::string text = zoo_text(genome);
+  if (names_family(text) || is_zoo_name(text)) return genome;
+  const SearchSpace space = space_of(text);
+  return to_string(space, parse_genome(space, text));
+}
 
-  FinalOptions f = cli::final_options(s);
-  f.network.image = data.images.shape();
+/// One network's training as it stands before its first step.
+struct NetworkTraining {
+  std::string genome;  ///< text form
+  std::string purpose;
+  std::string checkpoint;
+  bool finished = false;  ///< by an earlier session
+  std::optional<SearchData> data;
+  std::optional<DataSet> test;
+  FinalOptions options;
+  FinalState state;
+};
+
+/// Reads what the training needs. Throws InvalidInput, IoError.
+NetworkTraining prepare_network(const CLI::App& app, const cli::TrainSettings& s,
+                                const cli::Ranks& ranks) {
+  NetworkTraining t;
+  t.checkpoint = s.out + ".checkpoint";
+  t.data = open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
+  if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
+  const DataSet& images = t.data->images;
+  t.genome = stored_text(s.genome);
+
+  FinalOptions& f = t.options;
+  f = cli::final_options(s);
+  f.network.image = images.shape();
   if (s.crop > 0) f.network.image.height = f.network.image.width = s.crop;
-  if (s.crop == 0 && data.images.encoded()) {
+  if (s.crop == 0 && images.encoded()) {
     throw InvalidInput(fmt::format(
         "{}: its images are encoded and may vary in size; --crop says what to cut out of each "
         "(ImageNet: --crop 224 --shorter-side 256,480)",
         s.data));
   }
-  f.network.classes = data.images.classes();
-  if (s.class_weights == "auto") f.network.class_weights = balanced_class_weights(data);
-  std::string threads_from;
-  if (f.device.threads == 0) {
-    const cli::DefaultThreads threads = cli::default_threads();
-    f.device.threads = threads.count;
-    threads_from = fmt::format(" ({})", threads.decided_by);
-  }
+  f.network.classes = images.classes();
+  if (s.class_weights == "auto") f.network.class_weights = balanced_class_weights(*t.data);
+  if (f.device.threads == 0) f.device.threads = ranks.threads().count;
+  check_step(*t.data, f.batch, ranks.ranks());
 
-  const std::string purpose = cli::purpose_of(app, text);
-  FinalState state;
-  state.training.seed = s.seed;
+  t.purpose = cli::purpose_of(app, t.genome);
+  t.state.training.seed = s.seed;
   const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
   if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
     throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
                                    s.out, folder.string()));
   }
-  if (s.resume && finished_before(s.out, checkpoint, text)) {
-    fmt::print("model: {}\nfinished before\n", s.out);
-    return cli::kDone;
-  }
+  t.finished = s.resume && finished_before(s.out, t.checkpoint, t.genome);
+  if (t.finished) return t;
   if (s.resume) {
-    state = load_checkpoint(checkpoint, purpose);
-  } else {
-    for (const std::string& file : {s.out, checkpoint}) {
-      if (!s.force && std::filesystem::exists(file)) {
-        throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
-                                       file == checkpoint ? ", --resume goes on from it" : ""));
-      }
+    t.state = load_checkpoint(t.checkpoint, t.purpose);
+    return t;
+  }
+  for (const std::string& file : {s.out, t.checkpoint}) {
+    if (!s.force && std::filesystem::exists(file)) {
+      throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
+                                     file == t.checkpoint ? ", --resume goes on from it" : ""));
     }
   }
+  return t;
+}
 
-  const auto backend = make_backend(f.device);
-  const Graph graph = build_network(space, genome, f.network);
-  const Counts counts = count(graph);
-  cli::Console console("", s.quiet);
-  if (backend->precision(f.device.precision) != f.device.precision) {
-    console.log()(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32",
-                                                  backend->name(), to_string(f.device.precision)));
+/// Says what is about to be trained, and on what.
+void announce(const NetworkTraining& t, const Backend& backend, const Graph& graph,
+              const cli::TrainSettings& s, const cli::Ranks& ranks, const Log& log) {
+  const FinalOptions& f = t.options;
+  if (backend.precision(f.device.precision) != f.device.precision) {
+    log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
+                                        to_string(f.device.precision)));
   }
-  for (const std::string& warning : data.warnings) console.log()(LogLevel::kWarning, warning);
-  console.log()(
-      LogLevel::kInfo,
-      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}{}", text,
-                  counts.parameters, counts.mult_adds, data.train.size(), backend->description(),
-                  f.device.threads, f.device.threads == 1 ? "" : "s", threads_from));
+  for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  const Counts counts = count(graph);
+  log(LogLevel::kInfo,
+      fmt::format(
+          "{}\n{} parameters, {} mult-adds, {} training images, {} on {} thread{}{}", t.genome,
+          counts.parameters, counts.mult_adds, t.data->train.size(), backend.description(),
+          f.device.threads, f.device.threads == 1 ? "" : "s",
+          s.final.device.threads == 0 ? fmt::format(" ({})", ranks.threads().decided_by) : ""));
+  if (ranks.ranks() > 1) {
+    log(LogLevel::kInfo,
+        fmt::format("{} ranks: a batch of {} on each, {} images a step; the learning rate of {} is "
+                    "as given, not scaled",
+                    ranks.ranks(), f.batch, f.batch * ranks.ranks(), s.learning_rate));
+  }
+  if (t.state.training.epoch > 0 && t.state.training.ranks != ranks.ranks()) {
+    log(LogLevel::kWarning,
+        fmt::format("the checkpoint is of {} rank{}, now there are {}: images come in other "
+                    "batches than they would have",
+                    t.state.training.ranks, t.state.training.ranks == 1 ? "" : "s", ranks.ranks()));
+  }
+}
+
+/// What all ranks have found to be wrong is said by one, and all leave in order. Returns `code`.
+int fail_together(bool first, const std::string& message, int code) {
+  if (first) cli::say("renas-train: " + message + "\n");
+  return code;
+}
+
+/// Trains the network, with the other ranks where there are any.
+int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ranks& ranks) {
+  const std::atomic<bool>& stop = cli::stop_on_signals();
+  const bool first = ranks.rank() == 0;
+  if (t.finished) {
+    if (first) fmt::print("model: {}\nfinished before\n", s.out);
+    return cli::kDone;
+  }
+  const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
+  FinalOptions& f = t.options;
+  f.communicator = communicator.get();
+  f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  try {
+    expect_same(f.communicator, identity_of(s.data, t.data->images), "see the same data set");
+    expect_same(f.communicator, t.purpose, "have the same options");
+    expect_same(f.communicator, std::to_string(t.state.training.epoch),
+                "see the same checkpoint, of the same number of epochs,");
+  } catch (const InvalidInput& e) {
+    return fail_together(first, e.what(), cli::kMistake);
+  }
+
+  cli::Console console("", s.quiet);
+  const Log log = [&, print = console.log()](LogLevel level, std::string_view text) {
+    if (first || level == LogLevel::kError) print(level, text);
+  };
+  const auto backend = make_backend(f.device);
+  const Graph graph = build_network(t.genome, f.network);
+  announce(t, *backend, graph, s, ranks, log);
 
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   int64_t images = 0;
-  const int64_t total = static_cast<int64_t>(data.train.size()) * (s.epochs - state.training.epoch);
+  const int64_t total =
+      static_cast<int64_t>(t.data->train.size()) * (s.epochs - t.state.training.epoch);
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
   hooks.on_step = [&](int count) {
     images += count;
+    if (!first) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const double rate = static_cast<double>(images) / seconds;
     console.progress(fmt::format("{:.1f} % of {} epochs  {:.0f} images/s  {} left",
@@ -127,46 +201,69 @@ int train_network(const CLI::App& app, cli::TrainSettings& s) {
                                  cli::duration_text(static_cast<double>(total - images) / rate)));
   };
   const Evaluation result = train_from_scratch(
-      *backend, space, genome, std::move(state), data, f, hooks, [&](const FinalState& reached) {
+      *backend, graph, std::move(t.state), *t.data, f, hooks, [&](const FinalState& reached) {
         const EpochMetrics& e = reached.training.history.back();
-        console.log()(LogLevel::kInfo,
-                      fmt::format("epoch {}/{}: loss {:.4f}, training accuracy {:.2f} %",
-                                  reached.training.epoch, s.epochs, e.loss, 100 * e.accuracy));
-        save_checkpoint(checkpoint, purpose, reached);
+        log(LogLevel::kInfo,
+            fmt::format("epoch {}/{}: loss {:.4f}, training accuracy {:.2f} %",
+                        reached.training.epoch, s.epochs, e.loss, 100 * e.accuracy));
+        if (first) save_checkpoint(t.checkpoint, t.purpose, reached);
       });
   console.finish();
   if (result.stopped) {
-    cli::say("stopped; the same command with --resume goes on\n");
+    if (first) cli::say("stopped; the same command with --resume goes on\n");
     return cli::kStopped;
   }
   if (result.status != Status::kOk) {
-    throw Error(fmt::format("training ended: {} ({})", to_string(result.status), result.message));
+    return fail_together(
+        first, fmt::format("training ended: {} ({})", to_string(result.status), result.message),
+        cli::kFailed);
   }
 
-  Model model = make_model(text, f.network, data.images.info(), f.augmentation);
-  model.validation_accuracy = result.score.accuracy;
-  model.validation_balanced_accuracy = result.score.balanced_accuracy;
-  model.weights = result.weights;
-  save_model(s.out, model);
-  std::error_code failure;
-  std::filesystem::remove(checkpoint, failure);
-  if (failure) {
-    console.log()(LogLevel::kWarning,
-                  fmt::format("{}: cannot remove it ({}); the model is finished", checkpoint,
-                              failure.message()));
+  if (first) {
+    Model model = make_model(t.genome, f.network, t.data->images.info(), f.augmentation);
+    model.validation_accuracy = result.score.accuracy;
+    model.validation_balanced_accuracy = result.score.balanced_accuracy;
+    model.weights = result.weights;
+    save_model(s.out, model);
+    std::error_code failure;
+    std::filesystem::remove(t.checkpoint, failure);
+    if (failure) {
+      log(LogLevel::kWarning, fmt::format("{}: cannot remove it ({}); the model is finished",
+                                          t.checkpoint, failure.message()));
+    }
+    fmt::print("model: {}\n", s.out);
+    if (!t.data->validation.empty()) print_score("validation", result.score);
   }
-  fmt::print("model: {}\n", s.out);
-  if (!data.validation.empty()) {
-    print_score("validation", result.score);
-  }
-  if (DataSet::has_split(s.data, "test")) {
-    const DataSet test = DataSet::open(s.data, "test");
-    const Score score = score_network(
-        *backend, graph, model.weights, test, all_indices(test.size()),
-        {.batch = f.batch, .device = f.device, .training = f.augmentation, .stop = nullptr});
-    print_score("test", score);
+  if (t.test) {
+    const Score score =
+        score_network(*backend, graph, result.weights, *t.test, all_indices(t.test->size()),
+                      {.batch = f.batch,
+                       .device = f.device,
+                       .training = f.augmentation,
+                       .stop = nullptr,
+                       .communicator = f.communicator});
+    if (first) print_score("test", score);
   }
   return cli::kDone;
+}
+
+/// Ends all ranks where one alone fails in the middle of a training: the others wait for its
+/// gradients.
+int train_together(const CLI::App& app, NetworkTraining training, const cli::TrainSettings& s,
+                   const cli::Ranks& ranks) {
+  if (ranks.ranks() == 1) return train_network(std::move(training), s, ranks);
+  const std::string name = fmt::format("{} [rank {}]", app.get_name(), ranks.rank());
+  bool failed = false;
+  const int code = cli::guarded(app, name, [&] {
+    try {
+      return train_network(std::move(training), s, ranks);
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+  });
+  if (failed) ranks.abort(code);
+  return code;
 }
 
 /// The options of a list's training as the library takes them. Throws InvalidInput where they are
@@ -251,13 +348,6 @@ int train_cells(ListTrainingOptions o, const cli::TrainSettings& settings, const
   return cli::kDone;
 }
 
-/// Whether ranks are wanted: one cell is trained without MPI.
-bool asks_for_list(int argc, char** argv) {
-  return std::any_of(argv, argv + argc, [](const char* argument) {
-    return std::string_view(argument).starts_with("--list");
-  });
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -266,17 +356,20 @@ int main(int argc, char** argv) {
   cli::TrainSettings settings;
   settings.final.device.threads = 0;
   cli::add_train_options(app, settings);
-  if (!asks_for_list(argc, argv)) {
-    return cli::run(app, argc, argv, [&] { return train_network(app, settings); });
-  }
   const cli::Ranks ranks(argc, argv);
-  const std::unique_ptr<Transport> transport = ranks.make_transport();
-  ListTrainingOptions options;
+  ListTrainingOptions list;
+  NetworkTraining network;
   const auto prepare = [&] {
     cli::parse(app, argc, argv);
-    options = list_options(app, settings);
+    if (settings.list.empty()) {
+      network = prepare_network(app, settings, ranks);
+    } else {
+      list = list_options(app, settings);
+    }
   };
   return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
-    return train_cells(options, settings, ranks, *transport, silent_ranks);
+    if (settings.list.empty()) return train_together(app, std::move(network), settings, ranks);
+    const std::unique_ptr<Transport> transport = ranks.make_transport();
+    return train_cells(list, settings, ranks, *transport, silent_ranks);
   });
 }

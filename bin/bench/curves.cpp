@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <memory>
+#include <queue>
 
 #include "renas/random.h"
 
@@ -12,42 +15,91 @@ using renas::Genome;
 using renas::Purpose;
 using renas::Random;
 
+namespace {
+
+/// An evaluation under way.
+struct Evaluation {
+  double end = 0;
+  uint64_t id = 0;
+  renas::Outcome outcome;
+  bool operator>(const Evaluation& other) const {
+    return end != other.end ? end > other.end : id > other.id;
+  }
+};
+
+int count_changes(const Candidate& candidate) {
+  // No strategy changes a slot twice, so that changes can be counted one by one.
+  return static_cast<int>(std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
+                                        [](const renas::Mutation& m) { return m.from != m.to; }));
+}
+
+double winner_of(const renas::Strategy& strategy, const renas::Objective& objective,
+                 uint64_t seed) {
+  constexpr double kRetrainingNoise = 0.7;
+  Random random(seed, Purpose::kNoise, 3);
+  double best_score = -std::numeric_limits<double>::infinity();
+  double winner = 0;
+  for (const renas::Member& member : strategy.finalists()) {
+    const double truth = objective.truth(member.genome);
+    const double score = truth + kRetrainingNoise * random.normal();
+    if (score > best_score) {
+      best_score = score;
+      winner = truth;
+    }
+  }
+  return winner;
+}
+
+}  // namespace
+
 SearchRun run_search(const renas::Objective& objective, const renas::StrategyOptions& options,
-                     int evaluations, double noise) {
-  using Clock = std::chrono::steady_clock;
+                     const Trial& trial) {
+  using SteadyClock = std::chrono::steady_clock;
   SearchRun run;
   Random random(options.seed, Purpose::kNoise);
-  Clock::duration spent{};
-  auto started = Clock::now();
-  const auto strategy = renas::make_strategy(objective.space(), options);
-  spent += Clock::now() - started;
-  double best_reward = -std::numeric_limits<double>::infinity();
-  float truth = 0;
-  for (int i = 0; i < evaluations; ++i) {
-    started = Clock::now();
-    const Candidate candidate = strategy->ask();
-    spent += Clock::now() - started;
-
-    double reward = objective.reward(candidate.genome);
-    if (noise > 0) {
-      reward = std::clamp(reward + noise * random.normal(), 0.0, 100.0);
+  Deficits deficits(trial.lineage, options.seed);
+  Clock clock(objective.space(), trial.durations, options.seed);
+  SteadyClock::duration spent{};
+  const auto timed = [&](const auto& work) {
+    const auto started = SteadyClock::now();
+    work();
+    spent += SteadyClock::now() - started;
+  };
+  std::unique_ptr<renas::Strategy> strategy;
+  timed([&] { strategy = renas::make_strategy(objective.space(), options); });
+  std::priority_queue<Evaluation, std::vector<Evaluation>, std::greater<>> in_flight;
+  double now = 0;
+  int asked = 0;
+  const auto begin = [&] {
+    Candidate candidate;
+    timed([&] { candidate = strategy->ask(); });
+    ++asked;
+    const int changes = count_changes(candidate);
+    double reward = objective.reward(candidate.genome) - deficits.draw(candidate, changes);
+    if (trial.noise > 0) {
+      reward += trial.noise * random.normal();
     }
-    if (reward > best_reward) {
-      best_reward = reward;
-      truth = static_cast<float>(objective.truth(candidate.genome));
+    if (trial.noise > 0 || trial.lineage.on) {
+      reward = std::clamp(reward, 0.0, 100.0);
     }
-    run.truth_of_best.push_back(truth);
     if (candidate.parent) {
-      // No strategy changes a slot twice, so that changes can be counted one by one.
-      run.changes.push_back(static_cast<float>(
-          std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
-                        [](const renas::Mutation& m) { return m.from != m.to; })));
+      run.changes.push_back(static_cast<float>(changes));
     }
+    in_flight.push({now + clock.duration(candidate.genome),
+                    candidate.id,
+                    {renas::Status::kOk, reward / 100, deficits.inherited(candidate, changes)}});
+  };
+  for (int told = 0; told < trial.evaluations; ++told) {
+    while (std::ssize(in_flight) < trial.in_flight && asked < trial.evaluations) {
+      begin();
+    }
+    const Evaluation evaluation = in_flight.top();
+    in_flight.pop();
+    now = evaluation.end;
+    timed([&] { strategy->tell(evaluation.id, evaluation.outcome); });
 
-    started = Clock::now();
-    strategy->tell(candidate.id, {renas::Status::kOk, reward / 100});
-    spent += Clock::now() - started;
-
+    const auto best = strategy->best();
+    run.truth_of_best.push_back(static_cast<float>(best ? objective.truth(best->genome) : 0));
     double sum = 0;
     for (const renas::Member& member : strategy->population()) {
       sum += objective.reward(member.genome);
@@ -55,6 +107,7 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     run.population_reward.push_back(
         static_cast<float>(sum / static_cast<double>(strategy->population().size())));
   }
+  run.winner = winner_of(*strategy, objective, options.seed);
   run.counts = strategy->counts();
   run.seconds = std::chrono::duration<double>(spent).count();
   return run;
@@ -147,6 +200,18 @@ std::optional<Interval> StrategyCurves::changes_at(int evaluation) const {
     }
     return sum / static_cast<double>(count);
   });
+}
+
+std::optional<Interval> StrategyCurves::winner() const {
+  return over_runs(runs, [](const SearchRun& run) { return std::optional<double>(run.winner); });
+}
+
+std::optional<Interval> StrategyCurves::winner_minus(const StrategyCurves& other) const {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < runs.size() && i < other.runs.size(); ++i) {
+    differences.push_back(runs[i].winner - other.runs[i].winner);
+  }
+  return bootstrap(differences);
 }
 
 std::vector<double> StrategyCurves::mean_truth() const {

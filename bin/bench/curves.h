@@ -4,23 +4,34 @@
 #include <string>
 #include <vector>
 
+#include "bench/lineage.h"
 #include "renas/objective.h"
 #include "renas/strategy.h"
 
 /// One run of a strategy on an objective, as curves over its evaluations.
 struct SearchRun {
-  std::vector<float> truth_of_best;  ///< truth of the candidate with the best reward, in percent
+  std::vector<float> truth_of_best;      ///< truth of the strategy's best(), in percent
   std::vector<float> population_reward;  ///< mean reward of the members, without noise, in percent
   std::vector<float> changes;            ///< slots changed, for each child in the order of asking
+  /// Truth of the winner: the finalists are scored by their truth and noise of 0.7 points, as a
+  /// retraining would, and the best of them wins. In percent.
+  double winner = 0;
   renas::SearchCounts counts;
   double seconds = 0;  ///< time spent in the strategy alone
 };
 
-/// Runs a strategy on `objective` for a number of evaluations, one candidate at a time. Normal
-/// noise of standard deviation `noise`, in percent, is added to every reward; it is drawn from a
-/// stream of the strategy's seed.
+/// How strategies are tried.
+struct Trial {
+  int evaluations = 500;
+  double noise = 0;      ///< standard deviation of normal noise on every reward, in percent
+  LineageModel lineage;  ///< takes the deficits of children off their rewards
+  int in_flight = 1;     ///< candidates that are evaluated at once
+  Durations durations = Durations::kConstant;  ///< where there are several
+};
+
+/// Runs a strategy on `objective`. All that is drawn follows from the strategy's seed.
 SearchRun run_search(const renas::Objective& objective, const renas::StrategyOptions& options,
-                     int evaluations, double noise);
+                     const Trial& trial);
 
 /// A mean over runs and its 95 % confidence interval.
 struct Interval {
@@ -42,6 +53,10 @@ struct StrategyCurves {
   /// population_reward after a number of evaluations, averaged over runs. Empty if a run is
   /// shorter.
   std::optional<Interval> population_at(int evaluation) const;
+  /// The winners' truth, averaged over runs.
+  std::optional<Interval> winner() const;
+  /// The winners' truth minus that of `other` with the same seed, averaged over runs.
+  std::optional<Interval> winner_minus(const StrategyCurves& other) const;
   /// The number of slots changed per child, averaged over the last 50 children up to `evaluation`.
   /// Empty if there are no children.
   std::optional<Interval> changes_at(int evaluation) const;

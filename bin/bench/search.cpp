@@ -34,10 +34,11 @@ struct Settings {
   int objectives = 1;
   std::vector<std::string> strategies{"all"};
   std::string changes_like;
-  int evaluations = 500;
+  std::string against;
+  std::string durations = "constant";
+  Trial trial;
   int seeds = 200;
   uint64_t first_seed = 0;
-  double noise = 0;
   int threads = 0;
   renas::StrategyOptions strategy;
   std::vector<std::string> controller_set;
@@ -109,6 +110,22 @@ void parallel(int count, int threads, const std::function<void(int)>& work) {
   }
 }
 
+/// The options of a strategy by its name, behind which words may stand that change them:
+/// "renas:paper", "evolution:effect", "renas:fitness".
+renas::StrategyOptions named_options(renas::StrategyOptions options, const std::string& name) {
+  std::istringstream words(name);
+  std::getline(words, options.name, ':');
+  for (std::string word; std::getline(words, word, ':');) {
+    const auto controllers = renas::controller_names();
+    if (std::find(controllers.begin(), controllers.end(), word) != controllers.end()) {
+      options.controller = word;
+    } else {
+      options.judge = word;
+    }
+  }
+  return options;
+}
+
 /// Runs all seeds of several strategies in parallel. If there are several objectives, seed s runs
 /// on objective number s modulo their count.
 std::vector<StrategyCurves> run_all(
@@ -125,8 +142,7 @@ std::vector<StrategyCurves> run_all(
     const std::size_t seed = i % s.seeds;
     renas::StrategyOptions options = strategies[k].second;
     options.seed = s.first_seed + seed;
-    curves[k].runs[seed] =
-        run_search(*objectives[seed % objectives.size()], options, s.evaluations, s.noise);
+    curves[k].runs[seed] = run_search(*objectives[seed % objectives.size()], options, s.trial);
   });
   return curves;
 }
@@ -183,7 +199,7 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
   fmt::print(pipe,
              "set key bottom right\nset grid\nset xlabel 'evaluations'\n"
              "set ylabel 'truth of the best by reward, percent'\nset title '{} seeds, noise {}'\n",
-             s.seeds, s.noise);
+             s.seeds, s.trial.noise);
   // gnuplot finds no range for curves that are all flat.
   if (most - least < 1e-9) {
     fmt::print(pipe, "set yrange [{}:{}]\n", least - 1, most + 1);
@@ -211,6 +227,9 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
 void run(Settings s) {
   if (s.threads == 0) s.threads = renas::cli::default_threads().count;
   const auto objectives = make_objectives(s);
+  s.trial.durations = s.durations == "constant"       ? Durations::kConstant
+                      : s.durations == "heavy-tailed" ? Durations::kHeavyTailed
+                                                      : Durations::kMultAdds;
   if (!s.controller_set.empty()) {
     renas::ControllerOptions form = renas::controller_options(s.strategy);
     for (const std::string& setting : s.controller_set) {
@@ -234,8 +253,7 @@ void run(Settings s) {
   }
   std::vector<std::pair<std::string, renas::StrategyOptions>> strategies;
   for (const std::string& name : names) {
-    strategies.emplace_back(name, s.strategy);
-    strategies.back().second.name = name;
+    strategies.emplace_back(name, named_options(s.strategy, name));
   }
   const auto named = [](const std::vector<StrategyCurves>& all, const std::string& name) {
     return std::find_if(all.begin(), all.end(),
@@ -269,11 +287,11 @@ void run(Settings s) {
 
   std::vector<int> shown;
   for (const int n : kShown) {
-    if (n < s.evaluations) {
+    if (n < s.trial.evaluations) {
       shown.push_back(n);
     }
   }
-  shown.push_back(s.evaluations);
+  shown.push_back(s.trial.evaluations);
 
   using Value = std::function<std::optional<Interval>(const StrategyCurves&, int)>;
   const std::pair<const char*, Value> values[] = {
@@ -284,8 +302,8 @@ void run(Settings s) {
   nlohmann::json result;
   result["space"] = s.space;
   result["seeds"] = s.seeds;
-  result["evaluations"] = s.evaluations;
-  result["noise"] = s.noise;
+  result["evaluations"] = s.trial.evaluations;
+  result["noise"] = s.trial.noise;
   result["truth_of_evolution"] = goal;
   const double best = objectives[0]->best_truth();
   result["best_truth"] = std::isnan(best) ? nlohmann::json(nullptr) : nlohmann::json(best);
@@ -298,6 +316,7 @@ void run(Settings s) {
     }
     const auto reached = first_reaching(curves.mean_truth(), goal);
     entry["truth_curve"] = curves.mean_truth();
+    entry["winner"] = to_json(curves.winner());
     entry["evaluations_to_reach_evolution"] =
         reached ? nlohmann::json(*reached) : nlohmann::json(nullptr);
     double seconds = 0;
@@ -330,12 +349,23 @@ void run(Settings s) {
     }
   }
   fmt::print("{} seeds, {} evaluations, noise {} points; mean [95 % interval over seeds]\n",
-             s.seeds, s.evaluations, s.noise);
+             s.seeds, s.trial.evaluations, s.trial.noise);
   print_block("truth of the best by reward, percent", all, shown, values[0].second);
   print_block("mean reward of the population (without noise), percent", all, shown,
               values[1].second);
   print_block("changed slots a child, over the last 50 children", all, shown, values[2].second);
-  fmt::print("\n{:<28}{:>22}{:>22}{:>22}{:>22}\n", "", "reaches evolution at", "repeats a run",
+  const auto against = named(all, s.against);
+  if (!s.against.empty() && against == all.end()) {
+    throw renas::InvalidInput(
+        fmt::format("--against: '{}' is not among the strategies that run", s.against));
+  }
+  fmt::print("\n{:<28}{:>22}", "truth of the winner", "");
+  if (against != all.end()) fmt::print("{:>28}", "minus that of " + s.against);
+  for (const StrategyCurves& curves : all) {
+    fmt::print("\n{:<28}{:>22}", curves.name, cell(curves.winner()));
+    if (against != all.end()) fmt::print("{:>28}", cell(curves.winner_minus(*against)));
+  }
+  fmt::print("\n\n{:<28}{:>22}{:>22}{:>22}{:>22}\n", "", "reaches evolution at", "repeats a run",
              "redrawn a run", "ms a pair");
   for (const StrategyCurves& curves : all) {
     const nlohmann::json& entry = result["strategies"][curves.name];
@@ -345,7 +375,7 @@ void run(Settings s) {
                entry["redrawn_repeats"].get<double>(),
                entry["milliseconds_per_pair"].get<double>());
   }
-  fmt::print("(evolution's truth after {}: {:.3f})\n", s.evaluations, goal);
+  fmt::print("(evolution's truth after {}: {:.3f})\n", s.trial.evaluations, goal);
 }
 
 }  // namespace
@@ -371,17 +401,40 @@ void add_search_bench(CLI::App& app) {
                   "takes number s modulo this")
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--strategy", s->strategies,
-                  "'all' or names: " + fmt::format("{}", fmt::join(renas::strategy_names(), ", ")))
+                  fmt::format("'all' or names: {}; words may follow that change the options below, "
+                              "as in renas:paper, evolution:effect, renas:default:fitness",
+                              fmt::join(renas::strategy_names(), ", ")))
       ->expected(1, 100);
   sub->add_option("--changes-like", s->changes_like,
                   "adds evolution that changes as many slots a child as this strategy did")
       ->type_name("NAME");
-  sub->add_option("--evaluations", s->evaluations, "evaluations a run")
+  sub->add_option("--evaluations", s->trial.evaluations, "evaluations a run")
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--seeds", s->seeds, "runs a strategy")->check(CLI::Range(1, 1000000000));
   sub->add_option("--first-seed", s->first_seed, "seed of the first run");
-  sub->add_option("--noise", s->noise, "standard deviation of noise on every reward, in points")
+  sub->add_option("--noise", s->trial.noise,
+                  "standard deviation of noise on every reward, in points")
       ->check(CLI::NonNegativeNumber);
+  sub->add_flag("--lineage", s->trial.lineage.on,
+                "takes off the rewards of children what inheritance costs them, by a model of what "
+                "was measured on real cells; --noise 1.1 goes with it");
+  sub->add_option(
+         "--drops", s->trial.lineage.drops,
+         "of --lineage: points that a child with 1, 2, ... changed slots loses, the median")
+      ->expected(1, 64)
+      ->delimiter(',');
+  sub->add_option("--drop-spread", s->trial.lineage.spread,
+                  "of --lineage: standard deviation of the logarithm of a drop")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--recovery", s->trial.lineage.recovery,
+                  "of --lineage: share of its parent's loss that a child keeps")
+      ->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--in-flight", s->trial.in_flight, "candidates that are evaluated at once")
+      ->check(CLI::Range(1, 1000000));
+  sub->add_option("--durations", s->durations,
+                  "of evaluations, with --in-flight: constant, heavy-tailed (log-normal), or by "
+                  "mult-adds of the network")
+      ->check(CLI::IsMember({"constant", "heavy-tailed", "mult-adds"}));
   sub->add_option("--population", s->strategy.population, "population P");
   sub->add_option("--sample", s->strategy.sample, "tournament size S");
   sub->add_option(
@@ -391,6 +444,11 @@ void add_search_bench(CLI::App& app) {
                   "none, moving or standardised; the controller's own if not given");
   sub->add_option("--critic", s->strategy.critic,
                   "mutations a critic ranks, 0: no critic; -1: the controller's own");
+  sub->add_option("--judge", s->strategy.judge,
+                  "what members are judged by: fitness or effect; the strategy's own if not given");
+  sub->add_option("--against", s->against,
+                  "prints how the truth of winners differs from this strategy's, seed by seed")
+      ->type_name("NAME");
   sub->add_option("--redraw-repeats", s->strategy.redraw_repeats,
                   "how often a candidate that was asked before is drawn again");
   sub->add_option("--controller-set", s->controller_set,

@@ -83,6 +83,10 @@ std::unique_ptr<Transport> Ranks::make_transport() const {
   return ranks_ == 1 ? make_local_transport() : make_mpi_transport(MPI_COMM_WORLD);
 }
 
+std::unique_ptr<Communicator> Ranks::make_communicator() const {
+  return ranks_ == 1 ? nullptr : make_mpi_communicator(MPI_COMM_WORLD);
+}
+
 int Ranks::choose_device(const std::string& backend, int ranks_per_gpu) const {
   return renas::choose_device(MPI_COMM_WORLD, backend, ranks_per_gpu);
 }
@@ -105,6 +109,7 @@ Ranks::Ranks(int&, char**&) : threads_(default_threads()), memory_(memory_limit(
     refuse(*launch, "renas was built without MPI and cannot run on several ranks");
   }
 }
+std::unique_ptr<Communicator> Ranks::make_communicator() const { return nullptr; }
 int Ranks::choose_device(const std::string&, int) const { return -1; }
 int Ranks::worst(int code) const { return code; }
 void Ranks::abort(int code) const { std::_Exit(code); }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/environment.h"
+#include "renas/communicator.h"
 #include "renas/transport.h"
 
 namespace renas::cli {
@@ -28,6 +29,8 @@ class Ranks {
   /// Bytes that this rank may use: its share of what the ranks of this machine have; 0: not known.
   int64_t memory() const { return memory_; }
   std::unique_ptr<Transport> make_transport() const;
+  /// For a network that all ranks train together; null where there is one rank.
+  std::unique_ptr<Communicator> make_communicator() const;
   /// The GPU of this rank, see renas::choose_device(); collective.
   int choose_device(const std::string& backend, int ranks_per_gpu) const;
   /// The largest exit code of all ranks. The call is collective.

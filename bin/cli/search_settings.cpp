@@ -30,7 +30,10 @@ void parse_options_of(const RunDirectory& run, CLI::App& app, SearchSettings& se
   app.name("renas-search");
   prepare(app);
   add_search_options(app, settings);
-  parse_stored(app, run.options(), run.path() + "/options.toml", 2);  // behind the format's line
+  const std::string options = run.options();
+  parse_stored(app, options, run.path() + "/options.toml", 2);  // behind the format's line
+  // Runs of versions that knew no other measure do not say what they judge by.
+  if (options.find("\njudge=") == std::string::npos) settings.run.strategy.judge = "fitness";
 }
 
 /// The search space of --space FILE. Throws InvalidInput with file and line.
@@ -103,7 +106,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::IsMember(strategy_names()));
   search
       .option("--controller", o.strategy.controller,
-              "paper: the paper's form, exact; default: the one that did best in benchmarks")
+              "paper: the paper's form, with our readings where it is open (README); default: the "
+              "one that did best in benchmarks")
       ->check(CLI::IsMember(controller_names()));
   search
       .option("--baseline", o.strategy.baseline,
@@ -114,6 +118,12 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       .option("--critic", o.strategy.critic,
               "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
       ->check(CLI::Range(-1, 10000));
+  search
+      .option("--judge", o.strategy.judge,
+              "What cells are judged by during the search. fitness: what their training gave; "
+              "effect: an estimate of what they are worth, apart from what their mutation broke; "
+              "empty: effect for renas with the default controller, else fitness")
+      ->check(CLI::IsMember({"", "fitness", "effect"}));
   search
       .option("--redraw-repeats", o.strategy.redraw_repeats,
               "How often a candidate seen before is drawn again; 0: it is trained all the same")

@@ -31,7 +31,10 @@ Augmentation augmentation_of(const TrainSettings& s) {
 
 void add_train_options(CLI::App& app, TrainSettings& s) {
   NetworkOptions& network = s.final.network;
-  app.add_option("--genome", s.genome, "Cell to train, in the text form; renasnet is known");
+  app.add_option(
+      "--genome", s.genome,
+      "Cell to train, in the text form, or a published network by name: renasnet, nasnet-a, "
+      "pnasnet-5, amoebanet-a, enas, darts-v2, resnet-50, ... (renas-inspect zoo)");
   app.add_option("--list", s.list,
                  "Train many cells instead, over the ranks of mpirun: a file of cells, one a line, "
                  "# opens a comment. OUT is then a new folder, with a model of each cell and "

@@ -10,6 +10,7 @@
 #include "renas/error.h"
 #include "renas/objective.h"
 #include "renas/strategy.h"
+#include "search/critic/deficits.h"
 #include "search/critic/quantile.h"
 
 using renas::Candidate;
@@ -118,6 +119,106 @@ BOOST_AUTO_TEST_CASE(it_predicts_what_was_not_trained_and_goes_on_beyond_its_mem
   BOOST_TEST(many > 0.7);
   BOOST_TEST(many > few);
   BOOST_TEST(learn(900) > 0.7);  // 1,200 results, of which 1,000 at most are kept
+}
+
+// Members, children and grandchildren, two of them of one parent; a line is broken by a drop.
+BOOST_AUTO_TEST_CASE(deficits_of_relatives_vary_together) {
+  renas::search::Deficits deficits;
+  const renas::search::Descent family[] = {{0, {}, 0, 0},  {1, 0, 1, 1},   {2, {}, 0, 0},
+                                           {3, 1, 3, 0.8}, {4, 1, 2, 0.9}, {5, 3, 1, 1.0},
+                                           {6, 2, 5, 0.7}, {7, 5, 0, 1.0}};
+  for (const auto& descent : family) deficits.add(descent);
+  deficits.set(0.5, 1);
+  const auto noise = [&](std::size_t i, std::size_t j) {
+    renas::search::Deficits none = deficits;
+    none.set(0, 1);
+    return (deficits.covariance(i, j) - none.covariance(i, j)) / 0.25;
+  };
+  const double three = std::pow(std::log2(3.0), 2);  // h^2 of two changes; of 1 and 3: 1 and 4
+  BOOST_TEST(noise(1, 1) == 1, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(noise(3, 3) == 4 + 0.25 * 1, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(noise(4, 4) == three + 0.25 * 1, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(noise(3, 4) == 0.25 * 1, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(noise(1, 5) == 0.25 * 1, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(noise(5, 4) == 0.125 * 1, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(std::abs(noise(6, 3)) < 1e-12);
+  BOOST_TEST(std::abs(noise(0, 1)) < 1e-12);
+  BOOST_TEST(noise(7, 5) == 0.5 * noise(5, 5), boost::test_tools::tolerance(1e-12));
+
+  for (const bool broken : {false, true}) {
+    if (broken) deficits.drop({false, false, false, true, false, false, false, false});
+    const std::vector<double> w{0.3, -0.2, 0.5, 0.9, -0.7, 0.1, 0.4, 0.6};
+    const std::span<const double> some(w.data(), deficits.size());
+    const std::vector<double> sums = deficits.times(some);
+    const double shared = deficits.covariance(0, 0);  // a result from scratch has no deficit
+    for (std::size_t i = 0; i < deficits.size(); ++i) {
+      double sum = 0;
+      for (std::size_t j = 0; j < deficits.size(); ++j) {
+        sum += (deficits.covariance(i, j) - shared) * w[j];
+      }
+      BOOST_TEST(sums[i] == sum, boost::test_tools::tolerance(1e-9));
+    }
+  }
+}
+
+// Fitness as the measurements of real cells have it: children of many changes lose more.
+BOOST_AUTO_TEST_CASE(effects_give_children_back_what_their_mutations_broke) {
+  const SearchSpace space = SearchSpace::renas(5);
+  const auto objective = renas::synthetic_objective(space, 4);
+  renas::ControllerOptions options;
+  Critic critic(space, options);
+  Random random(1);
+  struct Cell {
+    Genome genome;
+    double deficit = 0;
+  };
+  std::vector<Cell> cells;
+  std::vector<double> fitness, truth;
+  for (uint64_t id = 0; id < 150; ++id) {
+    Cell cell;
+    renas::search::Descent descent{id, {}, 0, 0};
+    if (id < 10) {
+      cell.genome = renas::random_genome(space, random);
+    } else {
+      const uint64_t parent = random.below(cells.size());
+      cell.genome = cells[parent].genome;
+      descent = {id, parent, 1 + static_cast<int>(random.below(5)), 0.9};
+      for (int c = 0; c < descent.changes; ++c) {
+        const auto slot = static_cast<std::size_t>(4 * c + 2);
+        cell.genome[slot] = (cell.genome[slot] + 1) % 6;
+      }
+      cell.deficit = 0.5 * cells[parent].deficit +
+                     3 * std::log2(1.0 + descent.changes) * std::exp(0.3 * random.normal());
+    }
+    truth.push_back(objective->reward(cell.genome));
+    fitness.push_back(truth.back() - cell.deficit + random.normal());
+    critic.learn(cell.genome, fitness.back() / 100, descent);
+    cells.push_back(cell);
+  }
+  BOOST_TEST(critic.corrects());
+  std::vector<double> effects;
+  double children = 0;
+  for (const auto& effect : critic.effects()) {
+    effects.push_back(100 * effect.value);
+    if (effect.id >= 10) children += (effects.back() - truth[effect.id]) / 140;
+  }
+  BOOST_TEST(correlation(effects, truth) > correlation(fitness, truth) + 0.1);
+  BOOST_TEST(correlation(effects, truth) > 0.85);
+  BOOST_TEST(std::abs(children) < 2.5);
+}
+
+BOOST_AUTO_TEST_CASE(what_it_forgets_is_old_and_not_among_the_best) {
+  const SearchSpace space = SearchSpace::renas(2);
+  Critic critic(space, renas::ControllerOptions());
+  Random random(1);
+  for (uint64_t id = 0; id < 1001; ++id) {
+    critic.learn(renas::random_genome(space, random), id == 3 ? 0.9 : 0.5 * random.uniform(),
+                 {id, id == 0 ? std::nullopt : std::optional<uint64_t>(0), 1, id == 0 ? 0.0 : 0.9});
+  }
+  BOOST_REQUIRE(critic.effects().size() == 751u);
+  BOOST_TEST(critic.effects().back().id == 1000u);
+  BOOST_TEST(std::any_of(critic.effects().begin(), critic.effects().end(),
+                         [](const auto& effect) { return effect.id == 3; }));
 }
 
 BOOST_AUTO_TEST_CASE(repeats_are_drawn_again_once_fitness_has_proved_exact_and_not_under_noise) {

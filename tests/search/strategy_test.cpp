@@ -39,10 +39,12 @@ StrategyOptions options_of(const std::string& name, const std::string& controlle
 }
 
 /// Drives a strategy as a cluster would: several candidates are in flight at once, they are told in
-/// random order, and some fail or are never told.
+/// random order, and some fail or are never told. Where children inherit, most of their fitness is
+/// lost.
 class Driver {
  public:
-  Driver(Strategy& strategy, uint64_t seed) : strategy_(strategy), random_(seed) {}
+  Driver(Strategy& strategy, uint64_t seed, bool inherits = false)
+      : strategy_(strategy), random_(seed), inherits_(inherits) {}
 
   std::vector<Candidate> run(int steps) {
     std::vector<Candidate> asked;
@@ -58,14 +60,16 @@ class Driver {
       if (u < 0.1) {
         strategy_.tell(candidate.id, {Status::kDiverged, 0});
       } else {
-        strategy_.tell(candidate.id,
-                       {Status::kOk, fitness_of(strategy_.space(), candidate.genome)});
+        const double fitness = fitness_of(strategy_.space(), candidate.genome);
+        const bool inherits = inherits_ && candidate.parent;
+        strategy_.tell(candidate.id, {Status::kOk, inherits ? 0.3 * fitness : fitness,
+                                      inherits ? 1 - 0.3 * random_.uniform() : 0});
       }
     }
     return asked;
   }
   Driver on(Strategy& other) const {
-    Driver copy(other, 0);
+    Driver copy(other, 0, inherits_);
     copy.random_ = Random(random_.state());
     copy.out_ = out_;
     return copy;
@@ -74,6 +78,7 @@ class Driver {
  private:
   Strategy& strategy_;
   Random random_;
+  bool inherits_;
   std::vector<Candidate> out_;
 };
 
@@ -88,6 +93,8 @@ std::vector<StrategyOptions> all_options() {
   all.back().redraw_repeats = 20;
   all.push_back(options_of("evolution"));
   all.back().changes_per_child = {3, 2, 1};
+  all.push_back(options_of("evolution"));
+  all.back().judge = "effect";
   return all;
 }
 
@@ -110,25 +117,71 @@ BOOST_AUTO_TEST_SUITE(strategies)
 
 BOOST_AUTO_TEST_CASE(saving_and_loading_goes_on_as_if_never_stopped) {
   for (const StrategyOptions& options : all_options()) {
-    BOOST_TEST_CONTEXT(options.name << " " << options.controller) {
-      const SearchSpace space = SearchSpace::renas(3);
-      const auto whole = make_strategy(space, options);
-      Driver driver(*whole, 9);
-      driver.run(45);
-      const renas::State state = whole->save();
+    for (const bool inherits : {false, true}) {
+      BOOST_TEST_CONTEXT(options.name << " " << options.controller << " " << inherits) {
+        const SearchSpace space = SearchSpace::renas(3);
+        const auto whole = make_strategy(space, options);
+        Driver driver(*whole, 9, inherits);
+        driver.run(45);
+        const renas::State state = whole->save();
 
-      const auto resumed = make_strategy(space, options);
-      resumed->load(state);
-      BOOST_TEST((resumed->save() == state));
-      BOOST_TEST((resumed->in_flight() == whole->in_flight()));
-      BOOST_TEST(resumed->in_flight().size() == 6u);
-      Driver other = driver.on(*resumed);
-      BOOST_TEST((driver.run(60) == other.run(60)));
-      BOOST_TEST((whole->population() == resumed->population()));
-      BOOST_TEST((whole->best() == resumed->best()));
-      BOOST_TEST((whole->save() == resumed->save()));
+        const auto resumed = make_strategy(space, options);
+        resumed->load(state);
+        BOOST_TEST((resumed->save() == state));
+        BOOST_TEST((resumed->in_flight() == whole->in_flight()));
+        BOOST_TEST(resumed->in_flight().size() == 6u);
+        Driver other = driver.on(*resumed);
+        BOOST_TEST((driver.run(60) == other.run(60)));
+        BOOST_TEST((whole->population() == resumed->population()));
+        BOOST_TEST((whole->finalists() == resumed->finalists()));
+        BOOST_TEST((whole->best() == resumed->best()));
+        BOOST_TEST((whole->save() == resumed->save()));
+      }
     }
   }
+}
+
+// The paper's rule knows one measure, and so does a fitness that owes nothing to inheritance.
+BOOST_AUTO_TEST_CASE(
+    effects_differ_from_fitness_only_where_they_are_asked_for_and_weights_inherited) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const StrategyOptions& options : all_options()) {
+    for (const bool inherits : {false, true}) {
+      BOOST_TEST_CONTEXT(options.name << " " << options.controller << " " << inherits) {
+        const auto strategy = make_strategy(space, options);
+        Driver(*strategy, 9, inherits).run(80);
+        bool differ = false;
+        for (const renas::Member& member : strategy->population()) {
+          differ = differ || member.effect != member.fitness;
+        }
+        BOOST_TEST(differ == (inherits && renas::judges_by_effect(options)));
+        if (!differ) BOOST_TEST((strategy->finalists() == strategy->population()));
+        BOOST_TEST(strategy->finalists().size() == static_cast<std::size_t>(options.population));
+      }
+    }
+  }
+  StrategyOptions wrong = options_of("renas");
+  wrong.judge = "worth";
+  BOOST_TEST(holds(message_of([&] { make_strategy(space, wrong); }), "fitness, effect"));
+}
+
+// Members that were trained from scratch are no better cells than children that lost most of their
+// fitness by inheritance; a search that judges by fitness never finds that out.
+BOOST_AUTO_TEST_CASE(a_search_by_effect_sees_through_what_mutations_break) {
+  const SearchSpace space = SearchSpace::renas(5);
+  double by[2] = {0, 0};
+  for (const bool effect : {false, true}) {
+    StrategyOptions options = options_of("evolution");
+    options.judge = effect ? "effect" : "fitness";
+    options.population = 8;
+    options.sample = 3;
+    for (options.seed = 0; options.seed < 6; ++options.seed) {
+      const auto strategy = make_strategy(space, options);
+      Driver(*strategy, options.seed, true).run(90);
+      by[effect] += fitness_of(space, strategy->best()->genome) / 6;
+    }
+  }
+  BOOST_TEST(by[1] > by[0] + 0.1, by[0] << " by fitness, " << by[1] << " by effect");
 }
 
 BOOST_AUTO_TEST_CASE(a_search_starts_from_known_cells_and_draws_the_rest) {

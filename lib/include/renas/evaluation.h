@@ -86,6 +86,8 @@ struct FinalOptions {
   Augmentation augmentation = Augmentation::search();
   Fitness fitness = Fitness::kAccuracy;
   Device device;
+  /// The ranks that train the network together, each with `batch` images a step; null: one alone.
+  Communicator* communicator = nullptr;
 };
 
 /// Where such a training stands, with the weights and momenta.
@@ -94,9 +96,20 @@ struct FinalState {
   Weights weights;
 };
 
-/// Trains `genome` from `state` (a fresh one: epoch 0, no weights) to the end of the recipe.
+/// Throws InvalidInput where `ranks` ranks, each with `batch` images a step, need more images for
+/// one step than D_train has. One rank alone takes smaller batches.
+void check_step(const SearchData& data, int batch, int ranks);
+
+/// Trains a network from `state` (a fresh one: epoch 0, no weights) to the end of the recipe.
 /// `on_epoch` is called with a complete state after every epoch. `validation` may be empty: then
-/// the fitness is 0.
+/// the fitness is 0. Over several ranks all of them call it with equal arguments and get the same
+/// result; want of memory is then an exception, as one rank alone has it. Throws InvalidInput where
+/// the images are fewer than those of one step of all ranks.
+Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState state,
+                              const SearchData& data, const FinalOptions& options,
+                              const TrainingHooks& hooks,
+                              const std::function<void(const FinalState&)>& on_epoch);
+/// The same for the network of `genome`.
 Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const Genome& genome,
                               FinalState state, const SearchData& data, const FinalOptions& options,
                               const TrainingHooks& hooks,
@@ -108,7 +121,8 @@ struct ScoreOptions {
   Device device;
   /// Of the training: images are scaled and cut as they were there, with nothing random.
   Augmentation training = Augmentation::none();
-  std::function<bool()> stop;  ///< asked after every batch; true ends the scoring
+  std::function<bool()> stop;            ///< asked after every batch; true ends the scoring
+  Communicator* communicator = nullptr;  ///< ranks that share the images; null: one alone
 };
 
 /// Measures the accuracy of a finished network on the images `indices` of `images`.

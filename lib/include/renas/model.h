@@ -17,7 +17,7 @@ namespace renas {
 /// A trained network with all that is needed to use it, stored as one HDF5 file
 /// (lib/src/store/FORMAT.md).
 struct Model {
-  std::string genome;      ///< text form, in the paper's notation
+  std::string genome;      ///< what build_network() takes: a cell, an Architecture or a name
   NetworkOptions network;  ///< without the settings that only training uses
   std::vector<std::string> class_names;
   std::vector<double> mean;  ///< of each channel: the input is (value - mean) / sd

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "renas/communicator.h"
 #include "renas/transport.h"
 
 namespace renas {
@@ -14,6 +15,11 @@ namespace renas {
 /// MPI_Finalize after the transport's end. On each rank one thread at a time calls MPI.
 /// Throws Unsupported where MPI was initialised with less.
 std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator);
+
+/// For a data-parallel training over the ranks of `communicator`, of which it makes a duplicate
+/// (collective; so is its end). The ranks' sums are added in an order that MPI chooses by their
+/// number and size alone. MPI's own error handler answers a rank that is lost: it ends all ranks.
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm communicator);
 
 /// Chooses a GPU for each rank (SearchRunHooks::device_index): the ranks of a machine take those
 /// that they see in turn. Returns -1 where the backend uses none (see list_devices()). Collective.

@@ -52,6 +52,11 @@ struct NetworkOptions {
 /// option is invalid, InvalidShape if the image is too small for the network.
 Graph build_network(const SearchSpace& space, const Genome& genome, const NetworkOptions& options);
 
+/// Builds the network of a text: a cell in the paper's notation, the text form of an Architecture,
+/// or a name of zoo_names(). Throws as the other does; where no network has such a name,
+/// InvalidInput suggests the nearest.
+Graph build_network(const std::string& genome, const NetworkOptions& options);
+
 /// Draws initial parameters: convolution weights are He-normal (fan-in), linear weights normal with
 /// standard deviation 0.01 and biases 0; batch norms have scale 1, shift 0, mean 0 and variance 1.
 Weights initialize(const Graph& graph, Random& random);

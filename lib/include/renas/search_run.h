@@ -123,4 +123,9 @@ struct SearchRunHooks {
 SearchRunResult run_search(const SearchRunOptions& options, Transport& transport,
                            const SearchRunHooks& hooks);
 
+/// What the data set of file `path` is, in a line: number, shape and classes of its training
+/// images, and a hash of what decides a run: mean, deviation, names, and of train and test all
+/// labels and some hundred images.
+std::string identity_of(const std::string& path, const DataSet& train);
+
 }  // namespace renas

@@ -37,6 +37,9 @@ struct Candidate {
 struct Outcome {
   Status status = Status::kOk;
   double fitness = 0;  ///< validation accuracy in [0, 1]; ignored unless the status is kOk
+  /// The share of the network's trainable numbers that the parent gave, in [0, 1]. A candidate that
+  /// has a parent and inherited nothing counts as trained from scratch.
+  double inherited = 0;
 };
 
 /// A trained member of the population.
@@ -44,6 +47,9 @@ struct Member {
   uint64_t id = 0;  ///< the id of the candidate it was
   Genome genome;
   double fitness = 0;
+  /// What it is judged by: its fitness, or what its cell is estimated to be worth apart from how
+  /// its weights came about (StrategyOptions::judge), on the same scale.
+  double effect = 0;
   bool operator==(const Member&) const = default;
 };
 
@@ -83,13 +89,17 @@ class Strategy {
 
   /// The members, oldest first. A strategy without a population keeps the best P candidates here.
   virtual const std::vector<Member>& population() const = 0;
+  /// The candidates that deserve a training from scratch at the end of a search, at most P. The
+  /// members, unless the strategy knows better ones that have left.
+  virtual std::vector<Member> finalists() const { return population(); }
   /// The candidates in flight, in the order of their ids.
   virtual std::vector<Candidate> in_flight() const = 0;
   /// Whether a later candidate may still inherit the weights of `id`: it is a member, or the parent
   /// of a candidate in flight.
   virtual bool keeps(uint64_t id) const = 0;
-  /// The candidate with the highest fitness ever told, the earliest among equals. Empty before the
-  /// first success. It may have left the population.
+  /// The candidate with the highest fitness ever told, the earliest among equals; where candidates
+  /// are judged by effect, that with the highest effect. Empty before the first success. It may
+  /// have left the population.
   virtual std::optional<Member> best() const = 0;
 
   virtual SearchCounts counts() const = 0;
@@ -118,6 +128,13 @@ struct StrategyOptions {
   std::string baseline;  ///< "none", "moving" or "standardised"; empty: the controller's own
   int critic = -1;       ///< ControllerOptions::critic; -1: the controller's own
   std::optional<ControllerOptions> controller_form;  ///< replaces the three fields above
+  /// What strategies with a population judge members and children by. "fitness": the fitness they
+  /// were told with, as in the paper. "effect": an estimate of what the cell is worth, learnt from
+  /// all results, in which a child is not blamed for what its mutation broke, nor a lucky result
+  /// praised. It differs from the fitness once results say that they inherited weights
+  /// (Outcome::inherited). Empty: "effect" for renas and its variants with the default controller,
+  /// "fitness" for all others.
+  std::string judge;
 
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
   /// returns false is drawn again. Empty: every genome may be asked.
@@ -140,6 +157,8 @@ std::vector<std::string> strategy_names();
 /// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown, a number out
 /// of range, or an initial genome is none of the space or refused by `admits`.
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
+/// Whether `options` judge by effect. Throws InvalidInput if the word is unknown.
+bool judges_by_effect(const StrategyOptions& options);
 /// The controller's form that results from `options`, the strategy's name included. Throws as
 /// make_strategy().
 ControllerOptions controller_options(const StrategyOptions& options);

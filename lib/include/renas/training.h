@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "renas/backend.h"
+#include "renas/communicator.h"
 #include "renas/loader.h"
 #include "renas/tensor.h"
 
@@ -39,13 +40,14 @@ struct EpochMetrics {
 struct TrainingState {
   uint64_t seed = 0;
   int epoch = 0;  ///< epochs done
-  std::vector<EpochMetrics> history;
+  int ranks = 1;  ///< that trained the last of them
+  std::vector<EpochMetrics> history = {};
 };
 
 struct TrainingHooks {
   /// Asked after every step; true ends the training where it is (TrainingEnd::kStopped).
   std::function<bool()> stop;
-  /// Told after every step: images in it.
+  /// Told after every step: images in it, on all ranks.
   std::function<void(int images)> on_step;
   /// Told after every epoch; the program holds the weights and momenta of that moment.
   std::function<void(const TrainingState&)> on_epoch;
@@ -58,8 +60,16 @@ enum class TrainingEnd {
 };
 
 /// Trains from state.epoch to recipe.epochs. `loader` must have been made with state.seed.
+///
+/// Over the ranks of `communicator` (null: one rank alone) each step averages the gradients of all
+/// ranks, whose loaders must yield equally many full batches (LoaderOptions::drop_last). All ranks
+/// hold the same weights. Random masks differ between ranks. Batch norms normalise by the rank's
+/// own batch; their running statistics are averaged over the ranks at the end of each epoch. A rank
+/// that is to stop, or whose loss is not finite, ends the training of all after the same step.
+/// Every rank has the same state and end. Throws Error where the ranks' weights have come to
+/// differ.
 TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, TrainingState& state,
-                  const TrainingHooks& hooks = {});
+                  const TrainingHooks& hooks = {}, Communicator* communicator = nullptr);
 
 /// What a network is judged by.
 enum class Fitness {
@@ -77,8 +87,9 @@ struct Score {
   int64_t count = 0;
 };
 
-/// Accuracy over one epoch of `loader` (which must not augment), by running statistics.
+/// Accuracy over one epoch of `loader` (which must not augment), by running statistics. Over the
+/// ranks of `communicator`, each with its part of the images, every rank gets the score of all.
 Score score(Program& program, Loader& loader, int classes,
-            const std::function<bool()>& stop = nullptr);
+            const std::function<bool()>& stop = nullptr, Communicator* communicator = nullptr);
 
 }  // namespace renas

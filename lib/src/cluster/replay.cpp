@@ -64,7 +64,7 @@ class Replayer {
     const Candidate candidate = asked_candidate(*strategy_, entry, asked_);
     if (backend_ != nullptr) train(candidate, entry);
     if (replay_.stopped) return;
-    const Told told = strategy_->tell(candidate.id, {entry.status, entry.fitness});
+    const Told told = strategy_->tell(candidate.id, {entry.status, entry.fitness, entry.inherited});
     const auto removed =
         entry.status == Status::kOk && !told.joined ? std::optional(candidate.id) : told.removed;
     if (removed != entry.removed) throw Difference("another member leaves for it");

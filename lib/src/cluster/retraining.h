@@ -14,7 +14,7 @@
 
 namespace renas {
 
-/// The retraining of the final population and of the random controls, a network a rank.
+/// The retraining of the search's finalists and of the random controls, a network a rank.
 ///
 /// A network whose model is on disk, whole and of the right genome, is not trained again. Neither
 /// is one that failed in a run that has ended: its result lacks it.

@@ -29,11 +29,6 @@ RunSetup make_setup(const SearchRunOptions& options);
 /// network for the images `train`, of which `crop` pixels are cut out (0: all), cannot take them.
 std::optional<DataSet> open_test_set(const std::string& path, const DataSet& train, int crop);
 
-/// What the data set of file `path` is, in a line: number, shape and classes of its training
-/// images, and a hash of what decides a run: mean, deviation, names, and of train and test all
-/// labels and some hundred images.
-std::string identity_of(const std::string& path, const DataSet& train);
-
 /// What the run keeps of its setup beside the options: the space and the initial genomes where they
 /// are the user's own.
 RunInputs inputs_of(const RunSetup& setup);

@@ -243,7 +243,7 @@ void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t fr
     if (e.line < from) continue;
     try {
       const Candidate candidate = asked_candidate(*strategy_, e, asked);
-      strategy_->tell(candidate.id, {e.status, e.fitness});
+      strategy_->tell(candidate.id, {e.status, e.fitness, e.inherited});
     } catch (const InvalidInput& problem) {
       throw IoError(
           fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these options",
@@ -351,7 +351,8 @@ void SearchJournal::tell(const CandidateResult& result) {
   HistoryEntry entry;
   entry.line = told_;
   entry.asked = told_ + out_;
-  const Told told = strategy_->tell(candidate.id, {report.status, report.fitness});
+  const Told told =
+      strategy_->tell(candidate.id, {report.status, report.fitness, report.inherited});
   --out_;
   if (candidate.parent) {
     const auto heirs = heirs_.find(*candidate.parent);

@@ -171,7 +171,7 @@ void WorkQueue::begin_retraining() {
           "drawn again: {} candidates beyond the limits, {} seen before; {} of {} handed out "
           "had been seen before",
           counts.redrawn_limits, counts.redrawn_repeats, counts.repeats, counts.asked));
-  networks_ = std::make_unique<Retraining>(setup_, run_, journal_->strategy().population(), log_);
+  networks_ = std::make_unique<Retraining>(setup_, run_, journal_->strategy().finalists(), log_);
   const std::size_t before = networks_->done();
   say(LogLevel::kInfo,
       fmt::format("search done after {} results{}; retraining {} networks from scratch{}",

@@ -7,10 +7,13 @@
 namespace renas::search {
 
 Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
-                     std::unique_ptr<Mutator> mutator, Removal removal)
+                     std::unique_ptr<Mutator> mutator, Removal removal,
+                     std::shared_ptr<Critic> critic)
     : StrategyBase(space, options),
       mutator_(std::move(mutator)),
       removal_(removal),
+      critic_(std::move(critic)),
+      by_effect_(critic_ && judges_by_effect(options)),
       random_(options.seed, Purpose::kSearch) {}
 
 Flight Evolution::propose() {
@@ -36,7 +39,15 @@ Flight Evolution::propose() {
   return flight;
 }
 
-Told Evolution::accept(const Flight& flight, double fitness) {
+Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
+  const Candidate& candidate = flight.candidate;
+  if (critic_) {
+    const auto changes = std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
+                                       [](const Mutation& m) { return m.from != m.to; });
+    critic_->learn(candidate.genome, outcome.fitness,
+                   {candidate.id, candidate.parent, static_cast<int>(changes),
+                    by_effect_ ? outcome.inherited : 0});
+  }
   Told told{.joined = true, .removed = std::nullopt};
   if (flight.candidate.parent) {
     // The member that leaves is chosen before the child joins.
@@ -50,21 +61,20 @@ Told Evolution::accept(const Flight& flight, double fitness) {
   } else if (members_.size() >= capacity()) {
     told.removed = remove(removal_ == Removal::kOldest ? 0 : tournament().second);
   }
-  members_.push_back({flight.candidate.id, flight.candidate.genome, fitness});
-
-  if (!flight.candidate.parent) {
-    mutator_->saw(flight.candidate.genome, fitness);
+  members_.push_back({candidate.id, candidate.genome, outcome.fitness, outcome.fitness});
+  judge_members();
+  if (!candidate.parent) {
     return told;
   }
   Sample sample;
-  sample.mutations = flight.candidate.mutations;
-  sample.parent = flight.candidate.genome;
+  sample.mutations = candidate.mutations;
+  sample.parent = candidate.genome;
   for (const Mutation& m : sample.mutations) {
     sample.parent[m.slot] = m.from;
   }
   sample.log_probability = flight.log_probability;
   sample.entropy = flight.entropy;
-  sample.fitness = fitness;
+  sample.fitness = std::clamp(members_.back().effect, 0.0, 1.0);
   mutator_->learn(sample);
   return told;
 }
@@ -79,10 +89,10 @@ std::pair<std::size_t, std::size_t> Evolution::tournament() {
   std::size_t best = order[0];
   std::size_t worst = order[0];
   for (std::size_t i = 1; i < count; ++i) {
-    if (members_[order[i]].fitness > members_[best].fitness) {
+    if (members_[order[i]].effect > members_[best].effect) {
       best = order[i];
     }
-    if (members_[order[i]].fitness < members_[worst].fitness) {
+    if (members_[order[i]].effect < members_[worst].effect) {
       worst = order[i];
     }
   }
@@ -92,14 +102,46 @@ std::pair<std::size_t, std::size_t> Evolution::tournament() {
   return {best, worst};
 }
 
+void Evolution::judge_members() {
+  if (!corrects()) {
+    return;
+  }
+  const std::vector<Critic::Effect>& effects = critic_->effects();
+  for (Member& member : members_) {
+    const auto found =
+        std::find_if(effects.rbegin(), effects.rend(),
+                     [&](const Critic::Effect& effect) { return effect.id == member.id; });
+    if (found != effects.rend()) {  // else the critic has forgotten it, and its last effect holds
+      member.effect = found->value;
+    }
+  }
+}
+
+std::vector<Member> Evolution::finalists() const {
+  return corrects() ? critic_->best(capacity()) : population();
+}
+
+std::optional<Member> Evolution::best() const {
+  if (!corrects()) {
+    return StrategyBase::best();
+  }
+  return critic_->best(1).front();
+}
+
 void Evolution::save_more(StateWriter& writer) const {
   writer.random("evolution/random", random_);
   mutator_->save(writer);
+  if (critic_) {
+    critic_->save(writer);
+  }
 }
 
 void Evolution::load_more(const StateReader& reader) {
   random_ = reader.random("evolution/random");
   mutator_->load(reader);
+  if (critic_) {
+    critic_->load(reader);
+  }
 }
 
 }  // namespace renas::search

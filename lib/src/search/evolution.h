@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "search/critic/critic.h"
 #include "search/mutator.h"
 #include "search/strategy_base.h"
 
@@ -20,30 +21,43 @@ namespace renas::search {
 ///
 /// With one candidate in flight at a time this is algorithm 1. Tournaments are drawn without
 /// replacement; among equals, the member drawn first wins.
+///
+/// Best and worst are by effect (Member::effect). It is the fitness, unless members are judged by
+/// effect and results inherit: then a critic estimates it anew, for all members, after each tell,
+/// and the mutator learns from the child's effect.
 class Evolution final : public StrategyBase {
  public:
   /// Which member leaves when a child joins.
   enum class Removal { kWorst, kOldest };
 
   Evolution(const SearchSpace& space, const StrategyOptions& options,
-            std::unique_ptr<Mutator> mutator, Removal removal);
+            std::unique_ptr<Mutator> mutator, Removal removal,
+            std::shared_ptr<Critic> critic = nullptr);
 
   std::optional<ControllerView> controller_view() const override {
     return mutator_->view(members_);
   }
+  std::vector<Member> finalists() const override;
+  std::optional<Member> best() const override;
 
  protected:
   Flight propose() override;
-  Told accept(const Flight& flight, double fitness) override;
+  Told accept(const Flight& flight, const Outcome& outcome) override;
   void save_more(StateWriter& writer) const override;
   void load_more(const StateReader& reader) override;
 
  private:
   /// Draws a tournament of S members and returns the indices of its best and its worst.
   std::pair<std::size_t, std::size_t> tournament();
+  /// Whether effects differ from fitness.
+  bool corrects() const { return by_effect_ && critic_->corrects(); }
+  /// Estimates the effects of all members anew.
+  void judge_members();
 
   std::unique_ptr<Mutator> mutator_;
   Removal removal_;
+  std::shared_ptr<Critic> critic_;  // null: nothing needs one
+  bool by_effect_;
   Random random_;
 };
 

@@ -10,7 +10,8 @@ Flight IndependentSampling::propose() {
   return flight;
 }
 
-Told IndependentSampling::accept(const Flight& flight, double fitness) {
+Told IndependentSampling::accept(const Flight& flight, const Outcome& outcome) {
+  const double fitness = outcome.fitness;
   Told told{.joined = true, .removed = std::nullopt};
   learn(flight.candidate.genome, fitness);
   if (members_.size() >= capacity()) {
@@ -22,7 +23,7 @@ Told IndependentSampling::accept(const Flight& flight, double fitness) {
     }
     told.removed = remove(worst - members_.begin());
   }
-  members_.push_back({flight.candidate.id, flight.candidate.genome, fitness});
+  members_.push_back({flight.candidate.id, flight.candidate.genome, fitness, fitness});
   return told;
 }
 

@@ -24,7 +24,7 @@ struct Sample {
   std::vector<Mutation> mutations;
   double log_probability = 0;  ///< of the mutations when they were drawn, in nats
   double entropy = 0;          ///< of the decisions that drew them, in nats
-  double fitness = 0;
+  double fitness = 0;          ///< or effect, where children are judged by it
 };
 
 /// A mutation operator: it turns a parent into a child, and may learn from the child's fitness.
@@ -33,9 +33,7 @@ class Mutator {
   virtual ~Mutator() = default;
   /// Draws a child of `parent` that `filter` accepts.
   virtual Proposal mutate(const Genome& parent, CandidateFilter& filter) = 0;
-  /// Takes in the fitness of a genome that has no parent.
-  virtual void saw(const Genome& /*genome*/, double /*fitness*/) {}
-  /// Takes in the fitness of a child.
+  /// Takes in what a child was judged by.
   virtual void learn(const Sample& /*sample*/) {}
   /// What the mutator has learnt, on these members; empty: it does not learn.
   virtual std::optional<ControllerView> view(const std::vector<Member>& /*members*/) const {

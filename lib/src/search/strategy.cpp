@@ -8,6 +8,7 @@
 
 #include "renas/error.h"
 #include "search/controller/controller.h"
+#include "search/critic/critic.h"
 #include "search/evolution.h"
 #include "search/mutators.h"
 #include "search/random_search.h"
@@ -48,23 +49,35 @@ void check_initial_genomes(const SearchSpace& space, const StrategyOptions& opti
 
 using search::Evolution;
 
+/// The critic that the strategy needs, to rank mutations or to judge members; null: none.
+std::shared_ptr<search::Critic> make_critic(const SearchSpace& space,
+                                            const StrategyOptions& options, bool ranks) {
+  if (!ranks && !judges_by_effect(options)) {
+    return nullptr;
+  }
+  return std::make_shared<search::Critic>(space, controller_options(options));
+}
+
 std::unique_ptr<Strategy> make_evolution(const SearchSpace& space, const StrategyOptions& options) {
   return std::make_unique<Evolution>(space, options, search::make_uniform_mutator(space, options),
-                                     Evolution::Removal::kWorst);
+                                     Evolution::Removal::kWorst,
+                                     make_critic(space, options, false));
 }
 
 std::unique_ptr<Strategy> make_regularized(const SearchSpace& space,
                                            const StrategyOptions& options) {
   return std::make_unique<Evolution>(
-      space, options, search::make_one_change_mutator(space, options), Evolution::Removal::kOldest);
+      space, options, search::make_one_change_mutator(space, options), Evolution::Removal::kOldest,
+      make_critic(space, options, false));
 }
 
 /// Makes `renas` and its variants: controller_options() tells them apart by the strategy's name.
 std::unique_ptr<Strategy> make_renas(const SearchSpace& space, const StrategyOptions& options) {
-  auto controller =
-      std::make_unique<search::Controller>(space, controller_options(options), options.seed);
+  const ControllerOptions form = controller_options(options);
+  auto critic = make_critic(space, options, form.critic > 0);
+  auto controller = std::make_unique<search::Controller>(space, form, options.seed, critic);
   return std::make_unique<Evolution>(space, options, std::move(controller),
-                                     Evolution::Removal::kWorst);
+                                     Evolution::Removal::kWorst, std::move(critic));
 }
 
 template <class S>
@@ -97,6 +110,17 @@ std::vector<std::string> strategy_names() {
   return names;
 }
 
+bool judges_by_effect(const StrategyOptions& options) {
+  if (!options.judge.empty() && options.judge != "fitness" && options.judge != "effect") {
+    throw InvalidInput(
+        fmt::format("judge: expected fitness, effect or nothing; got '{}'", options.judge));
+  }
+  if (options.judge.empty()) {
+    return options.name.starts_with("renas") && options.controller != "paper";
+  }
+  return options.judge == "effect";
+}
+
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options) {
   expect("population", options.population, options.population >= 2, "at least 2");
   expect("sample", options.sample, options.sample >= 1, "at least 1");
@@ -113,6 +137,7 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
   }
   check_initial_genomes(space, options);
+  judges_by_effect(options);
   controller_options(options);  // a wrong option is an error even if the strategy ignores it
 
   for (const auto& strategy : kStrategies) {

@@ -60,6 +60,11 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
         fmt::format("tell: fitness of candidate {} is {}; expected an accuracy in [0, 1]", id,
                     outcome.fitness));
   }
+  if (outcome.status == Status::kOk && !(outcome.inherited >= 0 && outcome.inherited <= 1)) {
+    throw InvalidInput(
+        fmt::format("tell: the inherited share of candidate {} is {}; expected a share in [0, 1]",
+                    id, outcome.inherited));
+  }
   Flight flight = std::move(found->second);
   flights_.erase(found);
   if (outcome.status != Status::kOk) {
@@ -69,9 +74,9 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
   ++succeeded_;
   filter_.told(flight.candidate.genome, outcome.fitness);
   if (!best_ || outcome.fitness > best_->fitness) {
-    best_ = Member{id, flight.candidate.genome, outcome.fitness};
+    best_ = Member{id, flight.candidate.genome, outcome.fitness, outcome.fitness};
   }
-  return accept(flight, outcome.fitness);
+  return accept(flight, outcome);
 }
 
 std::vector<Candidate> StrategyBase::in_flight() const {
@@ -126,15 +131,18 @@ State StrategyBase::save() const {
   }
   std::vector<uint64_t> ids;
   std::vector<double> fitness;
+  std::vector<double> effects;
   std::vector<Genome> genomes;
   for (const Member& member : members) {
     ids.push_back(member.id);
     fitness.push_back(member.fitness);
+    effects.push_back(member.effect);
     genomes.push_back(member.genome);
   }
   writer.put("members/has_best", std::vector<int64_t>{best_ ? 1 : 0});
   writer.put("members/id", ids);
   writer.put("members/fitness", fitness);
+  writer.put("members/effect", effects);
   writer.genomes("members/genome", genomes);
 
   ids.clear();
@@ -191,10 +199,11 @@ void StrategyBase::load_all(const State& state) {
 
   const auto& ids = reader.words("members/id");
   const auto& fitness = reader.doubles("members/fitness", ids.size());
+  const auto& effects = reader.doubles("members/effect", ids.size());
   const auto genomes = reader.genomes("members/genome", space_, ids.size());
   members_.clear();
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    members_.push_back({ids[i], genomes[i], fitness[i]});
+    members_.push_back({ids[i], genomes[i], fitness[i], effects[i]});
   }
   best_.reset();
   if (reader.ints("members/has_best", 1)[0] != 0) {

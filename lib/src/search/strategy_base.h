@@ -31,7 +31,7 @@ class StrategyBase : public Strategy {
   const std::vector<Member>& population() const final { return members_; }
   std::vector<Candidate> in_flight() const final;
   bool keeps(uint64_t id) const final;
-  std::optional<Member> best() const final { return best_; }
+  std::optional<Member> best() const override { return best_; }
   SearchCounts counts() const final;
   State save() const final;
   void load(const State& state) final;
@@ -40,7 +40,7 @@ class StrategyBase : public Strategy {
   /// Proposes a new candidate; ask() gives it its id.
   virtual Flight propose() = 0;
   /// Takes in a candidate that was trained: decides whether it joins, and learns from it.
-  virtual Told accept(const Flight& flight, double fitness) = 0;
+  virtual Told accept(const Flight& flight, const Outcome& outcome) = 0;
   /// Saves and loads what the derived strategy adds to the state.
   virtual void save_more(StateWriter& writer) const = 0;
   virtual void load_more(const StateReader& reader) = 0;

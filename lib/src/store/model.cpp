@@ -26,6 +26,7 @@ constexpr int32_t kMostCells = 1000;
 constexpr int32_t kMostFilters = 65536;
 constexpr int32_t kMostClasses = 1 << 24;
 constexpr int32_t kMostEpochs = 1 << 20;
+constexpr int32_t kMostRanks = 1 << 24;
 
 template <class Fill>
 void write_file(const std::string& path, const Format& format, const Fill& fill) {
@@ -126,8 +127,7 @@ SearchSpace space_of(const std::string& genome) {
 }
 
 Graph graph_of(const Model& model) {
-  const SearchSpace space = space_of(model.genome);
-  return build_network(space, parse_genome(space, model.genome), model.network).pruned(false);
+  return build_network(model.genome, model.network).pruned(false);
 }
 
 namespace {
@@ -271,6 +271,9 @@ void save_checkpoint(const std::string& path, const std::string& purpose, const 
     h5::write_attribute(file, "purpose", purpose);
     h5::write_attribute<uint64_t>(file, "seed", state.training.seed);
     h5::write_attribute<int32_t>(file, "epoch", state.training.epoch);
+    if (state.training.ranks > 1) {
+      h5::write_attribute<int32_t>(file, "ranks", state.training.ranks);
+    }
     std::vector<double> history;
     for (const EpochMetrics& e : state.training.history) {
       history.push_back(e.loss);
@@ -296,6 +299,10 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
   state.training.seed = h5::read_attribute<uint64_t>(file, "seed");
   state.training.epoch =
       in_range(path, "epoch", h5::read_attribute<int32_t>(file, "epoch"), 0, kMostEpochs);
+  if (h5::has_attribute(file, "ranks")) {
+    state.training.ranks =
+        in_range(path, "ranks", h5::read_attribute<int32_t>(file, "ranks"), 1, kMostRanks);
+  }
   const auto history = h5::read<double>(file, "history");
   if (std::ssize(history) != int64_t{2} * state.training.epoch) {
     throw IoError(fmt::format("{}: {} numbers of history for {} epochs; the file is damaged", path,

@@ -18,16 +18,27 @@ namespace {
 constexpr int kInherited = 0;
 constexpr int kNew = 1;
 
+/// Over several ranks a last batch that would not be full on each of them is left out.
 Loader training_loader(const SearchData& data, int batch, uint64_t seed,
-                       const Augmentation& augmentation) {
-  return Loader(data.images, data.train,
-                {.batch = batch, .seed = seed, .shuffle = true, .augmentation = augmentation});
+                       const Augmentation& augmentation, const Communicator* communicator) {
+  LoaderOptions options{.batch = batch, .seed = seed, .augmentation = augmentation};
+  if (communicator != nullptr && communicator->ranks() > 1) {
+    options.drop_last = true;
+    options.rank = communicator->rank();
+    options.ranks = communicator->ranks();
+    check_step(data, batch, options.ranks);
+  }
+  return Loader(data.images, data.train, options);
 }
 
 Loader scoring_loader(const DataSet& images, const std::vector<int64_t>& indices, int batch,
-                      const Augmentation& training) {
-  return Loader(images, indices,
-                {.batch = batch, .shuffle = false, .augmentation = training.evaluation()});
+                      const Augmentation& training, const Communicator* communicator) {
+  LoaderOptions options{.batch = batch, .shuffle = false, .augmentation = training.evaluation()};
+  if (communicator != nullptr) {
+    options.rank = communicator->rank();
+    options.ranks = communicator->ranks();
+  }
+  return Loader(images, indices, options);
 }
 
 ProgramOptions training_program(int batch, const Device& device) {
@@ -47,7 +58,7 @@ TrainingHooks counting(const TrainingHooks& hooks, int64_t& images) {
 /// fitness and the weights.
 template <class Options>
 void judge(Program& program, TrainingEnd end, const SearchData& data, const Options& options,
-           const TrainingHooks& hooks, Evaluation& evaluation) {
+           const TrainingHooks& hooks, Communicator* communicator, Evaluation& evaluation) {
   if (end == TrainingEnd::kDiverged) {
     evaluation.status = Status::kDiverged;
     evaluation.message =
@@ -61,13 +72,14 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, const Opti
     return;
   }
   if (end == TrainingEnd::kDone && !data.validation.empty()) {
-    Loader loader =
-        scoring_loader(data.images, data.validation, options.batch, options.augmentation);
-    evaluation.score = score(program, loader, options.network.classes, hooks.stop);
+    Loader loader = scoring_loader(data.images, data.validation, options.batch,
+                                   options.augmentation, communicator);
+    evaluation.score = score(program, loader, options.network.classes, hooks.stop, communicator);
     evaluation.fitness = options.fitness == Fitness::kAccuracy ? evaluation.score.accuracy
                                                                : evaluation.score.balanced_accuracy;
   }
-  evaluation.stopped = end == TrainingEnd::kStopped || (hooks.stop && hooks.stop());
+  evaluation.stopped =
+      end == TrainingEnd::kStopped || any(communicator, hooks.stop && hooks.stop());
   if (evaluation.stopped) return;
   evaluation.weights = program.save();
   // A network that diverged in its last step shows it only in its weights and statistics, because
@@ -183,6 +195,16 @@ SearchData open_search_data(const std::string& path, int64_t validation, int64_t
   return data;
 }
 
+void check_step(const SearchData& data, int batch, int ranks) {
+  const int64_t step = int64_t{batch} * ranks;
+  const auto available = static_cast<int64_t>(data.train.size());
+  if (ranks == 1 || step <= available) return;
+  throw InvalidInput(fmt::format(
+      "batch {} on each of {} ranks: a step takes {} images, but there are {} to train on; take a "
+      "smaller batch or fewer ranks",
+      batch, ranks, step, available));
+}
+
 std::vector<float> balanced_class_weights(const SearchData& data) {
   std::vector<int64_t> counts(static_cast<std::size_t>(data.images.classes()));
   for (const int64_t i : data.train) {
@@ -232,10 +254,10 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     const auto program = backend.compile(graph, program_options);
     program->load(weights);
     weights.clear();
-    Loader loader = training_loader(data, options.batch, state.seed, options.augmentation);
+    Loader loader = training_loader(data, options.batch, state.seed, options.augmentation, nullptr);
     const TrainingEnd end =
         train(*program, loader, recipe, state, counting(hooks, evaluation.images));
-    judge(*program, end, data, options, hooks, evaluation);
+    judge(*program, end, data, options, hooks, nullptr, evaluation);
   });
 }
 
@@ -243,23 +265,38 @@ Evaluation train_from_scratch(Backend& backend, const SearchSpace& space, const 
                               FinalState state, const SearchData& data, const FinalOptions& options,
                               const TrainingHooks& hooks,
                               const std::function<void(const FinalState&)>& on_epoch) {
-  const Graph graph = build_network(space, genome, options.network);
-  return catching_out_of_memory(graph, [&](Evaluation& evaluation) {
+  return train_from_scratch(backend, build_network(space, genome, options.network),
+                            std::move(state), data, options, hooks, on_epoch);
+}
+
+Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState state,
+                              const SearchData& data, const FinalOptions& options,
+                              const TrainingHooks& hooks,
+                              const std::function<void(const FinalState&)>& on_epoch) {
+  Communicator* const communicator = options.communicator;
+  const auto body = [&](Evaluation& evaluation) {
     if (state.weights.empty()) {
       Random random(state.training.seed, Purpose::kInitialize);
       state.weights = initialize(graph, random);
     }
     const auto program = backend.compile(graph, training_program(options.batch, options.device));
     program->load(state.weights);
-    Loader loader = training_loader(data, options.batch, state.training.seed, options.augmentation);
+    Loader loader = training_loader(data, options.batch, state.training.seed, options.augmentation,
+                                    communicator);
     TrainingHooks inner = counting(hooks, evaluation.images);
     inner.on_epoch = [&](const TrainingState& training) {
       if (hooks.on_epoch) hooks.on_epoch(training);
       if (on_epoch) on_epoch({training, program->save(true)});
     };
-    const TrainingEnd end = train(*program, loader, options.recipe, state.training, inner);
-    judge(*program, end, data, options, hooks, evaluation);
-  });
+    const TrainingEnd end =
+        train(*program, loader, options.recipe, state.training, inner, communicator);
+    judge(*program, end, data, options, hooks, communicator, evaluation);
+  };
+  if (communicator == nullptr) return catching_out_of_memory(graph, body);
+  Evaluation evaluation;
+  evaluation.counts = count(graph);
+  body(evaluation);
+  return evaluation;
 }
 
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
@@ -270,8 +307,10 @@ Score score_network(Backend& backend, const Graph& graph, const Weights& weights
   program_options.training = false;
   const auto program = backend.compile(inference, program_options);
   program->load(weights);
-  Loader loader = scoring_loader(images, indices, options.batch, options.training);
-  return score(*program, loader, graph.node(graph.scores()).shape.channels, options.stop);
+  Loader loader =
+      scoring_loader(images, indices, options.batch, options.training, options.communicator);
+  return score(*program, loader, graph.node(graph.scores()).shape.channels, options.stop,
+               options.communicator);
 }
 
 }  // namespace renas

@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
+#include <numeric>
+#include <span>
 
 #include "backend/contract.h"
+#include "core/checksum.h"
 #include "renas/error.h"
 
 namespace renas {
@@ -36,8 +40,50 @@ double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) 
   return 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
+namespace {
+
+/// What a rank's random masks follow from: rank 0's are those of a rank alone.
+uint64_t mask_seed(uint64_t seed, const Communicator* communicator) {
+  const int rank = communicator == nullptr ? 0 : communicator->rank();
+  return seed + static_cast<uint64_t>(rank) * 0x9E3779B97F4A7C15U;
+}
+
+/// Averages the running statistics of batch norms over the ranks, so that the network is the same
+/// on all of them. Throws Error where the ranks' weights differ, which they must not.
+void average_statistics(Program& program, Communicator& communicator) {
+  Weights weights = program.save(true);
+  std::vector<float> statistics;
+  uint32_t checksum = 0;
+  for (const auto& [name, tensor] : weights) {
+    if (name.ends_with("/mean") || name.ends_with("/variance")) {
+      statistics.insert(statistics.end(), tensor.values.begin(), tensor.values.end());
+    } else {
+      checksum = checksum * 31 + crc32({reinterpret_cast<const char*>(tensor.values.data()),
+                                        tensor.values.size() * sizeof(float)});
+    }
+  }
+  const std::vector<double> checksums = gather(&communicator, checksum);
+  if (std::any_of(checksums.begin(), checksums.end(),
+                  [&](double other) { return other != checksums[0]; })) {
+    throw Error(
+        "the ranks' weights differ from each other after an epoch: sums over ranks or the ranks' "
+        "processors do not give equal bits. --resume goes on from the checkpoint before");
+  }
+  communicator.sum(std::span<float>(statistics));
+  auto sum = statistics.begin();
+  for (auto& [name, tensor] : weights) {
+    if (!name.ends_with("/mean") && !name.ends_with("/variance")) continue;
+    for (float& value : tensor.values) value = *sum++ / static_cast<float>(communicator.ranks());
+  }
+  program.load(weights);
+}
+
+}  // namespace
+
 TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, TrainingState& state,
-                  const TrainingHooks& hooks) {
+                  const TrainingHooks& hooks, Communicator* communicator) {
+  const int ranks = communicator == nullptr ? 1 : communicator->ranks();
+  state.ranks = ranks;
   const int64_t steps_per_epoch = loader.batches();
   const int64_t total = std::max<int64_t>(1, steps_per_epoch * recipe.epochs);
   SgdStep sgd;
@@ -54,21 +100,25 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
     /// Adds the program's metrics to the epoch's. Returns false if the loss is not finite.
     const auto take_metrics = [&] {
       const StepMetrics metrics = program.metrics();
-      epoch.loss += metrics.loss;
-      correct += metrics.correct;
-      counted += metrics.count;
-      return std::isfinite(metrics.loss);
+      std::array<double, 3> sums{metrics.loss, static_cast<double>(metrics.correct),
+                                 static_cast<double>(metrics.count)};
+      if (communicator != nullptr) communicator->sum(sums);
+      epoch.loss += sums[0];
+      correct += static_cast<int64_t>(sums[1]);
+      counted += static_cast<int64_t>(sums[2]);
+      return std::isfinite(sums[0]);
     };
     int unmeasured = 0;  // steps since the last call of take_metrics()
     for (int64_t step = state.epoch * steps_per_epoch;; ++step) {
       HostBatch& batch = program.staging();
       batch.count = loader.next(batch.images, batch.labels);
       if (batch.count == 0) break;
-      const int images = batch.count;
+      const int images = batch.count * ranks;
       const float progress = static_cast<float>(step) / static_cast<float>(total);
-      program.gradients({.seed = state.seed,
+      program.gradients({.seed = mask_seed(state.seed, communicator),
                          .step = static_cast<uint64_t>(step),
                          .drop_path = recipe.drop_path_grows ? progress : 1.0F});
+      if (communicator != nullptr) program.reduce(*communicator, ranks);
       const double factor = rate_factor(recipe, step, steps_per_epoch);
       for (std::size_t g = 0; g < sgd.learning_rates.size(); ++g) {
         sgd.learning_rates[g] = static_cast<float>(factor * recipe.learning_rates[g]);
@@ -79,13 +129,14 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
         if (!take_metrics()) return TrainingEnd::kDiverged;
       }
       if (hooks.on_step) hooks.on_step(images);
-      if (hooks.stop && hooks.stop()) return TrainingEnd::kStopped;
+      if (any(communicator, hooks.stop && hooks.stop())) return TrainingEnd::kStopped;
     }
     if (unmeasured > 0 && !take_metrics()) return TrainingEnd::kDiverged;
     if (counted > 0) {
       epoch.loss /= static_cast<double>(counted);
       epoch.accuracy = static_cast<double>(correct) / static_cast<double>(counted);
     }
+    if (communicator != nullptr) average_statistics(program, *communicator);
     ++state.epoch;
     state.history.push_back(epoch);
     if (hooks.on_epoch) hooks.on_epoch(state);
@@ -93,12 +144,16 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
   return TrainingEnd::kDone;
 }
 
-Score score(Program& program, Loader& loader, int classes, const std::function<bool()>& stop) {
+Score score(Program& program, Loader& loader, int classes, const std::function<bool()>& stop,
+            Communicator* communicator) {
   Score result;
   loader.start(0);
   std::vector<float> scores;
-  std::vector<int64_t> correct(static_cast<std::size_t>(classes));  // of each class
-  std::vector<int64_t> count(correct.size());
+  // For each class the images of it that the network gets right, then for each class all of it.
+  const auto class_count = static_cast<std::size_t>(classes);
+  std::vector<double> counts(2 * class_count);
+  const std::span<double> correct(counts.data(), class_count);
+  const std::span<double> count(counts.data() + class_count, class_count);
   for (;;) {
     HostBatch& batch = program.staging();
     batch.count = loader.next(batch.images, batch.labels);
@@ -108,15 +163,16 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
     for (int i = 0; i < batch.count; ++i) {
       const float* row = scores.data() + std::ptrdiff_t{i} * classes;
       const int label = batch.labels[static_cast<std::size_t>(i)];
-      const bool right = contract::correct(row, classes, label);
-      result.correct += right ? 1 : 0;
       if (label == kIgnored) continue;
+      const bool right = contract::correct(row, classes, label);
       correct[static_cast<std::size_t>(label)] += right ? 1 : 0;
       ++count[static_cast<std::size_t>(label)];
     }
-    result.count += batch.count;
     if (stop && stop()) break;
   }
+  if (communicator != nullptr) communicator->sum(counts);
+  result.correct = static_cast<int64_t>(std::accumulate(correct.begin(), correct.end(), 0.0));
+  result.count = static_cast<int64_t>(std::accumulate(count.begin(), count.end(), 0.0));
   result.accuracy = result.count == 0
                         ? 0
                         : static_cast<double>(result.correct) / static_cast<double>(result.count);
@@ -124,7 +180,7 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
   for (std::size_t k = 0; k < count.size(); ++k) {
     if (count[k] == 0) continue;
     ++present;
-    result.balanced_accuracy += static_cast<double>(correct[k]) / static_cast<double>(count[k]);
+    result.balanced_accuracy += correct[k] / count[k];
   }
   if (present > 0) result.balanced_accuracy /= present;
   return result;

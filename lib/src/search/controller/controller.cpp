@@ -15,18 +15,17 @@ constexpr double kExploreRate = 0.3;  // probability of changing each block but 
 
 }  // namespace
 
-Controller::Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed)
+Controller::Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed,
+                       std::shared_ptr<Critic> critic)
     : space_(space),
       options_(options),
+      critic_(options.critic > 0 ? std::move(critic) : nullptr),
       advantage_(options),
       random_(seed, Purpose::kController),
       replay_random_(seed, Purpose::kController, 2) {
   policy_ = std::make_unique<MutationPolicy<float>>(space, options.embedding, options.hidden,
                                                     options.bidirectional);
   initialize(policy_->lstm(), options.initial_sd, random_);
-  if (options.critic > 0) {
-    critic_ = std::make_unique<Critic>(space, options);
-  }
 }
 
 Proposal Controller::draw(const Genome& parent) {
@@ -100,19 +99,10 @@ Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
   return std::move(proposals[best]);
 }
 
-void Controller::saw(const Genome& genome, double fitness) {
-  if (critic_ && options_.learn) {
-    critic_->learn(genome, fitness);
-  }
-}
-
 void Controller::learn(const Sample& sample) {
   entropy_.push_back(static_cast<float>(sample.entropy));
   if (!options_.learn) {
     return;
-  }
-  if (critic_) {
-    critic_->learn(renas::apply(sample.parent, sample.mutations), sample.fitness);
   }
   advantage_.add(sample.fitness);
   for (int i = 0; i < options_.updates; ++i) {
@@ -176,9 +166,6 @@ void Controller::save(StateWriter& writer) const {
   writer.genomes("replay/parent", parents);
   writer.mutations("replay", mutations);
   writer.put("replay/numbers", numbers);
-  if (critic_) {
-    critic_->save(writer);
-  }
 }
 
 void Controller::load(const StateReader& reader) {
@@ -197,9 +184,6 @@ void Controller::load(const StateReader& reader) {
   replay_random_ = reader.random("controller/replay_random");
   steps_ = static_cast<long>(reader.ints("controller/steps", 1)[0]);
   advantage_.load(reader);
-  if (critic_) {
-    critic_->load(reader);
-  }
   entropy_ = entropy;
   recent_.clear();
   for (std::size_t i = 0; i < count; ++i) {

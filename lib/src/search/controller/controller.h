@@ -22,10 +22,11 @@ namespace renas::search {
 /// rank several sampled mutations; then the one ranked highest is proposed.
 class Controller final : public Mutator {
  public:
-  Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed);
+  /// critic   ranks mutations where the options say so; it is taught by the strategy
+  Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed,
+             std::shared_ptr<Critic> critic);
 
   Proposal mutate(const Genome& parent, CandidateFilter& filter) override;
-  void saw(const Genome& genome, double fitness) override;
   void learn(const Sample& sample) override;
   std::optional<ControllerView> view(const std::vector<Member>& members) const override;
   void save(StateWriter& writer) const override;
@@ -45,7 +46,7 @@ class Controller final : public Mutator {
   SearchSpace space_;
   ControllerOptions options_;
   std::unique_ptr<MutationPolicy<float>> policy_;
-  std::unique_ptr<Critic> critic_;
+  std::shared_ptr<Critic> critic_;  // null: there is none
   AdvantageRule advantage_;
   Random random_;
   Random replay_random_;

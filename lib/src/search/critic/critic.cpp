@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "renas/error.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr double kRhos[] = {0.5, 0.7, 0.8, 0.88, 0.94};
 constexpr double kKappas[] = {0.8, 0.9, 1.0};
 constexpr double kNoises[] = {0.003, 0.03, 0.1, 0.3, 1.0};
+constexpr double kShocks[] = {0.1, 0.25, 0.5, 1.0};
 
 /// The relative rank of `fitness` among `sorted`, in (0, 1), interpolated between neighbours.
 double relative_rank(const std::vector<double>& sorted, double fitness) {
@@ -46,32 +48,65 @@ void Critic::append(std::size_t i) {
   row_.resize(i - first_);
   for (std::size_t j = first_; j < i; ++j) {
     row_[j - first_] = similarity_(genomes_[i], genomes_[j]);
+    if (corrects_) {
+      row_[j - first_] += deficits_.covariance(i, j);
+    }
   }
-  process_->append(row_.data(), 1 + form_.noise);
+  process_->append(row_.data(), 1 + form_.noise + (corrects_ ? deficits_.covariance(i, i) : 0));
 }
 
 void Critic::rebuild(const Form& form, std::size_t first) {
   form_ = form;
   first_ = first;
   similarity_.set(form.rho, form.kappa);
+  deficits_.set(form.shock, form.recovery);
   process_->clear();
   for (std::size_t i = first; i < genomes_.size(); ++i) {
     append(i);
   }
 }
 
+double Critic::likelihood(const Form& form, std::size_t first) {
+  rebuild(form, first);
+  const double likelihood = process_->solve(targets_.data() + first, weights_.data());
+  if (!corrects_) {
+    return likelihood;
+  }
+  // The scale of the effects is unknown: its likeliest value counts.
+  const std::size_t n = genomes_.size() - first;
+  double squares = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    squares += targets_[first + i] * weights_[i];
+  }
+  const double count = static_cast<double>(n);
+  return likelihood + 0.5 * squares - 0.5 * count * std::log(std::max(1e-12, squares / count));
+}
+
 void Critic::choose() {
   const std::size_t first = genomes_.size() - std::min(genomes_.size(), kJudges);
   double best = -std::numeric_limits<double>::infinity();
   Form chosen = form_;
+  const auto consider = [&](const Form& form) {
+    const double now = likelihood(form, first);
+    if (now > best) {
+      best = now;
+      chosen = form;
+    }
+  };
+  const Form before = form_;
   for (const double rho : kRhos) {
     for (const double kappa : kKappas) {
       for (const double noise : kNoises) {
-        rebuild({rho, kappa, noise}, first);
-        const double likelihood = process_->solve(targets_.data() + first, weights_.data());
-        if (likelihood > best) {
-          best = likelihood;
-          chosen = form_;
+        consider({rho, kappa, noise, before.shock, before.recovery});
+      }
+    }
+  }
+  if (corrects_) {
+    const Form kernel = chosen;
+    for (const double noise : kNoises) {
+      for (const double shock : kShocks) {
+        for (int recovery = 0; recovery < static_cast<int>(kRecoveries.size()); ++recovery) {
+          consider({kernel.rho, kernel.kappa, noise, shock, recovery});
         }
       }
     }
@@ -80,6 +115,36 @@ void Critic::choose() {
 }
 
 void Critic::set_targets() {
+  if (corrects_) {
+    set_fitness_targets();
+  } else {
+    set_rank_targets();
+  }
+}
+
+void Critic::set_fitness_targets() {
+  std::vector<double> sorted = fitness_;
+  std::sort(sorted.begin(), sorted.end());
+  const double low = sorted[sorted.size() / 4];
+  const double high = sorted[sorted.size() - 1 - sorted.size() / 4];
+  const double fence = low - 1.5 * (high - low);
+  const double count = static_cast<double>(fitness_.size());
+  double squares = 0;
+  offset_ = 0;
+  for (const double fitness : fitness_) {
+    offset_ += std::max(fence, fitness) / count;
+  }
+  for (const double fitness : fitness_) {
+    squares += std::pow(std::max(fence, fitness) - offset_, 2) / count;
+  }
+  unit_ = std::sqrt(std::max(1e-12, squares));
+  targets_.clear();
+  for (const double fitness : fitness_) {
+    targets_.push_back((std::max(fence, fitness) - offset_) / unit_);
+  }
+}
+
+void Critic::set_rank_targets() {
   std::map<Genome, std::pair<double, double>> sums;
   for (std::size_t i = 0; i < genomes_.size(); ++i) {
     auto& [sum, count] = sums[genomes_[i]];
@@ -106,35 +171,126 @@ void Critic::set_targets() {
   }
 }
 
-void Critic::learn(const Genome& genome, double fitness) {
+void Critic::learn(const Genome& genome, double fitness, const Descent& descent) {
   genomes_.push_back(canonical(space_, genome));
   fitness_.push_back(fitness);
-  if (genomes_.size() > kMemory) {
-    genomes_.erase(genomes_.begin(), genomes_.begin() + kForget);
-    fitness_.erase(fitness_.begin(), fitness_.begin() + kForget);
-    next_choice_ = genomes_.size();
+  deficits_.add(descent);
+  if (descent.inherited > 0 && !corrects_) {
+    corrects_ = true;
+    next_choice_ = std::min<uint64_t>(next_choice_, std::max<uint64_t>(10, genomes_.size()));
     process_->clear();
-  } else if (process_->size() + 1 == genomes_.size()) {
+  }
+  if (process_->size() + 1 == genomes_.size()) {
     append(genomes_.size() - 1);
   }
   fresh_ = false;
+  effects_fresh_ = false;
+  if (genomes_.size() > kMemory) {
+    forget();
+  }
+}
+
+void Critic::forget() {
+  std::vector<double> value = fitness_;
+  if (corrects_) {
+    compute_effects();
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      value[i] = effects_[i].value;
+    }
+  }
+  std::vector<double> sorted = value;
+  std::nth_element(sorted.begin(), sorted.end() - kKeep, sorted.end());
+  const double best = *(sorted.end() - kKeep);
+  std::vector<bool> dropped(genomes_.size());
+  std::size_t count = 0;
+  // Where many are equal, the oldest of them go too.
+  for (const bool equal : {false, true}) {
+    for (std::size_t i = 0; i < dropped.size() && count < kForget; ++i) {
+      if (!dropped[i] && (value[i] < best || (equal && value[i] == best))) {
+        dropped[i] = true;
+        ++count;
+      }
+    }
+  }
+  std::size_t to = 0;
+  for (std::size_t i = 0; i < dropped.size(); ++i) {
+    if (dropped[i]) continue;
+    std::swap(genomes_[to], genomes_[i]);
+    fitness_[to++] = fitness_[i];
+  }
+  genomes_.resize(to);
+  fitness_.resize(to);
+  deficits_.drop(dropped);
+  next_choice_ = genomes_.size();
+  process_->clear();
+  fresh_ = false;
+  effects_fresh_ = false;
+}
+
+void Critic::refresh() {
+  if (fresh_) return;
+  const std::size_t n = genomes_.size();
+  set_targets();
+  weights_.resize(n);
+  if (n >= next_choice_) {
+    choose();
+    next_choice_ = n + std::max<uint64_t>(10, 3 * n / 10);
+  }
+  if (process_->size() != n) {
+    rebuild(form_);
+  }
+  process_->solve(targets_.data(), weights_.data());
+  if (corrects_) {
+    double squares = 0;
+    for (std::size_t i = 0; i < n; ++i) squares += targets_[i] * weights_[i];
+    scale_ = std::sqrt(std::max(1e-12, squares / static_cast<double>(n)));
+  }
+  fresh_ = true;
+}
+
+void Critic::compute_effects() {
+  if (effects_fresh_) return;
+  refresh();
+  effects_.clear();
+  // What the process explains of a target, without the deficit and the noise.
+  const std::vector<double> deficits = deficits_.times(weights_);
+  for (std::size_t i = 0; i < genomes_.size(); ++i) {
+    const double effect = targets_[i] - form_.noise * weights_[i] - deficits[i];
+    effects_.push_back({deficits_.id(i), offset_ + unit_ * effect});
+  }
+  effects_fresh_ = true;
+}
+
+const std::vector<Critic::Effect>& Critic::effects() {
+  if (corrects_) {
+    compute_effects();
+  }
+  return effects_;
+}
+
+std::vector<Member> Critic::best(std::size_t count) {
+  compute_effects();
+  std::vector<std::size_t> order(genomes_.size());
+  std::iota(order.rbegin(), order.rend(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return effects_[a].value > effects_[b].value;
+  });
+  std::vector<Member> found;
+  for (const std::size_t i : order) {
+    if (found.size() == count) break;
+    const bool again = std::any_of(found.begin(), found.end(), [&](const Member& member) {
+      return member.genome == genomes_[i];
+    });
+    if (!again) {
+      found.push_back({effects_[i].id, genomes_[i], fitness_[i], effects_[i].value});
+    }
+  }
+  return found;
 }
 
 std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
   const std::size_t n = genomes_.size();
-  if (!fresh_) {
-    set_targets();
-    weights_.resize(n);
-    if (n >= next_choice_) {
-      choose();
-      next_choice_ = n + std::max<uint64_t>(10, 3 * n / 10);
-    }
-    if (process_->size() != n) {
-      rebuild(form_);
-    }
-    process_->solve(targets_.data(), weights_.data());
-    fresh_ = true;
-  }
+  refresh();
   const std::size_t columns = genomes.size();
   std::vector<double> means(columns);
   solved_.resize(n * columns);
@@ -148,12 +304,13 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
   }
   process_->solve_lower(solved_.data(), columns);
   std::vector<double> worth;
+  const double optimism = corrects_ ? optimism_ * scale_ : optimism_;
   for (std::size_t c = 0; c < columns; ++c) {
     double variance = 1;
     for (std::size_t i = 0; i < n; ++i) {
       variance -= solved_[i * columns + c] * solved_[i * columns + c];
     }
-    worth.push_back(means[c] + optimism_ * std::sqrt(std::max(0.0, variance)));
+    worth.push_back(means[c] + optimism * std::sqrt(std::max(0.0, variance)));
   }
   return worth;
 }
@@ -162,21 +319,29 @@ void Critic::save(StateWriter& writer) const {
   writer.genomes("critic/genome", genomes_);
   writer.put("critic/fitness", fitness_);
   writer.put("critic/next_choice", std::vector<uint64_t>{next_choice_});
-  writer.put("critic/form", std::vector<double>{form_.rho, form_.kappa, form_.noise});
+  writer.put("critic/form",
+             std::vector<double>{form_.rho, form_.kappa, form_.noise, form_.shock,
+                                 static_cast<double>(form_.recovery), corrects_ ? 1.0 : 0.0});
+  deficits_.save(writer);
 }
 
 void Critic::load(const StateReader& reader) {
-  const auto& form = reader.doubles("critic/form", 3);
-  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0 && form[1] <= 1 && form[2] > 0)) {
+  const auto& form = reader.doubles("critic/form", 6);
+  const int recovery = static_cast<int>(form[4]);
+  if (!(form[0] > 0 && form[0] < 1 && form[1] > 0 && form[1] <= 1 && form[2] > 0 && form[3] > 0 &&
+        form[4] == recovery && recovery >= 0 && recovery < std::ssize(kRecoveries))) {
     throw InvalidInput("search state: array 'critic/form' is out of range");
   }
   const auto& fitness = reader.doubles("critic/fitness");
   genomes_ = reader.genomes("critic/genome", space_, fitness.size());
+  deficits_.load(reader, fitness.size());
   fitness_ = fitness;
+  corrects_ = form[5] != 0;
   next_choice_ = reader.words("critic/next_choice", 1)[0];
   // Row by row, as the saved process grew, so that it is equal to the last bit.
-  rebuild({form[0], form[1], form[2]});
+  rebuild({form[0], form[1], form[2], form[3], recovery});
   fresh_ = false;
+  effects_fresh_ = false;
 }
 
 }  // namespace renas::search

@@ -1,0 +1,44 @@
+#include "bench/lineage.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "renas/graph.h"
+#include "renas/network.h"
+
+double Deficits::draw(const renas::Candidate& candidate, int changes) {
+  if (!model_.on) return 0;
+  double& deficit = deficits_[candidate.id];
+  if (!candidate.parent) return deficit = 0;
+  const double factor = std::exp(model_.spread * random_.normal());
+  deficit = model_.recovery * deficits_[*candidate.parent];
+  if (changes > 0 && !model_.drops.empty()) {
+    const auto last = std::ssize(model_.drops) - 1;
+    deficit += factor * model_.drops[std::min<std::ptrdiff_t>(changes - 1, last)];
+  }
+  return deficit;
+}
+
+double Deficits::inherited(const renas::Candidate& candidate, int changes) const {
+  return model_.on && candidate.parent ? std::max(0.1, 1 - 0.08 * changes) : 0;
+}
+
+Clock::Clock(const renas::SearchSpace& space, Durations durations, uint64_t seed)
+    : space_(space), durations_(durations), random_(seed, renas::Purpose::kNoise, 2) {}
+
+double Clock::duration(const renas::Genome& genome) {
+  switch (durations_) {
+    case Durations::kConstant:
+      return 1;
+    case Durations::kHeavyTailed:
+      return std::exp(random_.normal());
+    case Durations::kMultAdds: {
+      renas::NetworkOptions options;
+      options.cells = 1;
+      options.filters = 8;
+      return static_cast<double>(
+          renas::count(renas::build_network(space_, genome, options)).mult_adds);
+    }
+  }
+  return 1;
+}

@@ -1,0 +1,130 @@
+// One network trained by real ranks, which are killed.
+
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/files.h"
+#include "support/toy_search.h"
+
+#ifdef RENAS_MPIRUN
+
+using namespace renas::test;
+
+namespace {
+
+/// OpenMPI's settings, those of 4 and of 5; other MPIs do not look at them.
+const std::string kMpirun =
+    "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_oob_tcp_if_include=lo "
+    "OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_rmaps_base_oversubscribe=1 "
+    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " ";
+
+struct Fixture {
+  TemporaryFolder folder;
+  Fixture() { write_toy_file(folder / "data.h5"); }
+
+  std::string train(const std::string& out, const std::string& more = "",
+                    const std::string& data = "data.h5") const {
+    return kPrograms +
+           "renas-train --cells 1 --filters 4 --epochs 12 --batch 16 --threads 1 --validation 20"
+           " --dropout 0.2 --drop-path 0.2 --auxiliary --data " +
+           (folder / data) + " --out " + (folder / out) + " " + more;
+  }
+  std::string ranks(int number, const std::string& command) const {
+    return kMpirun + "-np " + std::to_string(number) + " " + command;
+  }
+  /// A training of two ranks that write their process ids into a file.
+  std::string observed(const std::string& command) const {
+    return kMpirun + "-np 2 sh -c 'echo $$ >> " + (folder / "pids") + "; exec " + command + "'";
+  }
+  std::vector<pid_t> pids() const {
+    std::vector<pid_t> found;
+    std::ifstream in(folder / "pids");
+    for (pid_t pid = 0; in >> pid;) found.push_back(pid);
+    return found;
+  }
+};
+
+void expect_part(const Ran& ran, const std::string& part) {
+  BOOST_TEST(ran.output.find(part) != std::string::npos,
+             "'" << ran.output << "' does not say '" << part << "'");
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(train_ranks, Fixture)
+
+BOOST_AUTO_TEST_CASE(killed_ranks_resume_to_the_weights_of_the_undisturbed) {
+  const char* wish = std::getenv("RENAS_TEST_KILLS");
+  const int kills = wish == nullptr ? 2 : std::atoi(wish);
+  const Ran whole = run_command(ranks(2, train("whole.h5")));
+  BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.output);
+  expect_part(whole, "test accuracy");
+  BOOST_TEST(whole.output.find("test accuracy") == whole.output.rfind("test accuracy"));
+  unsigned moment = 4711;
+  int done = 0;
+  for (int attempt = 0; done < kills; ++attempt) {
+    const std::string out = "killed" + std::to_string(attempt) + ".h5";
+    bool finished = false;
+    while (!finished && done < kills) {
+      std::filesystem::remove(folder / "pids");
+      const bool begun = std::filesystem::exists(folder / (out + ".checkpoint")) ||
+                         std::filesystem::exists(folder / out);
+      Ran ran;
+      std::thread job([&] { ran = run_command(observed(train(out, begun ? "--resume" : ""))); });
+      while (pids().size() < 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      moment = moment * 1664525 + 1013904223;
+      std::this_thread::sleep_for(std::chrono::milliseconds((moment >> 8) % 1200));
+      ::kill(pids()[(moment >> 4) % 2], SIGKILL);
+      job.join();
+      finished = ran.code == 0;
+      done += !finished;
+    }
+    if (!finished) {
+      const bool begun = std::filesystem::exists(folder / (out + ".checkpoint")) ||
+                         std::filesystem::exists(folder / out);
+      const Ran rest = run_command(ranks(2, train(out, begun ? "--resume" : "")));
+      BOOST_TEST(rest.code == 0, rest.output);
+    }
+    BOOST_TEST((bytes_of(folder / out) == bytes_of(folder / "whole.h5")));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(another_number_of_ranks_goes_on_and_says_so) {
+  // A file that cannot be written ends the training after its first epochs.
+  std::filesystem::create_directory(folder / "model.h5");
+  const std::string command = train("model.h5");
+  BOOST_TEST(run_command(ranks(2, command + "--force")).code != 0);
+  BOOST_REQUIRE(std::filesystem::exists(folder / "model.h5.checkpoint"));
+  std::filesystem::remove(folder / "model.h5");
+  const Ran one = run_command(command + "--resume");
+  BOOST_TEST(one.code == 0, one.output);
+  expect_part(one, "the checkpoint is of 2 ranks, now there are 1");
+}
+
+BOOST_AUTO_TEST_CASE(what_ranks_cannot_do_is_said_once) {
+  const auto refused = [&](const std::string& command, const std::string& part) {
+    const Ran ran = run_command(command);
+    BOOST_TEST(ran.code == 2, command << "\n" << ran.output);
+    expect_part(ran, part);
+    BOOST_TEST(ran.output.find(part) == ran.output.rfind(part), ran.output);
+    BOOST_TEST(!std::filesystem::exists(folder / "bad.h5"));
+    BOOST_TEST(!std::filesystem::exists(folder / "bad.h5.checkpoint"));
+  };
+  refused(ranks(2, train("bad.h5", "--subset 30")), "a step takes 32 images, but there are 30");
+  write_toy_file(folder / "other.h5", 96, 6);
+  refused(kMpirun + "-np 1 " + train("bad.h5") + ": -np 1 " + train("bad.h5", "", "other.h5"),
+          "ranks 1 do not see the same data set as rank 0");
+  refused(kMpirun + "-np 1 " + train("bad.h5") + ": -np 1 " + train("bad.h5", "--cutout 3"),
+          "ranks 1 do not have the same options as rank 0");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+#endif
