@@ -20,6 +20,7 @@
 #include "renas/run_view.h"
 #include "renas/search_run.h"
 #include "renas/zoo.h"
+#include "watch_run.h"
 
 using namespace renas;
 using Json = nlohmann::ordered_json;
@@ -340,6 +341,12 @@ int main(int argc, char** argv) {
   r->add_flag("--pareto", run.pareto,
               "Only the results that none is as good as with a smaller network: fitness against "
               "parameters and against mult-adds");
+  bool watch = false;
+  CLI::Option* w = r->add_flag("--watch", watch, "Show live how the run stands, until its end");
+  double every = 2;
+  r->add_option("--every", every, "Seconds between two looks of --watch")
+      ->needs(w)
+      ->check(CLI::PositiveNumber);
 
   RunSettings controller;
   CLI::App* c = app.add_subcommand("controller", "What the controller of a run has learnt");
@@ -371,6 +378,7 @@ int main(int argc, char** argv) {
     if (s->parsed()) return cli::segment_pictures(segment);
 #endif
     if (g->parsed()) return inspect_genome(genome);
+    if (watch) return watch_run(run.folder, every);
     if (z->parsed()) return inspect_zoo(zoo_json);
     if (r->parsed()) return inspect_run(run);
     if (c->parsed()) return inspect_controller(controller);

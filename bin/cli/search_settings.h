@@ -21,6 +21,9 @@ struct SearchSettings {
   int retrain_cutout = 0;
   bool no_flip = false;
   bool quiet = false;
+  bool plan = false;
+  std::string replay;  ///< the folder of a run to do again; empty: none
+  bool decisions_only = false;
   int ranks_per_gpu = 1;
 };
 
@@ -39,6 +42,9 @@ std::string command_of_run(const std::string& run, int ranks);
 /// that is given again says otherwise, except for those that only change how the work is done or
 /// shown.
 SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from_command_line);
+
+/// The settings of --replay: the options of that run hold, but for --data and --threads.
+SearchSettings settings_to_replay(const CLI::App& given, const SearchSettings& from_command_line);
 
 /// Converts the settings to the library's options of the search and of the retraining. What a run
 /// keeps of its own, with --resume, is read from its folder. Throws InvalidInput, IoError.
