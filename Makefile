@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS)
 
-.PHONY: all help deps configure gpu demo test test-long bench install asan tidy format format-check clean
+.PHONY: all help deps configure gpu gpu-bundle gpu-test demo test test-long bench install asan tidy format format-check clean
 
 all: configure
 	cmake --build $(BUILD) -j $(JOBS)
@@ -13,6 +13,8 @@ help:
 	@echo 'make deps       install what is missing (Debian), or say what to install'
 	@echo 'make            build the library, the programs ($(BUILD)/bin) and the tests'
 	@echo 'make gpu        the same with the cuDNN backend, in $(BUILD)-gpu; needs CUDA and cuDNN'
+	@echo 'make gpu-test   is the cuDNN backend right on this machine'"'"'s GPU, and how fast; minutes'
+	@echo 'make gpu-bundle packs what gpu-test needs elsewhere: gpu-bundle.tar.gz'
 	@echo 'make demo       search and train on real images (Fashion-MNIST), about ten minutes'
 	@echo 'make test       the tests; make test-long: fuzzing and kills as well'
 	@echo 'make bench      benchmarks'
@@ -39,6 +41,12 @@ test-long: deps all
 
 gpu:
 	$(MAKE) all BUILD=$(BUILD)-gpu CMAKE_ARGS='-DRENAS_CUDA=ON $(CMAKE_ARGS)'
+
+gpu-bundle:
+	JOBS=$(JOBS) CMAKE_ARGS='$(CMAKE_ARGS)' tests/gpu/bundle.sh $(BUILD)-gpu-bundle gpu-bundle
+
+gpu-test:
+	python3 tests/gpu/gpu_test.py --build $(BUILD)-gpu-test $(GPU_TEST_ARGS)
 
 bench: configure
 	cmake --build $(BUILD) -j $(JOBS) --target bench

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Training steps of RENASNet with PyTorch on the CPU: what `renas-bench train` is compared with.
+"""Training steps of RENASNet with PyTorch, on the CPU or a GPU: what `renas-bench train` is compared with.
 
 Builds the search network of `renas-bench train` (CIFAR form, no auxiliary head), takes whole steps
 with SGD (momentum 0.9, weight decay 3e-4) and prints images/s as JSON. Any Python that has torch will
 do. --compile uses torch.compile (PyTorch 2), --precision bf16 autocast; the first steps, compilation
-among them, are not timed. Checks its parameter count against the published one, so that both train
-the same network.
+among them, are not timed. --device cuda trains on a GPU, --graph records the whole step as one CUDA
+graph, --tf32 lets float32 convolutions round to TF32. Checks its parameter count against the published
+one, so that both train the same network, and that the loss falls.
 """
 import argparse
 import json
@@ -117,41 +118,99 @@ class Network(nn.Module):
         return self.classifier(F.relu(last).mean((2, 3)))
 
 
+class Step:
+    """One training step, eager, compiled, or recorded as a CUDA graph."""
+
+    def __init__(self, network, images, labels, options):
+        self.optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, weight_decay=3e-4)
+        self.network = torch.compile(network) if options.compile else network
+        self.images, self.labels = images, labels
+        self.cast = torch.autocast(options.device, torch.bfloat16, enabled=options.precision == "bf16")
+        self.graph = None
+
+    def plain(self):
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.cast:
+            self.loss = F.cross_entropy(self.network(self.images), self.labels)
+        self.loss.backward()
+        self.optimizer.step()
+
+    def record(self):
+        """As PyTorch's notes on CUDA graphs ask: a few steps on a stream beside, then the recording."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self.plain()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graph):
+            with self.cast:
+                self.loss = F.cross_entropy(self.network(self.images), self.labels)
+            self.loss.backward()
+            self.optimizer.step()
+        self.graph = graph
+
+    def __call__(self):
+        if self.graph is not None:
+            self.graph.replay()
+        else:
+            self.plain()
+
+
 def measure(options, layout):
     torch.manual_seed(1)
     height, width, channels = (int(v) for v in options.image.split("x"))
-    network = Network(options.cells, options.filters, channels, options.classes)
+    network = Network(options.cells, options.filters, channels, options.classes).to(options.device)
     parameters = sum(p.numel() for p in network.parameters())
     if (options.cells, options.filters, options.image, options.classes) == (2, 24, "32x32x3", 10):
         assert parameters == 827314, parameters
-    images = torch.randn(options.batch, channels, height, width)
-    labels = torch.randint(options.classes, (options.batch,))
+    images = torch.randn(options.batch, channels, height, width, device=options.device)
+    labels = torch.randint(options.classes, (options.batch,), device=options.device)
     if layout == "channels_last":
         network = network.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, weight_decay=3e-4)
-    run = torch.compile(network) if options.compile else network
-    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
+    gpu = options.device == "cuda"
+    if gpu:
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = options.tf32
+        torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    step = Step(network, images, labels, options)
+    step.plain()
+    first = float(step.loss)
+    if options.graph:
+        step.record()
+    # Steps of a GPU are timed in groups, as in a training, where few steps wait for it.
+    together = min(16 if gpu else 1, options.steps)
     times = []
     processor = 0.0
-    for step in range(-options.warmup, options.steps):
-        if step == 0:
+    done = -options.warmup
+    while done < options.steps:
+        if done == 0:
             processor = time.process_time()
+        count = together if done >= 0 else 1
         start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        with bf16:
-            loss = F.cross_entropy(run(images), labels)
-        loss.backward()
-        optimizer.step()
-        if step >= 0:
-            times.append(time.perf_counter() - start)
+        for _ in range(count):
+            step()
+        if gpu:
+            torch.cuda.synchronize()
+        if done >= 0:
+            times.append((time.perf_counter() - start) / count)
+        done += count
     processor = time.process_time() - processor
-    with open("/proc/self/status", encoding="ascii") as status:
-        peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    last = float(step.loss)
+    assert last < first or done < 20, f"the loss did not fall: {first} to {last}"
+    if gpu:
+        peak = torch.cuda.max_memory_reserved()
+    else:
+        with open("/proc/self/status", encoding="ascii") as status:
+            peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     return {"layout": layout, "precision": options.precision, "compiled": options.compile,
+            "device": options.device, "graph": options.graph, "tf32": options.tf32,
             "parameters": parameters,
             "images_per_second": options.batch / statistics.median(times),
-            "images_per_processor_second": options.batch * options.steps / processor,
+            "images_per_processor_second": options.batch * done / processor,
             "images_per_second_minimum": options.batch / max(times),
             "images_per_second_maximum": options.batch / min(times), "peak_bytes": peak}
 
@@ -169,11 +228,18 @@ def main():
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--layout", choices=("nchw", "channels_last"), default="channels_last")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--graph", action="store_true", help="one CUDA graph a step")
+    parser.add_argument("--tf32", action="store_true", help="float32 convolutions may round to TF32")
     options = parser.parse_args()
     if options.warmup < 1 or options.steps < 1:
         parser.error("--warmup and --steps: expected 1 or more")
     if options.compile and not hasattr(torch, "compile"):
         parser.error(f"--compile: PyTorch {torch.__version__} has no torch.compile")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch finds no GPU here")
+    if options.graph and options.device != "cuda":
+        parser.error("--graph needs --device cuda")
     torch.set_num_threads(options.threads)
     print(json.dumps({"torch": torch.__version__, "threads": options.threads,
                       **measure(options, options.layout)}))

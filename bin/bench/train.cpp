@@ -21,6 +21,7 @@ struct Options {
   NetworkChoice network;
   std::string backend = "auto";
   int steps = 20;
+  int children = 0;
   bool json = false;
 };
 
@@ -61,6 +62,19 @@ int64_t peak_resident() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
+/// Many children one after the other, as a rank trains them.
+nlohmann::json start_children(renas::Backend& backend, const NetworkChoice& choice, int children) {
+  start_child(backend, choice);  // what a process takes once
+  const int64_t before = peak_resident();
+  std::vector<double> seconds;
+  for (int i = 0; i < children; ++i) seconds.push_back(start_child(backend, choice).all());
+  std::sort(seconds.begin(), seconds.end());
+  return {{"children", children},
+          {"start_seconds_median", seconds[seconds.size() / 2]},
+          {"start_seconds_maximum", seconds.back()},
+          {"resident_growth_bytes", peak_resident() - before}};
+}
+
 void run(const Options& options) {
   const NetworkChoice& o = options.network;
   const renas::ProgramOptions program_options = o.program_options();
@@ -78,15 +92,20 @@ void run(const Options& options) {
   std::vector<double> times;
   double loss = 0;
   const std::clock_t processor = std::clock();
-  for (int i = 1; i <= options.steps; ++i) {
+  // As in a training, metrics are asked for, and a GPU waited for, every few steps.
+  const int together = std::min(program.steps_between_metrics(), options.steps);
+  int steps = 0;
+  while (steps < options.steps) {
     const auto begin = std::chrono::steady_clock::now();
-    program.gradients({.seed = 1, .step = static_cast<uint64_t>(i)});
-    program.update({});
-    loss = program.metrics().loss / o.batch;
-    times.push_back(seconds_since(begin));
+    for (int i = 0; i < together; ++i) {
+      program.gradients({.seed = 1, .step = static_cast<uint64_t>(++steps)});
+      program.update({});
+    }
+    loss = program.metrics().loss / (o.batch * together);
+    times.push_back(seconds_since(begin) / together);
   }
-  const double per_processor_second = double{CLOCKS_PER_SEC} * o.batch * options.steps /
-                                      static_cast<double>(std::clock() - processor);
+  const double per_processor_second =
+      double{CLOCKS_PER_SEC} * o.batch * steps / static_cast<double>(std::clock() - processor);
   std::sort(times.begin(), times.end());
   const double median = o.batch / times[times.size() / 2];
   nlohmann::json result = {
@@ -99,7 +118,7 @@ void run(const Options& options) {
       {"batch", o.batch},
       {"threads", o.threads},
       {"precision", renas::to_string(backend->precision(program_options.precision))},
-      {"steps", options.steps},
+      {"steps", steps},
       {"images_per_second", median},
       {"images_per_second_minimum", o.batch / times.back()},
       {"images_per_second_maximum", o.batch / times.front()},
@@ -121,6 +140,7 @@ void run(const Options& options) {
     result["peak_gflops"] = roofline->peak_flops / 1e9;
     result["peak_pair_gflops"] = roofline->peak_bf16_flops / 1e9;
   }
+  if (options.children > 0) result["many"] = start_children(*backend, o, options.children);
   if (options.json) {
     std::printf("%s\n", result.dump(2).c_str());
     return;
@@ -128,7 +148,7 @@ void run(const Options& options) {
   std::printf("%s, %s N=%d F=%d, %s, batch %d, %d thread%s, %s\n", backend->description().c_str(),
               o.network.c_str(), o.cells, o.filters, o.image.c_str(), o.batch, o.threads,
               o.threads == 1 ? "" : "s", result["precision"].get<std::string>().c_str());
-  std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, options.steps,
+  std::printf("%.1f images/s (median of %d steps; %.1f to %.1f)\n", median, steps,
               o.batch / times.back(), o.batch / times.front());
   std::printf("%.1f images a second of processor time\n", per_processor_second);
   if (result.contains("limit_fraction")) {
@@ -144,6 +164,15 @@ void run(const Options& options) {
       "start of a child, to its first step: %.3f s, %.3f of them to compile; the first of "
       "a process: %.3f s\n",
       start.all(), start.compile, first_start);
+  if (result.contains("many")) {
+    const nlohmann::json& many = result["many"];
+    std::printf(
+        "%d children more: %.3f s each to their first step (median; %.3f at most), resident %.1f "
+        "MB more\n",
+        options.children, many["start_seconds_median"].get<double>(),
+        many["start_seconds_maximum"].get<double>(),
+        many["resident_growth_bytes"].get<double>() / 1e6);
+  }
 }
 
 }  // namespace
@@ -155,6 +184,10 @@ void add_train_bench(CLI::App& app) {
   o.network.add_options(*train);
   train->add_option("--steps", o.steps, "Steps that are timed, after one that is not")
       ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  train
+      ->add_option("--children", o.children, "Start so many children more, and say what each costs")
+      ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
   train->add_option("--backend", o.backend, "Backend, or auto")->capture_default_str();
   train->add_flag("--json", o.json, "Print JSON");

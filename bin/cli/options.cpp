@@ -50,7 +50,7 @@ void add_device_options(CLI::App& app, Device& device) {
   group.option(
       "--backend", device.backend,
       "What computes: cudnn, cpu, reference, or auto (the first of these that this build has and "
-      "this machine can use)");
+      "this machine can use); check:cudnn,cpu computes by both and stops where they disagree");
   group
       .option("--threads", device.threads,
               "Threads a rank; 0: the cores it may run on, shared with ranks on the same cores, or "

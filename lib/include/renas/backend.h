@@ -153,8 +153,9 @@ class Backend {
 /// "reference".
 std::vector<std::string> backend_names();
 /// The backend of `device`; "auto" is the first of backend_names(), and "onednn" is accepted as
-/// another name of "cpu". Throws InvalidInput where the build has no such backend, or the backend
-/// no such device.
+/// another name of "cpu". "check:SUBJECT,WITNESS", such as "check:cudnn,cpu", computes everything
+/// by both, returns the subject's results, and throws Error where the witness disagrees. Throws
+/// InvalidInput where the build has no such backend, or the backend no such device.
 std::unique_ptr<Backend> make_backend(const Device& device = {});
 
 /// A device of this machine that a process can have for itself.

@@ -1,6 +1,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "backend/check/backend.h"
 #include "backend/reference/program.h"
 #include "renas/backend.h"
 #include "renas/error.h"
@@ -39,7 +44,34 @@ Precision parse_precision(const std::string& text) {
   throw InvalidInput(fmt::format("precision: expected f32 or bf16, got '{}'", text));
 }
 
+namespace {
+
+constexpr std::string_view kCheck = "check:";
+
+/// The two names of "check:SUBJECT,WITNESS"; nullopt where `name` is something else. Throws
+/// InvalidInput where it begins so and has no two names.
+std::optional<std::pair<std::string, std::string>> checked_pair(const std::string& name) {
+  if (!name.starts_with(kCheck)) return std::nullopt;
+  const std::string pair = name.substr(kCheck.size());
+  const std::size_t comma = pair.find(',');
+  if (comma == 0 || comma == std::string::npos || comma + 1 == pair.size()) {
+    throw InvalidInput(fmt::format(
+        "backend: expected check:SUBJECT,WITNESS, such as check:cudnn,cpu; got '{}'", name));
+  }
+  return std::pair(pair.substr(0, comma), pair.substr(comma + 1));
+}
+
+}  // namespace
+
 std::unique_ptr<Backend> make_backend(const Device& device) {
+  if (const auto pair = checked_pair(device.backend)) {
+    Device subject = device;
+    subject.backend = pair->first;
+    Device witness = device;
+    witness.backend = pair->second;
+    if (list_devices(witness.backend).empty()) witness.index = -1;
+    return check::make_check(make_backend(subject), make_backend(witness));
+  }
   const std::vector<std::string> names = backend_names();
   const std::string wanted = device.backend == "auto" ? names.front() : device.backend;
 #ifdef RENAS_WITH_CUDNN
@@ -53,11 +85,13 @@ std::unique_ptr<Backend> make_backend(const Device& device) {
   if (wanted == "cpu" || wanted == "onednn") return cpu::make_cpu();
 #endif
   if (wanted == "reference") return reference::make_reference();
-  throw InvalidInput(fmt::format("backend: this build has {} and 'auto', got '{}'",
-                                 fmt::join(names, ", "), device.backend));
+  throw InvalidInput(
+      fmt::format("backend: this build has {}, 'auto' and 'check:SUBJECT,WITNESS', got '{}'",
+                  fmt::join(names, ", "), device.backend));
 }
 
 std::vector<DeviceInfo> list_devices(const std::string& backend) {
+  if (const auto pair = checked_pair(backend)) return list_devices(pair->first);
   std::vector<DeviceInfo> devices;
 #ifdef RENAS_WITH_CUDNN
   if (backend == "auto" || backend == "cudnn") {
