@@ -291,6 +291,9 @@ void OnnxWriter::write_node(int index) {
     case NodeKind::kGlobalAveragePool:
       add("GlobalAveragePool", node.name, inputs);
       break;
+    case NodeKind::kResize:
+    case NodeKind::kBroadcast:
+      throw Unsupported("ONNX: networks that segment cannot be exported yet");
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
     case NodeKind::kCrossEntropy:

@@ -169,6 +169,9 @@ std::string PyTorchWriter::expression(int i) const {
       return fmt::format("F.pad({}[:, :, 1:, 1:], (0, 1, 0, 1))", in[0]);
     case NodeKind::kGlobalAveragePool:
       return fmt::format("{}.mean((2, 3), keepdim=True)", in[0]);
+    case NodeKind::kResize:
+    case NodeKind::kBroadcast:
+      throw Unsupported("PyTorch: networks that segment cannot be exported yet");
     case NodeKind::kInput:
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
