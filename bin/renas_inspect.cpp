@@ -40,6 +40,7 @@ int draw_genome(const std::string& genome) {
   fmt::print("{}", draw_cell(genome, true));
   return cli::kDone;
 #else
+  (void)genome;
   throw Unsupported(
       "this build draws no cells: install Graphviz (Debian: libgraphviz-dev) and configure it with "
       "-DRENAS_WITH_GRAPHVIZ=ON");

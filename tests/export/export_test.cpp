@@ -61,8 +61,7 @@ Model trained_model(const std::string& genome, const NetworkOptions& network) {
     model.mean.push_back(0.3 + 0.1 * c);
     model.sd.push_back(0.2 + 0.05 * c);
   }
-  const SearchSpace space = space_of(genome);
-  const Graph graph = build_network(space, parse_genome(space, genome), network);
+  const Graph graph = build_network(genome, network);
   const auto backend = make_backend();
   const auto program = backend->compile(graph, {.batch = 8});
   Random random(3);
@@ -75,7 +74,7 @@ Model trained_model(const std::string& genome, const NetworkOptions& network) {
       label = static_cast<int32_t>(random.below(static_cast<uint64_t>(network.classes)));
     }
     program->gradients({.seed = 1, .step = step});
-    program->update({.learning_rates = {0.02F}});
+    program->update({.learning_rates = {0.005F}});
   }
   model.weights = program->save();
   return model;
@@ -138,6 +137,11 @@ BOOST_AUTO_TEST_CASE(other_runtimes_give_our_scores) {
                              .image = {3, 75, 66},
                              .classes = 5};
   write_case(folder / "large", trained_model(kEveryOperator, large), random_pixels(large.image));
+  // Published cells have operators that searched ones lack: bottlenecks, 1x7, dilation, 2x2 pools.
+  const NetworkOptions published{.cells = 1, .filters = 8, .image = {3, 16, 16}, .classes = 4};
+  for (const char* name : {"amoebanet-b", "amoebanet-d", "darts-v2", "nasnet-a", "resnet-20"}) {
+    write_case(folder / name, trained_model(name, published), random_pixels(published.image));
+  }
   const NetworkOptions fashion{.cells = 1, .filters = 8, .image = {1, 28, 28}, .classes = 10};
   const std::vector<uint8_t> real = fashion_pixels();
   if (real.empty()) {

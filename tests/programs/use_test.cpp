@@ -6,9 +6,11 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/console.h"
 #include "renas/image.h"
 #include "renas/model.h"
 #include "renas/predictor.h"
@@ -256,6 +258,35 @@ BOOST_AUTO_TEST_CASE(the_pareto_front_and_a_drawing) {
   says(drawing, 0, "sep 5×5");
   says(run_command(kPrograms + "renas-inspect genome nonsense --svg"), 2, "expected");
 #endif
+}
+
+BOOST_AUTO_TEST_CASE(a_bar_never_fills_more_than_its_line) {
+  using renas::cli::bar_and_line;
+  BOOST_TEST(bar_and_line(0.5, "search 5/10", 24) == "[#####.....] search 5/10");
+  BOOST_TEST(bar_and_line(1.0, "x", 200) == "[" + std::string(30, '#') + "] x");
+  BOOST_TEST(bar_and_line(0.999, "x", 200) == "[" + std::string(29, '#') + ".] x");
+  BOOST_TEST(bar_and_line(0.5, "search 5/10", 12) == "search 5/10");
+  BOOST_TEST(bar_and_line(0.5, "search 5/10", 6) == "search");
+  BOOST_TEST(bar_and_line(std::nullopt, "search 5/10", 200) == "search 5/10");
+}
+
+BOOST_AUTO_TEST_CASE(files_are_read_from_python_as_their_documents_say) {
+  const TemporaryFolder folder;
+  fs::copy(made() / "named.h5", folder / "best.h5");
+  fs::copy(made() / "data.h5", folder / "cifar10.h5");
+  fs::copy(made() / "run/history.jsonl", folder / "history.jsonl");
+  const char* python = std::getenv("RENAS_PYTHON");
+  const std::string source = RENAS_SOURCE_DIR;
+  const Ran ran =
+      run_command("cd '" + folder.path() + "' && " + (python != nullptr ? python : "python3") +
+                  " '" + source + "/tests/programs/format_snippets.py' '" + source +
+                  "/lib/src/store/FORMAT.md' '" + source + "/lib/src/data/FORMAT.md'");
+  if (ran.code == 77 || ran.code == 127) {
+    std::cout << "SKIPPED, the snippets of FORMAT.md: " << ran.output
+              << "RENAS_PYTHON names a Python that has h5py\n";
+    return;
+  }
+  says(ran, 0, "store/FORMAT.md: 2 ran");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
