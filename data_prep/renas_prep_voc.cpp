@@ -214,9 +214,9 @@ class Program {
     }
     try {
       const bool of_sbd = fs::path(files.mask).extension() == ".mat";
-      pair.mask =
-          prepare_mask(of_sbd ? read_sbd_mask(files.mask) : decode_index_map(read_file(files.mask)),
-                       static_cast<int>(names_.size()), options_.void_value);
+      pair.mask = prepare_mask(
+          of_sbd ? read_sbd_mask(files.mask) : renas::decode_index_map(read_file(files.mask)),
+          static_cast<int>(names_.size()), options_.void_value);
     } catch (const renas::Error& error) {
       pair.failure = named(files.mask, error.what());
       return pair;
