@@ -90,6 +90,11 @@ if(RENAS_WITH_IMAGES)
   endif()
 endif()
 
+# Where it is there: annotations of SBD (.mat) in renas-prep-voc.
+if(RENAS_WITH_HDF5 AND RENAS_WITH_IMAGES AND RENAS_BUILD_PROGRAMS AND PKG_CONFIG_FOUND)
+  pkg_check_modules(RENAS_MATIO QUIET IMPORTED_TARGET matio)
+endif()
+
 if(RENAS_WITH_MPI)
   set(MPI_CXX_SKIP_MPICXX TRUE)
   find_package(MPI QUIET COMPONENTS C)

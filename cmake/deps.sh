@@ -7,8 +7,10 @@ packages="cmake g++ make pkg-config
   libdnnl-dev libhdf5-dev libopenmpi-dev openmpi-bin libboost-test-dev libeigen3-dev libcli11-dev
   libfmt-dev libspdlog-dev libhwy-dev nlohmann-json3-dev zlib1g-dev libjpeg-dev libpng-dev
   dataset-fashion-mnist"
-# Used where they are there: ONNX files, drawings of cells, fuzzers in the tests, the check of formatting.
-optional="libonnx-dev libprotobuf-dev libgraphviz-dev clang-14 libclang-rt-14-dev clang-format-14"
+# Used where they are there: ONNX files, drawings of cells, annotations of SBD, fuzzers in the tests, the
+# check of formatting.
+optional="libonnx-dev libprotobuf-dev libgraphviz-dev libmatio-dev
+  clang-14 libclang-rt-14-dev clang-format-14"
 
 elsewhere() {
   cat >&2 <<TEXT

@@ -7,8 +7,7 @@
 
 namespace renas::prep {
 
-Image prepare_mask(std::span<const uint8_t> file, int classes, int void_value) {
-  Image mask = decode_index_map(file);
+Image prepare_mask(Image mask, int classes, int void_value) {
   for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
     uint8_t& value = mask.pixels[i];
     if (value == void_value) value = kVoid;

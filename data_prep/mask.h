@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -9,10 +8,10 @@
 
 namespace renas::prep {
 
-/// Decodes a mask and turns its value `void_value` into kVoid, which always is one. Throws
-/// InvalidInput where the file is no index map (decode_index_map()) or has a value that is neither
-/// void nor one of `classes` classes; the message names value and place.
-Image prepare_mask(std::span<const uint8_t> file, int classes, int void_value);
+/// Turns a mask's value `void_value` into kVoid, which always is one. Throws InvalidInput where it
+/// has a value that is neither void nor one of `classes` classes; the message names value and
+/// place.
+Image prepare_mask(Image mask, int classes, int void_value);
 
 /// The pixels of each class in a mask, then those that are void.
 std::vector<int64_t> count_pixels(const Image& mask, int classes);

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "cli/parallel.h"
 #include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/options.h"
@@ -17,11 +19,11 @@
 #include "mask.h"
 #include "names.h"
 #include "pair_list.h"
-#include "parallel.h"
 #include "picture.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
+#include "sbd.h"
 
 namespace {
 
@@ -41,6 +43,7 @@ struct Options {
   std::string classes;
   std::string images = "JPEGImages";
   std::string masks = "SegmentationClass";
+  std::string sbd;
   std::string left_out;
   int void_value = renas::kVoid;
   bool skip_bad = false;
@@ -96,6 +99,7 @@ class Program {
       splits[split] = read_list(split, list);
       total += static_cast<int64_t>(splits[split].size());
     }
+    if (!options_.sbd.empty()) total += add_sbd(splits);
     Progress progress("pairs", total);
     for (const char* split : {"train", "val", "test"}) {
       if (splits.contains(split)) add_split(split, splits[split], writer, progress);
@@ -166,6 +170,41 @@ class Program {
     return files;
   }
 
+  /// Adds to the training images all of SBD that no list has. Returns how many these are.
+  int64_t add_sbd(std::map<std::string, std::vector<Files>>& splits) {
+    if (!options_.lists.contains("val")) {
+      throw InvalidInput(
+          "--sbd and no --val: SBD has many of the images of VOC's val, so name that list to leave "
+          "them out");
+    }
+    std::set<std::string> taken;
+    for (const auto& [split, files] : splits) {
+      for (const Files& pair : files) taken.insert(fs::path(pair.image).stem().string());
+    }
+    std::vector<Files>& train = splits["train"];
+    const std::size_t before = train.size();
+    for (const char* list : {"train.txt", "val.txt"}) {
+      const std::string path = options_.sbd + "/" + list;
+      for (const PairLine& line : parse_pair_list(read_lines(path), path)) {
+        if (line.id.empty()) throw InvalidInput(path + ": expected ids, as SBD's lists have");
+        if (!taken.insert(line.id).second) continue;
+        train.push_back({fmt::format("{}/img/{}.jpg", options_.sbd, line.id),
+                         fmt::format("{}/cls/{}.mat", options_.sbd, line.id)});
+      }
+    }
+    constexpr std::size_t kOfVoc = 1464;
+    constexpr std::size_t kTrainAug = 10582;
+    const std::size_t added = train.size() - before;
+    report_.note(fmt::format(
+        "train: {} of the list and {} of SBD, {} in all{}", before, added, train.size(),
+        train.size() == kTrainAug
+            ? ", as trainaug has"
+            : fmt::format("; VOC's train and SBD without VOC's val are {} and {}, {} in all "
+                          "(trainaug)",
+                          kOfVoc, kTrainAug - kOfVoc, kTrainAug)));
+    return static_cast<int64_t>(added);
+  }
+
   Pair prepare(const Files& files) const {
     Pair pair;
     pair.picture = prepare_picture(files.image, options_.picture);
@@ -174,8 +213,10 @@ class Program {
       return pair;
     }
     try {
-      pair.mask =
-          prepare_mask(read_file(files.mask), static_cast<int>(names_.size()), options_.void_value);
+      const bool of_sbd = fs::path(files.mask).extension() == ".mat";
+      pair.mask = prepare_mask(
+          of_sbd ? read_sbd_mask(files.mask) : renas::decode_index_map(read_file(files.mask)),
+          static_cast<int>(names_.size()), options_.void_value);
     } catch (const renas::Error& error) {
       pair.failure = named(files.mask, error.what());
       return pair;
@@ -282,6 +323,8 @@ int main(int argc, char** argv) {
       "  renas-prep-voc VOCdevkit/VOC2012 voc.h5 --train train --val val\n"
       "  renas-prep-voc VOCdevkit/VOC2012 voc.h5 --masks SegmentationClassAug \\\n"
       "      --train train_aug.txt --val val       (lists of ids, or of pairs IMAGE MASK)\n"
+      "  renas-prep-voc VOCdevkit/VOC2012 voc.h5 --train train --val val \\\n"
+      "      --sbd benchmark_RELEASE/dataset       (trainaug from its sources)\n"
       "  renas-prep-voc camvid camvid.h5 --train train --val val --test test --void 11",
       "renas-prep-voc");
   renas::cli::prepare(app);
@@ -302,6 +345,12 @@ int main(int argc, char** argv) {
   }
   lists.option("--images", options.images, "Folder in DIR of the images of ids");
   lists.option("--masks", options.masks, "Folder in DIR of the masks of ids");
+
+  lists
+      .option("--sbd", options.sbd,
+              "Folder of SBD's release with img, cls (.mat), train.txt and val.txt: all of it that "
+              "no list has is added to train (with VOC's train and val: the 10,582 of trainaug)")
+      ->check(CLI::ExistingDirectory);
 
   renas::cli::OptionGroup masks(app, "Classes");
   masks

@@ -23,7 +23,7 @@ resume=()
 if [ -e "$out/model.h5" ] || [ -e "$out/model.h5.checkpoint" ]; then resume=(--resume); fi
 "$bin/renas-train" --data "$out/data.h5" --out "$out/model.h5" "${resume[@]}" --network deeplab \
   --genome renasnet --cells 2 --filters 24 --dropout 0.1 --validation-group val \
-  --crop 241 --scales 0.5,1.5 --batch 8 --epochs "${EPOCHS:-60}" --learning-rate 0.05 \
+  --crop 241 --scales 0.5,1.5 --batch 8 --epochs "${EPOCHS:-60}" --learning-rate 0.03 \
   --schedule polynomial --power 0.9 --weight-decay 1e-4 "$@"
 mapfile -t shown < <(awk -v folder="$camvid/JPEGImages" 'NR % 60 == 1 { print folder "/" $1 ".jpg" }' \
   "$camvid/ImageSets/Segmentation/test.txt")

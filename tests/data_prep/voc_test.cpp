@@ -16,6 +16,10 @@
 #include "support/pairs.h"
 #include "support/temporary_folder.h"
 
+#ifdef RENAS_WITH_MATIO
+#include <matio.h>
+#endif
+
 namespace fs = std::filesystem;
 using namespace renas;
 using renas::test::colourful;
@@ -177,6 +181,72 @@ BOOST_AUTO_TEST_CASE(missing_files_lists_and_images_in_two_splits_are_refused) {
   write_text(scratch / "one.txt", "sky\n");
   said("--train train --classes " + (scratch / "one.txt"), "expected 2 to 255 classes");
 }
+
+#ifdef RENAS_WITH_MATIO
+namespace {
+
+/// Writes an annotation as SBD has them: GTcls with the field Segmentation.
+void write_sbd(const std::string& path, const Image& mask) {
+  fs::create_directories(fs::path(path).parent_path());
+  std::size_t dims[] = {static_cast<std::size_t>(mask.shape.height),
+                        static_cast<std::size_t>(mask.shape.width)};
+  std::vector<uint8_t> columns;
+  for (int x = 0; x < mask.shape.width; ++x) {
+    for (int y = 0; y < mask.shape.height; ++y) {
+      columns.push_back(mask.pixels[static_cast<std::size_t>(y * mask.shape.width + x)]);
+    }
+  }
+  std::size_t one[] = {1, 1};
+  const char* names[] = {"Segmentation"};
+  mat_t* mat = Mat_CreateVer(path.c_str(), nullptr, MAT_FT_MAT5);
+  BOOST_REQUIRE(mat != nullptr);
+  matvar_t* variable = Mat_VarCreateStruct("GTcls", 2, one, names, 1);
+  matvar_t* field = Mat_VarCreate(nullptr, MAT_C_UINT8, MAT_T_UINT8, 2, dims, columns.data(), 0);
+  Mat_VarSetStructFieldByName(variable, "Segmentation", 0, field);
+  BOOST_TEST(Mat_VarWrite(mat, variable, MAT_COMPRESSION_ZLIB) == 0);
+  Mat_VarFree(variable);
+  Mat_Close(mat);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(sbd_is_added_to_train_without_the_images_of_val) {
+  const TemporaryFolder scratch;
+  write_voc(scratch / "in");
+  const std::string sbd = scratch / "sbd";
+  // a is of train and d of val; e and f are new.
+  for (const std::string id : {"a", "d", "e", "f"}) {
+    const int side = 20 + id[0] - 'a';
+    write_bytes(sbd + "/img/" + id + ".jpg", encode_jpeg(colourful(side, 30)));
+    write_sbd(sbd + "/cls/" + id + ".mat", counted(side, 30, 2));
+  }
+  write_text(sbd + "/train.txt", "a\ne\n");
+  write_text(sbd + "/val.txt", "d\nf\n");
+  const std::string command = "renas-prep-voc " + (scratch / "in") + " " + (scratch / "out.h5") +
+                              " --train train --sbd " + sbd;
+  const Ran without = run(command);
+  BOOST_TEST(without.code == 2, without.output);
+  BOOST_TEST(has(without.output, "--sbd and no --val"), without.output);
+  const Ran ran = run(command + " --val val");
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(has(ran.output, "train: 3 of the list and 2 of SBD, 5 in all"), ran.output);
+  BOOST_TEST(has(ran.output, "10582 in all (trainaug)"), ran.output);
+  const DataSet data = DataSet::open(scratch / "out.h5", "train");
+  BOOST_TEST(data.size() == 5);
+  std::vector<uint8_t> buffer;
+  const Image mask = decode_index_map(data.mask(4, buffer));
+  BOOST_TEST((mask.pixels == counted(25, 30, 2).pixels));
+
+  write_text(sbd + "/cls/f.mat", "MATLAB 7.3 MAT-file, and more");
+  const Ran newer = run(command + " --val val --force");
+  BOOST_TEST(newer.code == 2, newer.output);
+  BOOST_TEST(has(newer.output, "f.mat: no MATLAB 5 file"), newer.output);
+  write_text(sbd + "/cls/f.mat", "MATLAB 5.0 MAT-file, and nothing more");
+  const Ran damaged = run(command + " --val val --force");
+  BOOST_TEST(damaged.code == 2, damaged.output);
+  BOOST_TEST(has(damaged.output, "f.mat: "), damaged.output);
+}
+#endif
 
 BOOST_AUTO_TEST_CASE(a_damaged_mask_is_found_when_it_is_read) {
   const TemporaryFolder scratch;

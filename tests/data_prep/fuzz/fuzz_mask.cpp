@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     const renas::Image map = renas::decode_index_map(bytes, 1 << 18);
     if (map.shape.channels != 1) std::abort();
     if (static_cast<int64_t>(map.pixels.size()) != map.shape.size()) std::abort();
-    const renas::Image mask = renas::prep::prepare_mask(bytes, 21, 200);
+    const renas::Image mask = renas::prep::prepare_mask(map, 21, 200);
     if (!(mask.shape == map.shape)) std::abort();
     for (const uint8_t value : mask.pixels) {
       if (value >= 21 && value != renas::kVoid) std::abort();
