@@ -11,10 +11,10 @@
 #include <system_error>
 #include <vector>
 
-#include "cli/parallel.h"
 #include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/options.h"
+#include "cli/parallel.h"
 #include "files.h"
 #include "mask.h"
 #include "names.h"

@@ -249,12 +249,17 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
     std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
     // Checkpoints of versions without these options go on.
-    static const std::vector<std::string> later{
-        "--class-weights", "--validation-group", "--output-stride", "--scales",       "--body",
-        "--recipe",        "--schedule",         "--least-rate",    "--power",        "--steps",
-        "--step-every",    "--step-factor",      "--warm-up",       "--nesterov",     "--decay-norms",
-        "--clip-norm",     "--average",          "--colour-jitter", "--last-epochs",  "--crop-area",
-        "--label-smoothing"};
+    static const std::vector<std::string> later{"--class-weights",  "--validation-group",
+                                                "--output-stride",  "--scales",
+                                                "--body",           "--recipe",
+                                                "--schedule",       "--least-rate",
+                                                "--power",          "--steps",
+                                                "--step-every",     "--step-factor",
+                                                "--warm-up",        "--nesterov",
+                                                "--decay-norms",    "--clip-norm",
+                                                "--average",        "--colour-jitter",
+                                                "--last-epochs",    "--crop-area",
+                                                "--label-smoothing"};
     const bool is_later = std::find(later.begin(), later.end(), name) != later.end();
     if (is_later && option->count() == 0) continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name

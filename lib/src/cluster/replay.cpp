@@ -68,7 +68,7 @@ class Replayer {
     const auto removed =
         entry.status == Status::kOk && !told.joined ? std::optional(candidate.id) : told.removed;
     if (removed != entry.removed) throw Difference("another member leaves for it");
-    std::erase_if(weights_, [this](const auto& kept) { return !strategy_->keeps(kept.first); });
+    std::erase_if(weights_, [this](const auto& held) { return !strategy_->keeps(held.first); });
   }
 
   void train(const Candidate& candidate, const HistoryEntry& entry) {
