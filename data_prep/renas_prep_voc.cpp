@@ -249,7 +249,7 @@ class Program {
     std::vector<int32_t> labels;
     SplitCounts counts;
     counts.name = split;
-    in_order<Pair>(
+    renas::cli::in_order<Pair>(
         static_cast<int64_t>(files.size()), options_.threads,
         [&](int64_t i) { return prepare(files[static_cast<std::size_t>(i)]); },
         [&](int64_t, const Pair& pair) {
