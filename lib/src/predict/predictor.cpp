@@ -43,10 +43,15 @@ Predictor::State::State(const Model& model, const PredictorOptions& options)
   normalisation.mean = model.mean;
   normalisation.sd = model.sd;
   draw.shorter_side = preparation.shorter_side;
-  program = backend->compile(graph_of(model), {.batch = 1,
-                                               .training = false,
-                                               .threads = std::max(1, options.device.threads),
-                                               .precision = options.device.precision});
+  const Graph graph = graph_of(model);
+  const Shape& scores = graph.node(graph.scores()).shape;
+  if (scores.height != 1 || scores.width != 1) {
+    throw Unsupported("a Predictor gives one class a picture; this model segments pictures");
+  }
+  program = backend->compile(graph, {.batch = 1,
+                                     .training = false,
+                                     .threads = std::max(1, options.device.threads),
+                                     .precision = options.device.precision});
   program->load(model.weights);
 }
 
