@@ -57,7 +57,6 @@ BOOST_AUTO_TEST_CASE(a_random_resized_crop_shows_a_part_of_the_drawn_size) {
   BOOST_TEST(most > 0.85);
 }
 
-
 BOOST_AUTO_TEST_CASE(the_shorter_side_is_scaled_and_the_aspect_kept) {
   Augmentation options = Augmentation::imagenet_center();
   const Draw draw = draw_of(options, 0);

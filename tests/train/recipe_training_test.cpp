@@ -90,8 +90,11 @@ BOOST_AUTO_TEST_CASE(nesterov_and_decay_are_those_of_the_formula) {
   batch.count = loader.next(batch.images, batch.labels);
   program->gradients({});
   const Weights gradients = program->gradients_by_name();
-  program->update({.learning_rates = {0.5F}, .momentum = 0.9F, .weight_decay = 0.25F,
-                   .nesterov = true, .decay_norms = true});
+  program->update({.learning_rates = {0.5F},
+                   .momentum = 0.9F,
+                   .weight_decay = 0.25F,
+                   .nesterov = true,
+                   .decay_norms = true});
   const Weights after = program->save();
   for (const char* name : {"conv/weight", "norm/scale", "linear/bias"}) {
     const double w = weights.at(name).values[1];
@@ -159,7 +162,8 @@ BOOST_AUTO_TEST_CASE(the_moving_average_is_that_of_the_formula_and_resumes_to_th
   double value = steps[0].at("conv/weight").values[0];
   for (const int t : {1, 2}) {
     const double kept = (1.0 + t) / (10.0 + t);
-    value = kept * value + (1 - kept) * steps[static_cast<std::size_t>(t)].at("conv/weight").values[0];
+    value =
+        kept * value + (1 - kept) * steps[static_cast<std::size_t>(t)].at("conv/weight").values[0];
   }
   BOOST_TEST(std::abs(short_one.average.at("conv/weight").values[0] - value) < 1e-6);
 }
