@@ -4,10 +4,12 @@
 
 #include "cli/console.h"
 #include "cli/frame.h"
+#include "cli/print_plan.h"
 #include "cli/ranks.h"
 #include "cli/run_on_ranks.h"
 #include "cli/search_settings.h"
 #include "renas/error.h"
+#include "renas/replay.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
 
@@ -22,7 +24,8 @@ constexpr const char* kDescription =
     "from scratch and reads the winner's test accuracy.\n\n"
     "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run "
     "is\n"
-    "a folder; stopped by SIGINT, SIGTERM, SIGHUP or SIGUSR1, or killed, it goes on by\n"
+    "a folder; stopped by SIGINT, SIGTERM, SIGHUP or SIGUSR1 (--drain), or killed, it goes on "
+    "by\n"
     "  renas-search --run DIR --resume";
 
 constexpr const char* kFooter =
@@ -65,6 +68,21 @@ void print_result(const SearchRunResult& result, const RunDirectory& run, Fitnes
   }
 }
 
+int replay(const SearchRunOptions& options, bool decisions_only, SearchRunHooks hooks) {
+  hooks.log = [](LogLevel, std::string_view text) { cli::say(fmt::format("{}\n", text)); };
+  const Replay replay = replay_search(options, decisions_only, hooks);
+  fmt::print("{} results as in the history", replay.lines);
+  if (!decisions_only) {
+    fmt::print(", {} of them trained again; {} files of weights equal to the bit", replay.trained,
+               replay.weights);
+  }
+  fmt::print("\n");
+  if (replay.stopped) return cli::kStopped;
+  if (replay.difference.empty()) return cli::kDone;
+  cli::say(fmt::format("{}\n", replay.difference));
+  return cli::kFailed;
+}
+
 int search(const CLI::App& app, SearchRunOptions o, const cli::SearchSettings& settings,
            const cli::Ranks& ranks, Transport& transport, int& silent_ranks) {
   if (!o.resume) o.stored_options = app.config_to_str(true, true);
@@ -79,6 +97,8 @@ int search(const CLI::App& app, SearchRunOptions o, const cli::SearchSettings& s
   std::unique_ptr<cli::Console> console;
   SearchRunHooks hooks;
   hooks.stop = &cli::stop_on_signals();
+  if (o.drain_seconds > 0) hooks.drain = &cli::drain_on_signal();
+  hooks.memory = ranks.memory();
   hooks.silent_ranks = &silent_ranks;
   hooks.device_index = ranks.choose_device(o.child.device.backend, settings.ranks_per_gpu);
   if (first) {
@@ -96,12 +116,21 @@ int search(const CLI::App& app, SearchRunOptions o, const cli::SearchSettings& s
       console->log()(level, text);
     };
     hooks.on_progress = [&](const SearchProgress& p) {
-      if (console) console->progress(progress_line(p));
+      const double share =
+          p.total > 0 ? static_cast<double>(p.done) / static_cast<double>(p.total) : 0;
+      if (console) console->progress(progress_line(p), share);
     };
   } else {
     hooks.log = [](LogLevel level, std::string_view text) {
       if (level == LogLevel::kError) cli::say(fmt::format("{}\n", text));
     };
+  }
+  if (!settings.replay.empty()) {
+    return first ? replay(o, settings.decisions_only, hooks) : cli::kDone;
+  }
+  if (settings.plan) {
+    if (first) cli::print_plan(plan_search(o, hooks), o);
+    return cli::kDone;
   }
   const SearchRunResult result = run_search(o, transport, hooks);
   if (console) console->finish();
@@ -134,7 +163,11 @@ int main(int argc, char** argv) {
         throw InvalidInput(fmt::format("{} and --space: the space's file says it all", other));
       }
     }
-    if (settings.run.resume) {
+    if (!settings.replay.empty()) {
+      settings = cli::settings_to_replay(app, settings);
+    } else if (settings.run.folder.empty()) {
+      throw InvalidInput("--run is required");
+    } else if (settings.run.resume) {
       settings = cli::settings_of_run(app, settings);
     } else if (settings.run.data.empty()) {
       throw InvalidInput("--data is required, except with --resume");

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "cli/recipe.h"
 #include "cli/run_on_ranks.h"
 #include "cli/train_settings.h"
+#include "deeplab.h"
 #include "renas/architecture.h"
 #include "renas/communicator.h"
 #include "renas/error.h"
@@ -255,14 +257,14 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
 
 /// Ends all ranks where one alone fails in the middle of a training: the others wait for its
 /// gradients.
-int train_together(const CLI::App& app, NetworkTraining training, const cli::TrainSettings& s,
-                   const cli::Ranks& ranks) {
-  if (ranks.ranks() == 1) return train_network(std::move(training), s, ranks);
+int train_together(const CLI::App& app, const cli::Ranks& ranks,
+                   const std::function<int()>& train) {
+  if (ranks.ranks() == 1) return train();
   const std::string name = fmt::format("{} [rank {}]", app.get_name(), ranks.rank());
   bool failed = false;
   const int code = cli::guarded(app, name, [&] {
     try {
-      return train_network(std::move(training), s, ranks);
+      return train();
     } catch (...) {
       failed = true;
       throw;
@@ -287,6 +289,10 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   o.validation_group = s.validation_group;
   o.subset = s.subset;
   o.seed = s.seed;
+  if (o.final.network.kind == NetworkKind::kDeepLab) {
+    throw InvalidInput(
+        "--network deeplab and --list: networks that segment are trained one by one");
+  }
   if (!s.recipe.empty()) {
     throw InvalidInput(
         fmt::format("--recipe and --list: name the recipe's file by --config {}/{}.toml instead",
@@ -370,17 +376,26 @@ int main(int argc, char** argv) {
   const cli::Ranks ranks(argc, argv);
   ListTrainingOptions list;
   NetworkTraining network;
+  cli::DeepLabTraining deeplab;
+  const auto segments = [&] { return settings.final.network.kind == NetworkKind::kDeepLab; };
   const auto prepare = [&] {
     cli::apply_recipe(app, argc, argv);
     cli::parse(app, argc, argv);
-    if (settings.list.empty()) {
+    if (settings.list.empty() && segments()) {
+      deeplab = cli::prepare_deeplab(app, settings, stored_text(settings.genome), ranks);
+    } else if (settings.list.empty()) {
       network = prepare_network(app, settings, ranks);
     } else {
       list = list_options(app, settings);
     }
   };
   return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
-    if (settings.list.empty()) return train_together(app, std::move(network), settings, ranks);
+    if (settings.list.empty()) {
+      return train_together(app, ranks, [&] {
+        return segments() ? cli::train_deeplab(std::move(deeplab), settings, ranks)
+                          : train_network(std::move(network), settings, ranks);
+      });
+    }
     const std::unique_ptr<Transport> transport = ranks.make_transport();
     return train_cells(list, settings, ranks, *transport, silent_ranks);
   });

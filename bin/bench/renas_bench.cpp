@@ -17,6 +17,9 @@ int main(int argc, char** argv) {
   add_search_bench(app);
   add_threads_bench(app);
   add_train_bench(app);
+#ifdef RENAS_WITH_HDF5
+  add_coordinator_bench(app);
+#endif
 #ifdef RENAS_WITH_ONEDNN
   add_kernels_bench(app);
 #endif

@@ -33,6 +33,15 @@ struct ThreadLimits {
 /// limit.
 ThreadLimits thread_limits(const Environment& environment = {});
 
+/// The memory that the process and the others of its control group may use together.
+struct MemoryLimit {
+  int64_t bytes = 0;   ///< 0: not known
+  std::string source;  ///< the file that says so
+};
+/// The least of the machine's memory and of what the process's control group and those around it
+/// grant (memory.max, or memory.limit_in_bytes of version 1).
+MemoryLimit memory_limit(const Environment& environment = {});
+
 /// The number of threads where none is given, and what decided it, as words for a log.
 struct DefaultThreads {
   int count = 1;

@@ -24,6 +24,7 @@ namespace renas::cli {
 namespace {
 
 std::atomic<bool> stop_requested{false};
+std::atomic<bool> drain_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 void request_stop(int signal) {
@@ -32,6 +33,19 @@ void request_stop(int signal) {
     std::raise(SIGINT);
   }
   stop_requested = true;
+}
+
+void request_drain(int) {
+  if (drain_requested) stop_requested = true;
+  drain_requested = true;
+}
+
+void handle_signal(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
@@ -184,12 +198,13 @@ CLI::Validator absolute_path() {
 }
 
 const std::atomic<bool>& stop_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = request_stop;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) handle_signal(signal, request_stop);
   return stop_requested;
+}
+
+const std::atomic<bool>& drain_on_signal() {
+  handle_signal(SIGUSR1, request_drain);
+  return drain_requested;
 }
 
 }  // namespace renas::cli

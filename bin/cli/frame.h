@@ -45,5 +45,8 @@ CLI::Validator absolute_path();
 /// Returns a flag that SIGINT, SIGTERM, SIGHUP and SIGUSR1 set from now on, instead of ending the
 /// process. A second SIGINT ends it at once.
 const std::atomic<bool>& stop_on_signals();
+/// Returns a flag that a first SIGUSR1 sets from now on; only a second one then sets that of
+/// stop_on_signals(). Call it after that.
+const std::atomic<bool>& drain_on_signal();
 
 }  // namespace renas::cli

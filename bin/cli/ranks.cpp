@@ -74,6 +74,7 @@ Ranks::Ranks(int& argc, char**& argv) {
     on_quota += own.quota_group == other.quota_group;
   }
   threads_ = default_threads(limits, on_cores, on_quota);
+  memory_ = memory_limit().bytes / neighbours;
 }
 
 Ranks::~Ranks() { MPI_Finalize(); }
@@ -103,7 +104,7 @@ void Ranks::abort(int code) const {
 
 #else
 
-Ranks::Ranks(int&, char**&) : threads_(default_threads()) {
+Ranks::Ranks(int&, char**&) : threads_(default_threads()), memory_(memory_limit().bytes) {
   if (const std::optional<Launch> launch = launch_of_many()) {
     refuse(*launch, "renas was built without MPI and cannot run on several ranks");
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -25,6 +26,8 @@ class Ranks {
   /// Threads for this rank where none are given. Ranks that may run on the same cores, or have the
   /// same quota, share them fairly.
   const DefaultThreads& threads() const { return threads_; }
+  /// Bytes that this rank may use: its share of what the ranks of this machine have; 0: not known.
+  int64_t memory() const { return memory_; }
   std::unique_ptr<Transport> make_transport() const;
   /// For a network that all ranks train together; null where there is one rank.
   std::unique_ptr<Communicator> make_communicator() const;
@@ -39,6 +42,7 @@ class Ranks {
   int rank_ = 0;
   int ranks_ = 1;
   DefaultThreads threads_;
+  int64_t memory_ = 0;
 };
 
 }  // namespace renas::cli

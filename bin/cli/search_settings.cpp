@@ -30,7 +30,6 @@ void parse_options_of(const RunDirectory& run, CLI::App& app, SearchSettings& se
   app.name("renas-search");
   prepare(app);
   add_search_options(app, settings);
-  app.get_option("--run")->required(false);
   const std::string options = run.options();
   parse_stored(app, options, run.path() + "/options.toml", 2);  // behind the format's line
   // Runs of versions that knew no other measure do not say what they judge by.
@@ -74,17 +73,31 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   run.option("--data", o.data, "HDF5 data set with groups train and test (renas-prep-...)")
       ->transform(absolute_path());
   run.option("--run", o.folder, "Folder of the run; a new one, unless --resume")
-      ->required()
       ->configurable(false);
   run.flag("--resume", o.resume,
            "Go on with the run in that folder; its options hold. If its data set has moved, each "
-           "time --data says where it lies; --threads, --worker-timeout, --max-attempts, "
+           "time --data says where it lies; --threads, --worker-timeout, --max-attempts, --drain, "
            "--io-patience and --snapshot-seconds may change, until the first network was retrained "
            "--controls and what begins with --retrain-, and --children may grow, also when the run "
            "has ended: it then goes on, and its result is made anew")
       ->configurable(false);
+  run.flag("--plan", s.plan,
+           "Print what the search would cost, and start nothing: sizes of cells, memory, seconds a "
+           "child (measured), disk, rank-hours")
+      ->configurable(false);
+  run.option("--replay", s.replay,
+             "Do the search of the run in this folder again on one rank, whatever it had, and "
+             "compare decisions, fitness and weights with what it found; change nothing")
+      ->configurable(false);
+  run.flag("--decisions-only", s.decisions_only,
+           "With --replay: take the fitness from the history, and train nothing")
+      ->configurable(false);
   run.option("--seed", o.strategy.seed, "All randomness of the run follows from it");
   run.option("--snapshot-seconds", o.snapshot_seconds, "Least time between two snapshots")
+      ->check(CLI::NonNegativeNumber);
+  run.option("--drain", o.drain_seconds,
+             "SIGUSR1 lets the children under way go on for so many seconds, and begins no more; a "
+             "second one stops them. 0: the first does")
       ->check(CLI::NonNegativeNumber);
   add_rank_options(run, o.worker_timeout, o.max_attempts, o.io_patience, s.ranks_per_gpu);
   run.flag("--quiet", s.quiet, "No progress, only warnings and the result")->configurable(false);
@@ -221,6 +234,40 @@ SearchSettings stored_settings(const std::string& folder) {
   return settings;
 }
 
+std::vector<std::pair<std::string, std::string>> options_of_run(const std::string& run) {
+  SearchSettings settings;
+  CLI::App app;
+  parse_options_of(RunDirectory::open(run), app, settings);
+  std::vector<std::pair<std::string, std::string>> options;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (!option->get_configurable() || name == "--config" || name == "--resume" ||
+        name == "--quiet" || name == "--run") {
+      continue;
+    }
+    options.emplace_back(name, value_text(*option));
+  }
+  return options;
+}
+
+std::string command_of_run(const std::string& run, int ranks) {
+  SearchSettings defaults;
+  defaults.run.child.device.threads = 0;  // as renas-search has it
+  CLI::App app;
+  prepare(app);
+  add_search_options(app, defaults);
+  std::string command = ranks > 1 ? fmt::format("mpirun -np {} ", ranks) : "";
+  command += "renas-search --run NEW_FOLDER";
+  for (const auto& [name, value] : options_of_run(run)) {
+    const bool flag = value == "true" || value == "false";
+    if (flag ? value == "false" : value == value_text(*app.get_option(name))) continue;
+    const bool plain =
+        !value.empty() && value.find_first_of(" '\"\\$*?;&|<>()") == std::string::npos;
+    command += " " + name + (flag ? "" : plain ? " " + value : " '" + value + "'");
+  }
+  return command;
+}
+
 SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from_command_line) {
   const RunDirectory run = RunDirectory::open(from_command_line.run.folder);
   SearchSettings stored;
@@ -233,13 +280,15 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
                                       "--config",
                                       "--data",
                                       "--snapshot-seconds",
+                                      "--drain",
                                       "--threads",
                                       "--worker-timeout",
                                       "--max-attempts",
                                       "--io-patience",
                                       "--ranks-per-gpu",
                                       "--space",
-                                      "--initial-genomes"};
+                                      "--initial-genomes",
+                                      "--plan"};
   bool replaced = false;
   bool retrains_alike = true;
   for (const CLI::Option* option : given.get_options()) {
@@ -276,6 +325,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   stored.space = from_command_line.space;
   stored.initial_genomes = from_command_line.initial_genomes;
   stored.quiet = from_command_line.quiet;
+  stored.plan = from_command_line.plan;
   stored.run.folder = from_command_line.run.folder;
   stored.run.resume = true;
   const auto override_by = [&](const char* name, auto& value, const auto& new_value) {
@@ -288,12 +338,22 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   override_by("--max-attempts", stored.run.max_attempts, now.max_attempts);
   override_by("--io-patience", stored.run.io_patience, now.io_patience);
   override_by("--ranks-per-gpu", stored.ranks_per_gpu, from_command_line.ranks_per_gpu);
+  override_by("--drain", stored.run.drain_seconds, now.drain_seconds);
   override_by("--threads", stored.run.child.device.threads, now.child.device.threads);
   if (stored.run.data.empty()) {
     throw InvalidInput(
         fmt::format("{}: its options name no data set; name it by --data", run.path()));
   }
   return stored;
+}
+
+SearchSettings settings_to_replay(const CLI::App& given, const SearchSettings& from_command_line) {
+  SearchSettings settings = stored_settings(from_command_line.replay);
+  settings.replay = from_command_line.replay;
+  settings.decisions_only = from_command_line.decisions_only;
+  if (given.get_option("--data")->count() > 0) settings.run.data = from_command_line.run.data;
+  settings.run.child.device.threads = from_command_line.run.child.device.threads;
+  return settings;
 }
 
 SearchRunOptions run_options(const SearchSettings& settings) {

@@ -189,6 +189,21 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
              "The same probability in every cell and from the start");
   group.flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth");
 
+  OptionGroup segmentation(app, "Segmentation (--network deeplab; data of renas-prep-voc)");
+  segmentation
+      .option("--body", s.body,
+              "Model whose weights the network begins with, as far as they fit by name and shape: "
+              "the same cell, N and F, trained with --network imagenet")
+      ->transform(absolute_path())
+      ->configurable(false);
+  segmentation
+      .option("--scales", s.scales,
+              "Images and masks are scaled by one of the steps of 0.25 from one to the other "
+              "before the crop (--crop, a multiple of 16 and 1; default 513)")
+      ->delimiter(',')
+      ->expected(2)
+      ->check(CLI::Range(0.25, 4.0));
+
   OptionGroup ranks(app, "Lists");
   add_rank_options(ranks, s.ranks.worker_timeout, s.ranks.max_attempts, s.ranks.io_patience,
                    s.ranks_per_gpu);
@@ -234,15 +249,19 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
     std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
     // Checkpoints of versions without these options go on.
-    static const std::vector<std::string> added{
-        "--recipe",        "--schedule",    "--least-rate",  "--power",
-        "--steps",         "--step-every",  "--step-factor", "--warm-up",
-        "--nesterov",      "--decay-norms", "--clip-norm",   "--average",
-        "--colour-jitter", "--last-epochs", "--crop-area",   "--label-smoothing"};
-    const bool is_added = std::find(added.begin(), added.end(), name) != added.end();
-    if (is_added && option->count() == 0) continue;
-    if (name == "--class-weights" && option->count() == 0) continue;
-    if (name == "--validation-group" && option->count() == 0) continue;
+    static const std::vector<std::string> later{"--class-weights",  "--validation-group",
+                                                "--output-stride",  "--scales",
+                                                "--body",           "--recipe",
+                                                "--schedule",       "--least-rate",
+                                                "--power",          "--steps",
+                                                "--step-every",     "--step-factor",
+                                                "--warm-up",        "--nesterov",
+                                                "--decay-norms",    "--clip-norm",
+                                                "--average",        "--colour-jitter",
+                                                "--last-epochs",    "--crop-area",
+                                                "--label-smoothing"};
+    const bool is_later = std::find(later.begin(), later.end(), name) != later.end();
+    if (is_later && option->count() == 0) continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
     text += fmt::format(" {} {}", name, value_text(*option));
   }

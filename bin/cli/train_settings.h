@@ -31,6 +31,8 @@ struct TrainSettings {
   std::optional<int> pad;
   int crop = 0;
   std::vector<int> shorter_side;
+  std::vector<double> scales = {0.5, 2};  ///< of pairs: the least and the most
+  std::string body;                       ///< a model; empty: all weights are drawn
   double lighting = 0;
   bool no_flip = false;
   int cutout = 0;

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "renas/error.h"
+#include "renas/replay.h"
 #include "store/attempt_log.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
@@ -35,16 +36,23 @@ class ScriptedRanks final : public Transport {
 
   void send_to_worker(int rank, const std::string& text) override {
     const Task task = decode_task(text);
-    if (task.kind == Task::Kind::kStop && rank != frozen && rank != 0) {
+    if (task.kind == Task::Kind::kStop && rank != frozen && !frozen_by_.contains(rank) &&
+        rank != 0) {
       say(rank, {.kind = Report::Kind::kBye});
     }
-    if (rank == frozen) return;
+    if (rank == frozen || frozen_by_.contains(rank)) return;
+    if (task.kind == Task::Kind::kEvaluate && task.id == freezing) {
+      frozen_by_.insert(rank);
+      return;
+    }
     if (task.kind == Task::Kind::kRetrain) stop = true;
     if (task.kind == Task::Kind::kEvaluate) {
       suspects_out_ += suspects.contains(task.id);
       most_suspects_out = std::max(most_suspects_out, suspects_out_);
     }
-    if (task.kind == Task::Kind::kEvaluate || task.kind == Task::Kind::kRetrain) busy_[rank] = task;
+    if (task.kind != Task::Kind::kEvaluate && task.kind != Task::Kind::kRetrain) return;
+    begun_late += drain;
+    busy_[rank] = task;
   }
 
   std::optional<Message> next_from_workers() override {
@@ -68,14 +76,19 @@ class ScriptedRanks final : public Transport {
   }
 
   std::atomic<bool> stop{false};
-  std::set<uint64_t> suspects;  ///< ids of candidates whose being out is counted
-  int most_suspects_out = 0;    ///< at one time
-  std::string removing;         ///< this file goes away before the first result
-  bool babbling = false;        ///< each result comes after one of an earlier handing out
-  int frozen = -1;              ///< this rank reports, and then never says a word
-  int leaving = -1;             ///< this rank leaves its first task, as a signal asks it to
-  int misled = -1;              ///< this rank has another data set
-  int failing = -1;             ///< this rank gives up at its next task
+  std::atomic<bool> drain{false};
+  int drain_after = -1;              ///< after so many results `drain` is set
+  int begun_late = 0;                ///< tasks that were handed out after that
+  std::set<uint64_t> suspects;       ///< ids of candidates whose being out is counted
+  int most_suspects_out = 0;         ///< at one time
+  std::string removing;              ///< this file goes away before the first result
+  bool babbling = false;             ///< each result comes after one of an earlier handing out
+  int frozen = -1;                   ///< this rank reports, and then never says a word
+  uint64_t freezing = ~uint64_t{0};  ///< a rank that gets this candidate never says a word
+  int leaving = -1;                  ///< this rank leaves its first task, as a signal asks it to
+  int misled = -1;                   ///< this rank has another data set
+  uint64_t breaking = ~uint64_t{0};  ///< a rank that gets this candidate gives up
+  int failing = -1;                  ///< this rank gives up at its next task
 
  private:
   void say(int rank, const Report& report) { said_.push_back({rank, encode(report)}); }
@@ -96,19 +109,21 @@ class ScriptedRanks final : public Transport {
     }
     if (rank == leaving) {
       report.stopped = true;
-    } else if (rank == failing) {
+    } else if (rank == failing || (task.kind == Task::Kind::kEvaluate && task.id == breaking)) {
       report.kind = Report::Kind::kError;
       report.message = "out of memory";
     } else if (stop || results_-- <= 0) {
       stop = true;
       report.stopped = true;
     } else {
+      if (--drain_after == 0) drain = true;
       report.fitness = static_cast<double>(std::hash<std::string>{}(task.genome) % 1000) / 1000;
     }
     say(rank, report);
   }
 
   int ranks_;
+  std::set<int> frozen_by_;  ///< ranks that `freezing` has silenced
   int suspects_out_ = 0;
   std::mt19937 draw_;
   int results_;
@@ -123,6 +138,7 @@ int run(const SearchRunOptions& options, ScriptedRanks& ranks) {
   SearchRunHooks hooks;
   hooks.stop = &ranks.stop;
   hooks.silent_ranks = &silent_ranks;
+  hooks.drain = &ranks.drain;
   WorkQueue queue(setup, std::make_unique<SearchJournal>(setup, ranks.ranks(), hooks.log), nullptr);
   Coordinator coordinator(setup, queue, ranks, hooks);
   ranks.begin(setup.data_identity);
@@ -168,6 +184,14 @@ BOOST_AUTO_TEST_CASE(in_order_a_run_does_not_depend_on_who_is_fast) {
   const std::string first = history("first", true, 1);
   for (unsigned seed = 2; seed < 6; ++seed) {
     BOOST_TEST(history("run" + std::to_string(seed), true, seed) == first);
+  }
+  // Each is replayed on one rank, whatever the order was in which results came.
+  for (const bool in_order : {true, false}) {
+    const SearchRunOptions o = options("replayed" + std::to_string(in_order), in_order);
+    history("replayed" + std::to_string(in_order), in_order, 9);
+    const Replay replay = replay_search(o, true);
+    BOOST_TEST(replay.difference == "");
+    BOOST_TEST(replay.lines == 34);
   }
   // Otherwise it does, or this would show nothing.
   BOOST_TEST(history("free1", false, 1) != history("free2", false, 2));
@@ -234,7 +258,7 @@ BOOST_AUTO_TEST_CASE(a_result_of_an_earlier_handing_out_does_not_count) {
   BOOST_TEST(at_work.size() == 3);  // none was taken for one that leaves
 }
 
-BOOST_AUTO_TEST_CASE(a_frozen_rank_costs_its_child_and_is_counted_in_the_end) {
+BOOST_AUTO_TEST_CASE(what_a_frozen_rank_had_is_done_by_another_and_the_rank_counts_in_the_end) {
   SearchRunOptions o = options("run", false);
   o.worker_timeout = 0.3;
   o.stop_grace = 0.1;
@@ -243,7 +267,33 @@ BOOST_AUTO_TEST_CASE(a_frozen_rank_costs_its_child_and_is_counted_in_the_end) {
   BOOST_TEST(run(o, ranks) == 1);
   const auto history = RunDirectory::open(o.folder).history();
   BOOST_TEST(history.size() == 34);
-  BOOST_TEST(ids_of(history, Status::kLost).size() == 1);
+  BOOST_TEST(ids_of(history, Status::kOk).size() == 34);
+  for (const HistoryEntry& e : history) BOOST_TEST(e.rank != 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_silences_its_rank_is_asked_again_once_and_then_lost) {
+  for (const bool in_order : {false, true}) {
+    SearchRunOptions o = options(in_order ? "ordered" : "free", in_order);
+    o.worker_timeout = 0.3;
+    o.stop_grace = 0.1;
+    ScriptedRanks ranks(5, 7);
+    ranks.failing = 0;  // rank 0 shares the coordinator's process, so it cannot fall silent alone
+    ranks.freezing = 3;
+    BOOST_TEST(run(o, ranks) == 2);
+    const auto history = RunDirectory::open(o.folder).history();
+    BOOST_TEST(history.size() == 34);
+    BOOST_TEST((ids_of(history, Status::kLost) == std::set<uint64_t>{3}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_breaks_the_device_of_two_ranks_is_lost_and_no_third_is_risked) {
+  const SearchRunOptions o = options("run", false);
+  ScriptedRanks ranks(4, 7);
+  ranks.breaking = 5;
+  run(o, ranks);
+  const auto history = RunDirectory::open(o.folder).history();
+  BOOST_TEST(history.size() == 34);
+  BOOST_TEST((ids_of(history, Status::kLost) == std::set<uint64_t>{5}));
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_ends_by_an_error_blames_no_child) {
@@ -295,6 +345,33 @@ BOOST_AUTO_TEST_CASE(ranks_that_are_all_stopped_by_signals_of_their_own_end_the_
   run(o, ranks);  // and does not throw
   BOOST_TEST(!ranks.stop);
   BOOST_TEST(RunDirectory::open(o.folder).history().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_is_drained_ends_what_is_under_way_and_begins_no_more) {
+  SearchRunOptions o = options("run", false);
+  o.drain_seconds = 600;
+  ScriptedRanks ranks(3, 7);
+  ranks.drain_after = 5;
+  run(o, ranks);
+  BOOST_TEST(ranks.begun_late == 0);
+  const auto history = RunDirectory::open(o.folder).history();
+  BOOST_TEST(history.size() == history.back().asked);  // none that was begun is missing
+  BOOST_TEST(history.size() >= 5);
+  BOOST_TEST(history.size() <= 7);
+
+  // What takes too long is left, and done by the next start.
+  o.resume = true;
+  o.drain_seconds = 0.1;
+  o.stop_grace = 0.1;
+  ScriptedRanks slow(3, 7);
+  slow.frozen = 2;
+  slow.drain_after = 5;
+  run(o, slow);
+  const auto later = RunDirectory::open(o.folder).history();
+  BOOST_TEST(later.size() + 1 == later.back().asked);
+  ScriptedRanks rest(3, 7);
+  run(o, rest);
+  BOOST_TEST(ids_of(RunDirectory::open(o.folder).history(), Status::kOk).size() == 34);
 }
 
 BOOST_AUTO_TEST_CASE(a_rank_with_another_data_set_takes_no_part) {

@@ -160,6 +160,7 @@ BOOST_AUTO_TEST_CASE(without_a_snapshot_a_lost_line_is_refused_with_a_way_out) {
   fewer.erase(fewer.begin() + 2);
   write_lines(file("history.jsonl"), fewer);
   fs::remove(file("search.h5"));
+  fs::remove(file("search.previous.h5"));
   refused("keep the first 2 lines");
   BOOST_TEST(lines_of(file("history.jsonl")).size() == fewer.size());
   write_lines(file("history.jsonl"), {lines[0], lines[1]});
@@ -172,14 +173,34 @@ BOOST_AUTO_TEST_CASE(a_history_that_lost_its_end_is_refused_while_the_snapshot_k
   auto lines = lines_of(file("history.jsonl"));
   lines.pop_back();
   write_lines(file("history.jsonl"), lines);
-  refused("remove search.h5 to replay");
+  refused("remove search.h5 and search.previous.h5 to replay");
   fs::remove(file("search.h5"));
+  fs::remove(file("search.previous.h5"));
   go(cut);
   BOOST_TEST(RunDirectory::open(cut.folder).history().size() == 10);
 }
 
-BOOST_AUTO_TEST_CASE(a_damaged_snapshot_costs_time_only) {
+BOOST_AUTO_TEST_CASE(where_the_last_snapshot_is_damaged_the_one_before_it_is_used) {
   flip_middle(file("search.h5"));
+  // Without this line only a snapshot can bring the run back.
+  auto lines = lines_of(file("history.jsonl"));
+  lines.front().clear();
+  write_lines(file("history.jsonl"), lines);
+  go(cut);
+  warned("going on from the snapshot before it");
+  BOOST_TEST(content_of(whole.folder + "/best.h5") == content_of(cut.folder + "/best.h5"));
+}
+
+BOOST_AUTO_TEST_CASE(a_process_killed_between_two_snapshots_leaves_one) {
+  fs::remove(file("search.h5"));
+  go(cut);
+  warned("search.h5: cannot open: it is gone; going on from the snapshot before it");
+  expect_same();
+}
+
+BOOST_AUTO_TEST_CASE(damaged_snapshots_cost_time_only) {
+  flip_middle(file("search.h5"));
+  flip_middle(file("search.previous.h5"));
   go(cut);
   warned("replaying the whole history");
   expect_same();
@@ -198,6 +219,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_of_other_arrays_costs_time_only) {
 BOOST_AUTO_TEST_CASE(a_history_of_other_options_is_refused) {
   write(file("history.jsonl"), content_of(whole.folder + "/history.jsonl"));
   fs::remove(file("search.h5"));
+  fs::remove(file("search.previous.h5"));
   cut.strategy.seed = 12;
   refused("the history is not of a run with these options");
 }
@@ -375,6 +397,7 @@ BOOST_AUTO_TEST_CASE(a_finished_run_whose_history_was_cut_makes_another_result) 
   lines.resize(5);
   write_lines(file("history.jsonl"), lines);
   fs::remove(file("search.h5"));
+  fs::remove(file("search.previous.h5"));
   go(cut, 1);
   BOOST_TEST(!RunDirectory::open(cut.folder).load_result());  // it has not ended after all
   go(cut);

@@ -102,6 +102,7 @@ BOOST_AUTO_TEST_CASE(without_a_snapshot_the_history_alone_brings_a_run_back) {
   std::atomic<bool> stop{false};
   run_alone(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
   std::filesystem::remove(folder / "cut/search.h5");
+  std::filesystem::remove(folder / "cut/search.previous.h5");
   cut.resume = true;
   run_alone(cut);
   BOOST_TEST(history_of(whole) == history_of(cut));

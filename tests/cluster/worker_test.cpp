@@ -97,6 +97,29 @@ BOOST_AUTO_TEST_CASE(a_coordinator_that_is_gone_is_given_up) {
   BOOST_TEST(run_search(options, coordinator, {}).silent_ranks == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_network_that_needs_more_memory_than_there_is_is_not_begun) {
+  options.child.initial_epochs = 5000;
+  options.final.recipe.epochs = 5000;
+  SearchRunHooks hooks;
+  hooks.memory = 1 << 16;
+  for (const Task::Kind kind : {Task::Kind::kEvaluate, Task::Kind::kRetrain}) {
+    coordinator.reports.clear();
+    coordinator.answer = [&](const Report& report) -> std::vector<Task> {
+      if (report.kind == Report::Kind::kReady) {
+        return {{.kind = kind, .id = 7, .genome = kGenome, .name = "7"}};
+      }
+      if (report.kind == Report::Kind::kDone) return {{.kind = Task::Kind::kStop}};
+      return {};
+    };
+    run_worker(*backend, make_setup(options), coordinator, hooks);
+    const Report& done = coordinator.reports.at(coordinator.reports.size() - 2);
+    BOOST_TEST((done.status == Status::kOutOfMemory));
+    BOOST_TEST(done.images == 0);
+    BOOST_TEST(done.counts.parameters > 0);
+    BOOST_TEST(done.message.find("not begun") != std::string::npos, done.message);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_rank_whose_files_fail_hands_its_task_back) {
   std::filesystem::remove_all(options.folder + "/weights");  // nothing can be saved there
   options.io_patience = 2.5;

@@ -95,6 +95,7 @@ BOOST_AUTO_TEST_CASE(of_every_file_of_a_run) {
   const Model best = load_model(run.best_file());
   flip_bits(run.best_file(), [&] { return load_model(run.best_file()) == best; });
   const Snapshot snapshot = *run.load_snapshot();
+  std::filesystem::remove(folder / "run/search.previous.h5");  // would be read in its place
   flip_bits(folder / "run/search.h5", [&] {
     const auto now = run.load_snapshot();
     return now && now->journal_lines == snapshot.journal_lines &&

@@ -133,6 +133,76 @@ BOOST_AUTO_TEST_CASE(a_line_of_history_is_whole_or_not_there) {
   BOOST_TEST(refused > 5);
 }
 
+BOOST_AUTO_TEST_CASE(a_group_of_lines_is_there_or_not) {
+  const TemporaryFolder folder;
+  const std::vector<HistoryEntry> group{sample_entry(1), sample_entry(2), sample_entry(3)};
+  int refused = 0;
+  for (Fault fault : kFaults) {
+    for (fault.call = 0; fault.call < 8; ++fault.call) {
+      const RunDirectory run = sample_run(folder / "run");
+      inject(fault);
+      bool threw = false;
+      try {
+        run.append(group);
+      } catch (const IoError&) {
+        threw = true;
+      }
+      const int synced = syncs();
+      stop_injecting();
+      const std::size_t lines = run.history().size();
+      if (!threw) {
+        BOOST_TEST(lines == 4, to_string(fault));
+        BOOST_TEST(synced == 1);
+        // What a machine that stops without a word leaves of the write.
+        const std::string whole = content_of(folder / "run/history.jsonl");
+        for (std::size_t end = 0; end < whole.size(); end += 7) {
+          std::ofstream(folder / "run/history.jsonl", std::ios::binary) << whole.substr(0, end);
+          const auto found = run.history();
+          BOOST_TEST(found.size() == static_cast<std::size_t>(
+                                         std::count(whole.begin(), whole.begin() + end, '\n')));
+          run.append(sample_entry(found.size()));
+          BOOST_TEST(run.history().size() == found.size() + 1);
+        }
+      }
+      if (threw && !fault.always && fault.kind != Fault::Kind::kNoSpace) {
+        BOOST_TEST((lines == 1 || lines == 4), to_string(fault) << ": " << lines);
+      }
+      refused += threw;
+      std::filesystem::remove_all(folder / "run");
+    }
+  }
+  BOOST_TEST(refused > 5);
+}
+
+BOOST_AUTO_TEST_CASE(of_two_snapshots_one_is_there_whatever_fails) {
+  const TemporaryFolder folder;
+  int refused = 0;
+  for (Fault fault : kFaults) {
+    for (fault.call = 0; fault.call < 60; ++fault.call) {
+      const RunDirectory run = sample_run(folder / "run");
+      run.save_snapshot(sample_snapshot());
+      Snapshot next = sample_snapshot();
+      ++next.journal_lines;
+      inject(fault);
+      bool threw = false;
+      try {
+        run.save_snapshot(next);
+      } catch (const IoError&) {
+        threw = true;
+      }
+      stop_injecting();
+      const auto found = run.load_snapshot();
+      BOOST_REQUIRE_MESSAGE(found.has_value(), to_string(fault));
+      BOOST_TEST((found->strategy == next.strategy));
+      if (!threw) BOOST_TEST(found->journal_lines == next.journal_lines);
+      if (threw) BOOST_TEST(next.journal_lines - found->journal_lines <= 1U);
+      refused += threw;
+      std::filesystem::remove_all(folder / "run");
+    }
+  }
+  BOOST_TEST(refused > 20);
+}
+
 BOOST_AUTO_TEST_CASE(a_run_is_made_whole_or_can_be_made_again) {
   const TemporaryFolder folder;
   int refused = 0;

@@ -101,6 +101,26 @@ BOOST_AUTO_TEST_CASE(quotas_of_control_groups_of_version_1) {
   decides(made_up({}, root.path()), 1, "unified/docker/1/cpu.max");
 }
 
+BOOST_AUTO_TEST_CASE(the_least_of_machine_and_control_groups_is_the_memory) {
+  const TemporaryFolder root;
+  BOOST_TEST(memory_limit(made_up({}, root.path())).bytes == 0);
+  write(root / "proc/meminfo", "MemTotal:        2048 kB\nMemFree:          7 kB\n");
+  BOOST_TEST(memory_limit(made_up({}, root.path())).bytes == 2048 * 1024);
+  write(root / "proc/self/cgroup", "0::/jobs/mine\n");
+  write(root / "sys/fs/cgroup/jobs/mine/memory.max", "max\n");
+  BOOST_TEST(memory_limit(made_up({}, root.path())).bytes == 2048 * 1024);
+  write(root / "sys/fs/cgroup/jobs/memory.max", "1000000\n");
+  const MemoryLimit limit = memory_limit(made_up({}, root.path()));
+  BOOST_TEST(limit.bytes == 1000000);
+  BOOST_TEST(limit.source.ends_with("/sys/fs/cgroup/jobs/memory.max"));
+  // Version 1 says that there is no limit by a number beyond all memory.
+  write(root / "proc/self/cgroup", "5:memory:/slurm/job_7\n");
+  write(root / "sys/fs/cgroup/memory/slurm/memory.limit_in_bytes", "9223372036854771712\n");
+  BOOST_TEST(memory_limit(made_up({}, root.path())).bytes == 2048 * 1024);
+  write(root / "sys/fs/cgroup/memory/slurm/job_7/memory.limit_in_bytes", "500000\n");
+  BOOST_TEST(memory_limit(made_up({}, root.path())).bytes == 500000);
+}
+
 BOOST_AUTO_TEST_CASE(ranks_share_cores_and_quota_but_not_what_is_of_one_rank) {
   ThreadLimits limits;
   limits.cores = 8;

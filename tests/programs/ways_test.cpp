@@ -140,6 +140,34 @@ BOOST_AUTO_TEST_CASE(a_finished_run_goes_on_with_more_children_but_not_with_fewe
   refused(resume("run") + "--children 13 --retrain-epochs 3", "retrained");
 }
 
+BOOST_AUTO_TEST_CASE(a_search_is_planned_watched_and_done_again) {
+  const Ran plan = run_command(toy_search(folder, "run") + "--plan");
+  BOOST_TEST(plan.code == 0, plan.output);
+  for (const char* part : {"parameters", "memory", "images/s", "disk", "rank-hours", "ranks"}) {
+    BOOST_TEST(plan.output.find(part) != std::string::npos, plan.output);
+  }
+  BOOST_TEST(!std::filesystem::exists(folder / "run"));
+
+  BOOST_REQUIRE(run_command(toy_search(folder, "run")).code == 0);
+  const Ran watched = run_command(kPrograms + "renas-inspect run --watch " + (folder / "run"));
+  BOOST_TEST(watched.code == 0, watched.output);
+  BOOST_TEST(
+      watched.output.find("run: finished\nresults     12 of 12, 12 ok\n") != std::string::npos,
+      watched.output);
+
+  const std::string replay = kPrograms + "renas-search --threads 1 --replay " + (folder / "run");
+  const Ran decisions = run_command(replay + " --decisions-only");
+  BOOST_TEST(decisions.code == 0, decisions.output);
+  BOOST_TEST(decisions.output == "12 results as in the history\n");
+  const Ran whole = run_command(replay);
+  BOOST_TEST(whole.code == 0, whole.output);
+  BOOST_TEST(whole.output.find("12 of them trained again") != std::string::npos, whole.output);
+
+  const Ran neither = run_command(kPrograms + "renas-search --data " + (folder / "data.h5"));
+  BOOST_TEST(neither.code == 2);
+  BOOST_TEST(neither.output.find("--run is required") != std::string::npos, neither.output);
+}
+
 BOOST_AUTO_TEST_CASE(a_search_ends_by_patience_and_judges_by_balanced_accuracy) {
   const Ran ran = done(
       kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / "run") +

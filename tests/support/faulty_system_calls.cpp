@@ -19,6 +19,7 @@ Fault planned;
 bool injecting = false;
 int calls = 0;
 int hits = 0;
+int synced = 0;
 
 /// Whether this call is one that goes wrong.
 bool goes_wrong(bool can_be_short, bool takes_space, Fault& fault) {
@@ -41,6 +42,11 @@ bool fails(bool takes_space) {
   return true;
 }
 
+void count_sync() {
+  const std::lock_guard lock(mutex);
+  ++synced;
+}
+
 }  // namespace
 
 std::string to_string(const Fault& fault) {
@@ -56,6 +62,7 @@ void inject(const Fault& fault) {
   injecting = true;
   calls = 0;
   hits = 0;
+  synced = 0;
 }
 
 int stop_injecting() {
@@ -67,6 +74,11 @@ int stop_injecting() {
 int faults_hit() {
   const std::lock_guard lock(mutex);
   return hits;
+}
+
+int syncs() {
+  const std::lock_guard lock(mutex);
+  return synced;
 }
 
 }  // namespace renas::test
@@ -117,7 +129,10 @@ ssize_t pwrite(int descriptor, const void* from, std::size_t size, off_t offset)
 int ftruncate(int descriptor, off_t size) {
   return test::fails(false) ? -1 : ::ftruncate(descriptor, size);
 }
-int fsync(int descriptor) { return test::fails(true) ? -1 : ::fsync(descriptor); }
+int fsync(int descriptor) {
+  test::count_sync();
+  return test::fails(true) ? -1 : ::fsync(descriptor);
+}
 int fstat(int descriptor, struct stat* status) {
   return test::fails(false) ? -1 : ::fstat(descriptor, status);
 }

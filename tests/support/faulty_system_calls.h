@@ -27,5 +27,7 @@ void inject(const Fault& fault);
 int stop_injecting();
 /// How many calls went wrong since inject().
 int faults_hit();
+/// How many calls of fsync there were since inject().
+int syncs();
 
 }  // namespace renas::test

@@ -88,7 +88,7 @@ struct SgdStep {
 struct StepMetrics {
   double loss = 0;  ///< total over labels that count, in nats, without the auxiliary head
   int64_t correct = 0;
-  int64_t count = 0;  ///< labels that count
+  int64_t count = 0;  ///< labels that count: one an image, or one a pixel
 };
 
 struct MemoryEstimate {
@@ -124,8 +124,8 @@ class Program {
   virtual StepMetrics metrics() = 0;
   /// How many steps to take between two calls of metrics(), so that waiting costs little.
   virtual int steps_between_metrics() const { return 1; }
-  /// Computes scores [count, classes] of the staged batch, with running statistics and without
-  /// dropping.
+  /// Computes scores [count, classes] of the staged batch, or [count, H, W, classes] where the
+  /// scores are maps, with running statistics and without dropping.
   virtual void infer(std::span<float> scores) = 0;
   /// Takes every parameter of the graph from `host` by name; momenta where present, else zero.
   /// Throws InvalidShape (names the tensor) where one is missing or of another shape.

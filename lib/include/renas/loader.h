@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -48,12 +49,27 @@ struct Augmentation {
   static Augmentation imagenet_center();  ///< evaluation: shorter side 256, centre crop 224
 };
 
+/// What is done to an image and its mask, the same to both, on their way to a network that
+/// segments. Masks are scaled to the nearest pixel. Beyond the scaled image lie its mean and kVoid.
+struct PairAugmentation {
+  int height = 0;  ///< of the result
+  int width = 0;   ///< of the result
+  // In training; evaluation takes the whole image as it is, padded at the right and at the bottom.
+  bool random = false;     ///< scale, place of the crop
+  double least_scale = 1;  ///< of the image's height and width: one of the steps of 0.25 ...
+  double most_scale = 1;   ///< ... between these two, both included
+  bool flip = false;       ///< left and right, with probability one half
+};
+
 struct LoaderOptions {
   int batch = 64;
   uint64_t seed = 0;
   bool shuffle = true;     ///< a new order each epoch, a function of (seed, epoch); else as given
   bool drop_last = false;  ///< leave out a last batch that is not full
   Augmentation augmentation = {};
+  /// Set: pairs of images and masks, in place of `augmentation`. Labels are then
+  /// [batch, height, width], kIgnored where the mask is void.
+  std::optional<PairAugmentation> pairs = {};
   /// From epoch `plain_from` on, Augmentation::crop_and_flip() of it.
   uint64_t plain_from = std::numeric_limits<uint64_t>::max();
   int threads =
@@ -88,8 +104,9 @@ class Loader {
   /// same epoch again sees the same batches.
   void start(uint64_t epoch);
   /// Writes the next batch of the epoch: `images` [batch, H, W, C] in their first `count` images,
-  /// `labels` likewise. Returns count; 0 at the end of the epoch (or before start). Throws IoError
-  /// where an image cannot be read, InvalidShape where the spans are smaller than a batch.
+  /// `labels` likewise, one an image or one a pixel. Returns count; 0 at the end of the epoch (or
+  /// before start). Throws IoError where an image cannot be read, InvalidShape where the spans are
+  /// smaller than a batch.
   int next(std::span<float> images, std::span<int32_t> labels);
 
  private:

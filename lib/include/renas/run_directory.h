@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -128,9 +129,10 @@ class RunDirectory {
   /// before `end`; an incomplete last line is removed too. Call it before appending to an existing
   /// run. The old file stays as `history.jsonl.damaged` unless only an incomplete line is removed.
   void repair_history(uint64_t end) const;
-  /// Appends an entry to the history and waits until it is on disk. Throws IoError; the history is
-  /// then as before.
-  void append(const HistoryEntry& entry) const;
+  /// Appends entries to the history by one write, and waits once until all are on disk. Throws
+  /// IoError; the history is then as before.
+  void append(std::span<const HistoryEntry> entries) const;
+  void append(const HistoryEntry& entry) const { append(std::span(&entry, 1)); }
 
   /// Stores one line that identifies the data set. A run resumes only with the images it began
   /// with, wherever their file lies.
@@ -142,8 +144,11 @@ class RunDirectory {
   std::optional<SearchEnd> search_over() const;  ///< none: the search goes on
   void remove_search_over() const;               ///< since it goes on after all
 
+  /// Replaces the snapshot, and keeps the one before it.
   void save_snapshot(const Snapshot& snapshot) const;
-  std::optional<Snapshot> load_snapshot() const;  ///< none: no snapshot was written yet
+  /// The last snapshot, or where it cannot be read the one before it; `problem`, if given, then
+  /// gets the reason. None: no snapshot was written yet. Throws IoError where none can be read.
+  std::optional<Snapshot> load_snapshot(std::string* problem = nullptr) const;
 
   std::string weights_file(uint64_t id) const;  ///< weights of member `id`
   void remove_weights(uint64_t id) const;

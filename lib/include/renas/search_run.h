@@ -71,8 +71,9 @@ struct SearchRunOptions {
   /// A child whose process died that often while it was trained counts as lost, over all sessions.
   /// Of children that are one death away from that only one is trained at a time.
   int max_attempts = 2;
-  double io_patience = 5;  ///< seconds over which a file operation that failed is tried again
-  double stop_grace = 20;  ///< seconds that ranks may take to leave once they were told to stop
+  double io_patience = 5;    ///< seconds over which a file operation that failed is tried again
+  double drain_seconds = 0;  ///< SearchRunHooks::drain
+  double stop_grace = 20;    ///< seconds that ranks may take to leave once they were told to stop
 };
 
 /// The search space that `options` name. Throws InvalidInput.
@@ -106,6 +107,12 @@ struct SearchRunHooks {
   int device_index = -1;  ///< which of this machine's devices this rank takes (Device::index)
   /// Where not null, gets SearchRunResult::silent_ranks, also where run_search() throws.
   int* silent_ranks = nullptr;
+  /// Set it to end in order once what is under way is done: nothing more is handed out, and after
+  /// `drain_seconds` what is still under way is left, as if `stop` had been set.
+  const std::atomic<bool>* drain = nullptr;
+  /// Bytes of memory that this rank may use. A network that needs more counts as out of memory
+  /// without being trained. 0: not known; backends with a device of their own need none of it.
+  int64_t memory = 0;
 };
 
 /// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0

@@ -13,6 +13,7 @@ namespace renas {
 namespace {
 
 constexpr auto kIdle = std::chrono::milliseconds(2);
+constexpr int kMessagesATurn = 4096;
 constexpr auto kProgressEvery = std::chrono::milliseconds(500);
 /// How long after its start a run says which ranks it still misses.
 constexpr auto kMissingAfter = std::chrono::seconds(60);
@@ -41,6 +42,20 @@ bool Coordinator::stop_requested() const {
   return stopping_ || (hooks_.stop != nullptr && *hooks_.stop);
 }
 
+/// Whether nothing more is handed out. Once all that was under way is done, or it has taken too
+/// long, the run stops.
+bool Coordinator::draining() {
+  if (hooks_.drain == nullptr || !*hooks_.drain) return false;
+  if (!draining_since_) {
+    draining_since_ = Clock::now();
+    log(LogLevel::kInfo, fmt::format("no more children are begun; those under way have {:.0f} s",
+                                     setup_.options.drain_seconds));
+  }
+  stopping_ = stopping_ || !workers_.any_busy() ||
+              seconds_since(*draining_since_) > setup_.options.drain_seconds;
+  return true;
+}
+
 int Coordinator::run() {
   log(LogLevel::kInfo, fmt::format("{}, {} rank{}", queue_.description(), transport_.ranks(),
                                    transport_.ranks() == 1 ? "" : "s"));
@@ -49,8 +64,13 @@ int Coordinator::run() {
     loop();
     queue_.save_snapshot(true);
   } catch (...) {
+    const std::exception_ptr failure = std::current_exception();
+    try {
+      queue_.commit();                 // results that came in the turn that failed
+    } catch (const std::exception&) {  // their children are done again
+    }
     dismiss_workers();
-    throw;
+    std::rethrow_exception(failure);
   }
   dismiss_workers();
   return workers_.count_not_gone();
@@ -60,12 +80,17 @@ void Coordinator::loop() {
   std::optional<Clock::time_point> stopping_since;
   for (;;) {
     bool idle = true;
-    while (const auto message = transport_.next_from_workers()) {
+    // Of a flood of messages a turn takes a part: free ranks must not wait for its end.
+    for (int taken = 0; taken < kMessagesATurn; ++taken) {
+      const auto message = transport_.next_from_workers();
+      if (!message) break;
       idle = false;
       handle(message->rank, decode_report(message->text));
     }
+    queue_.commit();
     if (queue_.advance()) begin_phase();
     if (queue_.is_done()) return;
+    const bool drains = draining();
     if (stop_requested()) {
       // Workers of other ranks may not have seen the signal; then they are told.
       if (!stopping_since) {
@@ -75,12 +100,12 @@ void Coordinator::loop() {
           log(LogLevel::kInfo, fmt::format("{} finished ones wait for older ones: done again then",
                                            queue_.waiting()));
         }
-        for (int r = 1; r < workers_.size(); ++r) send(r, Task{});
+        for (int r = 0; r < workers_.size(); ++r) send(r, Task{});
       }
       if (!workers_.any_busy() || seconds_since(*stopping_since) > setup_.options.stop_grace) {
         return;
       }
-    } else {
+    } else if (!drains) {
       for (int r = 0; r < workers_.size(); ++r) hand_out(r);
     }
     look_after_workers();
@@ -174,10 +199,23 @@ void Coordinator::take_back(int rank) {
   if (auto work = workers_.take(rank)) queue_.give_back(task, std::move(*work));
 }
 
-/// A rank cannot go on; the run can while others do.
+/// The same, but the attempt counts.
+void Coordinator::lose(int rank) {
+  const std::string task = workers_[rank].task;
+  if (auto work = workers_.take(rank)) queue_.lose(task, std::move(*work));
+}
+
+/// A rank cannot go on; the run can while others do. What broke anything but its files, such as a
+/// device, may have been the task, so that attempt counts; but where no rank is left, who knows.
 void Coordinator::take_failure(int rank, const Report& report) {
-  if (has(rank, report)) take_back(rank);
   workers_.leaves(rank);
+  if (has(rank, report)) {
+    if (report.mistake || workers_.nobody_left()) {
+      take_back(rank);
+    } else {
+      lose(rank);
+    }
+  }
   if (workers_.nobody_left()) {
     if (report.mistake) throw IoError(report.message);
     throw Error(report.message);
@@ -192,8 +230,7 @@ void Coordinator::look_after_workers() {
     log(LogLevel::kError,
         fmt::format("rank {} on {} has been silent for {:.0f} s; going on without it", rank,
                     workers_[rank].host, setup_.options.worker_timeout));
-    const std::string task = workers_[rank].task;
-    queue_.lose(rank, task, *workers_.take(rank));
+    lose(rank);
   }
   if (workers_.nobody_left()) {
     throw Error("no rank is left: all failed or fell silent; resume the run on healthy nodes");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "cluster/messages.h"
@@ -34,6 +35,7 @@ class Coordinator {
   void begin_phase();
   void loop();
   bool stop_requested() const;
+  bool draining();
   void hand_out(int rank);
   void handle(int rank, const Report& report);
   bool has(int rank, const Report& report) const;
@@ -42,6 +44,7 @@ class Coordinator {
   void take_result(int rank, const Report& report);
   void take_failure(int rank, const Report& report);
   void take_back(int rank);
+  void lose(int rank);
   void look_after_workers();
   void say_who_is_missing();
   void send_signs_of_life();
@@ -59,7 +62,8 @@ class Coordinator {
   WorkerPool workers_;
   ProgressMeter progress_;
 
-  bool stopping_ = false;   ///< because no rank is left
+  bool stopping_ = false;  ///< because no rank is left, or all are drained
+  std::optional<Clock::time_point> draining_since_;
   bool announced_ = false;  ///< that all ranks are there, or which are not
   const Clock::time_point started_ = Clock::now();
   Clock::time_point last_sign_of_life_ = started_;

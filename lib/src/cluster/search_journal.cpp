@@ -6,6 +6,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "cluster/asked_candidate.h"
 #include "cluster/retry.h"
 #include "core/files.h"
 #include "renas/error.h"
@@ -136,6 +137,10 @@ void SearchJournal::resume() {
   if (more) run_.remove_search_over();
   if (!ended_before_) run_.remove_result();  // of fewer children, or a history that lost its end
   for (Candidate& c : strategy_->in_flight()) unfinished_.push_back(std::move(c));
+  out_ = unfinished_.size();
+  for (const Candidate& c : unfinished_) {
+    if (c.parent) ++heirs_[*c.parent];
+  }
   find_weights();
   say(LogLevel::kInfo, fmt::format("resumed {}: {} results, {} candidates to be done again",
                                    run_.path(), told_, unfinished_.size()));
@@ -178,8 +183,12 @@ void SearchJournal::note_improvement(const HistoryEntry& e) {
 uint64_t SearchJournal::load_snapshot(const History& history) {
   std::optional<Snapshot> snapshot;
   try {
-    snapshot = run_.load_snapshot();
+    std::string problem;
+    snapshot = run_.load_snapshot(&problem);
     if (!snapshot) return 0;
+    if (!problem.empty()) {
+      say(LogLevel::kWarning, fmt::format("{}; going on from the snapshot before it", problem));
+    }
     if (snapshot->journal_lines <= history.lines) {
       strategy_->load(snapshot->strategy);
       return snapshot->journal_lines;
@@ -193,8 +202,8 @@ uint64_t SearchJournal::load_snapshot(const History& history) {
     return 0;
   }
   throw IoError(fmt::format(
-      "{}: the snapshot search.h5 includes {} lines of history.jsonl, which has {}; restore the "
-      "history, or remove search.h5 to replay what is there",
+      "{}: the snapshot includes {} lines of history.jsonl, which has {}; restore the history, or "
+      "remove search.h5 and search.previous.h5 to replay what is there",
       run_.path(), snapshot->journal_lines, history.lines));
 }
 
@@ -232,31 +241,13 @@ void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t fr
   uint64_t asked = from + strategy_->in_flight().size();
   for (const HistoryEntry& e : history) {
     if (e.line < from) continue;
-    for (; asked < e.asked; ++asked) strategy_->ask();
-    const auto contradict = [&](const std::string& what) {
-      return IoError(
-          fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these "
-                      "options",
-                      run_.path(), e.line + 1, what));
-    };
-    const std::vector<Candidate> out = strategy_->in_flight();
-    const auto candidate =
-        std::find_if(out.begin(), out.end(), [&](const Candidate& c) { return c.id == e.id; });
-    if (candidate == out.end()) {
-      throw contradict(fmt::format("candidate {} was not out when its result came", e.id));
-    }
-    if (text_of(candidate->genome) != e.genome || candidate->parent != e.parent ||
-        candidate->mutations != e.mutations) {
-      throw contradict(
-          fmt::format("expected candidate {} to be {} of parent {}, found {} of parent {}", e.id,
-                      text_of(candidate->genome),
-                      candidate->parent ? std::to_string(*candidate->parent) : "none", e.genome,
-                      e.parent ? std::to_string(*e.parent) : "none"));
-    }
     try {
-      strategy_->tell(e.id, {e.status, e.fitness, e.inherited});
+      const Candidate candidate = asked_candidate(*strategy_, e, asked);
+      strategy_->tell(candidate.id, {e.status, e.fitness, e.inherited});
     } catch (const InvalidInput& problem) {
-      throw contradict(problem.what());
+      throw IoError(
+          fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these options",
+                      run_.path(), e.line + 1, problem.what()));
     }
   }
 }
@@ -277,14 +268,22 @@ void SearchJournal::find_weights() {
 
 void SearchJournal::remove_unneeded_weights() {
   std::erase_if(weights_, [this](uint64_t id) {
-    if (strategy_->keeps(id)) return false;
+    if (is_needed(id)) return false;
     run_.remove_weights(id);
     return true;
   });
 }
 
+bool SearchJournal::is_needed(uint64_t id) const {
+  return heirs_.contains(id) || strategy_->keeps(id);
+}
+
 void SearchJournal::discard_late(uint64_t id) {
-  if (!strategy_->keeps(id)) run_.remove_weights(id);
+  // Of a candidate that is out again the weights are those that its next rank writes too.
+  const std::vector<Candidate> out = strategy_->in_flight();
+  const bool is_out =
+      std::any_of(out.begin(), out.end(), [id](const Candidate& c) { return c.id == id; });
+  if (!is_out && !strategy_->keeps(id)) run_.remove_weights(id);
 }
 
 double SearchJournal::elapsed() const {
@@ -303,25 +302,32 @@ uint64_t SearchJournal::total() const {
 bool SearchJournal::asks_no_more() const { return time_is_up() || out_of_patience_; }
 
 bool SearchJournal::is_over() const {
-  return ended_before_ || told_ >= total() || (asks_no_more() && strategy_->in_flight().empty());
+  return ended_before_ || told_ >= total() || (asks_no_more() && out_ == 0);
+}
+
+Candidate SearchJournal::ask() {
+  Candidate candidate = strategy_->ask();
+  ++out_;
+  if (candidate.parent) ++heirs_[*candidate.parent];
+  return candidate;
 }
 
 std::optional<Candidate> SearchJournal::next() {
+  commit();
   if (!unfinished_.empty()) {
     Candidate candidate = std::move(unfinished_.front());
     unfinished_.pop_front();
     return candidate;
   }
   if (options_.in_order) return std::nullopt;  // ask_ahead() asks
-  if (told_ + strategy_->in_flight().size() >= total() || asks_no_more()) return std::nullopt;
-  return strategy_->ask();
+  if (told_ + out_ >= total() || asks_no_more()) return std::nullopt;
+  return ask();
 }
 
 void SearchJournal::ask_ahead() {
   if (!options_.in_order) return;
-  for (std::size_t out = strategy_->in_flight().size();
-       out < static_cast<std::size_t>(ranks_) && told_ + out < total() && !asks_no_more(); ++out) {
-    unfinished_.push_back(strategy_->ask());
+  while (out_ < static_cast<uint64_t>(ranks_) && told_ + out_ < total() && !asks_no_more()) {
+    unfinished_.push_back(ask());
   }
 }
 
@@ -344,9 +350,14 @@ void SearchJournal::tell(const CandidateResult& result) {
   const auto& [rank, candidate, report] = result;
   HistoryEntry entry;
   entry.line = told_;
-  entry.asked = told_ + strategy_->in_flight().size();
+  entry.asked = told_ + out_;
   const Told told =
       strategy_->tell(candidate.id, {report.status, report.fitness, report.inherited});
+  --out_;
+  if (candidate.parent) {
+    const auto heirs = heirs_.find(*candidate.parent);
+    if (--heirs->second == 0) heirs_.erase(heirs);
+  }
   entry.id = candidate.id;
   entry.parent = candidate.parent;
   entry.removed = report.status == Status::kOk && !told.joined ? candidate.id : told.removed;
@@ -361,12 +372,10 @@ void SearchJournal::tell(const CandidateResult& result) {
   entry.seconds = report.seconds;
   entry.elapsed = elapsed();
   entry.rank = rank;
-  patiently([&] { run_.append(entry); });
+  recorded_.push_back(entry);
   ++told_;
   note_improvement(entry);
-  if (report.status != Status::kOk) check_that_some_succeed(entry);
-  if (report.status == Status::kOk) weights_.insert(candidate.id);
-  remove_unneeded_weights();
+  weights_.insert(candidate.id);  // a rank that was given up on may have written some
   if (report.status == Status::kOk && !report.message.empty()) {
     say(LogLevel::kWarning, fmt::format("candidate {}: {}", entry.id, report.message));
   }
@@ -375,6 +384,14 @@ void SearchJournal::tell(const CandidateResult& result) {
                                           100 * entry.fitness, entry.genome)
                             : fmt::format("candidate {} on rank {}: {} ({}) {}", entry.id, rank,
                                           to_string(entry.status), entry.message, entry.genome));
+}
+
+void SearchJournal::commit() {
+  if (recorded_.empty()) return;
+  patiently([&] { run_.append(recorded_); });
+  const std::vector<HistoryEntry> written = std::exchange(recorded_, {});
+  remove_unneeded_weights();
+  if (written.back().status != Status::kOk) check_that_some_succeed(written.back());
 }
 
 /// Ends a search that cannot succeed before its whole budget is spent. Throws InvalidInput.
@@ -391,6 +408,7 @@ void SearchJournal::check_that_some_succeed(const HistoryEntry& last) const {
 }
 
 void SearchJournal::save_snapshot(bool now) {
+  commit();
   const double age = std::chrono::duration<double>(Clock::now() - last_snapshot_).count();
   if (snapshot_lines_ == told_ || (!now && age < options_.snapshot_seconds)) return;
   patiently([&] { run_.save_snapshot({strategy_->save(), told_}); });

@@ -25,7 +25,9 @@ struct CandidateResult {
   Report report;
 };
 
-/// The search as a sequence of asks and tells that is on disk before anything follows from it.
+/// The search as a sequence of asks and tells that is on disk before anything follows from it: all
+/// results that came in one turn of the coordinator are written and synced at once, by commit(),
+/// and no candidate is handed out before that.
 ///
 /// The history is the truth: a run that was killed is replayed from the last snapshot and the lines
 /// behind it, and candidates that were out then are handed out again, with the same random streams.
@@ -38,7 +40,7 @@ class SearchJournal {
 
   const RunDirectory& run() const { return run_; }
   const Strategy& strategy() const { return *strategy_; }
-  uint64_t results() const { return told_; }  ///< lines of the history
+  uint64_t results() const { return told_; }  ///< told, and so lines of the history after commit()
   uint64_t total() const;                     ///< P + E
   bool is_over() const;
   /// So many children in a row brought nothing better that the search ends.
@@ -52,8 +54,11 @@ class SearchJournal {
   std::optional<Candidate> next();
   /// A candidate that its rank did not finish: the next one to be handed out.
   void give_back(const Candidate& candidate) { unfinished_.push_front(candidate); }
-  /// Tells the strategy and appends to the history; in order, once all older results are there.
+  /// Tells the strategy, in order once all older results are there; commit() writes it down.
   void record(CandidateResult result);
+  /// Appends what was recorded since the last call to the history, and then removes the weights
+  /// that nobody needs any more.
+  void commit();
   /// In order, as many candidates are out as there are ranks, working or not: what the strategy
   /// knows when it is asked then depends on nothing but their number.
   void ask_ahead();
@@ -79,6 +84,8 @@ class SearchJournal {
   void check_that_some_succeed(const HistoryEntry& last) const;
   void resume();
   uint64_t load_snapshot(const History& history);
+  Candidate ask();
+  bool is_needed(uint64_t id) const;
   uint64_t usable_lines(const History& history, uint64_t snapshot_lines) const;
   void replay(const std::vector<HistoryEntry>& history, uint64_t from);
   void find_weights();
@@ -96,6 +103,11 @@ class SearchJournal {
   RunDirectory run_;
 
   uint64_t told_ = 0;
+  uint64_t out_ = 0;  ///< candidates asked for and not told
+  /// How many candidates that are out inherit from each member. Strategy::keeps() alone would look
+  /// through all that are out, which are many where ranks are.
+  std::map<uint64_t, int> heirs_;
+  std::vector<HistoryEntry> recorded_;         ///< told, and not in the history yet
   std::deque<Candidate> unfinished_;           ///< asked for, but with no rank
   std::map<uint64_t, CandidateResult> early_;  ///< results that wait for those of older candidates
   std::set<uint64_t> weights_;                 ///< ids whose weights are on disk

@@ -62,7 +62,9 @@ bool best_is_there(const RunDirectory& run, const RunResult& result) {
 void judge_on_test_set(Backend& backend, const SearchRunOptions& options,
                        const SearchRunHooks& hooks, SearchRunResult& result) {
   const Log& log = hooks.log;
-  const auto stop = [&hooks] { return hooks.stop != nullptr && *hooks.stop; };
+  const auto stop = [&hooks] {
+    return (hooks.stop != nullptr && *hooks.stop) || (hooks.drain != nullptr && *hooks.drain);
+  };
   const auto patiently = [&](const auto& work) {
     return retrying(
         work, options.io_patience,

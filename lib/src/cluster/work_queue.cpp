@@ -106,8 +106,9 @@ std::optional<Report> WorkQueue::given_up(const std::string& task, int progress)
   const int attempts = attempts_.unanswered(task, progress);
   if (attempts < setup_.options.max_attempts) return std::nullopt;
   attempts_.end(task);
-  return Report{.message = fmt::format("its rank died {} times while training it", attempts),
-                .status = Status::kLost};
+  return Report{
+      .message = fmt::format("its rank died or fell silent {} times while training it", attempts),
+      .status = Status::kLost};
 }
 
 /// Epochs that earlier attempts at retraining a network left in its checkpoint.
@@ -133,21 +134,16 @@ void WorkQueue::take(int rank, const std::string& task, WorkerPool::Work work,
 
 void WorkQueue::give_back(const std::string& task, WorkerPool::Work work) {
   attempts_.undo(task);
-  requeue(task, std::move(work));
+  lose(task, std::move(work));
 }
 
-void WorkQueue::requeue(const std::string& task, WorkerPool::Work work) {
+void WorkQueue::lose(const std::string& task, WorkerPool::Work work) {
   if (task == suspect_) suspect_.clear();
   if (auto* candidate = std::get_if<Candidate>(&work)) {
     journal_->give_back(*candidate);
   } else {
     networks_->give_back(std::get<RetrainedNetwork>(std::move(work)));
   }
-}
-
-void WorkQueue::lose(int rank, const std::string& task, WorkerPool::Work work) {
-  if (std::holds_alternative<RetrainedNetwork>(work)) return requeue(task, std::move(work));
-  take(rank, task, std::move(work), {.message = "its rank fell silent", .status = Status::kLost});
 }
 
 void WorkQueue::take_late(const std::string& task) {
@@ -185,6 +181,10 @@ void WorkQueue::begin_retraining() {
                       : "",
                   networks_->size(),
                   before == 0 ? "" : fmt::format(", {} of them done before", before)));
+}
+
+void WorkQueue::commit() {
+  if (journal_) journal_->commit();
 }
 
 void WorkQueue::save_snapshot(bool now) {

@@ -39,9 +39,9 @@ class WorkQueue {
   void take(int rank, const std::string& task, WorkerPool::Work work, const Report& report);
   /// `work` was left undone in order: it is the next to be handed out.
   void give_back(const std::string& task, WorkerPool::Work work);
-  /// The rank that had `work` is dead. In the search the candidate is lost; a network to retrain
-  /// goes to another rank.
-  void lose(int rank, const std::string& task, WorkerPool::Work work);
+  /// The rank that had `work` is dead, or its device is. The work goes to another rank, and the
+  /// attempt counts.
+  void lose(const std::string& task, WorkerPool::Work work);
   /// The result of a task that was given to another rank meanwhile.
   void take_late(const std::string& task);
 
@@ -49,6 +49,8 @@ class WorkQueue {
   /// Returns true where it has just begun.
   bool advance();
   bool is_done() const { return networks_ && networks_->is_over(); }
+  /// Makes sure that all that was taken is on disk.
+  void commit();
   /// Saves the search's state; where `now` is false, at most every `snapshot_seconds`.
   void save_snapshot(bool now);
 
@@ -64,7 +66,6 @@ class WorkQueue {
  private:
   void say(LogLevel level, const std::string& text) const;
   bool may_begin(const std::string& task, int progress);
-  void requeue(const std::string& task, WorkerPool::Work work);
   std::optional<Report> given_up(const std::string& task, int progress);
   int epochs_done(const RetrainedNetwork& network) const;
   std::optional<Item> next_candidate();

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/memory.h"
 #include "cluster/messages.h"
 #include "cluster/retry.h"
 #include "core/files.h"
@@ -18,7 +19,10 @@ namespace renas {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+/// How often a busy rank reports, where there are few; all ranks together report about
+/// kReportsASecond times a second at most.
 constexpr auto kReportEvery = std::chrono::seconds(1);
+constexpr int kReportsASecond = 1000;
 constexpr auto kIdle = std::chrono::milliseconds(2);
 /// How long a rank whose files failed waits before it looks at them again; doubled each time.
 constexpr auto kFirstRest = std::chrono::seconds(30);
@@ -141,7 +145,7 @@ class Worker {
   /// The same for work that takes long: the coordinator also hears of it, once a second.
   bool tick() {
     const auto now = Clock::now();
-    if (now - last_report_ >= kReportEvery) {
+    if (now - last_report_ >= report_every_) {
       last_report_ = now;
       send({.kind = Report::Kind::kProgress,
             .images = std::exchange(unreported_, 0),
@@ -230,8 +234,35 @@ class Worker {
     return std::nullopt;
   }
 
+  /// What comes of a network that needs more memory than this rank has; none: it may be trained.
+  std::optional<Evaluation> too_big(const std::string& genome, const NetworkOptions& network,
+                                    int batch, const Device& device) const {
+    if (hooks_.memory == 0 || device.index >= 0) return std::nullopt;
+    const SearchSpace space = space_of(genome);
+    const Graph graph = build_network(space, parse_genome(space, genome), network);
+    const int64_t needed =
+        backend_
+            .estimate(graph,
+                      {.batch = batch, .threads = device.threads, .precision = device.precision})
+            .bytes;
+    if (needed <= hooks_.memory - memory_before_) return std::nullopt;
+    constexpr double kMiB = 1 << 20;
+    Evaluation evaluation;
+    evaluation.counts = count(graph);
+    evaluation.status = Status::kOutOfMemory;
+    evaluation.message = fmt::format(
+        "its training needs {:.0f} MiB, this rank has {:.0f} of which {:.0f} are in use; not begun",
+        static_cast<double>(needed) / kMiB, static_cast<double>(hooks_.memory) / kMiB,
+        static_cast<double>(memory_before_) / kMiB);
+    return evaluation;
+  }
+
   void evaluate(const Task& task) {
     const auto start = Clock::now();
+    const ChildOptions& child = setup_.options.child;
+    if (const auto refused = too_big(task.genome, child.network, child.batch, child.device)) {
+      return finish(*refused, start);
+    }
     const RunDirectory run = open_run();
     Candidate candidate;
     candidate.id = task.id;
@@ -270,6 +301,10 @@ class Worker {
 
   void retrain(const Task& task) {
     const auto start = Clock::now();
+    const FinalOptions& options = setup_.options.final;
+    if (const auto refused = too_big(task.genome, options.network, options.batch, options.device)) {
+      return finish(*refused, start);
+    }
     const RunDirectory run = open_run();
     std::optional<Model> model;
     if (setup_.kind == RunDirectory::Kind::kList) model = find_model(run, task);
@@ -344,6 +379,7 @@ class Worker {
   const RunSetup& setup_;
   Ear& ear_;
   Backend& backend_;
+  const int64_t memory_before_ = resident_memory();  ///< of this process, without a network
   std::optional<Task> next_;
   bool stopped_ = false;
   bool dropped_ = false;    ///< the task under way was given to another rank
@@ -351,6 +387,11 @@ class Worker {
   uint64_t serial_ = 0;     ///< and the serial number of its handing out
   int64_t unreported_ = 0;  ///< images
   Clock::time_point last_report_ = Clock::now();
+  const Clock::duration report_every_ = std::min<Clock::duration>(
+      std::max<Clock::duration>(kReportEvery, kReportEvery* transport_.ranks() / kReportsASecond),
+      std::chrono::duration_cast<Clock::duration>(
+          std::max(std::chrono::duration<double>(setup_.options.worker_timeout / 4),
+                   std::chrono::duration<double>(kReportEvery))));
   Clock::duration rest_ = kFirstRest;
 };
 

@@ -184,9 +184,12 @@ PendingFile::~PendingFile() {
 
 void PendingFile::write(std::string_view content) { file_.write(content, 0); }
 
-void PendingFile::commit() {
+void PendingFile::commit(const std::string& previous) {
   file_.sync();
   file_.close();
+  if (!previous.empty() && exists(path_) && sys::rename(path_.c_str(), previous.c_str()) != 0) {
+    fail(path_, "rename it to keep it", errno);
+  }
   if (sys::rename(partial_.c_str(), path_.c_str()) != 0) {
     fail(path_, "rename its partial file to it", errno);
   }

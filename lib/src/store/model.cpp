@@ -122,6 +122,7 @@ Model make_model(const std::string& genome, const NetworkOptions& network, const
   model.mean = info.mean;
   model.sd = info.sd;
   model.preparation = training.evaluation();
+  model.range_16 = info.range_16;
   return model;
 }
 
@@ -187,8 +188,15 @@ void save_model(const std::string& path, const Model& model) {
                         std::vector<int32_t>{n.image.height, n.image.width, n.image.channels});
     h5::write_attribute<int32_t>(file, "classes", n.classes);
     h5::write_attribute<int32_t>(file, "concat_c2", n.concat_c2 ? 1 : 0);
+    if (n.kind == NetworkKind::kDeepLab) {
+      h5::write_attribute<int32_t>(file, "output_stride", n.output_stride);
+    }
     h5::write_attribute<int32_t>(file, "crop", model.preparation.crop);
     h5::write_attribute<int32_t>(file, "shorter_side", model.preparation.shorter_side);
+    if (model.range_16) {
+      h5::write_attribute(file, "range_16",
+                          std::vector<int32_t>{model.range_16->low, model.range_16->high});
+    }
     h5::write_attribute(file, "validation_accuracy", model.validation_accuracy);
     if (model.validation_balanced_accuracy) {
       h5::write_attribute(file, "validation_balanced_accuracy",
@@ -229,10 +237,17 @@ Model load_model(const std::string& path) {
   n.image = {image[2], image[0], image[1]};
   n.classes = number("classes", 1, kMostClasses);
   n.concat_c2 = number("concat_c2", 0, 1) != 0;
+  if (n.kind == NetworkKind::kDeepLab) n.output_stride = number("output_stride", 8, 16);
   // Models of earlier versions do not say; their images were of one size.
   if (h5::has_attribute(file, "crop")) {
     model.preparation.crop = number("crop", 0, kMostFilters);
     model.preparation.shorter_side = number("shorter_side", 0, kMostFilters);
+  }
+  if (h5::has_attribute(file, "range_16")) {  // of sets of 16-bit images
+    const auto range = h5::read_attributes<int32_t>(file, "range_16");
+    if (range.size() != 2) throw IoError(path + ": attribute range_16: expected 2 numbers");
+    const int low = in_range(path, "range_16", range[0], 0, 65534);
+    model.range_16 = Range16{low, in_range(path, "range_16", range[1], low + 1, 65535)};
   }
   model.validation_accuracy =
       in_range(path, "validation_accuracy", h5::read_attribute<double>(file, "validation_accuracy"),

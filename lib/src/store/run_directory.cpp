@@ -26,6 +26,7 @@ namespace {
 std::string result_file(const std::string& run) { return run + "/result.json"; }
 std::string history_file(const std::string& run) { return run + "/history.jsonl"; }
 std::string snapshot_file(const std::string& run) { return run + "/search.h5"; }
+std::string previous_snapshot_file(const std::string& run) { return run + "/search.previous.h5"; }
 std::string options_file(const std::string& run) { return run + "/options.toml"; }
 std::string results_file(const std::string& run) { return run + "/results.jsonl"; }
 
@@ -278,12 +279,12 @@ int64_t end_of_lines(OpenFile& file) {
   return end;
 }
 
-/// Appends a line, and waits until it is on disk. A file that fails keeps its whole lines.
-void append_line(const std::string& path, const std::string& line) {
+/// Appends lines, and waits until they are on disk. A file that fails is as it was.
+void append_lines(const std::string& path, const std::string& lines) {
   OpenFile file(path, O_RDWR);
   const int64_t end = end_of_lines(file);
   try {
-    file.write(line + "\n", end);
+    file.write(lines, end);
     file.sync();
   } catch (const IoError&) {
     try {
@@ -297,12 +298,14 @@ void append_line(const std::string& path, const std::string& line) {
 
 }  // namespace
 
-void RunDirectory::append(const HistoryEntry& entry) const {
-  append_line(history_file(path_), to_json(entry));
+void RunDirectory::append(std::span<const HistoryEntry> entries) const {
+  std::string lines;
+  for (const HistoryEntry& entry : entries) lines += to_json(entry) + "\n";
+  append_lines(history_file(path_), lines);
 }
 
 void RunDirectory::append(const TrainedCell& cell) const {
-  append_line(results_file(path_), to_json(cell));
+  append_lines(results_file(path_), to_json(cell) + "\n");
 }
 
 std::vector<TrainedCell> RunDirectory::trained_cells() const {
@@ -320,12 +323,26 @@ std::vector<TrainedCell> RunDirectory::trained_cells() const {
 }
 
 void RunDirectory::save_snapshot(const Snapshot& snapshot) const {
-  renas::save_snapshot(snapshot_file(path_), snapshot);
+  renas::save_snapshot(snapshot_file(path_), snapshot, previous_snapshot_file(path_));
 }
 
-std::optional<Snapshot> RunDirectory::load_snapshot() const {
-  if (!exists(snapshot_file(path_))) return std::nullopt;
-  return renas::load_snapshot(snapshot_file(path_));
+std::optional<Snapshot> RunDirectory::load_snapshot(std::string* problem) const {
+  const std::string last = snapshot_file(path_);
+  const std::string previous = previous_snapshot_file(path_);
+  std::string reason = last + ": cannot open: it is gone";
+  if (exists(last)) {
+    try {
+      return renas::load_snapshot(last);
+    } catch (const IoError& e) {
+      if (!exists(previous)) throw;
+      reason = e.what();
+    }
+  } else if (!exists(previous)) {
+    return std::nullopt;
+  }
+  Snapshot snapshot = renas::load_snapshot(previous);
+  if (problem != nullptr) *problem = reason;
+  return snapshot;
 }
 
 std::string RunDirectory::weights_file(uint64_t id) const {

@@ -37,8 +37,8 @@ void read_state(hid_t group, const std::string& prefix, State& state) {
 
 }  // namespace
 
-void save_snapshot(const std::string& path, const Snapshot& snapshot) {
-  write_hdf5(path, kFormat, kVersion, [&](hid_t file) {
+void save_snapshot(const std::string& path, const Snapshot& snapshot, const std::string& previous) {
+  const auto fill = [&](hid_t file) {
     h5::write_attribute<uint64_t>(file, "journal_lines", snapshot.journal_lines);
     h5::write_attribute<uint64_t>(file, "arrays", snapshot.strategy.size());
     for (const auto& [name, array] : snapshot.strategy) {
@@ -52,7 +52,8 @@ void save_snapshot(const std::string& path, const Snapshot& snapshot) {
       std::visit([file, &path = name](const auto& values) { h5::write(file, path, values); },
                  array);
     }
-  });
+  };
+  write_hdf5(path, kFormat, kVersion, fill, previous);
 }
 
 Snapshot load_snapshot(const std::string& path) {

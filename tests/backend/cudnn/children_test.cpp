@@ -15,7 +15,8 @@ BOOST_AUTO_TEST_CASE(a_second_child_compiles_records_and_trains_without_an_alloc
     const auto train = [&](Precision precision) {
       const auto program = backend->compile(c.graph, {.batch = c.batch, .precision = precision});
       program->load(conformance::ramp_weights(c.graph, 1));
-      // The first step runs kernel by kernel, the second is recorded, the third is launched as a whole.
+      // The first step runs kernel by kernel, the second is recorded, the third is launched as a
+      // whole.
       for (uint64_t step = 0; step < 3; ++step) {
         conformance::stage(*program, c.graph, c.batch, step);
         program->gradients({.seed = 1, .step = step});

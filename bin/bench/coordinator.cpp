@@ -1,0 +1,296 @@
+// renas-bench coordinator: the real coordinator, strategy, journal and store, with simulated ranks.
+//
+// The ranks train nothing. What they would take is drawn (log-normal, so a few children take
+// several times as long as most) and passes on the clock; messages are packed and unpacked as over
+// MPI.
+#include "cluster/coordinator.h"
+
+#include <fmt/format.h>
+#include <time.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/bench.h"
+#include "renas/dataset_writer.h"
+#include "renas/error.h"
+
+namespace {
+
+using namespace renas;
+
+struct Options {
+  std::vector<int> ranks{64, 256, 1024, 4096, 16384};
+  double child = 60;
+  double spread = 0.5;
+  double seconds = 30;
+  std::string folder = "coordinator-bench";
+  SearchRunOptions run;
+};
+
+double thread_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+/// What was measured once every rank had work.
+struct Measured {
+  double start_seconds = 0;  ///< until every rank had its first candidate
+  double seconds = 0;
+  int results = 0;
+  double busy = 0;          ///< rank-seconds of work
+  double processor = 0;     ///< seconds of the coordinator's thread
+  double longest_wait = 0;  ///< of a rank, from its result to its next task, in seconds
+};
+
+class SimulatedRanks final : public Transport {
+ public:
+  SimulatedRanks(const Options& options, int ranks)
+      : options_(options),
+        work_(static_cast<std::size_t>(ranks)),
+        since_(work_.size()),
+        draw_(options.run.strategy.seed) {}
+
+  int rank() const override { return 0; }
+  int ranks() const override { return static_cast<int>(work_.size()); }
+  void send_to_coordinator(const std::string&) override {}
+  std::optional<std::string> next_from_coordinator() override { return std::nullopt; }
+
+  void begin(const std::string& data) {
+    for (int r = 0; r < ranks(); ++r) {
+      say(r, {.kind = Report::Kind::kReady, .host = "simulated", .data = data});
+    }
+  }
+
+  void send_to_worker(int rank, const std::string& text) override {
+    const Task task = decode_task(text);
+    if (task.kind == Task::Kind::kStop) {
+      if (!task_of(rank).genome.empty()) {
+        say(rank, {.kind = Report::Kind::kDone,
+                   .task = name_of(task_of(rank)),
+                   .serial = task_of(rank).serial,
+                   .stopped = true});
+        task_of(rank) = {};
+      }
+      if (rank != 0) say(rank, {.kind = Report::Kind::kBye});
+      return;
+    }
+    if (task.kind != Task::Kind::kEvaluate) return;
+    const double now = clock();
+    const bool first = since_[index(rank)] == 0;
+    if (first) ++begun_;
+    if (measuring_) {
+      measured.longest_wait = std::max(measured.longest_wait, now - since_[index(rank)]);
+    }
+    task_of(rank) = task;
+    since_[index(rank)] = now;
+    // At first ranks are somewhere in the middle of a child, as they are later.
+    const double share = first ? std::uniform_real_distribution<double>()(draw_) : 1;
+    const double sigma = options_.spread;
+    std::lognormal_distribution<double> seconds(std::log(options_.child) - sigma * sigma / 2,
+                                                sigma);
+    due_.push({now + share * seconds(draw_), rank});
+    if (begun_ == ranks() && !measuring_) start_measuring(now);
+  }
+
+  std::optional<Message> next_from_workers() override {
+    const double now = clock();
+    if (measuring_ && now - measured_from_ > options_.seconds) finish_measuring(now);
+    if (said_.empty()) report_progress(now);
+    if (said_.empty() && !due_.empty() && due_.top().first <= now) finish_child(now);
+    if (said_.empty()) return std::nullopt;
+    Message message = std::move(said_.front());
+    said_.pop_front();
+    return message;
+  }
+
+  std::atomic<bool> stop{false};
+  Measured measured;
+
+ private:
+  using Due = std::pair<double, int>;  // when, by which rank
+
+  static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
+  Task& task_of(int rank) { return work_[index(rank)]; }
+  double clock() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  }
+  void say(int rank, const Report& report) { said_.push_back({rank, encode(report)}); }
+
+  void start_measuring(double now) {
+    measuring_ = true;
+    measured.start_seconds = measured_from_ = now;
+    processor_before_ = thread_seconds();
+  }
+
+  void finish_measuring(double now) {
+    measuring_ = false;
+    measured.seconds = now - measured_from_;
+    measured.processor = thread_seconds() - processor_before_;
+    for (int r = 0; r < ranks(); ++r) {
+      if (!task_of(r).genome.empty()) {
+        measured.busy += now - std::max(measured_from_, since_[index(r)]);
+      }
+    }
+    begun_ = -1;
+    due_ = {};
+    stop = true;
+  }
+
+  /// Busy ranks report once a second, or all together a thousand times a second (worker.cpp).
+  void report_progress(double now) {
+    const double rate = std::min(1000.0, static_cast<double>(ranks()));
+    if (stop || (now - last_progress_) * rate < 1) return;
+    last_progress_ = std::max(last_progress_ + 1 / rate, now - 1);
+    next_to_report_ = (next_to_report_ + 1) % ranks();
+    const Task& task = task_of(next_to_report_);
+    if (task.genome.empty()) return;
+    say(next_to_report_, {.kind = Report::Kind::kProgress,
+                          .images = 1000,
+                          .task = name_of(task),
+                          .serial = task.serial});
+  }
+
+  void finish_child(double now) {
+    const auto [when, rank] = due_.top();
+    due_.pop();
+    Report report{.kind = Report::Kind::kDone,
+                  .host = "simulated",
+                  .images = 500,
+                  .task = name_of(task_of(rank)),
+                  .serial = task_of(rank).serial};
+    report.fitness =
+        static_cast<double>(std::hash<std::string>{}(task_of(rank).genome) % 10000) / 10000;
+    report.counts = {1000000, 100000000};
+    report.seconds = when - since_[index(rank)];
+    // A rank is idle from when it is done, whether the coordinator has the time to hear of it or
+    // not.
+    if (measuring_) {
+      ++measured.results;
+      measured.busy += std::max(0.0, when - std::max(measured_from_, since_[index(rank)]));
+    }
+    since_[index(rank)] = std::min(when, now);
+    task_of(rank) = {};
+    say(rank, report);
+  }
+
+  const Options& options_;
+  std::vector<Task> work_;     ///< by rank; without a genome: none
+  std::vector<double> since_;  ///< when each rank got its task, or was done with it
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+  std::deque<Message> said_;
+  std::mt19937_64 draw_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  int begun_ = 0;
+  bool measuring_ = false;
+  double measured_from_ = 0;
+  double processor_before_ = 0;
+  double last_progress_ = 0;
+  int next_to_report_ = 0;
+};
+
+/// A data set that nobody looks at.
+void write_data(const std::string& path) {
+  DataSetWriter writer(path, true);
+  for (const char* split : {"train", "test"}) {
+    writer.begin_split(split, Shape{1, 8, 8});
+    for (int i = 0; i < 40; ++i) {
+      writer.add(std::vector<uint8_t>(64, static_cast<uint8_t>(i)), i % 2);
+    }
+  }
+  DataSetInfo info;
+  info.classes = 2;
+  info.mean = {0.5};
+  info.sd = {0.25};
+  writer.finish(info);
+}
+
+Measured measure(const Options& options, int ranks) {
+  namespace fs = std::filesystem;
+  SearchRunOptions run = options.run;
+  run.folder = fmt::format("{}/{}", options.folder, ranks);
+  run.data = options.folder + "/data.h5";
+  run.child.network.cells = 1;
+  run.child.network.filters = 2;
+  run.children = 100000000;
+  run.stop_grace = 60;
+  fs::remove_all(run.folder);
+  const RunSetup setup = make_setup(run);
+  SimulatedRanks simulated(options, ranks);
+  SearchRunHooks hooks;
+  hooks.stop = &simulated.stop;
+  WorkQueue queue(setup, std::make_unique<SearchJournal>(setup, ranks, nullptr), nullptr);
+  Coordinator coordinator(setup, queue, simulated, hooks);
+  simulated.begin(setup.data_identity);
+  coordinator.run();
+  fs::remove_all(run.folder);
+  return simulated.measured;
+}
+
+void run(const Options& options) {
+  std::filesystem::create_directories(options.folder);
+  write_data(options.folder + "/data.h5");
+  fmt::print(
+      "children of {:g} s (log-normal, sigma {:g}), strategy {}, population {}; {:g} s each\n",
+      options.child, options.spread, options.run.strategy.name, options.run.strategy.population,
+      options.seconds);
+  fmt::print("{:>6} {:>9} {:>10} {:>12} {:>12} {:>12} {:>14} {:>13}\n", "ranks", "start, s",
+             "results/s", "service, ms", "coordinator", "utilisation", "longest wait",
+             "full at ranks");
+  for (const int ranks : options.ranks) {
+    const Measured m = measure(options, ranks);
+    const double service = m.processor / std::max(1, m.results);
+    fmt::print("{:>6} {:>9.1f} {:>10.1f} {:>12.3f} {:>11.1f}% {:>11.2f}% {:>12.2f} s {:>13.0f}\n",
+               ranks, m.start_seconds, m.results / m.seconds, 1e3 * service,
+               100 * m.processor / m.seconds, 100 * m.busy / (m.seconds * ranks), m.longest_wait,
+               options.child / service);
+    std::fflush(stdout);
+  }
+  std::filesystem::remove_all(options.folder);
+}
+
+}  // namespace
+
+void add_coordinator_bench(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  options->run.strategy.population = 100;
+  CLI::App* c = app.add_subcommand("coordinator",
+                                   "Drives the real coordinator with simulated ranks, on the real "
+                                   "clock: how busy ranks are kept");
+  c->option_defaults()->always_capture_default();
+  c->add_option("--ranks", options->ranks, "Numbers of simulated ranks")
+      ->check(CLI::Range(1, 1000000));
+  c->add_option("--child", options->child, "Seconds that a child takes in the mean")
+      ->check(CLI::PositiveNumber);
+  c->add_option("--spread", options->spread, "Sigma of the log-normal distribution of these")
+      ->check(CLI::NonNegativeNumber);
+  c->add_option("--seconds", options->seconds, "Seconds to measure, once all ranks have work")
+      ->check(CLI::PositiveNumber);
+  c->add_option("--folder", options->folder,
+                "A folder to make, on the file system to measure; removed in the end");
+  c->add_option("--strategy", options->run.strategy.name, "As of renas-search")
+      ->check(CLI::IsMember(strategy_names()));
+  c->add_option("--population", options->run.strategy.population, "As of renas-search")
+      ->check(CLI::Range(2, 1000000));
+  c->add_option("--snapshot-seconds", options->run.snapshot_seconds, "As of renas-search")
+      ->check(CLI::NonNegativeNumber);
+  c->add_option("--seed", options->run.strategy.seed, "As of renas-search");
+  c->callback([options] {
+    if (std::filesystem::exists(options->folder)) {
+      throw InvalidInput(options->folder + ": exists; name a folder to make");
+    }
+    run(*options);
+  });
+}

@@ -1,0 +1,115 @@
+# What the job scripts of all schedulers share: starting the ranks, stopping in time, going on.
+# A script sources it and calls, in this order,
+#
+#   find_program NAME          sets `program` to renas-NAME: of RENAS_BIN, or build/bin, or PATH
+#   launch RANKS CORES ARG...  runs `program` with ARG on so many ranks, each on so many cores;
+#                              sets `status` to its exit code
+#   must_go_on RUN             whether the job has to run again
+#
+# A script is submitted once. Until the run is finished it goes on, as often as it takes:
+#
+#   exit code of the program     what it means        must_go_on
+#   0                            finished             no
+#   2                            something to mend    no
+#   3                            stopped in order     yes
+#   any other, a signal's        failed               yes, but after three starts in a row that
+#                                                     brought no result: no
+#   any, after the job was told to end (scancel, qdel, bkill)    no
+
+# Settings, by environment:
+#   RENAS_BIN        folder of the programs
+#   RENAS_LAUNCHER   what starts the ranks in place of mpirun: "srun --mpi=pmix",
+#                    "mpirun --enable-recovery" (of Open MPI 4: a rank that dies costs its child only)
+#   RENAS_DRAIN      seconds, of those between the scheduler's warning and the time limit, for which
+#                    children under way may finish; 90
+
+find_program() {
+  local folder=${RENAS_BIN:-$PWD/build/bin}
+  program=$folder/renas-$1
+  [ -x "$program" ] || program=$(command -v "renas-$1" || true)
+  if [ ! -x "$program" ]; then
+    echo "renas-$1 was not found in $folder or PATH: build it, or set RENAS_BIN to its folder" >&2
+    exit 2
+  fi
+}
+
+# The command that starts $1 ranks on $2 cores each, as the array `launcher`.
+choose_launcher() {
+  read -r -a launcher <<< "${RENAS_LAUNCHER:-mpirun}"
+  if ! command -v "${launcher[0]}" > /dev/null; then
+    echo "${launcher[0]} was not found: load the module of the MPI that RENAS was built with, or set" \
+      "RENAS_LAUNCHER, for example to \"srun --mpi=pmix\"" >&2
+    exit 2
+  fi
+  case ${launcher[0]##*/} in
+    srun) launcher+=(--ntasks="$1" --cpus-per-task="$2") ;;
+    *)
+      launcher+=(-np "$1")
+      # Only Open MPI knows this option; other launchers place ranks as the scheduler says.
+      if "${launcher[0]}" --version 2>&1 | grep -q -e 'Open MPI' -e OpenRTE; then
+        launcher+=(--map-by "slot:PE=$2")
+      fi
+      ;;
+  esac
+  if [ "$(id -u)" = 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  fi
+}
+
+# All that shows progress: results, models, checkpoints.
+progress_of() {
+  { stat -c '%n %s %Y' "$1"/{history.jsonl,results.jsonl,search_over} "$1"/retrain/*.h5 2> /dev/null || true; } |
+    cksum
+}
+
+launch() {
+  local ranks=$1 cores=$2
+  shift 2
+  choose_launcher "$ranks" "$cores"
+  told_to_end=no
+  echo "$(date '+%F %T') $ranks ranks x $cores cores: ${launcher[*]} $program $*"
+  "${launcher[@]}" "$program" "$@" &
+  local job=$!
+  # Schedulers signal this shell; the launcher passes the signal on to every rank. A trapped signal
+  # ends `wait`.
+  trap 'kill -USR1 $job 2> /dev/null' USR1
+  # The second of two such signals leaves what is under way (--drain).
+  trap 'told_to_end=yes; kill -USR1 $job 2> /dev/null; sleep 1; kill -USR1 $job 2> /dev/null' TERM
+  status=0
+  wait $job || status=$?
+  while kill -0 $job 2> /dev/null; do
+    status=0
+    wait $job || status=$?
+  done
+  trap - USR1 TERM
+  echo "$(date '+%F %T') ${program##*/} ended with $status"
+}
+
+must_go_on() {
+  local run=$1 failures
+  [ "$status" != 0 ] || return 1
+  if [ "$status" = 2 ]; then
+    echo "there is something to mend: not going on"
+    return 1
+  fi
+  if [ "$told_to_end" = yes ]; then
+    echo "the job was told to end: the same command again goes on with the run"
+    return 1
+  fi
+  [ "$status" != 3 ] || return 0
+  if [ ! -d "$run" ]; then
+    echo "failed before there was a run: not going on"
+    return 1
+  fi
+  failures=0
+  if [ "$(progress_of "$run")" = "${progress_before:-}" ]; then
+    failures=$(($(cat "$run/job_failures" 2> /dev/null || echo 0) + 1))
+  fi
+  echo "$failures" > "$run/job_failures"
+  if [ "$failures" -ge 3 ]; then
+    rm -f "$run/job_failures"
+    echo "failed, and three starts in a row brought no result: not going on"
+    return 1
+  fi
+  echo "failed: going on"
+}
