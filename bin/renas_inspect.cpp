@@ -10,11 +10,14 @@
 #include "cli/frame.h"
 #include "cli/options.h"
 #include "cli/search_settings.h"
+#include "deeplab.h"
 #include "renas/architecture.h"
 #include "renas/controller.h"
+#include "renas/drawing.h"
 #include "renas/error.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
+#include "renas/run_view.h"
 #include "renas/search_run.h"
 #include "renas/zoo.h"
 #include "watch_run.h"
@@ -29,9 +32,23 @@ struct GenomeSettings {
   std::string image = "32x32x3";
   NetworkOptions network;
   bool json = false;
+  bool svg = false;
 };
 
+int draw_genome(const std::string& genome) {
+#ifdef RENAS_WITH_GRAPHVIZ
+  fmt::print("{}", draw_cell(genome, true));
+  return cli::kDone;
+#else
+  (void)genome;
+  throw Unsupported(
+      "this build draws no cells: install Graphviz (Debian: libgraphviz-dev) and configure it with "
+      "-DRENAS_WITH_GRAPHVIZ=ON");
+#endif
+}
+
 int inspect_genome(GenomeSettings& s) {
+  if (s.svg) return draw_genome(s.genome);
   s.network.image = parse_shape(s.image);
   const Counts counts = count(build_network(s.genome, s.network));
   const std::string text = zoo_text(s.genome);
@@ -107,38 +124,30 @@ int inspect_zoo(bool json) {
   return cli::kDone;
 }
 
-/// The members of the population after a history, in the order in which they joined.
-std::vector<const HistoryEntry*> living(const std::vector<HistoryEntry>& history) {
-  std::vector<const HistoryEntry*> members;
-  for (const HistoryEntry& e : history) {
-    if (e.status == Status::kOk) members.push_back(&e);
-    if (e.removed) {
-      std::erase_if(members, [&](const HistoryEntry* m) { return m->id == *e.removed; });
-    }
-  }
-  return members;
-}
-
 struct RunSettings {
   std::string folder;
   bool json = false;
+  bool pareto = false;
 };
 
-/// The mutations that turned `parent` into `child`, in the names of the search space.
-std::string mutation_text(const std::string& parent, const std::string& child) {
-  const SearchSpace space = space_of(child);
-  const Genome from = parse_genome(space, parent);
-  const Genome to = parse_genome(space, child);
-  std::string text;
-  for (int b = 0; b < space.block_count(); ++b) {
-    for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
-      if (from[i] == to[i]) continue;
-      const Slot& slot = space.slot(i);
-      text += fmt::format("{}{}.{} {}>{}", text.empty() ? "" : ", ", b + 1, slot.name,
-                          slot.choices[from[i]], slot.choices[to[i]]);
+/// Prints the Pareto fronts of everything that was evaluated.
+int inspect_pareto(const std::vector<HistoryEntry>& history, bool json) {
+  Json fronts;
+  for (const auto& [name, size] : {std::pair{"parameters", &HistoryEntry::parameters},
+                                   std::pair{"mult_adds", &HistoryEntry::mult_adds}}) {
+    Json front = Json::array();
+    if (!json) fmt::print("fitness against {}, smallest first\n", name);
+    for (const HistoryEntry* e : pareto_front(history, size)) {
+      front.push_back(Json::parse(to_json(*e)));
+      if (json) continue;
+      fmt::print("{:>6} {:>7.2f} % {:>11} parameters {:>13} mult-adds  {}\n", e->id,
+                 100 * e->fitness, e->parameters, e->mult_adds, e->genome);
     }
+    fronts[name] = front;
+    if (!json) fmt::print("\n");
   }
-  return text.empty() ? "no change" : text;
+  if (json) fmt::print("{}\n", fronts.dump(2));
+  return cli::kDone;
 }
 
 int inspect_run(const RunSettings& s) {
@@ -154,16 +163,16 @@ int inspect_run(const RunSettings& s) {
                     "not counted\n",
                     s.folder, line + 1));
   }
+  if (s.pareto) return inspect_pareto(history, s.json);
   std::map<uint64_t, const HistoryEntry*> by_id;
   std::map<std::string, int> statuses;
-  const HistoryEntry* best = nullptr;
+  const HistoryEntry* best = best_of(history);
   double inherited = 0;
   int children = 0;
   for (const HistoryEntry& e : history) {
     by_id[e.id] = &e;
     ++statuses[to_string(e.status)];
     if (e.status != Status::kOk) continue;
-    if (best == nullptr || e.fitness > best->fitness) best = &e;
     if (e.parent) {
       inherited += e.inherited;
       ++children;
@@ -173,11 +182,7 @@ int inspect_run(const RunSettings& s) {
   std::stable_sort(members.begin(), members.end(),
                    [](const auto* a, const auto* b) { return a->fitness > b->fitness; });
   std::vector<const HistoryEntry*> lineage;
-  for (const HistoryEntry* e = best; e != nullptr;
-       e = e->parent && by_id.contains(*e->parent) ? by_id[*e->parent] : nullptr) {
-    lineage.push_back(e);
-  }
-  std::reverse(lineage.begin(), lineage.end());
+  if (best != nullptr) lineage = lineage_of(history, *best);
   const double share = children == 0 ? 0 : inherited / children;
 
   const std::optional<RunResult> result = run.load_result();
@@ -306,6 +311,11 @@ int main(int argc, char** argv) {
   CLI::App app("Looks at genomes, runs and models.", "renas-inspect");
   cli::prepare(app);
   app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  renas-inspect genome renasnet --cells 6 --filters 32 --svg > cell.svg\n"
+      "  renas-inspect run runs/first --pareto\n"
+      "  renas-inspect model runs/first/best.h5 --genome");
 
   GenomeSettings genome;
   CLI::App* g = app.add_subcommand("genome", "Size and cost of a genome's network");
@@ -318,6 +328,7 @@ int main(int argc, char** argv) {
   g->add_option("--classes", genome.network.classes, "Classes to tell apart")
       ->check(CLI::Range(2, 1000000));
   g->add_flag("--json", genome.json, "Print JSON");
+  g->add_flag("--svg", genome.svg, "Print a drawing of the cell as SVG");
 
   bool zoo_json = false;
   CLI::App* z = app.add_subcommand(
@@ -328,6 +339,9 @@ int main(int argc, char** argv) {
   CLI::App* r = app.add_subcommand("run", "Population, best, its lineage, share of inheritance");
   r->add_option("run", run.folder, "Folder of a run")->required();
   r->add_flag("--json", run.json, "Print JSON");
+  r->add_flag("--pareto", run.pareto,
+              "Only the results that none is as good as with a smaller network: fitness against "
+              "parameters and against mult-adds");
   bool watch = false;
   CLI::Option* w = r->add_flag("--watch", watch, "Show live how the run stands, until its end");
   double every = 2;
@@ -346,7 +360,24 @@ int main(int argc, char** argv) {
   bool genome_only = false;
   m->add_flag("--genome", genome_only, "Print the genome alone");
 
+#ifdef RENAS_WITH_IMAGES
+  cli::SegmentSettings segment;
+  segment.device.threads = 0;
+  CLI::App* s = app.add_subcommand(
+      "segment",
+      "What a model of --network deeplab sees: NAME-picture.png, NAME-mask.png in the palette of "
+      "PASCAL VOC, NAME-overlay.png. As in: renas-inspect segment best.h5 *.jpg --out seen");
+  s->add_option("model", segment.model, "Model that renas-train wrote")->required();
+  s->add_option("pictures", segment.pictures, "JPEG and PNG files")->required();
+  s->add_option("--out", segment.folder, "Folder to write to; it is made if need be")->required();
+  s->add_flag("--force", segment.force, "Replace files that exist");
+  cli::add_device_options(*s, segment.device);
+#endif
+
   return cli::run(app, argc, argv, [&] {
+#ifdef RENAS_WITH_IMAGES
+    if (s->parsed()) return cli::segment_pictures(segment);
+#endif
     if (g->parsed()) return inspect_genome(genome);
     if (watch) return watch_run(run.folder, every);
     if (z->parsed()) return inspect_zoo(zoo_json);

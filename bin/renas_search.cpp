@@ -116,7 +116,9 @@ int search(const CLI::App& app, SearchRunOptions o, const cli::SearchSettings& s
       console->log()(level, text);
     };
     hooks.on_progress = [&](const SearchProgress& p) {
-      if (console) console->progress(progress_line(p));
+      const double share =
+          p.total > 0 ? static_cast<double>(p.done) / static_cast<double>(p.total) : 0;
+      if (console) console->progress(progress_line(p), share);
     };
   } else {
     hooks.log = [](LogLevel level, std::string_view text) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -14,8 +15,10 @@
 #include "cli/frame.h"
 #include "cli/lists.h"
 #include "cli/ranks.h"
+#include "cli/recipe.h"
 #include "cli/run_on_ranks.h"
 #include "cli/train_settings.h"
+#include "deeplab.h"
 #include "renas/architecture.h"
 #include "renas/communicator.h"
 #include "renas/error.h"
@@ -39,9 +42,14 @@ constexpr const char* kDescription =
     "With --list it trains many cells in the same way, each from the same seed, over all ranks:\n"
     "  mpirun -np 4 renas-train --list cells.txt --data cifar10.h5 --out trained --epochs 100";
 
-void print_score(const char* images, const Score& score) {
+/// Among few classes the best five say little.
+constexpr int kClassesForTop5 = 50;
+
+void print_score(const char* images, const Score& score, int classes) {
   fmt::print("{0} accuracy {1:.2f} %\n{0} balanced accuracy {2:.2f} %\n", images,
              100 * score.accuracy, 100 * score.balanced_accuracy);
+  if (classes < kClassesForTop5) return;
+  fmt::print("{} top-5 accuracy {:.2f} %\n", images, 100 * score.top5_accuracy);
 }
 
 /// Whether `out` is the model that an earlier session of this training finished.
@@ -232,7 +240,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
                                           t.checkpoint, failure.message()));
     }
     fmt::print("model: {}\n", s.out);
-    if (!t.data->validation.empty()) print_score("validation", result.score);
+    if (!t.data->validation.empty()) print_score("validation", result.score, f.network.classes);
   }
   if (t.test) {
     const Score score =
@@ -242,21 +250,21 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
                        .training = f.augmentation,
                        .stop = nullptr,
                        .communicator = f.communicator});
-    if (first) print_score("test", score);
+    if (first) print_score("test", score, f.network.classes);
   }
   return cli::kDone;
 }
 
 /// Ends all ranks where one alone fails in the middle of a training: the others wait for its
 /// gradients.
-int train_together(const CLI::App& app, NetworkTraining training, const cli::TrainSettings& s,
-                   const cli::Ranks& ranks) {
-  if (ranks.ranks() == 1) return train_network(std::move(training), s, ranks);
+int train_together(const CLI::App& app, const cli::Ranks& ranks,
+                   const std::function<int()>& train) {
+  if (ranks.ranks() == 1) return train();
   const std::string name = fmt::format("{} [rank {}]", app.get_name(), ranks.rank());
   bool failed = false;
   const int code = cli::guarded(app, name, [&] {
     try {
-      return train_network(std::move(training), s, ranks);
+      return train();
     } catch (...) {
       failed = true;
       throw;
@@ -281,6 +289,15 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   o.validation_group = s.validation_group;
   o.subset = s.subset;
   o.seed = s.seed;
+  if (o.final.network.kind == NetworkKind::kDeepLab) {
+    throw InvalidInput(
+        "--network deeplab and --list: networks that segment are trained one by one");
+  }
+  if (!s.recipe.empty()) {
+    throw InvalidInput(
+        fmt::format("--recipe and --list: name the recipe's file by --config {}/{}.toml instead",
+                    cli::recipe_folder(), s.recipe));
+  }
   if (s.force) {
     throw InvalidInput("--force and --list: models of a list are not replaced; name a new folder");
   }
@@ -359,16 +376,26 @@ int main(int argc, char** argv) {
   const cli::Ranks ranks(argc, argv);
   ListTrainingOptions list;
   NetworkTraining network;
+  cli::DeepLabTraining deeplab;
+  const auto segments = [&] { return settings.final.network.kind == NetworkKind::kDeepLab; };
   const auto prepare = [&] {
+    cli::apply_recipe(app, argc, argv);
     cli::parse(app, argc, argv);
-    if (settings.list.empty()) {
+    if (settings.list.empty() && segments()) {
+      deeplab = cli::prepare_deeplab(app, settings, stored_text(settings.genome), ranks);
+    } else if (settings.list.empty()) {
       network = prepare_network(app, settings, ranks);
     } else {
       list = list_options(app, settings);
     }
   };
   return cli::run_on_ranks(app, ranks, prepare, [&](int& silent_ranks) {
-    if (settings.list.empty()) return train_together(app, std::move(network), settings, ranks);
+    if (settings.list.empty()) {
+      return train_together(app, ranks, [&] {
+        return segments() ? cli::train_deeplab(std::move(deeplab), settings, ranks)
+                          : train_network(std::move(network), settings, ranks);
+      });
+    }
     const std::unique_ptr<Transport> transport = ranks.make_transport();
     return train_cells(list, settings, ranks, *transport, silent_ranks);
   });

@@ -90,11 +90,56 @@ if(RENAS_WITH_IMAGES)
   endif()
 endif()
 
+# Where it is there: annotations of SBD (.mat) in renas-prep-voc.
+if(RENAS_WITH_HDF5 AND RENAS_WITH_IMAGES AND RENAS_BUILD_PROGRAMS AND PKG_CONFIG_FOUND)
+  pkg_check_modules(RENAS_MATIO QUIET IMPORTED_TARGET matio)
+endif()
+
 if(RENAS_WITH_MPI)
   set(MPI_CXX_SKIP_MPICXX TRUE)
   find_package(MPI QUIET COMPONENTS C)
   if(NOT TARGET MPI::MPI_C)
     renas_missing("MPI" "libopenmpi-dev openmpi-bin" RENAS_WITH_MPI)
+  endif()
+endif()
+
+# renas_optional(OPTION WHAT PACKAGE LACKS): complains where OPTION is ON, and says what the build then
+# lacks where it is AUTO.
+function(renas_optional option what package lacks)
+  if(${option} STREQUAL "AUTO")
+    message(STATUS "${what} was not found, so ${lacks}. Run `make deps`, or install it (Debian: ${package}).")
+  else()
+    renas_missing(${what} ${package} ${option})
+  endif()
+endfunction()
+
+if(RENAS_WITH_ONNX)
+  # Its headers and its checker, over protobuf.
+  find_package(Protobuf QUIET)
+  find_path(RENAS_ONNX_INCLUDE onnx/checker.h)
+  find_library(RENAS_ONNX_LIBRARY onnx)
+  find_library(RENAS_ONNX_PROTO_LIBRARY onnx_proto)
+  if(RENAS_ONNX_INCLUDE AND RENAS_ONNX_LIBRARY AND RENAS_ONNX_PROTO_LIBRARY AND TARGET protobuf::libprotobuf)
+    add_library(renas_onnx INTERFACE IMPORTED)
+    target_include_directories(renas_onnx SYSTEM INTERFACE ${RENAS_ONNX_INCLUDE})
+    target_compile_definitions(renas_onnx INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=1)
+    target_link_libraries(renas_onnx INTERFACE ${RENAS_ONNX_LIBRARY} ${RENAS_ONNX_PROTO_LIBRARY}
+                                               protobuf::libprotobuf)
+  else()
+    renas_optional(RENAS_WITH_ONNX "ONNX" libonnx-dev "renas-export writes no ONNX files")
+  endif()
+endif()
+
+if(RENAS_WITH_GRAPHVIZ)
+  find_path(RENAS_GRAPHVIZ_INCLUDE graphviz/gvc.h)
+  find_library(RENAS_GRAPHVIZ_GVC gvc)
+  find_library(RENAS_GRAPHVIZ_CGRAPH cgraph)
+  if(RENAS_GRAPHVIZ_INCLUDE AND RENAS_GRAPHVIZ_GVC AND RENAS_GRAPHVIZ_CGRAPH)
+    add_library(renas_graphviz INTERFACE IMPORTED)
+    target_include_directories(renas_graphviz SYSTEM INTERFACE ${RENAS_GRAPHVIZ_INCLUDE})
+    target_link_libraries(renas_graphviz INTERFACE ${RENAS_GRAPHVIZ_GVC} ${RENAS_GRAPHVIZ_CGRAPH})
+  else()
+    renas_optional(RENAS_WITH_GRAPHVIZ "Graphviz" libgraphviz-dev "reports have no drawings of cells")
   endif()
 endif()
 

@@ -7,8 +7,10 @@ packages="cmake g++ make pkg-config
   libdnnl-dev libhdf5-dev libopenmpi-dev openmpi-bin libboost-test-dev libeigen3-dev libcli11-dev
   libfmt-dev libspdlog-dev libhwy-dev nlohmann-json3-dev zlib1g-dev libjpeg-dev libpng-dev
   dataset-fashion-mnist"
-# Used where they are there: fuzzers in the tests, the check of formatting.
-optional="clang-14 libclang-rt-14-dev clang-format-14"
+# Used where they are there: ONNX files, drawings of cells, annotations of SBD, fuzzers in the tests, the
+# check of formatting.
+optional="libonnx-dev libprotobuf-dev libgraphviz-dev libmatio-dev
+  clang-14 libclang-rt-14-dev clang-format-14"
 
 elsewhere() {
   cat >&2 <<TEXT
@@ -18,7 +20,8 @@ Debian and Ubuntu:  apt-get install $1
 Spack:              spack install cmake onednn hdf5~mpi openmpi boost+test eigen cli11 fmt spdlog \\
                       highway nlohmann-json zlib libjpeg-turbo libpng
 Modules:            names differ by cluster; look for: module avail cmake gcc oneDNN HDF5 OpenMPI Boost Eigen
-Parts can be left out: -DRENAS_WITH_ONEDNN=OFF, -DRENAS_WITH_HDF5=OFF, -DRENAS_WITH_IMAGES=OFF,
+What ONNX (libonnx-dev) and Graphviz (libgraphviz-dev) add is left out where they are missing. Other
+parts can be left out: -DRENAS_WITH_ONEDNN=OFF, -DRENAS_WITH_HDF5=OFF, -DRENAS_WITH_IMAGES=OFF,
 -DRENAS_WITH_MPI=OFF.
 TEXT
 }

@@ -1,7 +1,6 @@
 #include "picture.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -13,20 +12,6 @@ namespace renas::prep {
 namespace {
 
 constexpr int64_t kMostFileBytes = int64_t{1} << 30;
-
-// Scales an image to cover height x width and crops the centre.
-Image cover(const Image& image, int height, int width) {
-  if (image.shape.height == height && image.shape.width == width) return image;
-  const double scale = std::max(static_cast<double>(height) / image.shape.height,
-                                static_cast<double>(width) / image.shape.width);
-  const auto scaled = [scale](int length, int least) {
-    return std::max(least, static_cast<int>(std::floor(length * scale + 0.5)));
-  };
-  const Image whole =
-      resize_image(image, scaled(image.shape.height, height), scaled(image.shape.width, width));
-  return crop_image(whole, (whole.shape.height - height) / 2, (whole.shape.width - width) / 2,
-                    height, width);
-}
 
 Image shorten(const Image& image, int side) {
   const int shorter = std::min(image.shape.height, image.shape.width);
@@ -65,7 +50,7 @@ Picture prepare_picture(const std::string& path, const PictureOptions& options) 
     if (options.fixed) {
       const Shape& fixed = *options.fixed;
       result.scaled = image.shape.height != fixed.height || image.shape.width != fixed.width;
-      image = cover(image, fixed.height, fixed.width);
+      image = cover_image(image, fixed.height, fixed.width);
       result.statistics->add(image.pixels);
       result.bytes = std::move(image.pixels);
       return result;

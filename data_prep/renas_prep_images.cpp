@@ -13,10 +13,10 @@
 #include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/options.h"
+#include "cli/parallel.h"
 #include "duplicates.h"
 #include "files.h"
 #include "names.h"
-#include "parallel.h"
 #include "picture.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
@@ -114,7 +114,7 @@ class Program {
   void find_range(const ImageTree& tree) {
     Values16 values;
     for (const auto& split : tree.splits) {
-      in_order<std::vector<uint16_t>>(
+      renas::cli::in_order<std::vector<uint16_t>>(
           static_cast<int64_t>(split.images.size()), options_.threads,
           [&](int64_t i) {
             return read_values_16(split.images[i].path, options_.picture.max_pixels);
@@ -137,7 +137,7 @@ class Program {
     std::vector<int32_t> labels;
     std::vector<int64_t>& counts = counts_[split.name];
     counts.resize(tree.class_names.size());
-    in_order<Picture>(
+    renas::cli::in_order<Picture>(
         static_cast<int64_t>(split.images.size()), options_.threads,
         [&](int64_t i) { return prepare_picture(split.images[i].path, options_.picture); },
         [&](int64_t i, const Picture& picture) {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The main job on real images, small enough for two cores: Fashion-MNIST to HDF5, a RENAS search over
 # two MPI ranks, the final population retrained from scratch, the winner's test accuracy beside two
-# random cells trained in the same way.
+# random cells trained in the same way; then a page about the run and the network as ONNX.
 #
 #   jobs/demo.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR DATA AND RUN]
 set -euo pipefail
@@ -26,3 +26,10 @@ mpirun -np "$ranks" "$bin/renas-search" \
   --cells 1 --filters 8 --max-mult-adds 8000000 --batch 16 --pad 0 --no-flip \
   --in-order --validation 3000 --subset 2000 --initial-epochs 2 \
   --retrain-epochs 2 --retrain-subset 36000 --retrain-rate 0.1 --controls 2
+
+# What anyone can use without RENAS: a page about the run, and the network as ONNX.
+"$bin/renas-report" "$out/run" > /dev/null
+echo "report: $out/run/report.html"
+if "$bin/renas-export" "$out/run/best.h5" "$out/fashion-mnist.onnx" --force > /dev/null; then
+  echo "ONNX:   $out/fashion-mnist.onnx"
+fi

@@ -7,11 +7,13 @@
 #include "bench/curves.h"
 #include "bench/fitness_bank.h"
 #include "renas/random.h"
+#include "search/critic/critic.h"
 
 namespace {
 
 /// A cell with what a protocol said of it and what it is worth.
 struct Pair {
+  int64_t id = 0;
   int64_t group = 0;  ///< its parent
   int changes = 0;
   double fitness = 0;
@@ -61,15 +63,20 @@ double recall(const std::vector<Pair>& pairs) {
   return found / static_cast<double>(true_best.size());
 }
 
+/// The 95 % interval of values from resamples.
+Interval percentiles(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {.mean = 0,
+          .low = values[values.size() / 40],
+          .high = values[values.size() - 1 - values.size() / 40]};
+}
+
 /// The interval of a statistic of pairs over resamples of the pairs.
 template <class Statistic>
 Interval interval_of(const std::vector<std::vector<Pair>>& samples, const Statistic& statistic) {
   std::vector<double> values;
   for (const auto& sample : samples) values.push_back(statistic(sample));
-  std::sort(values.begin(), values.end());
-  return {.mean = 0,
-          .low = values[values.size() / 40],
-          .high = values[values.size() - 1 - values.size() / 40]};
+  return percentiles(std::move(values));
 }
 
 /// Resamples of `count` numbers below `count`.
@@ -104,7 +111,7 @@ void print_reliability(const FitnessBank& bank) {
   std::vector<Pair> pairs;
   for (const FitnessBank::Cell& cell : bank.cells()) {
     if (cell.truth.contains(0) && cell.truth.contains(1)) {
-      pairs.push_back({0, 0, cell.truth.at(0), cell.truth.at(1)});
+      pairs.push_back({cell.id, 0, 0, cell.truth.at(0), cell.truth.at(1)});
     }
   }
   if (pairs.size() < 3) return;
@@ -112,6 +119,32 @@ void print_reliability(const FitnessBank& bank) {
   fmt::print(
       "reliability of the truth: tau {:.2f} [{:.2f}, {:.2f}] between two seeds of {} cells\n",
       tau_of_all(pairs), interval.low, interval.high, pairs.size());
+}
+
+/// What a search that judges by effect would make of the results of a protocol: the effects of the
+/// random cells and of the children, by cell.
+std::map<int64_t, double> effects_of(const FitnessBank& bank,
+                                     const std::map<int64_t, FitnessBank::Result>& results) {
+  const auto space = renas::SearchSpace::renas(bank.options().at("blocks").get<int>());
+  renas::search::Critic critic(space, renas::controller_options("default"));
+  for (const FitnessBank::Cell& cell : bank.cells()) {
+    const auto result = results.find(cell.id);
+    if (cell.parent && result == results.end()) continue;
+    const renas::Genome genome = renas::parse_genome(space, cell.genome);
+    renas::search::Descent descent;
+    descent.id = static_cast<uint64_t>(cell.id);
+    if (cell.parent) {
+      descent.parent = static_cast<uint64_t>(*cell.parent);
+      descent.changes = cell.changes;
+      descent.inherited = result->second.inherited;
+    }
+    critic.learn(genome, cell.parent ? result->second.fitness : cell.fitness, descent);
+  }
+  std::map<int64_t, double> effects;
+  for (const auto& effect : critic.effects()) {
+    effects[static_cast<int64_t>(effect.id)] = effect.value;
+  }
+  return effects;
 }
 
 void print_drops(const FitnessBank& bank, const std::map<int64_t, FitnessBank::Result>& results) {
@@ -150,24 +183,41 @@ void print_report(const FitnessBank& bank) {
       const FitnessBank::Cell& cell = bank.cells()[static_cast<std::size_t>(id)];
       parents.insert(*cell.parent);
       if (const auto truth = truth_of(cell)) {
-        pairs.push_back({*cell.parent, cell.changes, result.fitness, *truth});
+        pairs.push_back({id, *cell.parent, cell.changes, result.fitness, *truth});
       }
     }
-    const std::vector<Pair> siblings = pairs;
+    const std::map<int64_t, double> effects = effects_of(bank, results);
+    std::vector<Pair> siblings = pairs;
     for (const int64_t id : parents) {
       const FitnessBank::Cell& cell = bank.cells()[static_cast<std::size_t>(id)];
-      if (const auto truth = truth_of(cell)) pairs.push_back({id, 0, cell.fitness, *truth});
+      if (const auto truth = truth_of(cell)) pairs.push_back({id, id, 0, cell.fitness, *truth});
     }
     fmt::print("\n{}: {} children\n", protocol, results.size());
     print_drops(bank, results);
     if (pairs.size() < 3) continue;
-    const auto print = [](const char* what, double value, const Interval& interval) {
-      fmt::print("  {:<44}{:>6.2f} [{:.2f}, {:.2f}]\n", what, value, interval.low, interval.high);
+    const auto judged = [&](std::vector<Pair> all) {
+      for (Pair& pair : all) pair.fitness = effects.at(pair.id);
+      return all;
     };
-    const auto samples = pick(pairs, resamples(pairs.size()));
-    print("tau over all cells", tau_of_all(pairs), interval_of(samples, tau_of_all));
-    print("tau among children of one parent", tau_of_siblings(siblings),
-          interval_of(pick(siblings, resamples(siblings.size())), tau_of_siblings));
-    print("recall of the best ten in twenty", recall(pairs), interval_of(samples, recall));
+    fmt::print("  {:<36}{:>20}{:>20}{:>22}\n", "", "by fitness", "by effect", "difference");
+    const auto print = [&](const char* what, const std::vector<Pair>& all, const auto& statistic) {
+      const auto numbers = resamples(all.size());
+      const auto raw = pick(all, numbers);
+      const auto by_effect = pick(judged(all), numbers);
+      const auto cell = [](double value, const Interval& interval) {
+        return fmt::format("{:.2f} [{:.2f}, {:.2f}]", value, interval.low, interval.high);
+      };
+      std::vector<double> differences;
+      for (std::size_t i = 0; i < raw.size(); ++i) {
+        differences.push_back(statistic(by_effect[i]) - statistic(raw[i]));
+      }
+      fmt::print("  {:<36}{:>20}{:>20}{:>22}\n", what,
+                 cell(statistic(all), interval_of(raw, statistic)),
+                 cell(statistic(judged(all)), interval_of(by_effect, statistic)),
+                 cell(statistic(judged(all)) - statistic(all), percentiles(differences)));
+    };
+    print("tau over all cells", pairs, tau_of_all);
+    print("tau among children of one parent", siblings, tau_of_siblings);
+    print("recall of the best ten in twenty", pairs, recall);
   }
 }

@@ -7,7 +7,7 @@
 
 void NetworkChoice::add_options(CLI::App& app) {
   app.add_option("--genome", genome, "Genome, or renasnet")->capture_default_str();
-  app.add_option("--network", network, "cifar or imagenet")->capture_default_str();
+  app.add_option("--network", network, "cifar, imagenet or deeplab")->capture_default_str();
   app.add_option("--cells", cells, "N, cells a stage")->capture_default_str();
   app.add_option("--filters", filters, "F, filters of the first stage")->capture_default_str();
   app.add_option("--image", image, "Pictures, HxWxC")->capture_default_str();

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -30,6 +32,13 @@ spdlog::level::level_enum level_of(LogLevel level) {
       break;
   }
   return spdlog::level::err;
+}
+
+/// The columns that a line may take without being wrapped.
+int terminal_width() {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return (known ? size.ws_col : 80) - 1;
 }
 
 }  // namespace
@@ -66,12 +75,12 @@ void Console::message(LogLevel level, std::string_view text) {
   if (terminal_ && !line_.empty()) say(line_);
 }
 
-void Console::progress(const std::string& line) {
+void Console::progress(const std::string& line, std::optional<double> share) {
   const std::lock_guard lock(mutex_);
   if (quiet_) return;
   if (terminal_) {
     clear_line();
-    line_ = line;
+    line_ = bar_and_line(share, line, terminal_width());
     say(line_);
     return;
   }
@@ -87,6 +96,15 @@ void Console::finish() {
   const std::lock_guard lock(mutex_);
   clear_line();
   line_.clear();
+}
+
+std::string bar_and_line(std::optional<double> share, const std::string& line, int width) {
+  constexpr int kLongest = 30;
+  const int cells = std::min(kLongest, width - static_cast<int>(line.size()) - 3);
+  if (!share || cells < 5) return line.substr(0, static_cast<std::size_t>(std::max(0, width)));
+  const auto full = static_cast<std::size_t>(std::clamp(*share, 0.0, 1.0) * cells);
+  return fmt::format("[{}{}] {}", std::string(full, '#'),
+                     std::string(static_cast<std::size_t>(cells) - full, '.'), line);
 }
 
 std::string duration_text(double seconds) {

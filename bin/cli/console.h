@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "renas/log.h"
@@ -25,8 +26,9 @@ class Console {
 
   /// The log function for the library, valid as long as the console.
   Log log();
-  /// Replaces the live line.
-  void progress(const std::string& line);
+  /// Replaces the live line. On a terminal a bar stands before it, of which `share` (0 to 1) is
+  /// full, and what does not fit into the terminal's width is cut off.
+  void progress(const std::string& line, std::optional<double> share = std::nullopt);
   /// Ends the live line, so that what follows stands on its own.
   void finish();
 
@@ -42,6 +44,10 @@ class Console {
   std::chrono::steady_clock::time_point last_print_;
   int prints_ = 0;
 };
+
+/// A bar and a line behind it, in at most `width` characters: "[####......] line". Without a share,
+/// or where there is little room, there is no bar.
+std::string bar_and_line(std::optional<double> share, const std::string& line, int width);
 
 /// Formats a duration as "1 h 05 min", "3 min 20 s" or "12 s".
 std::string duration_text(double seconds);

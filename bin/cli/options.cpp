@@ -10,14 +10,18 @@ void add_network_options(CLI::App& app, NetworkOptions& network) {
           [&network](const std::string& text) { network.kind = parse_network_kind(text); },
           "Frame around the cells (cifar: 3x3 stem, three stages; imagenet: two more stride-2 "
           "cells "
-          "first)")
-      ->check(CLI::IsMember({"cifar", "imagenet"}))
+          "first; deeplab: that as the body of DeepLabv3, which segments)")
+      ->check(CLI::IsMember({"cifar", "imagenet", "deeplab"}))
       ->default_str(to_string(network.kind));
   group.option("--cells", network.cells, "N: stride-1 cells a stage")->check(CLI::Range(1, 1000));
   group.option("--filters", network.filters, "F: filters of the first stage")
       ->check(CLI::Range(1, 8192));
   group.option("--stem", network.stem, "Filters of the stem; 0: 3 F (cifar) or 32 (imagenet)")
       ->check(CLI::Range(0, 65536));
+  group
+      .option("--output-stride", network.output_stride,
+              "deeplab: the image's pixels between two of the body's features")
+      ->check(CLI::IsMember({8, 16}));
   group.flag("--concat-c2", network.concat_c2,
              "Stride-1 cells also append the adapted c-2, as the authors' released graph does");
 }

@@ -234,6 +234,40 @@ SearchSettings stored_settings(const std::string& folder) {
   return settings;
 }
 
+std::vector<std::pair<std::string, std::string>> options_of_run(const std::string& run) {
+  SearchSettings settings;
+  CLI::App app;
+  parse_options_of(RunDirectory::open(run), app, settings);
+  std::vector<std::pair<std::string, std::string>> options;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (!option->get_configurable() || name == "--config" || name == "--resume" ||
+        name == "--quiet" || name == "--run") {
+      continue;
+    }
+    options.emplace_back(name, value_text(*option));
+  }
+  return options;
+}
+
+std::string command_of_run(const std::string& run, int ranks) {
+  SearchSettings defaults;
+  defaults.run.child.device.threads = 0;  // as renas-search has it
+  CLI::App app;
+  prepare(app);
+  add_search_options(app, defaults);
+  std::string command = ranks > 1 ? fmt::format("mpirun -np {} ", ranks) : "";
+  command += "renas-search --run NEW_FOLDER";
+  for (const auto& [name, value] : options_of_run(run)) {
+    const bool flag = value == "true" || value == "false";
+    if (flag ? value == "false" : value == value_text(*app.get_option(name))) continue;
+    const bool plain =
+        !value.empty() && value.find_first_of(" '\"\\$*?;&|<>()") == std::string::npos;
+    command += " " + name + (flag ? "" : plain ? " " + value : " '" + value + "'");
+  }
+  return command;
+}
+
 SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from_command_line) {
   const RunDirectory run = RunDirectory::open(from_command_line.run.folder);
   SearchSettings stored;

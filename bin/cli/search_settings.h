@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "renas/search_run.h"
 
@@ -30,6 +32,11 @@ void add_search_options(CLI::App& app, SearchSettings& settings);
 
 /// Reads the options that a run was started with from its options.toml. Throws InvalidInput.
 SearchSettings stored_settings(const std::string& run);
+
+/// All options of a run by their long names, with the values that it was started with.
+std::vector<std::pair<std::string, std::string>> options_of_run(const std::string& run);
+/// The command that repeats a run on `ranks` ranks: the options that are not at their defaults.
+std::string command_of_run(const std::string& run, int ranks);
 
 /// The settings of a run on --resume: its own options hold. Throws InvalidInput where an option
 /// that is given again says otherwise, except for those that only change how the work is done or

@@ -1,12 +1,15 @@
 #include "cli/train_settings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "cli/frame.h"
 #include "cli/lists.h"
 #include "cli/options.h"
+#include "cli/recipe.h"
+#include "renas/error.h"
 
 namespace renas::cli {
 
@@ -20,11 +23,49 @@ Augmentation augmentation_of(const TrainSettings& s) {
     a.shorter_side = s.shorter_side.front();
     a.shorter_side_max = s.shorter_side.back();
   }
+  a.least_area = s.crop_area;
+  if (!s.colour_jitter.empty()) {
+    a.brightness = s.colour_jitter[0];
+    a.contrast = s.colour_jitter[1];
+    a.saturation = s.colour_jitter[2];
+  }
   a.lighting = s.lighting;
   a.pad = s.pad.value_or(s.crop > 0 ? 0 : 4);
   a.flip = !s.no_flip;
   a.cutout = s.cutout;
   return a;
+}
+
+}  // namespace
+
+namespace {
+
+/// How the learning rate goes down; --cycles is older and stands with it.
+void add_schedule_options(OptionGroup& group, TrainSettings& s) {
+  Recipe& recipe = s.final.recipe;
+  group
+      .text(
+          "--schedule",
+          [&recipe](const std::string& text) { recipe.schedule = parse_schedule(text); },
+          "How the rate goes down: cosine, polynomial, or by steps")
+      ->check(CLI::IsMember({"cosine", "polynomial", "steps"}))
+      ->default_str(to_string(recipe.schedule));
+  group.option("--least-rate", s.least_rate, "Learning rate at the end of a cosine or polynomial")
+      ->check(CLI::NonNegativeNumber);
+  group.option("--power", recipe.power, "Of the polynomial; 1: linear")->check(CLI::PositiveNumber);
+  group
+      .option("--steps", recipe.step_epochs,
+              "Epochs after which the rate is multiplied by --step-factor, as 150,225")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  group.option("--step-every", recipe.step_every, "Or a step each so many epochs")
+      ->check(CLI::NonNegativeNumber);
+  group.option("--step-factor", recipe.step_factor, "Factor of a step")
+      ->check(CLI::Range(0.0, 1.0));
+  group
+      .option("--warm-up", recipe.warm_up_epochs,
+              "Epochs over which the rate grows to its full size")
+      ->check(CLI::NonNegativeNumber);
 }
 
 }  // namespace
@@ -47,6 +88,11 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
   app.add_option("--out", s.out,
                  "Model to write; OUT.checkpoint appears beside it. With --list, a folder")
       ->required();
+  app.add_option("--recipe", s.recipe,
+                 fmt::format("Options of a published training, of which any may be given otherwise "
+                             "besides: {}",
+                             fmt::join(recipe_names(), ", ")))
+      ->configurable(false);
   app.add_flag("--resume", s.resume, "Go on from OUT.checkpoint, or with the list in OUT")
       ->configurable(false);
   app.add_flag("--force", s.force, "Replace OUT or OUT.checkpoint where they exist")
@@ -67,7 +113,8 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
       ->check(CLI::NonNegativeNumber);
   group.option("--epochs", s.epochs, "Passes over them")->check(CLI::Range(1, 100000));
   add_class_weights(group, s.class_weights);
-  group.option("--batch", s.final.batch, "Images a step")->check(CLI::Range(1, 65536));
+  group.option("--batch", s.final.batch, "Images a step, on each rank")
+      ->check(CLI::Range(1, 65536));
   group.option("--learning-rate,--rate", s.learning_rate, "Learning rate at the start of a cosine")
       ->check(CLI::PositiveNumber);
   group
@@ -75,10 +122,23 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
               "Epochs of each cosine, for restarts, as in 10,20,40; default: one over all epochs")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
+  add_schedule_options(group, s);
   group.option("--momentum", s.final.recipe.momentum, "Momentum of SGD")
       ->check(CLI::Range(0.0, 1.0));
+  group.flag("--nesterov", s.final.recipe.nesterov, "Nesterov's form of momentum");
   group.option("--weight-decay", s.final.recipe.weight_decay, "Decay of conv and linear weights")
       ->check(CLI::NonNegativeNumber);
+  group.flag("--decay-norms", s.final.recipe.decay_norms,
+             "Decay scales and shifts of batch norms and biases too");
+  group
+      .option("--clip-norm", s.final.recipe.clip_norm,
+              "Scale the whole gradient down to this length where it is longer; 0: never")
+      ->check(CLI::NonNegativeNumber);
+  group
+      .option("--average", s.final.recipe.average_decay,
+              "The model is a moving average of the weights, of this decay a step, as 0.9999; 0: "
+              "the last weights")
+      ->check(CLI::Range(0.0, 0.9999999));
   group
       .option("--crop", s.crop,
               "Side of the square cut out of each image: images of varying or large size; 0: "
@@ -91,6 +151,22 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
       ->delimiter(',')
       ->expected(1, 2)
       ->check(CLI::Range(1, 65536));
+  group
+      .option(
+          "--crop-area", s.crop_area,
+          "Random resized crop: of parts of an image that have this share of its area at least, "
+          "as 0.08; 0: crops of the scaled image")
+      ->check(CLI::Range(0.0, 1.0));
+  group
+      .option("--colour-jitter", s.colour_jitter,
+              "Spread of random brightness, contrast and saturation, as 0.4,0.4,0.4")
+      ->delimiter(',')
+      ->expected(3)
+      ->check(CLI::Range(0.0, 1.0));
+  group
+      .option("--last-epochs", s.final.plain_epochs,
+              "So many epochs at the end only crop and flip, at the least scale")
+      ->check(CLI::NonNegativeNumber);
   group.option("--lighting", s.lighting, "Colour noise as AlexNet's, which has 0.1")
       ->check(CLI::NonNegativeNumber);
   group
@@ -105,9 +181,28 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
       .option("--drop-path", s.drop_path,
               "Probability of dropping a path, growing with depth and training as NASNet's")
       ->check(CLI::Range(0.0, 0.999));
+  group
+      .option("--label-smoothing", s.label_smoothing,
+              "Share of a label's weight that goes to all classes alike")
+      ->check(CLI::Range(0.0, 0.999));
   group.flag("--drop-path-flat", network.drop_path_flat,
              "The same probability in every cell and from the start");
   group.flag("--auxiliary", network.auxiliary, "Auxiliary classifier at 2/3 of the depth");
+
+  OptionGroup segmentation(app, "Segmentation (--network deeplab; data of renas-prep-voc)");
+  segmentation
+      .option("--body", s.body,
+              "Model whose weights the network begins with, as far as they fit by name and shape: "
+              "the same cell, N and F, trained with --network imagenet")
+      ->transform(absolute_path())
+      ->configurable(false);
+  segmentation
+      .option("--scales", s.scales,
+              "Images and masks are scaled by one of the steps of 0.25 from one to the other "
+              "before the crop (--crop, a multiple of 16 and 1; default 513)")
+      ->delimiter(',')
+      ->expected(2)
+      ->check(CLI::Range(0.25, 4.0));
 
   OptionGroup ranks(app, "Lists");
   add_rank_options(ranks, s.ranks.worker_timeout, s.ranks.max_attempts, s.ranks.io_patience,
@@ -123,7 +218,22 @@ FinalOptions final_options(const TrainSettings& s) {
   f.network.drop_path = static_cast<float>(s.drop_path);
   f.network.class_weights = class_weights_of(s.class_weights);
   f.recipe.epochs = s.epochs;
+  f.network.label_smoothing = static_cast<float>(s.label_smoothing);
   f.recipe.learning_rates = {s.learning_rate};
+  if (s.least_rate > s.learning_rate) {
+    throw InvalidInput(fmt::format("--least-rate {}: expected at most the learning rate of {}",
+                                   s.least_rate, s.learning_rate));
+  }
+  f.recipe.least_factor = s.least_rate / s.learning_rate;
+  if (f.recipe.schedule == Schedule::kSteps && f.recipe.step_epochs.empty() &&
+      f.recipe.step_every == 0) {
+    throw InvalidInput(
+        "--schedule steps: say when the rate takes a step, by --steps 150,225 or --step-every 1");
+  }
+  if (f.plain_epochs > s.epochs) {
+    throw InvalidInput(fmt::format("--last-epochs {}: expected at most the {} epochs there are",
+                                   f.plain_epochs, s.epochs));
+  }
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
   return f;
@@ -138,9 +248,20 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
   for (const CLI::Option* option : app.get_options()) {
     std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
-    // Checkpoints of versions without this option go on.
-    if (name == "--class-weights" && option->count() == 0) continue;
-    if (name == "--validation-group" && option->count() == 0) continue;
+    // Checkpoints of versions without these options go on.
+    static const std::vector<std::string> later{"--class-weights",  "--validation-group",
+                                                "--output-stride",  "--scales",
+                                                "--body",           "--recipe",
+                                                "--schedule",       "--least-rate",
+                                                "--power",          "--steps",
+                                                "--step-every",     "--step-factor",
+                                                "--warm-up",        "--nesterov",
+                                                "--decay-norms",    "--clip-norm",
+                                                "--average",        "--colour-jitter",
+                                                "--last-epochs",    "--crop-area",
+                                                "--label-smoothing"};
+    const bool is_later = std::find(later.begin(), later.end(), name) != later.end();
+    if (is_later && option->count() == 0) continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
     text += fmt::format(" {} {}", name, value_text(*option));
   }

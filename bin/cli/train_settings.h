@@ -31,12 +31,19 @@ struct TrainSettings {
   std::optional<int> pad;
   int crop = 0;
   std::vector<int> shorter_side;
+  std::vector<double> scales = {0.5, 2};  ///< of pairs: the least and the most
+  std::string body;                       ///< a model; empty: all weights are drawn
   double lighting = 0;
   bool no_flip = false;
   int cutout = 0;
   double drop_path = 0;
   double dropout = 0;
   std::string class_weights = "none";
+  std::string recipe;
+  double least_rate = 0;
+  std::vector<double> colour_jitter;
+  double crop_area = 0;
+  double label_smoothing = 0;
   FinalOptions final;
   ListTrainingOptions ranks;  ///< what is of ranks alone
 };

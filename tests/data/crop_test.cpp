@@ -31,6 +31,32 @@ double luma(const double* p) { return 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]
 
 BOOST_AUTO_TEST_SUITE(crops)
 
+BOOST_AUTO_TEST_CASE(a_random_resized_crop_shows_a_part_of_the_drawn_size) {
+  Augmentation options = Augmentation::imagenet_last();
+  options.least_area = 0.08;
+  double least = 1;
+  double most = 0;
+  for (int64_t i = 0; i < 300; ++i) {
+    const Draw draw = draw_of(options, i);
+    BOOST_REQUIRE((draw.area >= 0.08 && draw.area <= 1));
+    BOOST_REQUIRE((draw.aspect >= 0.7499 && draw.aspect <= 1.3334));
+    const CropPlan plan = renas::plan_crop(400, 500, options, draw);
+    BOOST_REQUIRE((plan.top >= 0 && plan.top + 224 <= plan.height));
+    BOOST_REQUIRE((plan.left >= 0 && plan.left + 224 <= plan.width));
+    // What the crop shows, in pixels of the image.
+    const double height = 224.0 * 400 / plan.height;
+    const double width = 224.0 * 500 / plan.width;
+    if (height < 399 && width < 499) {  // no side was cut off
+      BOOST_TEST(std::abs(height * width / (400.0 * 500) - draw.area) < 0.02);
+      BOOST_TEST(std::abs(width / height - draw.aspect) < 0.02);
+    }
+    least = std::min(least, height * width / (400.0 * 500));
+    most = std::max(most, height * width / (400.0 * 500));
+  }
+  BOOST_TEST(least < 0.12);
+  BOOST_TEST(most > 0.85);
+}
+
 BOOST_AUTO_TEST_CASE(the_shorter_side_is_scaled_and_the_aspect_kept) {
   Augmentation options = Augmentation::imagenet_center();
   const Draw draw = draw_of(options, 0);

@@ -252,4 +252,22 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_name_what_was_expected) {
              "got 0.1");
 }
 
+BOOST_AUTO_TEST_CASE(the_last_epochs_crop_and_flip_only) {
+  const DataSet data = renas::test::made_up(48, {3, 32, 32}, 4);
+  LoaderOptions all{.batch = 16, .seed = 4, .augmentation = Augmentation::cifar_final()};
+  all.augmentation.brightness = 0.4;
+  LoaderOptions switched = all;
+  switched.plain_from = 2;
+  LoaderOptions plain = all;
+  plain.augmentation = Augmentation::search();
+  BOOST_TEST((read_epoch(data, switched, 1) == read_epoch(data, all, 1)));
+  BOOST_TEST((read_epoch(data, switched, 2) == read_epoch(data, plain, 2)));
+  BOOST_TEST((read_epoch(data, all, 2) != read_epoch(data, plain, 2)));
+  // The scale is then the least one.
+  const Augmentation last = Augmentation::imagenet().crop_and_flip();
+  BOOST_TEST(last.shorter_side_max == 0);
+  BOOST_TEST(last.random_crop);
+  BOOST_TEST(last.lighting == 0.0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -27,7 +27,8 @@ std::string inspect(const std::string& genome) {
 BOOST_AUTO_TEST_SUITE(bad_input)
 
 BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
-  for (const char* program : {"renas-search", "renas-train", "renas-inspect", "renas-bench"}) {
+  for (const char* program : {"renas-search", "renas-train", "renas-inspect", "renas-predict",
+                              "renas-export", "renas-report", "renas-bench"}) {
     const Ran help = run_command(kPrograms + program + " --help");
     BOOST_TEST(help.code == 0);
     BOOST_TEST(help.output.find("Usage") != std::string::npos);

@@ -235,6 +235,29 @@ BOOST_AUTO_TEST_CASE(known_cells_that_cannot_be_the_first_are_refused) {
   BOOST_TEST(holds(refused({genome}), "beyond the limits"));
 }
 
+// Limits may leave a member without children, or become narrower than what is drawn.
+BOOST_AUTO_TEST_CASE(a_search_whose_limits_refuse_everything_drawn_goes_on_with_its_parents) {
+  const SearchSpace space = SearchSpace::renas(2);
+  for (const char* name : {"renas", "evolution", "regularized"}) {
+    bool closed = false;
+    StrategyOptions options = options_of(name);
+    options.population = 2;
+    options.sample = 2;
+    options.critic = 0;
+    options.admits = [&](const Genome&) { return !closed; };
+    const auto strategy = make_strategy(space, options);
+    for (int i = 0; i < 2; ++i) strategy->tell(strategy->ask().id, {Status::kOk, 0.1 * i});
+    closed = true;
+    const Candidate candidate = strategy->ask();
+    BOOST_TEST((candidate.genome == strategy->population()[1].genome));
+    BOOST_TEST(!candidate.parent);
+    strategy->tell(candidate.id, {Status::kOk, 0.5});
+    BOOST_TEST(strategy->population().size() == 2u);
+    closed = false;
+    BOOST_TEST(strategy->ask().parent.has_value());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_strategy_stays_within_a_part_of_the_papers_space) {
   const SearchSpace space = SearchSpace::parse(R"(
     block

@@ -43,6 +43,7 @@ BOOST_AUTO_TEST_CASE(a_model_comes_back_as_it_was) {
   BOOST_TEST(back.validation_balanced_accuracy.value() == 0.5);
   BOOST_TEST(back.preparation.crop == 10);
   BOOST_TEST(back.preparation.shorter_side == 12);
+  BOOST_TEST((back.range_16 == model.range_16));
   BOOST_TEST((back.weights == model.weights));
   for (const auto& entry : std::filesystem::directory_iterator(folder / "")) {
     BOOST_TEST(entry.path().extension() != ".partial");

@@ -15,6 +15,7 @@ inline Model sample_model() {
   model.sd = {0.5};
   model.preparation.crop = 10;
   model.preparation.shorter_side = 12;
+  model.range_16 = Range16{10, 4000};
   model.validation_accuracy = 0.75;
   model.validation_balanced_accuracy = 0.5;
   Random random(1);

@@ -68,12 +68,19 @@ struct StepScalars {
   float drop_path = 1;  ///< times each kDropPath node's probability
 };
 
-/// One step of stochastic gradient descent: v = momentum v + (gradient + decay w); w -=
+/// One step of stochastic gradient descent: g = gradient + decay w; v = momentum v + g; w -=
 /// learning_rate v. Only parameters with Parameter::decays() decay.
 struct SgdStep {
   std::vector<float> learning_rates = {0.01F};  ///< by parameter group
   float momentum = 0.9F;
   float weight_decay = 3e-4F;
+  bool nesterov = false;     ///< w -= learning_rate (g + momentum v) instead (Nesterov's momentum)
+  bool decay_norms = false;  ///< scales, shifts and biases decay too
+
+  /// The factor of the decay of `parameter`.
+  float decay_of(const Parameter& parameter) const {
+    return parameter.decays() || decay_norms ? weight_decay : 0.0F;
+  }
 };
 
 /// Loss and accuracy of the main head, summed over the gradients() calls since the last metrics()
@@ -81,7 +88,7 @@ struct SgdStep {
 struct StepMetrics {
   double loss = 0;  ///< total over labels that count, in nats, without the auxiliary head
   int64_t correct = 0;
-  int64_t count = 0;  ///< labels that count
+  int64_t count = 0;  ///< labels that count: one an image, or one a pixel
 };
 
 struct MemoryEstimate {
@@ -117,8 +124,8 @@ class Program {
   virtual StepMetrics metrics() = 0;
   /// How many steps to take between two calls of metrics(), so that waiting costs little.
   virtual int steps_between_metrics() const { return 1; }
-  /// Computes scores [count, classes] of the staged batch, with running statistics and without
-  /// dropping.
+  /// Computes scores [count, classes] of the staged batch, or [count, H, W, classes] where the
+  /// scores are maps, with running statistics and without dropping.
   virtual void infer(std::span<float> scores) = 0;
   /// Takes every parameter of the graph from `host` by name; momenta where present, else zero.
   /// Throws InvalidShape (names the tensor) where one is missing or of another shape.

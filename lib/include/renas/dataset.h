@@ -25,6 +25,9 @@ struct DataSetInfo {
   std::optional<Range16> range_16;
 };
 
+/// The value of a mask's pixels that do not count.
+inline constexpr uint8_t kVoid = 255;
+
 /// DataSet::open reads at most so many bytes of fixed-size images into memory.
 inline constexpr int64_t kDefaultMemoryLimit = int64_t{4} << 30;
 
@@ -81,6 +84,13 @@ class DataSet {
   /// resized. Threads may call this concurrently, each with its own buffer. Throws IoError where
   /// the file's bytes are damaged.
   std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const;
+
+  /// Whether every image has a mask, as segmentation needs.
+  bool has_masks() const;
+  /// The mask of image `i`: a PNG file of the image's size whose values are classes, kVoid where
+  /// none is known; decode_index_map() reads it. Otherwise as image(). Throws InvalidInput where
+  /// there are no masks.
+  std::span<const uint8_t> mask(int64_t i, std::vector<uint8_t>& buffer) const;
 
   class Source;  // where the images are; lib/src/data/source.h
   explicit DataSet(std::shared_ptr<const Source> source) : source_(std::move(source)) {}

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "renas/dataset.h"
+#include "renas/image.h"
 #include "renas/tensor.h"
 
 namespace renas {
@@ -51,6 +52,10 @@ class DataSetWriter {
   /// Adds one image: pixels [height, width, channels], or in an encoded split the bytes of a JPEG
   /// or PNG file. Throws InvalidInput where a fixed-size image has another number of bytes.
   void add(std::span<const uint8_t> image, int32_t label);
+  /// Adds an encoded image and its mask: an index map of the image's size, [height, width, 1],
+  /// whose values are classes or kVoid. In a split either all images have masks or none. Throws
+  /// InvalidInput where that, or a size, is otherwise.
+  void add_pair(std::span<const uint8_t> image, const Image& mask, int32_t label);
   /// Adds images of one size; `images` is [labels.size(), height, width, channels]. Throws
   /// InvalidInput where it has another number of bytes.
   void add_all(std::span<const uint8_t> images, std::span<const int32_t> labels);

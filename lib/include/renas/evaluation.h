@@ -84,6 +84,7 @@ struct FinalOptions {
   Recipe recipe;
   int batch = 64;
   Augmentation augmentation = Augmentation::search();
+  int plain_epochs = 0;  ///< at the end, with Augmentation::crop_and_flip() only
   Fitness fitness = Fitness::kAccuracy;
   Device device;
   /// The ranks that train the network together, each with `batch` images a step; null: one alone.

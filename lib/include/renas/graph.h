@@ -13,8 +13,8 @@ namespace renas {
 enum class NodeKind {
   /// The input images, [N, C, H, W].
   kInput,
-  /// Convolution (cross-correlation) with zero padding and without bias. Parameters: weight
-  /// [out, in / groups, kernel height, kernel width].
+  /// Convolution (cross-correlation) with zero padding. Parameters: weight
+  /// [out, in / groups, kernel height, kernel width] and, where asked for, bias [out].
   kConv,
   /// Batch normalisation. Parameters: scale, shift, mean, variance, each [C]. Training normalises
   /// by the biased variance of the batch, and updates running = 0.9 running + 0.1 batch with the
@@ -43,7 +43,14 @@ enum class NodeKind {
   /// Drop path: as dropout, but with one decision for each image, and with `probability` times
   /// StepScalars::drop_path.
   kDropPath,
-  /// Softmax cross-entropy of the input [classes, 1, 1], averaged over the batch.
+  /// Bilinear resize of a map to another height and width. Output pixel y reads row
+  /// (y + 1/2) h / H - 1/2 of h rows, or with Node::align_corners row y (h - 1) / (H - 1), between
+  /// its two neighbours and not beyond the edge; columns likewise.
+  kResize,
+  /// A map of one pixel repeated over a height and a width.
+  kBroadcast,
+  /// Softmax cross-entropy of the input [classes, H, W], averaged over the labels that count: one a
+  /// pixel of the batch, which for classification, where H = W = 1, is one an image.
   kCrossEntropy,
 };
 
@@ -115,10 +122,12 @@ struct Node {
   Window window;   ///< of a convolution or pool
   int groups = 1;  ///< of a convolution; as many as channels: depthwise
 
+  bool align_corners = false;  ///< kResize
+
   float probability = 0;      ///< kDropout, kDropPath: probability of dropping
   float loss_weight = 1;      ///< kCrossEntropy: its factor in the training loss
   float label_smoothing = 0;  ///< kCrossEntropy: target 1 - s on the label plus s / classes on all
-  /// kCrossEntropy: the factor of the loss of an image of each class; empty: 1 for all. The loss is
+  /// kCrossEntropy: the factor of the loss of a label of each class; empty: 1 for all. The loss is
   /// the sum of the weighted losses over the number of labels that count.
   std::vector<float> class_weights;
   bool auxiliary = false;  ///< belongs to the auxiliary head: needed in training only
@@ -137,6 +146,8 @@ class Graph {
     Window window = {};  ///< 1x1 unless given
     int groups = 1;
     std::vector<ColumnGroup> columns = {};
+    bool bias = false;
+    ParameterRole role = ParameterRole::kConvWeight;  ///< of the weight; how it is initialised
   };
 
   int input(Shape shape);
@@ -150,6 +161,8 @@ class Graph {
   int pixel_shift(const std::string& name, int in);
   int global_average_pool(const std::string& name, int in);
   int linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns = {});
+  int resize(const std::string& name, int in, int height, int width, bool align_corners = false);
+  int broadcast(const std::string& name, int in, int height, int width);
   int dropout(const std::string& name, int in, float probability);
   int drop_path(const std::string& name, int in, float probability);
   /// `class_weights` has a finite number of 0 or more for each class, or none.
@@ -179,6 +192,7 @@ class Graph {
   int add_parameter(Parameter parameter);
   const Shape& input_shape(const std::string& name, int in) const;
   int pool(NodeKind kind, const std::string& name, int in, const Window& window);
+  int add_bias(const std::string& name, int channels);
 
   std::vector<Node> nodes_;
   std::vector<Parameter> parameters_;

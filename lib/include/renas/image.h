@@ -61,6 +61,11 @@ ImageInfo inspect_image(std::span<const uint8_t> bytes);
 /// too large, or of a kind that cannot be decoded.
 Image decode_image(std::span<const uint8_t> bytes, const DecodeOptions& options = {});
 
+/// Decodes a PNG file of grey or of a palette to the values as they are stored, [height, width, 1]:
+/// indices of a palette are not looked up, and values of 1, 2 and 4 bits not scaled. Throws
+/// InvalidInput where the file is none, damaged, in colour or with transparency, or of 16 bits.
+Image decode_index_map(std::span<const uint8_t> bytes, int64_t max_pixels = kDefaultMaxPixels);
+
 /// The values of a PNG file of 16 bits, [height, width, channels] as stored, without its
 /// transparency. Empty where the file has fewer bits or is JPEG. Throws as decode_image() does.
 std::vector<uint16_t> values_of_16_bits(std::span<const uint8_t> bytes,
@@ -77,9 +82,17 @@ std::vector<uint8_t> encode_jpeg(const Image& image, int quality = 95);
 /// Encodes an image as PNG, which keeps every pixel. Throws as encode_jpeg() does.
 std::vector<uint8_t> encode_lossless(const Image& image);
 
+/// Encodes an index map as PNG with a palette, [colours, 3] of 1 to 256. Throws InvalidInput where
+/// the image has other than 1 channel, or an index beyond the palette.
+std::vector<uint8_t> encode_with_palette(const Image& image, std::span<const uint8_t> palette);
+
 /// Resizes an image to height x width by Lanczos resampling (three lobes; the kernel is widened
 /// when scaling down, against aliasing).
 Image resize_image(const Image& image, int height, int width);
+
+/// Scales an image by one factor, as resize_image() does, so that it just covers height x width,
+/// and crops the centre of that. This is how preparing programs make images of one size.
+Image cover_image(const Image& image, int height, int width);
 
 /// Crops height x width pixels of `image` from (top, left) on. Throws InvalidInput where they do
 /// not lie within it.

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,6 +19,10 @@ struct Augmentation {
   int shorter_side = 0;      ///< the image is scaled so that its shorter side has this length ...
   int shorter_side_max = 0;  ///< ... or, where greater, a length drawn from both, inclusive
   bool random_crop = false;  ///< where the crop lies: uniform, or the centre
+  /// Random resized crop instead: the crop is scaled from a part of the image that has this share
+  /// of its area at least, up to all of it, and sides in a ratio from 3:4 to 4:3, both drawn
+  /// (Szegedy et al. 2015); a part that would not fit is cut off at the image's sides. 0: none.
+  double least_area = 0;
 
   // Colour, in values scaled to [0, 1].
   double brightness = 0;  ///< times 1 + U(-b, b); likewise contrast and saturation
@@ -34,10 +40,25 @@ struct Augmentation {
   static Augmentation cifar_final();  ///< the same and cutout 16
   static Augmentation imagenet();  ///< shorter side in [256, 480], random crop 224, flip, lighting
   static Augmentation imagenet_last();  ///< the last 20 epochs: shorter side 256, crop, flip
+  /// Its counterpart for the last epochs of a training: crop, shift and flip only, at the least
+  /// scale.
+  Augmentation crop_and_flip() const;
   /// Its counterpart for scoring: the same scale (the least one) and size, the centre, nothing
   /// random.
   Augmentation evaluation() const;
   static Augmentation imagenet_center();  ///< evaluation: shorter side 256, centre crop 224
+};
+
+/// What is done to an image and its mask, the same to both, on their way to a network that
+/// segments. Masks are scaled to the nearest pixel. Beyond the scaled image lie its mean and kVoid.
+struct PairAugmentation {
+  int height = 0;  ///< of the result
+  int width = 0;   ///< of the result
+  // In training; evaluation takes the whole image as it is, padded at the right and at the bottom.
+  bool random = false;     ///< scale, place of the crop
+  double least_scale = 1;  ///< of the image's height and width: one of the steps of 0.25 ...
+  double most_scale = 1;   ///< ... between these two, both included
+  bool flip = false;       ///< left and right, with probability one half
 };
 
 struct LoaderOptions {
@@ -46,6 +67,11 @@ struct LoaderOptions {
   bool shuffle = true;     ///< a new order each epoch, a function of (seed, epoch); else as given
   bool drop_last = false;  ///< leave out a last batch that is not full
   Augmentation augmentation = {};
+  /// Set: pairs of images and masks, in place of `augmentation`. Labels are then
+  /// [batch, height, width], kIgnored where the mask is void.
+  std::optional<PairAugmentation> pairs = {};
+  /// From epoch `plain_from` on, Augmentation::crop_and_flip() of it.
+  uint64_t plain_from = std::numeric_limits<uint64_t>::max();
   int threads =
       1;  ///< that read, decode and augment ahead; 0: next() does it in the caller's thread
   int prefetch = 4;  ///< batches they may be ahead
@@ -78,8 +104,9 @@ class Loader {
   /// same epoch again sees the same batches.
   void start(uint64_t epoch);
   /// Writes the next batch of the epoch: `images` [batch, H, W, C] in their first `count` images,
-  /// `labels` likewise. Returns count; 0 at the end of the epoch (or before start). Throws IoError
-  /// where an image cannot be read, InvalidShape where the spans are smaller than a batch.
+  /// `labels` likewise, one an image or one a pixel. Returns count; 0 at the end of the epoch (or
+  /// before start). Throws IoError where an image cannot be read, InvalidShape where the spans are
+  /// smaller than a batch.
   int next(std::span<float> images, std::span<int32_t> labels);
 
  private:

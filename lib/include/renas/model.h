@@ -25,6 +25,8 @@ struct Model {
   /// How an image is scaled and cut before it is normalised; nothing random (the training's
   /// Augmentation::evaluation()).
   Augmentation preparation;
+  /// The range of 16-bit values that became 0 to 255 in the training images, if they had such.
+  std::optional<Range16> range_16;
   double validation_accuracy = 0;  ///< in [0, 1]; 0 where nothing was held out
   /// Score::balanced_accuracy, likewise; none: not known, in models of earlier versions.
   std::optional<double> validation_balanced_accuracy;

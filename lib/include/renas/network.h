@@ -11,9 +11,10 @@
 
 namespace renas {
 
-/// The two layouts of stacked cells: for small images (CIFAR) and for large ones (ImageNet).
-enum class NetworkKind { kCifar, kImageNet };
-/// The kind in words: "cifar" or "imagenet".
+/// The layouts of stacked cells: for small images (CIFAR), for large ones (ImageNet), and for
+/// segmentation, where the ImageNet network is the body of DeepLabv3 (lib/src/graph/deeplab.h).
+enum class NetworkKind { kCifar, kImageNet, kDeepLab };
+/// The kind in words: "cifar", "imagenet" or "deeplab".
 const char* to_string(NetworkKind kind);
 /// Reads what to_string() writes. Throws InvalidInput for anything else.
 NetworkKind parse_network_kind(const std::string& text);
@@ -34,6 +35,7 @@ struct NetworkOptions {
   /// Whether normal cells also concatenate the adapted c-2 to their output, as in the authors'
   /// released graph.
   bool concat_c2 = false;
+  int output_stride = 16;  ///< DeepLab: the image's pixels between two of its features, 8 or 16
 
   // Regularisation, in training only.
   bool auxiliary = false;       ///< auxiliary classifier at 2/3 of the depth, loss weight 0.4

@@ -1,5 +1,6 @@
 /* The search from C, or from any language that can call C: ask for a candidate, measure its fitness
- * in your own way, tell the fitness.
+ * in your own way, tell the fitness. Below it, the use of a trained model: open it, predict
+ * classes.
  *
  * No C++ exception leaves these functions, and there is no global state: a search may be used by
  * one thread at a time, two searches by two threads. Functions that return int return 0 on success
@@ -7,6 +8,7 @@
 #ifndef RENAS_RENAS_H
 #define RENAS_RENAS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -60,6 +62,35 @@ int renas_load(renas_search* search, const char* path);
 /* The message of the last call's error, or "" if the call succeeded. It lives until the next call.
  */
 const char* renas_last_error(const renas_search* search);
+
+/* A trained model that is asked for the classes of pictures (renas/predictor.h). It is there where
+ * the library was built with HDF5. One thread at a time may use a predictor; threads each open
+ * their own. */
+typedef struct renas_predictor renas_predictor;
+
+/* Opens a model file that renas-search or renas-train wrote. error as in renas_create. Returns NULL
+ * on an error. */
+renas_predictor* renas_predictor_open(const char* path, char* error, int error_size);
+/* Frees a predictor. NULL is allowed. */
+void renas_predictor_close(renas_predictor* predictor);
+
+/* The number of classes, and the name of class `label` (0, 1, ...; NULL where there is no such
+ * class), which lives as long as the predictor. */
+int renas_predictor_classes(const renas_predictor* predictor);
+const char* renas_predictor_class_name(const renas_predictor* predictor, int label);
+
+/* Predicts the class of a JPEG or PNG file of `size` bytes in memory, of any size in pixels: writes
+ * the probability of each class to probabilities[count]; count must be the number of classes. */
+int renas_predictor_predict(renas_predictor* predictor, const void* file, size_t size,
+                            float* probabilities, int count);
+/* The same for pixels[height][width][channels], with as many channels as the model takes (1: grey,
+ * 3: red, green, blue). */
+int renas_predictor_predict_pixels(renas_predictor* predictor, const unsigned char* pixels,
+                                   int height, int width, int channels, float* probabilities,
+                                   int count);
+
+/* As renas_last_error. */
+const char* renas_predictor_last_error(const renas_predictor* predictor);
 
 #ifdef __cplusplus
 }

@@ -12,22 +12,51 @@
 
 namespace renas {
 
+/// How the learning rate goes down.
+enum class Schedule {
+  kCosine,      ///< in cycles (SGDR, Loshchilov and Hutter 2017)
+  kPolynomial,  ///< as a power of the share of the training that is left
+  kSteps,       ///< by a factor, at given epochs or every few epochs
+};
+const char* to_string(Schedule schedule);  ///< "cosine", "polynomial", "steps"
+/// Throws InvalidInput where `text` is none of them.
+Schedule parse_schedule(const std::string& text);
+
 /// How a network is trained: SGD with momentum on cross-entropy.
 struct Recipe {
   int epochs = 1;
   /// At the start, by parameter group (ProgramOptions::parameter_groups).
   std::vector<double> learning_rates = {0.05};
-  /// Lengths in epochs of cosine cycles, each from the full rate down to 0 (SGDR, Loshchilov and
-  /// Hutter 2017); the last is repeated while epochs remain. Empty: the rate is constant.
+  Schedule schedule = Schedule::kCosine;
+  /// kCosine: lengths in epochs of the cycles, each from the full rate down to least_factor; the
+  /// last is repeated while epochs remain. Empty: the rate is constant.
   std::vector<int> cosine_cycles = {};
+  double least_factor = 0;            ///< kCosine, kPolynomial: of the rate, where it ends
+  double power = 1;                   ///< kPolynomial
+  std::vector<int> step_epochs = {};  ///< kSteps: epochs done before each step, ascending
+  int step_every = 0;                 ///< kSteps: or a step each so many epochs; 0: step_epochs
+  double step_factor = 0.1;           ///< kSteps: of the rate, at each step
+  /// Over the first so many epochs the rate of the schedule is scaled up linearly, from one step's
+  /// share to all of it.
+  int warm_up_epochs = 0;
   double momentum = 0.9;
+  bool nesterov = false;  ///< Nesterov's form of momentum
   double weight_decay = 3e-4;
+  bool decay_norms = false;  ///< also of batch norms' scales and shifts, and of biases
+  /// The gradient of all parameters together is scaled down to this Euclidean norm where it is
+  /// longer; 0: it is not.
+  double clip_norm = 0;
+  /// Decay a step of an exponential moving average of the weights and statistics, which is then the
+  /// result of the training; early steps count for less than it says: at most (1 + t) / (10 + t) at
+  /// step t. 0: none.
+  double average_decay = 0;
   /// Dropping of paths grows linearly from 0 to its full probability over the training, as NASNet's
   /// does; false: full from the start.
   bool drop_path_grows = true;
 };
 
-/// The factor of every learning rate at `step` of a training of `epochs` x `steps_per_epoch`.
+/// The factor of every learning rate at `step` of a training of `epochs` x `steps_per_epoch`: a
+/// function of nothing else, so that a training that resumes has the rate it would have had.
 double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch);
 
 struct EpochMetrics {
@@ -42,6 +71,7 @@ struct TrainingState {
   int epoch = 0;  ///< epochs done
   int ranks = 1;  ///< that trained the last of them
   std::vector<EpochMetrics> history = {};
+  Weights average = {};  ///< moving average of the weights; empty: none (Recipe::average_decay)
 };
 
 struct TrainingHooks {
@@ -83,6 +113,7 @@ Fitness parse_fitness(const std::string& text);
 struct Score {
   double accuracy = 0;           ///< in [0, 1]
   double balanced_accuracy = 0;  ///< mean recall over the classes that occur, in [0, 1]
+  double top5_accuracy = 0;      ///< the right class is among the five highest scores, in [0, 1]
   int64_t correct = 0;
   int64_t count = 0;
 };

@@ -45,9 +45,14 @@ void check_program(const Graph& graph, const ProgramOptions& options) {
     throw InvalidInput("backend: the graph names no scores; call Graph::set_scores");
   }
   const Shape& scores = graph.node(graph.scores()).shape;
-  if (scores.height != 1 || scores.width != 1) {
-    throw InvalidShape(fmt::format("backend: scores must be 1x1xclasses, '{}' is {}",
-                                   graph.node(graph.scores()).name, to_string(scores)));
+  for (const Node& node : graph.nodes()) {
+    if (!options.training || node.kind != NodeKind::kCrossEntropy) continue;
+    const Shape& read = graph.node(node.inputs[0]).shape;
+    if (read != scores) {
+      throw InvalidShape(
+          fmt::format("backend: labels are those of the scores ({}), but '{}' is of {}",
+                      to_string(scores), node.name, to_string(read)));
+    }
   }
   if (options.training && losses != 1) {
     throw InvalidInput(fmt::format(
@@ -61,28 +66,35 @@ void check_program(const Graph& graph, const ProgramOptions& options) {
   }
 }
 
-void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels) {
+std::size_t labels_per_image(const Graph& graph) {
+  const Shape& scores = graph.node(graph.scores()).shape;
+  return static_cast<std::size_t>(scores.height) * scores.width;
+}
+
+void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels,
+                 std::size_t per_image) {
   if (batch.count < 1 || batch.count > capacity) {
     throw InvalidInput(
         fmt::format("batch: expected 1 to {} images, got {}", capacity, batch.count));
   }
   if (!with_labels) return;
-  for (int n = 0; n < batch.count; ++n) {
-    const int32_t label = batch.labels[n];
+  const std::size_t count = batch.count * per_image;
+  for (std::size_t i = 0; i < count; ++i) {
+    const int32_t label = batch.labels[i];
     if (label != kIgnored && (label < 0 || label >= classes)) {
-      throw InvalidInput(
-          fmt::format("batch: label {} of image {} is not one of 0 to {}", label, n, classes - 1));
+      throw InvalidInput(fmt::format("batch: label {} of image {} is not one of 0 to {}", label,
+                                     i / per_image, classes - 1));
     }
   }
 }
 
-int counted_labels(std::span<const int32_t> labels, int count) {
+int64_t counted_labels(std::span<const int32_t> labels, int64_t count) {
   const auto end = labels.begin() + count;
-  return count - static_cast<int>(std::count(labels.begin(), end, kIgnored));
+  return count - std::count(labels.begin(), end, kIgnored);
 }
 
-void check_scores(std::span<const float> scores, int count, int classes) {
-  const auto expected = static_cast<std::size_t>(count) * classes;
+void check_scores(std::span<const float> scores, int count, int classes, std::size_t per_image) {
+  const auto expected = count * per_image * classes;
   if (scores.size() < expected) {
     throw InvalidInput(fmt::format("infer: {} images of {} classes need {} scores, got room for {}",
                                    count, classes, expected, scores.size()));

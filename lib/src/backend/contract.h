@@ -26,25 +26,31 @@ bool correct(const T* scores, int classes, int label) {
   return std::isfinite(*best) && best - scores == label;
 }
 
-/// Checks a graph before it is compiled. Throws InvalidInput unless it has one input, scores of
-/// 1x1xclasses and, for training, a cross-entropy outside the auxiliary head, and `options` fit it.
+/// Checks a graph before it is compiled. Throws InvalidInput unless it has one input, scores and,
+/// for training, a cross-entropy outside the auxiliary head, and `options` fit it.
 void check_program(const Graph& graph, const ProgramOptions& options);
 
+/// The labels of an image: one for each pixel of the scores.
+std::size_t labels_per_image(const Graph& graph);
+
 /// Checks a staged batch. Throws InvalidInput unless 1 <= count <= capacity and, `with_labels`, the
-/// first `count` labels are classes or kIgnored. Inference needs no labels.
-void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels);
+/// labels of the first `count` images, `per_image` each, are classes or kIgnored. Inference needs
+/// no labels.
+void check_batch(const HostBatch& batch, int capacity, int classes, bool with_labels,
+                 std::size_t per_image = 1);
 
-/// How many of the batch's labels count, those of kIgnored not among them.
-int counted_labels(std::span<const int32_t> labels, int count);
+/// How many of the first `count` labels count, those of kIgnored not among them.
+int64_t counted_labels(std::span<const int32_t> labels, int64_t count);
 
-/// The factor of the loss of an image with this label at a cross-entropy `node`.
+/// The factor of the loss of a label at a cross-entropy `node`.
 inline double class_weight(const Node& node, int32_t label) {
   return node.class_weights.empty() ? 1.0
                                     : double{node.class_weights[static_cast<std::size_t>(label)]};
 }
 
-/// Checks the memory for scores. Throws InvalidInput unless it holds count * classes numbers.
-void check_scores(std::span<const float> scores, int count, int classes);
+/// Checks the memory for scores. Throws InvalidInput unless it holds count * per_image * classes
+/// numbers.
+void check_scores(std::span<const float> scores, int count, int classes, std::size_t per_image = 1);
 
 /// Calls take(parameter index, values, momenta) for each parameter of `graph`, momenta empty where
 /// `host` has none. Throws InvalidShape, before the first call, where a tensor is missing or of

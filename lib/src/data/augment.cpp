@@ -157,6 +157,14 @@ Augmentation Augmentation::imagenet_last() {
   return options;
 }
 
+Augmentation Augmentation::crop_and_flip() const {
+  Augmentation options = evaluation();
+  options.random_crop = random_crop;
+  options.pad = pad;
+  options.flip = flip;
+  return options;
+}
+
 Augmentation Augmentation::evaluation() const {
   Augmentation options;
   options.crop = crop;
@@ -187,6 +195,11 @@ Draw draw_augmentation(const Augmentation& options, const Shape& shape, Random r
     draw.shorter_side += below(options.shorter_side_max - options.shorter_side + 1);
   }
   if (options.random_crop) draw.crop = {random.uniform(), random.uniform()};
+  if (options.least_area > 0) {
+    draw.area = random.uniform(options.least_area, 1);
+    const double widest = std::log(4.0 / 3.0);
+    draw.aspect = std::exp(random.uniform(-widest, widest));
+  }
   const auto factor = [&random](double spread) {
     return spread > 0 ? random.uniform(std::max(0.0, 1 - spread), 1 + spread) : 1.0;
   };

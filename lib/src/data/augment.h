@@ -15,7 +15,9 @@ namespace renas {
 struct Draw {
   int shorter_side = 0;                  ///< of the scaled image
   std::array<double, 2> crop{0.5, 0.5};  ///< [0, 1): place of the crop, down and across
-  double brightness = 1;                 ///< factors
+  double area = 0;        ///< share of the image that a random resized crop shows; 0: it is none
+  double aspect = 1;      ///< its width over its height
+  double brightness = 1;  ///< factors
   double contrast = 1;
   double saturation = 1;
   std::array<double, 3> lighting{0, 0, 0};  ///< multipliers of the three components

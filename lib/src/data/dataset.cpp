@@ -27,12 +27,16 @@ class JoinedSource final : public DataSet::Source {
     info = first_.info();
     shape = first_.shape();
     encoded = first_.encoded();
+    has_masks = first_.has_masks() && second_.has_masks();
     labels.assign(first_.labels().begin(), first_.labels().end());
     labels.insert(labels.end(), second_.labels().begin(), second_.labels().end());
   }
 
   std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
     return i < first_.size() ? first_.image(i, buffer) : second_.image(i - first_.size(), buffer);
+  }
+  std::span<const uint8_t> mask(int64_t i, std::vector<uint8_t>& buffer) const override {
+    return i < first_.size() ? first_.mask(i, buffer) : second_.mask(i - first_.size(), buffer);
   }
 
  private:
@@ -138,6 +142,7 @@ int64_t DataSet::size() const { return static_cast<int64_t>(source_->labels.size
 const DataSetInfo& DataSet::info() const { return source_->info; }
 std::span<const int32_t> DataSet::labels() const { return source_->labels; }
 bool DataSet::encoded() const { return source_->encoded; }
+bool DataSet::has_masks() const { return source_->has_masks; }
 const Shape& DataSet::shape() const { return source_->shape; }
 
 std::span<const uint8_t> DataSet::image(int64_t i, std::vector<uint8_t>& buffer) const {
@@ -145,6 +150,13 @@ std::span<const uint8_t> DataSet::image(int64_t i, std::vector<uint8_t>& buffer)
     throw InvalidInput(fmt::format("data set: image {} of {}", i, size()));
   }
   return source_->image(i, buffer);
+}
+
+std::span<const uint8_t> DataSet::mask(int64_t i, std::vector<uint8_t>& buffer) const {
+  if (i < 0 || i >= size() || !has_masks()) {
+    throw InvalidInput(fmt::format("data set: mask {} of {}", i, has_masks() ? size() : 0));
+  }
+  return source_->mask(i, buffer);
 }
 
 }  // namespace renas

@@ -26,7 +26,28 @@ ResampleTaps taps_across(const CropPlan& plan, int width, int crop) {
 
 }  // namespace
 
+namespace {
+
+/// A random resized crop: height and width are scaled each on its own, so that the part drawn
+/// becomes the crop.
+CropPlan plan_resized_crop(int height, int width, const Augmentation& options, const Draw& draw) {
+  const double area = draw.area * height * width;
+  const auto scaled = [&](int length, double part) {
+    const double share = std::min(1.0, std::max(1.0, std::round(part)) / length);
+    return std::max(options.crop, static_cast<int>(std::lround(options.crop / share)));
+  };
+  CropPlan plan;
+  plan.height = scaled(height, std::sqrt(area / draw.aspect));
+  plan.width = scaled(width, std::sqrt(area * draw.aspect));
+  plan.top = static_cast<int>(draw.crop[0] * (plan.height - options.crop + 1));
+  plan.left = static_cast<int>(draw.crop[1] * (plan.width - options.crop + 1));
+  return plan;
+}
+
+}  // namespace
+
 CropPlan plan_crop(int height, int width, const Augmentation& options, const Draw& draw) {
+  if (draw.area > 0) return plan_resized_crop(height, width, options, draw);
   const int shorter = std::min(height, width);
   const int side = std::max(options.crop, draw.shorter_side > 0 ? draw.shorter_side : shorter);
   const auto scaled = [&](int length) {
@@ -52,7 +73,7 @@ PixelView ImageFitter::decode(std::span<const uint8_t> bytes, int channels,
                               Shape& decoded) {
   DecodeOptions decoding;
   decoding.channels = channels;
-  decoding.strict = false;  // who prepared the set decided what is good enough
+  decoding.strict = strict_;
   const bool jpeg = bytes.size() > 2 && bytes[0] == 0xff && bytes[1] == 0xd8;
   if (!jpeg) {
     Image image = decode_image(bytes, decoding);
@@ -117,28 +138,39 @@ PixelView ImageFitter::decode(std::span<const uint8_t>, int, const Augmentation&
 
 #endif
 
+std::span<const uint8_t> ImageFitter::crop(const PixelView& view, const CropPlan& plan,
+                                           const Shape& whole, int side) {
+  pixels_.resize(int64_t{side} * side * view.channels);
+  resample(view, taps_down(plan, whole.height, side), taps_across(plan, whole.width, side),
+           scratch_, pixels_.data());
+  return pixels_;
+}
+
+std::span<const uint8_t> ImageFitter::fit_encoded(std::span<const uint8_t> file, int channels,
+                                                  const Augmentation& options, const Draw& draw) {
+  CropPlan plan;
+  Shape whole;
+  const PixelView view = decode(file, channels, options, draw, plan, whole);
+  return crop(view, plan, whole, options.crop);
+}
+
+std::span<const uint8_t> ImageFitter::fit_pixels(const Shape& shape,
+                                                 std::span<const uint8_t> pixels,
+                                                 const Augmentation& options, const Draw& draw) {
+  const PixelView view{pixels.data(), 0, 0, shape.height, shape.width, shape.channels};
+  return crop(view, plan_crop(shape.height, shape.width, options, draw), shape, options.crop);
+}
+
 std::span<const uint8_t> ImageFitter::fit(const DataSet& data, int64_t index,
                                           std::span<const uint8_t> stored,
                                           const Augmentation& options, const Draw& draw) {
   if (options.crop == 0) return stored;
-  const int channels = data.shape().channels;
-  CropPlan plan;
-  PixelView view;
-  Shape whole = data.shape();
-  if (data.encoded()) {
-    try {
-      view = decode(stored, channels, options, draw, plan, whole);
-    } catch (const InvalidInput& error) {
-      throw IoError(fmt::format("image {} of the data set: {}", index, error.what()));
-    }
-  } else {
-    view = {stored.data(), 0, 0, whole.height, whole.width, channels};
-    plan = plan_crop(whole.height, whole.width, options, draw);
+  if (!data.encoded()) return fit_pixels(data.shape(), stored, options, draw);
+  try {
+    return fit_encoded(stored, data.shape().channels, options, draw);
+  } catch (const InvalidInput& error) {
+    throw IoError(fmt::format("image {} of the data set: {}", index, error.what()));
   }
-  pixels_.resize(int64_t{options.crop} * options.crop * channels);
-  resample(view, taps_down(plan, whole.height, options.crop),
-           taps_across(plan, whole.width, options.crop), scratch_, pixels_.data());
-  return pixels_;
 }
 
 }  // namespace renas

@@ -27,19 +27,33 @@ CropPlan plan_crop(int height, int width, const Augmentation& options, const Dra
 /// fitter keeps its buffers between calls, so each thread needs its own.
 class ImageFitter {
  public:
+  /// A fitter that is `strict` refuses damaged JPEG files; otherwise whoever prepared the set has
+  /// decided what is good enough.
+  explicit ImageFitter(bool strict = false) : strict_(strict) {}
+
   /// Fits one image. `stored` is image `index` of `data`, pixels or an encoded file. Returns pixels
   /// [height, width, channels], which live until the next call (without a crop: as long as
   /// `stored`). Throws IoError where the image cannot be decoded, Unsupported where this build
   /// decodes none.
   std::span<const uint8_t> fit(const DataSet& data, int64_t index, std::span<const uint8_t> stored,
                                const Augmentation& options, const Draw& draw);
+  /// Fits a JPEG or PNG file, decoded to `channels`. The result lives until the next call. Throws
+  /// InvalidInput where the file cannot be decoded, Unsupported where this build decodes none.
+  std::span<const uint8_t> fit_encoded(std::span<const uint8_t> file, int channels,
+                                       const Augmentation& options, const Draw& draw);
+  /// Fits pixels [shape.height, shape.width, shape.channels], likewise.
+  std::span<const uint8_t> fit_pixels(const Shape& shape, std::span<const uint8_t> pixels,
+                                      const Augmentation& options, const Draw& draw);
 
  private:
   // Decodes the part that the crop needs. Sets `plan` to the crop, and `decoded` to the shape of
   // the whole upright image as the decoder scales it.
   PixelView decode(std::span<const uint8_t> bytes, int channels, const Augmentation& options,
                    const Draw& draw, CropPlan& plan, Shape& decoded);
+  std::span<const uint8_t> crop(const PixelView& view, const CropPlan& plan, const Shape& whole,
+                                int side);
 
+  bool strict_;
   std::vector<uint8_t> decoded_;
   std::vector<uint8_t> upright_;
   std::vector<uint8_t> pixels_;

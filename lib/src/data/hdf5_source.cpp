@@ -37,20 +37,21 @@ class FileSource final : public DataSet::Source {
   }
 };
 
-// A source of encoded images. Their chunks have no filter, so threads read the bytes with pread()
-// at the chunks' addresses, without HDF5 and its lock. The CRC-32 of each image guards them.
-class EncodedSource final : public DataSet::Source {
- public:
+// Encoded files that lie end to end in a data set. Its chunks have no filter, so threads read the
+// bytes with pread() at the chunks' addresses, without HDF5 and its lock. The CRC-32 of each file
+// guards it.
+struct EncodedFiles {
   std::string path;
   std::string split;
-  OpenFile file;
+  std::string what;  // "image" or "mask"
   int64_t chunk_bytes = 0;
   std::vector<int64_t> chunk_address;
   std::vector<int64_t> offsets;
   std::vector<int64_t> lengths;
   std::vector<uint32_t> crc32s;
 
-  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
+  std::span<const uint8_t> read(const OpenFile& file, int64_t i,
+                                std::vector<uint8_t>& buffer) const {
     const auto at = static_cast<std::size_t>(i);
     buffer.resize(lengths[at]);
     int64_t position = offsets[at];
@@ -63,7 +64,7 @@ class EncodedSource final : public DataSet::Source {
       const int failure =
           read_fully(file.descriptor(), buffer.data() + done, wanted, address + within, got);
       if (got < wanted) {
-        throw IoError(fmt::format("{}: cannot read image {} of {}: {}", path, i, split,
+        throw IoError(fmt::format("{}: cannot read {} {} of {}: {}", path, what, i, split,
                                   failure != 0 ? errno_text(failure) : "the file is truncated"));
       }
       done += got;
@@ -73,10 +74,25 @@ class EncodedSource final : public DataSet::Source {
         ::crc32(::crc32(0, nullptr, 0), buffer.data(), static_cast<uInt>(buffer.size())));
     if (crc != crc32s[at]) {
       throw IoError(fmt::format(
-          "{}: image {} of {} is damaged (CRC32 {:08x}, the index says {:08x}); prepare it again",
-          path, i, split, crc, crc32s[at]));
+          "{}: {} {} of {} is damaged (CRC32 {:08x}, the index says {:08x}); prepare it again",
+          path, what, i, split, crc, crc32s[at]));
     }
     return buffer;
+  }
+};
+
+// A source of encoded images, and of masks where the split has them.
+class EncodedSource final : public DataSet::Source {
+ public:
+  OpenFile file;
+  EncodedFiles images;
+  EncodedFiles masks;
+
+  std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const override {
+    return images.read(file, i, buffer);
+  }
+  std::span<const uint8_t> mask(int64_t i, std::vector<uint8_t>& buffer) const override {
+    return masks.read(file, i, buffer);
   }
 };
 
@@ -186,65 +202,90 @@ std::vector<int32_t> read_labels(hid_t group, const std::string& where, int clas
   return labels;
 }
 
-h5::Dataset open_images(hid_t group, const std::string& where, h5::Description& description) {
-  h5::Dataset images = h5::open_dataset(group, "images");
+/// Opens a data set of bytes.
+h5::Dataset open_bytes(hid_t group, const std::string& where, const char* name,
+                       h5::Description& description) {
+  h5::Dataset images = h5::open_dataset(group, name);
   description = h5::describe(images);
   const h5::Type type(H5Dget_type(images));
   if (description.type != H5T_INTEGER || H5Tget_size(type) != 1 ||
       H5Tget_sign(type) != H5T_SGN_NONE) {
     throw InvalidInput(
-        fmt::format("{}/images: expected 8-bit unsigned integers (uint8, pixels from 0 to 255); "
+        fmt::format("{}/{}: expected 8-bit unsigned integers (uint8, pixels from 0 to 255); "
                     "found {}",
-                    where, type_text(images)));
+                    where, name, type_text(images)));
   }
   return images;
+}
+
+/// The data set `data` of encoded files; the names of its index begin with `prefix`.
+EncodedFiles open_files(const std::string& path, const std::string& split, hid_t group, hid_t data,
+                        int64_t total, const std::string& what, const std::string& prefix) {
+  const std::string where = path + ": " + split;
+  EncodedFiles files;
+  files.path = path;
+  files.split = split;
+  files.what = what;
+  files.offsets = h5::read<int64_t>(group, prefix + "offsets");
+  files.lengths = h5::read<int64_t>(group, prefix + "lengths");
+  files.crc32s = h5::read<uint32_t>(group, prefix + "crc32");
+  if (files.lengths.size() != files.offsets.size() || files.crc32s.size() != files.offsets.size()) {
+    throw InvalidInput(fmt::format("{}: the index of {}s has {} offsets, {} lengths and {} CRCs",
+                                   where, what, files.offsets.size(), files.lengths.size(),
+                                   files.crc32s.size()));
+  }
+  for (std::size_t i = 0; i < files.offsets.size(); ++i) {
+    if (files.offsets[i] < 0 || files.lengths[i] < 1 || files.lengths[i] > total ||
+        files.offsets[i] > total - files.lengths[i]) {
+      throw InvalidInput(fmt::format("{}: {} {} lies at {} with {} bytes; there are {} in all",
+                                     where, what, i, files.offsets[i], files.lengths[i], total));
+    }
+  }
+  const h5::Properties properties(H5Dget_create_plist(data));
+  hsize_t chunk = 0;
+  if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_nfilters(properties) != 0 ||
+      H5Pget_chunk(properties, 1, &chunk) != 1) {
+    throw InvalidInput(
+        fmt::format("{}/{}s: expected a chunked data set without filters", where, what));
+  }
+  files.chunk_bytes = static_cast<int64_t>(chunk);
+  for (hsize_t offset = 0; offset < static_cast<hsize_t>(total); offset += chunk) {
+    haddr_t address = HADDR_UNDEF;
+    hsize_t size = 0;
+    unsigned mask = 0;
+    if (H5Dget_chunk_info_by_coord(data, &offset, &mask, &address, &size) < 0 ||
+        address == HADDR_UNDEF) {
+      h5::fail(data, fmt::format("find the bytes at {} of {}/{}s", offset, split, what));
+    }
+    files.chunk_address.push_back(static_cast<int64_t>(address));
+  }
+  return files;
 }
 
 std::shared_ptr<DataSet::Source> open_encoded(const std::string& path, const std::string& split,
                                               hid_t group, hid_t images, int64_t total) {
   const std::string where = path + ": " + split;
   auto source = std::make_shared<EncodedSource>();
-  source->path = path;
-  source->split = split;
   source->encoded = true;
   source->shape = {h5::read_attribute<int32_t>(group, "channels"), 0, 0};
   if (source->shape.channels != 1 && source->shape.channels != 3) {
     throw InvalidInput(fmt::format("{}: encoded images of {} channels; 1 and 3 exist", where,
                                    source->shape.channels));
   }
-  source->offsets = h5::read<int64_t>(group, "offsets");
-  source->lengths = h5::read<int64_t>(group, "lengths");
-  source->crc32s = h5::read<uint32_t>(group, "crc32");
-  if (source->lengths.size() != source->offsets.size() ||
-      source->crc32s.size() != source->offsets.size()) {
-    throw InvalidInput(fmt::format("{}: the index has {} offsets, {} lengths and {} CRCs", where,
-                                   source->offsets.size(), source->lengths.size(),
-                                   source->crc32s.size()));
-  }
-  for (std::size_t i = 0; i < source->offsets.size(); ++i) {
-    if (source->offsets[i] < 0 || source->lengths[i] < 1 || source->lengths[i] > total ||
-        source->offsets[i] > total - source->lengths[i]) {
-      throw InvalidInput(fmt::format("{}: image {} lies at {} with {} bytes; there are {} in all",
-                                     where, i, source->offsets[i], source->lengths[i], total));
+  source->images = open_files(path, split, group, images, total, "image", "");
+  if (h5::exists(group, "masks")) {
+    h5::Description description;
+    const h5::Dataset masks = open_bytes(group, where, "masks", description);
+    if (description.dims.size() != 1) {
+      throw InvalidInput(fmt::format("{}/masks: expected [bytes] of PNG files; found [{}]", where,
+                                     fmt::join(description.dims, ", ")));
     }
-  }
-  const h5::Properties properties(H5Dget_create_plist(images));
-  hsize_t chunk = 0;
-  if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_nfilters(properties) != 0 ||
-      H5Pget_chunk(properties, 1, &chunk) != 1) {
-    throw InvalidInput(
-        fmt::format("{}/images: expected a chunked data set without filters", where));
-  }
-  source->chunk_bytes = static_cast<int64_t>(chunk);
-  for (hsize_t offset = 0; offset < static_cast<hsize_t>(total); offset += chunk) {
-    haddr_t address = HADDR_UNDEF;
-    hsize_t size = 0;
-    unsigned mask = 0;
-    if (H5Dget_chunk_info_by_coord(images, &offset, &mask, &address, &size) < 0 ||
-        address == HADDR_UNDEF) {
-      h5::fail(images, fmt::format("find the bytes at {} of {}/images", offset, split));
+    source->masks = open_files(path, split, group, masks, description.dims[0], "mask", "mask_");
+    if (source->masks.offsets.size() != source->images.offsets.size()) {
+      throw InvalidInput(fmt::format("{}: {} images but {} masks", where,
+                                     source->images.offsets.size(), source->masks.offsets.size()));
     }
-    source->chunk_address.push_back(static_cast<int64_t>(address));
+    source->has_masks = true;
   }
   source->file = OpenFile(path, O_RDONLY);
   return source;
@@ -274,7 +315,7 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
   const std::string where = path + ": " + split;
   const h5::Group group = h5::open_group(file, split);
   h5::Description description;
-  h5::Dataset images = open_images(group, where, description);
+  h5::Dataset images = open_bytes(group, where, "images", description);
   DataSetInfo info = read_info(file, path);
   std::vector<int32_t> labels = read_labels(group, where, info.classes);
 
@@ -290,7 +331,7 @@ std::shared_ptr<const DataSet::Source> open_source(const std::string& path,
   }
   if (dims.size() == 1) {
     auto encoded = open_encoded(path, split, group, images, dims[0]);
-    count = static_cast<int64_t>(static_cast<EncodedSource&>(*encoded).offsets.size());
+    count = static_cast<int64_t>(static_cast<EncodedSource&>(*encoded).images.offsets.size());
     source = std::move(encoded);
   } else if (dims.size() == 4 && *std::min_element(dims.begin() + 1, dims.end()) >= 1 &&
              *std::max_element(dims.begin() + 1, dims.end()) <= 65536) {

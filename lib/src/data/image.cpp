@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -102,6 +103,13 @@ Image decode_image(std::span<const uint8_t> bytes, const DecodeOptions& options)
   return options.upright ? upright(std::move(image), bytes) : image;
 }
 
+Image decode_index_map(std::span<const uint8_t> bytes, int64_t max_pixels) {
+  if (kind_of(bytes) != ImageKind::kPng) {
+    throw InvalidInput("JPEG: a mask is a PNG file, since JPEG does not keep its values");
+  }
+  return png_index_map(bytes, max_pixels);
+}
+
 std::vector<uint16_t> values_of_16_bits(std::span<const uint8_t> bytes, int64_t max_pixels) {
   if (kind_of(bytes) != ImageKind::kPng) return {};
   return png_values_of_16_bits(bytes, max_pixels);
@@ -121,6 +129,19 @@ Image resize_image(const Image& image, int height, int width) {
            make_resample_taps(ResampleKernel::kLanczos3, image.shape.width, width, 0, width),
            scratch, result.pixels.data());
   return result;
+}
+
+Image cover_image(const Image& image, int height, int width) {
+  if (image.shape.height == height && image.shape.width == width) return image;
+  const double scale = std::max(static_cast<double>(height) / image.shape.height,
+                                static_cast<double>(width) / image.shape.width);
+  const auto scaled = [scale](int length, int least) {
+    return std::max(least, static_cast<int>(std::floor(length * scale + 0.5)));
+  };
+  const Image whole =
+      resize_image(image, scaled(image.shape.height, height), scaled(image.shape.width, width));
+  return crop_image(whole, (whole.shape.height - height) / 2, (whole.shape.width - width) / 2,
+                    height, width);
 }
 
 Image crop_image(const Image& image, int top, int left, int height, int width) {

@@ -14,6 +14,7 @@
 
 #include "data/augment.h"
 #include "data/fit.h"
+#include "data/pairs.h"
 #include "renas/error.h"
 #include "renas/random.h"
 
@@ -43,6 +44,17 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   check(options.threads >= 0, "threads", "0 or more", options.threads);
   check(options.prefetch >= 1, "prefetch", "1 or more", options.prefetch);
   check(options.ranks >= 1, "ranks", "1 or more", options.ranks);
+  if (options.pairs) {
+    const PairAugmentation& p = *options.pairs;
+    check(p.height >= 1 && p.width >= 1, "height and width of pairs", "1 or more",
+          std::min(p.height, p.width));
+    check(p.least_scale > 0 && p.least_scale <= p.most_scale, "least_scale",
+          fmt::format("more than 0 and at most most_scale ({})", p.most_scale), p.least_scale);
+    if (!data.has_masks()) {
+      throw InvalidInput(
+          "loader: the data set has no masks; renas-prep-voc makes one that has them");
+    }
+  }
   check(options.rank >= 0 && options.rank < options.ranks, "rank",
         fmt::format("from 0 to {}", options.ranks - 1), options.rank);
   check(a.pad >= 0, "pad", "0 or more", a.pad);
@@ -51,6 +63,8 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   check(a.brightness >= 0 && a.brightness <= 1, "brightness", "from 0 to 1", a.brightness);
   check(a.contrast >= 0 && a.contrast <= 1, "contrast", "from 0 to 1", a.contrast);
   check(a.saturation >= 0 && a.saturation <= 1, "saturation", "from 0 to 1", a.saturation);
+  check(a.least_area >= 0 && a.least_area <= 1, "least_area", "from 0 to 1", a.least_area);
+  check(a.least_area == 0 || a.crop > 0, "least_area", "0 without a crop", a.least_area);
   check(a.lighting >= 0, "lighting", "0 or more", a.lighting);
   const int channels = data.shape().channels;
   check(channels == 3 || (a.saturation == 0 && a.lighting == 0), "saturation and lighting",
@@ -64,7 +78,7 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   } else {
     check(a.shorter_side == 0 && a.shorter_side_max == 0, "shorter_side", "0 without a crop",
           a.shorter_side);
-    if (data.encoded()) {
+    if (data.encoded() && !options.pairs) {
       throw InvalidInput(
           "loader: the images are encoded and may vary in size, so the augmentation must say what "
           "to cut out of each (crop)");
@@ -72,9 +86,14 @@ void check_options(const DataSet& data, const LoaderOptions& options) {
   }
 }
 
-Shape result_shape(const DataSet& data, const Augmentation& options) {
+Shape result_shape(const DataSet& data, const LoaderOptions& options) {
   Shape shape = data.shape();
-  if (options.crop > 0) shape.height = shape.width = options.crop;
+  const int crop = options.augmentation.crop;
+  if (crop > 0) shape.height = shape.width = crop;
+  if (options.pairs) {
+    shape.height = options.pairs->height;
+    shape.width = options.pairs->width;
+  }
   return shape;
 }
 
@@ -92,6 +111,7 @@ struct Loader::State {
   struct Scratch {
     std::vector<uint8_t> bytes;
     ImageFitter fitter;
+    PairFitter pair_fitter;
   };
   struct Slot {
     std::vector<float> images;
@@ -103,6 +123,7 @@ struct Loader::State {
   DataSet data;
   std::vector<int64_t> indices;
   LoaderOptions options;
+  Augmentation plain;  // of the last epochs
   Shape shape;
   int64_t images = 0;  // of an epoch, on this rank
   uint64_t epoch = 0;
@@ -120,7 +141,14 @@ struct Loader::State {
   std::vector<std::thread> threads;
 
   State(DataSet set, std::vector<int64_t> list, const LoaderOptions& given)
-      : data(std::move(set)), indices(std::move(list)), options(given) {}
+      : data(std::move(set)),
+        indices(std::move(list)),
+        options(given),
+        plain(given.augmentation.crop_and_flip()) {}
+
+  int64_t labels_per_image() const {
+    return options.pairs ? int64_t{shape.height} * shape.width : 1;
+  }
 
   int64_t batch_end(int64_t position) const {
     return std::min((position / options.batch + 1) * options.batch, images);
@@ -128,12 +156,19 @@ struct Loader::State {
 
   void prepare(int64_t position, Scratch& scratch, float* to, int32_t* label) const {
     const int64_t index = order[static_cast<std::size_t>(position)];
+    if (options.pairs) {
+      const PairDraw draw =
+          draw_pair(*options.pairs, augmentation_stream(options.seed, epoch, index));
+      scratch.pair_fitter.fit(data, index, *options.pairs, draw, to, label);
+      return;
+    }
     const std::span<const uint8_t> image = data.image(index, scratch.bytes);
-    const Draw draw = draw_augmentation(options.augmentation, shape,
-                                        augmentation_stream(options.seed, epoch, index));
+    const Augmentation& augmentation = epoch < options.plain_from ? options.augmentation : plain;
+    const Draw draw =
+        draw_augmentation(augmentation, shape, augmentation_stream(options.seed, epoch, index));
     const std::span<const uint8_t> pixels =
-        scratch.fitter.fit(data, index, image, options.augmentation, draw);
-    finish_image(options.augmentation, draw, shape, data.info(), pixels, to);
+        scratch.fitter.fit(data, index, image, augmentation, draw);
+    finish_image(augmentation, draw, shape, data.info(), pixels, to);
     *label = data.labels()[static_cast<std::size_t>(index)];
   }
 
@@ -161,7 +196,7 @@ struct Loader::State {
         for (int64_t position = first; position < last; ++position) {
           const int64_t at = position - batch * options.batch;
           prepare(position, scratch, slot.images.data() + at * shape.size(),
-                  slot.labels.data() + at);
+                  slot.labels.data() + at * labels_per_image());
         }
       } catch (...) {
         failure = std::current_exception();
@@ -194,7 +229,7 @@ Loader::Loader(DataSet data, std::vector<int64_t> indices, const LoaderOptions& 
           fmt::format("loader: index {} of a data set of {} images", i, s.data.size()));
     }
   }
-  s.shape = result_shape(s.data, options.augmentation);
+  s.shape = result_shape(s.data, options);
   const auto total = static_cast<int64_t>(s.indices.size());
   if (options.drop_last) {
     const int64_t whole = int64_t{options.batch} * options.ranks;
@@ -206,7 +241,7 @@ Loader::Loader(DataSet data, std::vector<int64_t> indices, const LoaderOptions& 
   s.slots.resize(static_cast<std::size_t>(options.prefetch));
   for (auto& slot : s.slots) {
     slot.images.resize(static_cast<std::size_t>(options.batch * s.shape.size()));
-    slot.labels.resize(static_cast<std::size_t>(options.batch));
+    slot.labels.resize(static_cast<std::size_t>(options.batch * s.labels_per_image()));
   }
   try {
     for (int i = 0; i < options.threads; ++i) {
@@ -258,7 +293,8 @@ int Loader::next(std::span<float> images, std::span<int32_t> labels) {
   if (first >= static_cast<int64_t>(s.order.size())) return 0;
   const int64_t count = s.batch_end(first) - first;
   const auto values = static_cast<std::size_t>(count * s.shape.size());
-  if (images.size() < values || labels.size() < static_cast<std::size_t>(count)) {
+  const auto label_count = static_cast<std::size_t>(count * s.labels_per_image());
+  if (images.size() < values || labels.size() < label_count) {
     throw InvalidShape(
         fmt::format("loader: a batch of {} images of {} into {} values and {} labels", count,
                     to_string(s.shape), images.size(), labels.size()));
@@ -266,7 +302,8 @@ int Loader::next(std::span<float> images, std::span<int32_t> labels) {
   if (s.threads.empty()) {
     ++s.consumed;
     for (int64_t i = 0; i < count; ++i) {
-      s.prepare(first + i, s.own, images.data() + i * s.shape.size(), labels.data() + i);
+      s.prepare(first + i, s.own, images.data() + i * s.shape.size(),
+                labels.data() + i * s.labels_per_image());
     }
     return static_cast<int>(count);
   }
@@ -277,8 +314,7 @@ int Loader::next(std::span<float> images, std::span<int32_t> labels) {
   if (!failure) {
     lock.unlock();  // no thread touches the slot before consumed moves on
     std::memcpy(images.data(), slot.images.data(), values * sizeof(float));
-    std::memcpy(labels.data(), slot.labels.data(),
-                static_cast<std::size_t>(count) * sizeof(int32_t));
+    std::memcpy(labels.data(), slot.labels.data(), label_count * sizeof(int32_t));
     lock.lock();
   }
   slot.done = 0;

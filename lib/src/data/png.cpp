@@ -28,6 +28,7 @@ struct Reader {
   const uint8_t* at = nullptr;
   std::size_t left = 0;
   bool keep_16 = false;  // values of 16 bits come as two bytes, the upper one first
+  bool indices = false;  // values come as they are stored, one a byte
   char message[200] = "";
   std::jmp_buf jump;
 
@@ -57,9 +58,13 @@ struct Reader {
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, 0);
     png_set_user_limits(png, 0x7fffffffL, 0x7fffffffL);  // the caller has checked the size
     png_read_info(png, info);
-    png_set_expand(png);  // palettes; 1, 2 and 4 bits; transparent colours
-    if (!keep_16) png_set_strip_16(png);
-    png_set_strip_alpha(png);
+    if (indices) {
+      png_set_packing(png);
+    } else {
+      png_set_expand(png);  // palettes; 1, 2 and 4 bits; transparent colours
+      if (!keep_16) png_set_strip_16(png);
+      png_set_strip_alpha(png);
+    }
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
     return true;
@@ -83,8 +88,12 @@ struct Decoded {
   std::vector<uint8_t> bytes;
 };
 
-// Decodes a file whose values have 16 bits to two bytes each where `keep_16`, else to one byte.
-Decoded decode(std::span<const uint8_t> bytes, int64_t max_pixels, bool keep_16) {
+enum class Values { k8, k16, kIndices };
+
+// Decodes a file to values of one byte each, with k16 to those of 16 bits of two, with kIndices to
+// those that are stored.
+Decoded decode(std::span<const uint8_t> bytes, int64_t max_pixels, Values values) {
+  const bool keep_16 = values == Values::k16;
   const Shape stored = inspect_png(bytes);
   if (int64_t{stored.width} * stored.height > max_pixels) {
     throw InvalidInput(fmt::format("PNG of {} x {} pixels, more than the limit of {}", stored.width,
@@ -94,6 +103,7 @@ Decoded decode(std::span<const uint8_t> bytes, int64_t max_pixels, bool keep_16)
   reader.at = bytes.data();
   reader.left = bytes.size();
   reader.keep_16 = keep_16;
+  reader.indices = values == Values::kIndices;
   if (!reader.read_info()) throw InvalidInput(fmt::format("PNG: {}", reader.message));
   Decoded result;
   Shape& shape = result.shape;
@@ -151,7 +161,7 @@ Image decode_png(std::span<const uint8_t> bytes, const DecodeOptions& options) {
         fmt::format("a range of 16-bit values from {} to {}", range->low, range->high));
   }
   const bool map = range && png_bits(bytes) == 16;
-  Decoded decoded = decode(bytes, options.max_pixels, map);
+  Decoded decoded = decode(bytes, options.max_pixels, map ? Values::k16 : Values::k8);
   Image image;
   image.shape = decoded.shape;
   if (!map) {
@@ -167,10 +177,23 @@ Image decode_png(std::span<const uint8_t> bytes, const DecodeOptions& options) {
 
 std::vector<uint16_t> png_values_of_16_bits(std::span<const uint8_t> bytes, int64_t max_pixels) {
   if (png_bits(bytes) != 16) return {};
-  const Decoded decoded = decode(bytes, max_pixels, true);
+  const Decoded decoded = decode(bytes, max_pixels, Values::k16);
   std::vector<uint16_t> values(decoded.shape.size());
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = value_at(decoded.bytes, i);
   return values;
+}
+
+Image png_index_map(std::span<const uint8_t> bytes, int64_t max_pixels) {
+  const int bits = png_bits(bytes);
+  const uint8_t type = bytes[25];  // as in inspect_png()
+  if (type != 0 && type != 3) {
+    throw InvalidInput(
+        fmt::format("PNG: a mask has a palette or is grey, and its values are classes; this one {}",
+                    type == 2 ? "is in colour" : "has transparency"));
+  }
+  if (bits == 16) throw InvalidInput("PNG: a mask has values of 8 bits or fewer; this one has 16");
+  Decoded decoded = decode(bytes, max_pixels, Values::kIndices);
+  return {decoded.shape, std::move(decoded.bytes)};
 }
 
 namespace {
@@ -193,7 +216,7 @@ struct Writer {
     writer->bytes.insert(writer->bytes.end(), from, from + count);
   }
 
-  bool write(const Shape& shape, const uint8_t* pixels) {
+  bool write(const Shape& shape, const uint8_t* pixels, std::span<const png_color> palette) {
     if (setjmp(jump) != 0) return false;
     png = png_create_write_struct(PNG_LIBPNG_VER_STRING, this, on_error, nullptr);
     if (png == nullptr) return false;
@@ -203,8 +226,13 @@ struct Writer {
     png_set_user_limits(png, 0x7fffffffL, 0x7fffffffL);
     png_set_IHDR(png, info, static_cast<png_uint_32>(shape.width),
                  static_cast<png_uint_32>(shape.height), 8,
-                 shape.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+                 !palette.empty()      ? PNG_COLOR_TYPE_PALETTE
+                 : shape.channels == 3 ? PNG_COLOR_TYPE_RGB
+                                       : PNG_COLOR_TYPE_GRAY,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (!palette.empty()) {
+      png_set_PLTE(png, info, palette.data(), static_cast<int>(palette.size()));
+    }
     png_write_info(png, info);
     const std::size_t row = static_cast<std::size_t>(shape.width) * shape.channels;
     for (int y = 0; y < shape.height; ++y) png_write_row(png, pixels + y * row);
@@ -227,7 +255,27 @@ std::vector<uint8_t> encode_lossless(const Image& image) {
         fmt::format("cannot encode {} bytes of {} as PNG", image.pixels.size(), to_string(shape)));
   }
   Writer writer;
-  if (!writer.write(shape, image.pixels.data())) {
+  if (!writer.write(shape, image.pixels.data(), {})) {
+    throw InvalidInput(fmt::format("PNG: {}", writer.message));
+  }
+  return std::move(writer.bytes);
+}
+
+std::vector<uint8_t> encode_with_palette(const Image& image, std::span<const uint8_t> palette) {
+  const Shape& shape = image.shape;
+  const std::size_t colours = palette.size() / 3;
+  if (shape.channels != 1 || shape.height < 1 || shape.width < 1 ||
+      static_cast<int64_t>(image.pixels.size()) != shape.size() || colours < 1 || colours > 256 ||
+      *std::max_element(image.pixels.begin(), image.pixels.end()) >= colours) {
+    throw InvalidInput(fmt::format("cannot encode {} bytes of {} as PNG with {} colours",
+                                   image.pixels.size(), to_string(shape), colours));
+  }
+  std::vector<png_color> table;
+  for (std::size_t i = 0; i < colours; ++i) {
+    table.push_back({palette[3 * i], palette[3 * i + 1], palette[3 * i + 2]});
+  }
+  Writer writer;
+  if (!writer.write(shape, image.pixels.data(), table)) {
     throw InvalidInput(fmt::format("PNG: {}", writer.message));
   }
   return std::move(writer.bytes);

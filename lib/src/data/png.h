@@ -16,6 +16,8 @@ Shape inspect_png(std::span<const uint8_t> bytes);
 int png_bits(std::span<const uint8_t> bytes);
 /// Decodes a PNG file (renas/image.h) as its pixels are stored. Throws InvalidInput.
 Image decode_png(std::span<const uint8_t> bytes, const DecodeOptions& options);
+/// As decode_index_map() (renas/image.h).
+Image png_index_map(std::span<const uint8_t> bytes, int64_t max_pixels);
 /// The values of a PNG file of 16 bits; none where it has fewer. Throws InvalidInput.
 std::vector<uint16_t> png_values_of_16_bits(std::span<const uint8_t> bytes, int64_t max_pixels);
 

@@ -16,11 +16,14 @@ class DataSet::Source {
  public:
   virtual ~Source() = default;
   virtual std::span<const uint8_t> image(int64_t i, std::vector<uint8_t>& buffer) const = 0;
+  /// Called only where has_masks.
+  virtual std::span<const uint8_t> mask(int64_t, std::vector<uint8_t>&) const { return {}; }
 
   DataSetInfo info;
   Shape shape;
   std::vector<int32_t> labels;
   bool encoded = false;
+  bool has_masks = false;
 };
 
 /// A source of images of one size, all in memory.

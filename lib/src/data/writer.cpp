@@ -39,12 +39,80 @@ int64_t bytes_a_chunk(int64_t expected_bytes) {
 
 namespace {
 
+uint32_t crc_of(std::span<const uint8_t> bytes) {
+  return static_cast<uint32_t>(
+      ::crc32(::crc32(0, nullptr, 0), bytes.data(), static_cast<uInt>(bytes.size())));
+}
+
+/// Creates a growing data set of bytes. Its chunks have no filter, because readers take the bytes
+/// at the chunks' addresses.
+h5::Dataset create_byte_stream(hid_t group, hid_t file, const char* name, int64_t chunk_bytes) {
+  const h5::Guard guard;
+  const hsize_t none = 0;
+  const hsize_t unlimited = H5S_UNLIMITED;
+  const auto chunk = static_cast<hsize_t>(chunk_bytes);
+  const h5::Space space(H5Screate_simple(1, &none, &unlimited));
+  const h5::Properties properties = h5::creation(H5P_DATASET_CREATE);
+  H5Pset_chunk(properties, 1, &chunk);
+  return h5::Dataset(h5::check(
+      H5Dcreate2(group, name, H5T_NATIVE_UINT8, space, H5P_DEFAULT, properties, H5P_DEFAULT), file,
+      fmt::format("create data set '{}'", name)));
+}
+
 /// Reads the file back except for the pixels: labels and indices with their checksums, and that
 /// every chunk of images has its place. (Reading all pixels again would take a tenth of the time of
 /// preparing small images.)
 void check_data_set(const std::string& path, const std::set<std::string>& splits) {
   for (const std::string& split : splits) DataSet::open(path, split, 0);
 }
+
+/// Masks on their way to a split: PNG files end to end, with their index.
+struct MaskStream {
+  h5::Dataset data;
+  std::vector<uint8_t> waiting;  // bytes not yet in `data`
+  int64_t written = 0;           // bytes in it
+  std::vector<int64_t> offsets;
+  std::vector<int64_t> lengths;
+  std::vector<uint32_t> crc32s;
+
+  bool empty() const { return offsets.empty(); }
+
+  void add(hid_t group, hid_t file, int64_t chunk_bytes, const std::vector<uint8_t>& png) {
+    if (empty()) data = create_byte_stream(group, file, "masks", chunk_bytes);
+    offsets.push_back(written + static_cast<int64_t>(waiting.size()));
+    lengths.push_back(static_cast<int64_t>(png.size()));
+    crc32s.push_back(crc_of(png));
+    waiting.insert(waiting.end(), png.begin(), png.end());
+    if (waiting.size() > (std::size_t{1} << 22)) flush(file);
+  }
+
+  void flush(hid_t file) {
+    if (waiting.empty()) return;
+    const h5::Guard guard;
+    const hsize_t extent = written + waiting.size();
+    const hsize_t start = written;
+    const hsize_t count = waiting.size();
+    if (H5Dset_extent(data, &extent) < 0) h5::fail(file, "write");
+    const h5::Space to(H5Dget_space(data));
+    const h5::Space from(H5Screate_simple(1, &count, nullptr));
+    H5Sselect_hyperslab(to, H5S_SELECT_SET, &start, nullptr, &count, nullptr);
+    if (H5Dwrite(data, H5T_NATIVE_UINT8, from, to, H5P_DEFAULT, waiting.data()) < 0) {
+      h5::fail(file, "write");
+    }
+    h5::check_written(file, "write");
+    written += static_cast<int64_t>(waiting.size());
+    waiting.clear();
+  }
+
+  void finish(hid_t group, hid_t file, const std::string& split) {
+    if (empty()) return;
+    flush(file);
+    h5::write(group, "mask_offsets", offsets);
+    h5::write(group, "mask_lengths", lengths);
+    h5::write(group, "mask_crc32", crc32s);
+    h5::close(data, file, "write masks of '" + split + "'");
+  }
+};
 
 }  // namespace
 
@@ -65,6 +133,7 @@ struct DataSetWriter::State {
   std::vector<int64_t> offsets;
   std::vector<int64_t> lengths;
   std::vector<uint32_t> crc32s;
+  MaskStream masks;
   std::set<std::string> splits;
   int32_t least_label = 0;  // of all splits
   int32_t largest_label = 0;
@@ -116,6 +185,11 @@ struct DataSetWriter::State {
       h5::write(group, "offsets", offsets);
       h5::write(group, "lengths", lengths);
       h5::write(group, "crc32", crc32s);
+      if (!masks.empty() && masks.offsets.size() != labels.size()) {
+        throw InvalidInput(fmt::format("split '{}': {} images but {} masks", split, labels.size(),
+                                       masks.offsets.size()));
+      }
+      masks.finish(group, file, split);
       h5::write_attribute<int32_t>(group, "channels", shape.channels);
     }
     h5::close(images, file, "write images of '" + split + "'");
@@ -158,18 +232,10 @@ void DataSetWriter::begin_split(const std::string& name, const Shape& shape,
   s.offsets.clear();
   s.lengths.clear();
   s.crc32s.clear();
+  s.masks = {};
   s.group = h5::create_group(s.file, name);
   if (s.encoded) {
-    // The chunks have no filter, because readers take the bytes at the chunks' addresses.
-    const hsize_t none = 0;
-    const hsize_t unlimited = H5S_UNLIMITED;
-    const auto chunk = static_cast<hsize_t>(s.chunk);
-    const h5::Space space(H5Screate_simple(1, &none, &unlimited));
-    const h5::Properties properties = h5::creation(H5P_DATASET_CREATE);
-    H5Pset_chunk(properties, 1, &chunk);
-    s.images = h5::Dataset(h5::check(H5Dcreate2(s.group, "images", H5T_NATIVE_UINT8, space,
-                                                H5P_DEFAULT, properties, H5P_DEFAULT),
-                                     s.file, "create data set 'images'"));
+    s.images = create_byte_stream(s.group, s.file, "images", s.chunk);
     return;
   }
   s.chunk = images_a_chunk(shape.size());
@@ -187,8 +253,7 @@ void DataSetWriter::add(std::span<const uint8_t> image, int32_t label) {
     if (image.empty()) throw InvalidInput("an encoded image without bytes");
     s.offsets.push_back(s.written + static_cast<int64_t>(s.waiting.size()));
     s.lengths.push_back(static_cast<int64_t>(image.size()));
-    s.crc32s.push_back(static_cast<uint32_t>(
-        ::crc32(::crc32(0, nullptr, 0), image.data(), static_cast<uInt>(image.size()))));
+    s.crc32s.push_back(crc_of(image));
   } else if (static_cast<int64_t>(image.size()) != s.shape.size()) {
     throw InvalidInput(fmt::format("an image of {} bytes; {} has {}", image.size(),
                                    to_string(s.shape), s.shape.size()));
@@ -197,6 +262,21 @@ void DataSetWriter::add(std::span<const uint8_t> image, int32_t label) {
   s.least_label = std::min(s.least_label, label);
   s.largest_label = std::max(s.largest_label, label);
   s.append(image);
+}
+
+void DataSetWriter::add_pair(std::span<const uint8_t> image, const Image& mask, int32_t label) {
+  State& s = *state_;
+  if (!s.encoded || mask.shape.channels != 1) {
+    throw InvalidInput("masks are index maps of one channel, of encoded images");
+  }
+#ifdef RENAS_WITH_IMAGES
+  add(image, label);
+  s.masks.add(s.group, s.file, s.chunk, encode_lossless(mask));
+#else
+  (void)image;
+  (void)label;
+  throw Unsupported("this build cannot encode masks (configure with -DRENAS_WITH_IMAGES=ON)");
+#endif
 }
 
 void DataSetWriter::add_all(std::span<const uint8_t> images, std::span<const int32_t> labels) {

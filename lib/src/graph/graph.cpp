@@ -104,6 +104,14 @@ int Graph::add_parameter(Parameter parameter) {
   return static_cast<int>(parameters_.size()) - 1;
 }
 
+int Graph::add_bias(const std::string& name, int channels) {
+  Parameter bias;
+  bias.name = name + "/bias";
+  bias.shape = vector_shape(channels);
+  bias.role = ParameterRole::kBias;
+  return add_parameter(std::move(bias));
+}
+
 const Shape& Graph::input_shape(const std::string& name, int in) const {
   if (in < 0 || static_cast<std::size_t>(in) >= nodes_.size()) {
     throw InvalidShape(fmt::format("{}: reads node {}, but the graph has {} nodes so far", name, in,
@@ -142,10 +150,11 @@ int Graph::conv(const std::string& name, int in, const ConvOptions& o) {
   weight.name = name + "/weight";
   weight.shape = {o.out_channels, from.channels / o.groups, n.window.kernel_height,
                   n.window.kernel_width};
-  weight.role = ParameterRole::kConvWeight;
+  weight.role = o.role;
   weight.fan_in = from.channels / o.groups * n.window.kernel_height * n.window.kernel_width;
   weight.columns = o.columns;
   n.parameters = {add_parameter(std::move(weight))};
+  if (o.bias) n.parameters.push_back(add_bias(name, o.out_channels));
   return add_node(std::move(n));
 }
 
@@ -286,12 +295,33 @@ int Graph::linear(const std::string& name, int in, int out, std::vector<ColumnGr
   weight.role = ParameterRole::kLinearWeight;
   weight.fan_in = static_cast<int>(width);
   weight.columns = std::move(columns);
-  Parameter bias;
-  bias.name = name + "/bias";
-  bias.shape = vector_shape(out);
-  bias.role = ParameterRole::kBias;
-  n.parameters = {add_parameter(std::move(weight)), add_parameter(std::move(bias))};
+  n.parameters = {add_parameter(std::move(weight))};
+  n.parameters.push_back(add_bias(name, out));
   return add_node(std::move(n));
+}
+
+int Graph::resize(const std::string& name, int in, int height, int width, bool align_corners) {
+  Node n;
+  n.kind = NodeKind::kResize;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = {input_shape(name, in).channels, height, width};
+  n.align_corners = align_corners;
+  if (height < 1 || width < 1) {
+    throw InvalidShape(fmt::format("{}: no map has the size {}x{}", name, height, width));
+  }
+  return add_node(std::move(n));
+}
+
+int Graph::broadcast(const std::string& name, int in, int height, int width) {
+  const Shape& from = input_shape(name, in);
+  if (from.height != 1 || from.width != 1) {
+    throw InvalidShape(
+        fmt::format("{}: expected a map of one pixel, got {}", name, to_string(from)));
+  }
+  const int node = resize(name, in, height, width);
+  nodes_.back().kind = NodeKind::kBroadcast;
+  return node;
 }
 
 int Graph::dropout(const std::string& name, int in, float probability) {
@@ -313,10 +343,6 @@ int Graph::drop_path(const std::string& name, int in, float probability) {
 int Graph::cross_entropy(const std::string& name, int in, float loss_weight, float label_smoothing,
                          std::vector<float> class_weights) {
   const Shape from = input_shape(name, in);
-  if (from.height != 1 || from.width != 1) {
-    throw InvalidShape(
-        fmt::format("{}: expected class scores of 1x1xclasses, got {}", name, to_string(from)));
-  }
   if (!class_weights.empty() && static_cast<int>(class_weights.size()) != from.channels) {
     throw InvalidShape(fmt::format("{}: expected {} class weights, one a class, got {}", name,
                                    from.channels, class_weights.size()));

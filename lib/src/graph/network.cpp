@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "graph/deeplab.h"
 #include "graph/named_networks.h"
 #include "graph/stacked_cells.h"
 #include "renas/architecture.h"
@@ -32,10 +35,29 @@ void check_options(const NetworkOptions& o) {
   }
 }
 
+/// The options of the network that classifies, whose body becomes that of DeepLab.
+NetworkOptions body_of_deeplab(NetworkOptions options) {
+  options.kind = NetworkKind::kImageNet;
+  options.dropout = 0;
+  options.class_weights = {};
+  // Its maps are thrown away: the smallest image that every body takes will do.
+  options.image.height = std::max(options.image.height, 64);
+  options.image.width = std::max(options.image.width, 64);
+  return options;
+}
+
 }  // namespace
 
 const char* to_string(NetworkKind kind) {
-  return kind == NetworkKind::kCifar ? "cifar" : "imagenet";
+  switch (kind) {
+    case NetworkKind::kCifar:
+      return "cifar";
+    case NetworkKind::kImageNet:
+      return "imagenet";
+    case NetworkKind::kDeepLab:
+      return "deeplab";
+  }
+  return "";
 }
 
 NetworkKind parse_network_kind(const std::string& text) {
@@ -45,16 +67,25 @@ NetworkKind parse_network_kind(const std::string& text) {
   if (text == "imagenet") {
     return NetworkKind::kImageNet;
   }
-  throw InvalidInput(fmt::format("network: expected cifar or imagenet, got '{}'", text));
+  if (text == "deeplab") {
+    return NetworkKind::kDeepLab;
+  }
+  throw InvalidInput(fmt::format("network: expected cifar, imagenet or deeplab, got '{}'", text));
 }
 
 Graph build_network(const SearchSpace& space, const Genome& genome, const NetworkOptions& options) {
   check_options(options);
+  if (options.kind == NetworkKind::kDeepLab) {
+    return make_deeplab(build_network(space, genome, body_of_deeplab(options)), options);
+  }
   return stack_cells(architecture_of(space, genome), options);
 }
 
 Graph build_network(const std::string& genome, const NetworkOptions& options) {
   check_options(options);
+  if (options.kind == NetworkKind::kDeepLab) {
+    return make_deeplab(build_network(genome, body_of_deeplab(options)), options);
+  }
   const std::string text = zoo_text(genome);
   if (is_zoo_name(text)) {
     if (auto network = build_hand_made(text, options)) return std::move(*network);

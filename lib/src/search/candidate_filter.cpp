@@ -23,7 +23,7 @@ uint64_t CandidateFilter::hash(const Genome& genome) const {
 }
 
 void CandidateFilter::give_up() const {
-  throw InvalidInput(
+  throw Refused(
       fmt::format("search space '{}': the limits refused {} candidates in a row; raise them",
                   space_.name(), kMaxDraws));
 }

@@ -4,10 +4,17 @@
 #include <functional>
 #include <unordered_map>
 
+#include "renas/error.h"
 #include "renas/strategy.h"
 #include "search/state_io.h"
 
 namespace renas::search {
+
+/// The limits refused so many draws in a row that there may be none to find.
+class Refused : public InvalidInput {
+ public:
+  using InvalidInput::InvalidInput;
+};
 
 /// Decides which genomes a strategy may propose as candidates. The filter rejects genomes beyond
 /// the user's limits, and up to a number of times for each candidate those that were asked before.
@@ -21,7 +28,7 @@ class CandidateFilter {
   ///
   /// genome_of      gives the genome of what `draw` returns
   /// redraw_exact   as in ControllerOptions
-  /// Throws InvalidInput after 10,000 draws beyond the limits.
+  /// Throws Refused after 10,000 draws beyond the limits.
   template <class Draw, class GenomeOf>
   auto draw(Draw&& draw, GenomeOf&& genome_of, int redraw_exact = 0) {
     const int redraws = exact() && redraw_exact > redraws_ ? redraw_exact : redraws_;

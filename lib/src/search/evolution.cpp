@@ -29,7 +29,18 @@ Flight Evolution::propose() {
   }
   const auto [best, worst] = tournament();
   const Member& parent = members_[best];
-  Proposal proposal = mutator_->mutate(parent.genome, filter_);
+  Proposal proposal;
+  try {
+    proposal = mutator_->mutate(parent.genome, filter_);
+  } catch (const Refused&) {
+    // A search does not end because one member has no children within the limits.
+    try {
+      flight.candidate.genome = filter_.draw([&] { return random_genome(space(), random_); });
+    } catch (const Refused&) {
+      flight.candidate.genome = parent.genome;
+    }
+    return flight;
+  }
   flight.candidate.parent = parent.id;
   flight.candidate.genome = std::move(proposal.child);
   flight.candidate.mutations = std::move(proposal.mutations);

@@ -14,7 +14,8 @@ namespace renas::search {
 ///
 ///   ask:   if members and random candidates in flight are fewer than P: propose a random genome
 ///          else: draw a tournament of S members; the best is the parent, the worst is remembered;
-///          propose a mutation of the parent
+///          propose a mutation of the parent (if the limits refuse all that is drawn: a random
+///          genome, or else the parent's again, from scratch)
 ///   tell:  the remembered worst leaves (if it has left already, the worst of a new tournament;
 ///          kOldest: the oldest member); the child joins, whatever its fitness; the mutator learns
 ///          from the child

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 
 #include "core/hdf5.h"
 #include "renas/error.h"
@@ -19,6 +20,9 @@ struct Format {
 constexpr Format kModel{"renas-model", 1};
 constexpr Format kMember{"renas-weights", 2};
 constexpr Format kCheckpoint{"renas-checkpoint", 1};
+
+/// Of the name of a weight's moving average.
+const std::string kAverageSuffix = "/average";
 
 constexpr int64_t kMaxRank = 4;
 // Limits that the programs accept, and that no network exceeds.
@@ -118,6 +122,7 @@ Model make_model(const std::string& genome, const NetworkOptions& network, const
   model.mean = info.mean;
   model.sd = info.sd;
   model.preparation = training.evaluation();
+  model.range_16 = info.range_16;
   return model;
 }
 
@@ -183,8 +188,15 @@ void save_model(const std::string& path, const Model& model) {
                         std::vector<int32_t>{n.image.height, n.image.width, n.image.channels});
     h5::write_attribute<int32_t>(file, "classes", n.classes);
     h5::write_attribute<int32_t>(file, "concat_c2", n.concat_c2 ? 1 : 0);
+    if (n.kind == NetworkKind::kDeepLab) {
+      h5::write_attribute<int32_t>(file, "output_stride", n.output_stride);
+    }
     h5::write_attribute<int32_t>(file, "crop", model.preparation.crop);
     h5::write_attribute<int32_t>(file, "shorter_side", model.preparation.shorter_side);
+    if (model.range_16) {
+      h5::write_attribute(file, "range_16",
+                          std::vector<int32_t>{model.range_16->low, model.range_16->high});
+    }
     h5::write_attribute(file, "validation_accuracy", model.validation_accuracy);
     if (model.validation_balanced_accuracy) {
       h5::write_attribute(file, "validation_balanced_accuracy",
@@ -225,10 +237,17 @@ Model load_model(const std::string& path) {
   n.image = {image[2], image[0], image[1]};
   n.classes = number("classes", 1, kMostClasses);
   n.concat_c2 = number("concat_c2", 0, 1) != 0;
+  if (n.kind == NetworkKind::kDeepLab) n.output_stride = number("output_stride", 8, 16);
   // Models of earlier versions do not say; their images were of one size.
   if (h5::has_attribute(file, "crop")) {
     model.preparation.crop = number("crop", 0, kMostFilters);
     model.preparation.shorter_side = number("shorter_side", 0, kMostFilters);
+  }
+  if (h5::has_attribute(file, "range_16")) {  // of sets of 16-bit images
+    const auto range = h5::read_attributes<int32_t>(file, "range_16");
+    if (range.size() != 2) throw IoError(path + ": attribute range_16: expected 2 numbers");
+    const int low = in_range(path, "range_16", range[0], 0, 65534);
+    model.range_16 = Range16{low, in_range(path, "range_16", range[1], low + 1, 65535)};
   }
   model.validation_accuracy =
       in_range(path, "validation_accuracy", h5::read_attribute<double>(file, "validation_accuracy"),
@@ -281,7 +300,11 @@ void save_checkpoint(const std::string& path, const std::string& purpose, const 
     }
     h5::write(file, "history", std::span<const double>(history),
               {static_cast<int64_t>(state.training.history.size()), 2});
-    write_tensors(file, state.weights);
+    Weights tensors = state.weights;
+    for (const auto& [name, tensor] : state.training.average) {
+      tensors.emplace(name + kAverageSuffix, tensor);
+    }
+    write_tensors(file, tensors);
   });
 }
 
@@ -311,7 +334,20 @@ FinalState load_checkpoint(const std::string& path, const std::string& purpose) 
   for (std::size_t i = 0; i + 1 < history.size(); i += 2) {
     state.training.history.push_back({history[i], history[i + 1]});
   }
-  state.weights = read_tensors(file, path);
+  for (auto& [name, tensor] : read_tensors(file, path)) {
+    if (name.ends_with(kAverageSuffix)) {
+      state.training.average.emplace(name.substr(0, name.size() - kAverageSuffix.size()), tensor);
+    } else {
+      state.weights.emplace(name, tensor);
+    }
+  }
+  for (const auto& [name, tensor] : state.training.average) {
+    const auto weight = state.weights.find(name);
+    if (weight == state.weights.end() || weight->second.shape != tensor.shape) {
+      throw IoError(fmt::format(
+          "{}: the average of {} has no weight of its shape; the file is damaged", path, name));
+    }
+  }
   for (const auto& [name, tensor] : state.weights) {
     const bool counted = name.ends_with("/mean") || name.ends_with("/variance");
     if (counted || name.ends_with(kMomentumSuffix)) continue;

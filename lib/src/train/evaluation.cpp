@@ -20,8 +20,10 @@ constexpr int kNew = 1;
 
 /// Over several ranks a last batch that would not be full on each of them is left out.
 Loader training_loader(const SearchData& data, int batch, uint64_t seed,
-                       const Augmentation& augmentation, const Communicator* communicator) {
+                       const Augmentation& augmentation, int plain_from,
+                       const Communicator* communicator) {
   LoaderOptions options{.batch = batch, .seed = seed, .augmentation = augmentation};
+  options.plain_from = static_cast<uint64_t>(std::max(0, plain_from));
   if (communicator != nullptr && communicator->ranks() > 1) {
     options.drop_last = true;
     options.rank = communicator->rank();
@@ -254,7 +256,8 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     const auto program = backend.compile(graph, program_options);
     program->load(weights);
     weights.clear();
-    Loader loader = training_loader(data, options.batch, state.seed, options.augmentation, nullptr);
+    Loader loader = training_loader(data, options.batch, state.seed, options.augmentation,
+                                    options.child_epochs + options.initial_epochs, nullptr);
     const TrainingEnd end =
         train(*program, loader, recipe, state, counting(hooks, evaluation.images));
     judge(*program, end, data, options, hooks, nullptr, evaluation);
@@ -282,7 +285,7 @@ Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState s
     const auto program = backend.compile(graph, training_program(options.batch, options.device));
     program->load(state.weights);
     Loader loader = training_loader(data, options.batch, state.training.seed, options.augmentation,
-                                    communicator);
+                                    options.recipe.epochs - options.plain_epochs, communicator);
     TrainingHooks inner = counting(hooks, evaluation.images);
     inner.on_epoch = [&](const TrainingState& training) {
       if (hooks.on_epoch) hooks.on_epoch(training);
@@ -290,6 +293,7 @@ Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState s
     };
     const TrainingEnd end =
         train(*program, loader, options.recipe, state.training, inner, communicator);
+    if (!state.training.average.empty()) program->load(state.training.average);
     judge(*program, end, data, options, hooks, communicator, evaluation);
   };
   if (communicator == nullptr) return catching_out_of_memory(graph, body);

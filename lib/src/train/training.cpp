@@ -26,7 +26,22 @@ Fitness parse_fitness(const std::string& text) {
   throw InvalidInput(fmt::format("fitness: expected accuracy or balanced, got '{}'", text));
 }
 
-double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
+const char* to_string(Schedule schedule) {
+  return schedule == Schedule::kCosine       ? "cosine"
+         : schedule == Schedule::kPolynomial ? "polynomial"
+                                             : "steps";
+}
+
+Schedule parse_schedule(const std::string& text) {
+  for (const Schedule schedule : {Schedule::kCosine, Schedule::kPolynomial, Schedule::kSteps}) {
+    if (text == to_string(schedule)) return schedule;
+  }
+  throw InvalidInput(fmt::format("schedule: expected cosine, polynomial or steps, got '{}'", text));
+}
+
+namespace {
+
+double cosine_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
   if (recipe.cosine_cycles.empty()) return 1;
   int64_t start = 0;
   int64_t length = 0;
@@ -37,7 +52,35 @@ double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) 
     start += length;
   }
   const double progress = static_cast<double>(step - start) / static_cast<double>(length);
-  return 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  const double factor = 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  return recipe.least_factor + (1 - recipe.least_factor) * factor;
+}
+
+double polynomial_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
+  const auto total = static_cast<double>(std::max<int64_t>(1, recipe.epochs * steps_per_epoch));
+  const double left = std::max(0.0, 1 - static_cast<double>(step) / total);
+  return recipe.least_factor + (1 - recipe.least_factor) * std::pow(left, recipe.power);
+}
+
+double steps_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
+  const int64_t epoch = step / std::max<int64_t>(1, steps_per_epoch);
+  const int64_t taken = recipe.step_every > 0
+                            ? epoch / recipe.step_every
+                            : std::count_if(recipe.step_epochs.begin(), recipe.step_epochs.end(),
+                                            [epoch](int64_t at) { return at <= epoch; });
+  return std::pow(recipe.step_factor, static_cast<double>(taken));
+}
+
+}  // namespace
+
+double rate_factor(const Recipe& recipe, int64_t step, int64_t steps_per_epoch) {
+  const double factor =
+      recipe.schedule == Schedule::kCosine       ? cosine_factor(recipe, step, steps_per_epoch)
+      : recipe.schedule == Schedule::kPolynomial ? polynomial_factor(recipe, step, steps_per_epoch)
+                                                 : steps_factor(recipe, step, steps_per_epoch);
+  const int64_t warm_up = recipe.warm_up_epochs * steps_per_epoch;
+  if (step >= warm_up) return factor;
+  return factor * static_cast<double>(step + 1) / static_cast<double>(warm_up);
 }
 
 namespace {
@@ -48,10 +91,9 @@ uint64_t mask_seed(uint64_t seed, const Communicator* communicator) {
   return seed + static_cast<uint64_t>(rank) * 0x9E3779B97F4A7C15U;
 }
 
-/// Averages the running statistics of batch norms over the ranks, so that the network is the same
-/// on all of them. Throws Error where the ranks' weights differ, which they must not.
-void average_statistics(Program& program, Communicator& communicator) {
-  Weights weights = program.save(true);
+/// Averages the running statistics of batch norms in `weights` over the ranks, so that they are the
+/// same on all of them. Throws Error where the ranks' weights differ, which they must not.
+void average_statistics(Weights& weights, Communicator& communicator) {
   std::vector<float> statistics;
   uint32_t checksum = 0;
   for (const auto& [name, tensor] : weights) {
@@ -75,7 +117,50 @@ void average_statistics(Program& program, Communicator& communicator) {
     if (!name.ends_with("/mean") && !name.ends_with("/variance")) continue;
     for (float& value : tensor.values) value = *sum++ / static_cast<float>(communicator.ranks());
   }
-  program.load(weights);
+}
+
+/// Reads the length of a program's gradient, which Program::reduce hands out part by part, and on a
+/// second round scales it.
+class Clipper final : public Reducer {
+ public:
+  explicit Clipper(double longest) : longest_(longest) {}
+  void sum(std::span<float> values) override {
+    if (scaling_) {
+      const auto factor = static_cast<float>(longest_ / std::sqrt(squares_));
+      for (float& value : values) value *= factor;
+      return;
+    }
+    for (const float value : values) squares_ += double{value} * double{value};
+  }
+  /// Scales the program's gradient down to the longest that is allowed.
+  void clip(Program& program) {
+    program.reduce(*this, 1);
+    if (!(squares_ > longest_ * longest_)) return;
+    scaling_ = true;
+    program.reduce(*this, 1);
+  }
+
+ private:
+  double longest_;
+  double squares_ = 0;
+  bool scaling_ = false;
+};
+
+/// Moves the average towards the program's weights after step `step`.
+void move_average(Weights& average, const Program& program, double decay, int64_t step) {
+  Weights now = program.save();
+  if (average.empty()) {
+    average = std::move(now);
+    return;
+  }
+  const auto t = static_cast<double>(step);
+  const auto kept = static_cast<float>(std::min(decay, (1 + t) / (10 + t)));
+  for (auto& [name, tensor] : average) {
+    const std::vector<float>& values = now.at(name).values;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      tensor.values[i] = kept * tensor.values[i] + (1 - kept) * values[i];
+    }
+  }
 }
 
 }  // namespace
@@ -89,6 +174,8 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
   SgdStep sgd;
   sgd.momentum = static_cast<float>(recipe.momentum);
   sgd.weight_decay = static_cast<float>(recipe.weight_decay);
+  sgd.nesterov = recipe.nesterov;
+  sgd.decay_norms = recipe.decay_norms;
   sgd.learning_rates.resize(recipe.learning_rates.size());
   program.metrics();  // resets the counts
 
@@ -123,7 +210,11 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
       for (std::size_t g = 0; g < sgd.learning_rates.size(); ++g) {
         sgd.learning_rates[g] = static_cast<float>(factor * recipe.learning_rates[g]);
       }
+      if (recipe.clip_norm > 0) Clipper(recipe.clip_norm).clip(program);
       program.update(sgd);
+      if (recipe.average_decay > 0) {
+        move_average(state.average, program, recipe.average_decay, step);
+      }
       if (++unmeasured >= program.steps_between_metrics()) {
         unmeasured = 0;
         if (!take_metrics()) return TrainingEnd::kDiverged;
@@ -136,7 +227,12 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
       epoch.loss /= static_cast<double>(counted);
       epoch.accuracy = static_cast<double>(correct) / static_cast<double>(counted);
     }
-    if (communicator != nullptr) average_statistics(program, *communicator);
+    if (communicator != nullptr) {
+      Weights weights = program.save(true);
+      average_statistics(weights, *communicator);
+      program.load(weights);
+      if (!state.average.empty()) average_statistics(state.average, *communicator);
+    }
     ++state.epoch;
     state.history.push_back(epoch);
     if (hooks.on_epoch) hooks.on_epoch(state);
@@ -144,14 +240,30 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
   return TrainingEnd::kDone;
 }
 
+namespace {
+
+/// Whether fewer than five classes have a higher score than `label`, or an equal one and stand
+/// before it.
+bool among_best_five(const float* scores, int classes, int label) {
+  if (!std::isfinite(scores[label])) return false;
+  int better = 0;
+  for (int k = 0; k < classes; ++k) {
+    better += !(scores[k] <= scores[label]) || (k < label && scores[k] == scores[label]) ? 1 : 0;
+  }
+  return better < 5;
+}
+
+}  // namespace
+
 Score score(Program& program, Loader& loader, int classes, const std::function<bool()>& stop,
             Communicator* communicator) {
   Score result;
   loader.start(0);
   std::vector<float> scores;
-  // For each class the images of it that the network gets right, then for each class all of it.
+  // For each class the images of it that the network gets right, then for each class all of it; at
+  // the end the images whose class is among the best five.
   const auto class_count = static_cast<std::size_t>(classes);
-  std::vector<double> counts(2 * class_count);
+  std::vector<double> counts(2 * class_count + 1);
   const std::span<double> correct(counts.data(), class_count);
   const std::span<double> count(counts.data() + class_count, class_count);
   for (;;) {
@@ -167,6 +279,7 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
       const bool right = contract::correct(row, classes, label);
       correct[static_cast<std::size_t>(label)] += right ? 1 : 0;
       ++count[static_cast<std::size_t>(label)];
+      counts.back() += among_best_five(row, classes, label) ? 1 : 0;
     }
     if (stop && stop()) break;
   }
@@ -176,6 +289,7 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
   result.accuracy = result.count == 0
                         ? 0
                         : static_cast<double>(result.correct) / static_cast<double>(result.count);
+  if (result.count > 0) result.top5_accuracy = counts.back() / static_cast<double>(result.count);
   int present = 0;
   for (std::size_t k = 0; k < count.size(); ++k) {
     if (count[k] == 0) continue;

@@ -595,17 +595,26 @@ void stage(renas::Program& program, const Graph& graph, int count, uint64_t seed
     stage_planar(batch, node.shape, planar_images(graph, count, seed));
   }
   const int classes = graph.node(graph.scores()).shape.channels;
-  for (int n = 0; n < count; ++n) {
-    batch.labels[n] = static_cast<int32_t>((static_cast<uint64_t>(n) * 2 + seed) %
-                                           static_cast<uint64_t>(classes));
+  const Shape& scores = graph.node(graph.scores()).shape;
+  const int64_t pixels = int64_t{scores.height} * scores.width;
+  const auto choices = static_cast<uint64_t>(pixels == 1 ? classes : classes + 1);
+  for (int64_t i = 0; i < count * pixels; ++i) {
+    const auto label = static_cast<int32_t>((static_cast<uint64_t>(i) * 2 + seed) % choices);
+    batch.labels[i] = label < classes ? label : renas::kIgnored;
   }
   batch.count = count;
 }
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases = small_cases();
-  for (Case& c : large_cases()) cases.push_back(std::move(c));
+  for (auto* more : {large_cases, segmentation_cases, large_segmentation_cases}) {
+    for (Case& c : more()) cases.push_back(std::move(c));
+  }
   return cases;
+}
+
+bool computed_by(const renas::Backend& backend, const Case& c) {
+  return !c.segmentation || backend.name() != "cudnn";
 }
 
 }  // namespace conformance

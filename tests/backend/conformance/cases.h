@@ -14,8 +14,9 @@ namespace conformance {
 struct Case {
   std::string name;
   renas::Graph graph;
-  int batch = 4;  ///< what the program is compiled for
-  int count = 3;  ///< images in the batches it is given
+  int batch = 4;              ///< what the program is compiled for
+  int count = 3;              ///< images in the batches it is given
+  bool segmentation = false;  ///< a backend may have no kernels for it yet; see computed_by()
   renas::StepScalars step = {.seed = 11, .step = 5, .drop_path = 0.75F};
 };
 
@@ -26,7 +27,14 @@ std::vector<Case> small_cases();
 /// Larger maps and channel counts, where vector loops have full bodies and tails.
 std::vector<Case> large_cases();
 
-/// The small and the large cases.
+/// Maps that are resized, biases of convolutions, losses of pixels: small as small_cases().
+std::vector<Case> segmentation_cases();
+std::vector<Case> large_segmentation_cases();
+
+/// Whether the backend computes the case. Otherwise it must refuse it with Unsupported.
+bool computed_by(const renas::Backend& backend, const Case& c);
+
+/// The small and the large cases, those of segmentation among them.
 std::vector<Case> all_cases();
 
 /// Networks as the search trains them: RENASNet, random genomes, both forms, with all that training
@@ -63,7 +71,8 @@ std::vector<float> planar_images(const renas::Graph& graph, int count, uint64_t 
 void stage_planar(renas::HostBatch& batch, const renas::Shape& shape,
                   std::span<const float> planar);
 
-/// Fills the staging memory with `count` ramp images and labels.
+/// Fills the staging memory with `count` ramp images and labels. Of labels of pixels, some are
+/// ignored.
 void stage(renas::Program& program, const renas::Graph& graph, int count, uint64_t seed);
 
 }  // namespace conformance

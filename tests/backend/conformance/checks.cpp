@@ -45,7 +45,7 @@ void check_close(const StepMetrics& found, const StepMetrics& expected) {
 
 std::vector<float> scores_of(Program& program, const Graph& graph) {
   std::vector<float> scores(static_cast<std::size_t>(program.staging().count) *
-                            graph.node(graph.scores()).shape.channels);
+                            graph.node(graph.scores()).shape.size());
   program.infer(scores);
   return scores;
 }

@@ -57,7 +57,9 @@ void check_gradient(Exact& program, const StepScalars& step, std::span<double> v
 BOOST_AUTO_TEST_SUITE(reference_backend)
 
 BOOST_AUTO_TEST_CASE(gradients_of_every_case_agree_with_finite_differences_in_double) {
-  for (const Case& c : conformance::small_cases()) {
+  std::vector<Case> cases = conformance::small_cases();
+  for (Case& c : conformance::segmentation_cases()) cases.push_back(std::move(c));
+  for (const Case& c : cases) {
     BOOST_TEST_CONTEXT(c.name) {
       Exact program(c.graph, {.batch = c.batch});
       program.load(conformance::ramp_weights(c.graph, 1));
@@ -198,6 +200,64 @@ BOOST_AUTO_TEST_CASE(class_weights_scale_loss_and_gradient_of_their_images) {
              boost::test_tools::tolerance(1e-6));
   BOOST_CHECK_THROW(g.cross_entropy("few", g.scores(), 1, 0, {1, 2}), InvalidShape);
   BOOST_CHECK_THROW(g.cross_entropy("negative", g.scores(), 1, 0, {1, 1, 1, -1}), InvalidInput);
+}
+
+BOOST_AUTO_TEST_CASE(a_resize_worked_by_hand) {
+  Graph g;
+  const int in = g.input({1, 1, 2});
+  const int half = g.resize("half", in, 1, 4);
+  const int corners = g.resize("corners", in, 1, 4, true);
+  const int up = g.resize("up", in, 3, 1);
+  g.set_scores(g.linear("linear", g.concat("both", {half, corners}), 2));
+  g.cross_entropy("loss", g.scores(), 1, 0);
+  Exact program(g, {.batch = 1});
+  program.staging().count = 1;
+  program.staging().images[0] = 3;
+  program.staging().images[1] = 6;
+  program.gradients({});
+  // Half-pixel: columns at -0.25, 0.25, 0.75, 1.25, not beyond the edge. Corners: 0, 1/3, 2/3, 1.
+  const double at_halves[] = {3, 3.75, 5.25, 6};
+  const double at_thirds[] = {3, 4, 5, 6};
+  for (int i = 0; i < 4; ++i) {
+    BOOST_TEST(program.value(half)[i] == at_halves[i], boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(program.value(corners)[i] == at_thirds[i], boost::test_tools::tolerance(1e-12));
+  }
+  for (int i = 0; i < 3; ++i) BOOST_TEST(program.value(up)[i] == 4.5);
+  BOOST_CHECK_THROW(g.resize("empty", in, 0, 4), InvalidShape);
+  BOOST_CHECK_THROW(g.broadcast("of two pixels", in, 3, 3), InvalidShape);
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_of_pixels_is_the_mean_over_those_that_count) {
+  Graph g;
+  g.set_scores(g.conv("conv", g.input({1, 1, 3}), {.out_channels = 2, .bias = true}));
+  g.cross_entropy("loss", g.scores(), 1, 0);
+  Exact program(g, {.batch = 2});
+  Weights w = program.save(false);
+  w["conv/weight"].values = {0, 1};
+  w["conv/bias"].values = {0, 0.5F};
+  program.load(w);
+  auto& batch = program.staging();
+  BOOST_TEST(batch.labels.size() == 6u);
+  batch.count = 2;
+  const float images[] = {1, 2, 3, 4, 5, 6};
+  const int32_t labels[] = {0, kIgnored, 1, kIgnored, kIgnored, 0};
+  std::copy(std::begin(images), std::end(images), batch.images.begin());
+  std::copy(std::begin(labels), std::end(labels), batch.labels.begin());
+  program.gradients({});
+  const auto loss = [](double score, int label) {
+    return std::log(1 + std::exp(label == 1 ? -score : score));
+  };
+  const double sum = loss(1.5, 0) + loss(3.5, 1) + loss(6.5, 0);
+  const StepMetrics m = program.metrics();
+  BOOST_TEST(m.loss == sum, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(m.count == 3);
+  BOOST_TEST(m.correct == 1);
+  const auto p = [](double score) { return 1 / (1 + std::exp(-score)); };
+  BOOST_TEST(program.parameter_gradient(1)[1] == (p(1.5) + p(3.5) - 1 + p(6.5)) / 3,
+             boost::test_tools::tolerance(1e-12));
+  std::vector<float> scores(12);
+  program.infer(scores);  // [count, H, W, classes]
+  for (int i = 0; i < 6; ++i) BOOST_TEST(scores[2 * i + 1] == images[i] + 0.5F);
 }
 
 BOOST_AUTO_TEST_CASE(sgd_worked_by_hand_over_two_steps_and_two_groups) {

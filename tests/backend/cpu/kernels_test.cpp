@@ -637,7 +637,7 @@ BOOST_AUTO_TEST_CASE(stochastic_gradient_descent) {
     expected_momentum[i] = 0.9F * momentum[i] + gradient[i] + 0.01F * weight[i];
     expected_weight[i] -= 0.1F * expected_momentum[i];
   }
-  sgd(weight.data(), gradient.data(), momentum.data(), kSize, 0.1F, 0.9F, 0.01F);
+  sgd(weight.data(), gradient.data(), momentum.data(), kSize, 0.1F, 0.9F, 0.01F, false);
   check_close("weight", weight, expected_weight);
   check_close("momentum", momentum, expected_momentum);
   check_close("gradient", gradient, Numbers(kSize));

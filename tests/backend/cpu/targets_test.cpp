@@ -18,6 +18,7 @@ BOOST_AUTO_TEST_SUITE(vector_kernels)
 
 BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
   std::vector<conformance::Case> cases = conformance::small_cases();
+  for (auto& c : conformance::segmentation_cases()) cases.push_back(std::move(c));
   for (auto& c : conformance::large_cases()) {
     if (c.name != "stem of 224x224x3") cases.push_back(std::move(c));
   }
@@ -40,9 +41,10 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
               backend->compile(c.graph, {.batch = c.batch, .precision = Precision::kBfloat16});
           const Weights expected = gradients_of(exact);
           BOOST_TEST(conformance::largest_error(gradients_of(*in_float), expected) <= 5e-4);
-          // Whole cells are left out, because rounding decides too many ReLUs in them for one seed;
-          // cases_test.cpp compares them over several seeds.
+          // Whole cells and heads are left out, because rounding decides too many ReLUs in them for
+          // one seed; cases_test.cpp compares them over several seeds.
           if (c.name.find("cells") != std::string::npos) continue;
+          if (c.name.find("head of segmentation") != std::string::npos) continue;
           BOOST_TEST(conformance::largest_distance(gradients_of(*rounded_maps), expected) <= 0.1);
         }
       }

@@ -104,7 +104,8 @@ std::string to_string(const WindowArgs& window) {
   const std::string stride = rows != columns ? fmt::format("/{}x{}", rows, columns)
                              : rows == 1     ? ""
                                              : fmt::format("/{}", rows);
-  return fmt::format(" {}x{}{}", window.height, window.width, stride);
+  const std::string rate = window.dilation > 1 ? fmt::format(" rate {}", window.dilation) : "";
+  return fmt::format(" {}x{}{}{}", window.height, window.width, stride, rate);
 }
 
 }  // namespace renas::cpu

@@ -32,7 +32,7 @@ struct StepContext {
   StepScalars scalars = {};
   int count = 0;                    // images in the batch
   const float* images = nullptr;    // [count, C, H, W]
-  const int32_t* labels = nullptr;  // [count]
+  const int32_t* labels = nullptr;  // [count], or [count, H, W]
   StepMetrics* metrics = nullptr;
 };
 
@@ -127,7 +127,7 @@ class FusedGroup {
   float* packed_ = nullptr;
 };
 
-/// " 5x5/2": kernel size and stride, if that is not 1.
+/// " 5x5/2 rate 2": kernel size, and stride and dilation, if these are not 1.
 std::string to_string(const WindowArgs& window);
 
 }  // namespace renas::cpu

@@ -1,5 +1,6 @@
 #include "backend/cpu/lower.h"
 
+#include "backend/contract.h"
 #include "backend/cpu/groups/groups.h"
 
 namespace renas::cpu {
@@ -39,8 +40,11 @@ std::unique_ptr<FusedGroup> make_group(const Lowering& lowering, const plan::Gro
       return make_global_average(lowering, group);
     case Kind::kDropout:
       return make_dropout(lowering, group);
+    case Kind::kResize:
+      return make_resize(lowering, group);
     case Kind::kLoss:
-      return make_loss(lowering, group);
+      return contract::labels_per_image(lowering.graph) == 1 ? make_loss(lowering, group)
+                                                             : make_pixel_loss(lowering, group);
   }
   return nullptr;
 }

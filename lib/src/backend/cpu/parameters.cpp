@@ -24,7 +24,7 @@ void Parameters::update(const SgdStep& step, const std::vector<float>& rates, Th
     const Parameter& p = graph_.parameter(i);
     if (!p.trainable()) return;
     sgd(values(i), gradient(i), momenta_.data() + at(i), p.size(), rates[i], step.momentum,
-        p.decays() ? step.weight_decay : 0.0F);
+        step.decay_of(p), step.nesterov);
   });
 }
 

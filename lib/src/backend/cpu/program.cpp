@@ -7,6 +7,7 @@
 #include "backend/contract.h"
 #include "backend/cpu/kernels/args.h"
 #include "backend/cpu/lower.h"
+#include "backend/cpu/onednn/tile_product.h"
 #include "backend/cpu/roofline.h"
 #include "renas/error.h"
 
@@ -62,6 +63,7 @@ CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
                        std::shared_ptr<ArenaCache> cache)
     : arena_cache_(std::move(cache)),
       graph_(checked(graph, options)),
+      per_image_(contract::labels_per_image(graph_)),
       options_(options),
       plan_(plan::make_plan(graph_, plan_options(options))),
       parameters_(graph_, options.training),
@@ -76,7 +78,7 @@ CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
     if (node.kind != NodeKind::kInput) continue;
     images_ = Buffer(node.shape.size() * options_.batch);
   }
-  labels_.resize(options_.batch);
+  labels_.resize(options_.batch * per_image_);
   staging_ = {{images_.data(), images_.size()}, labels_, 0};
   allocate_step_memory();
 }
@@ -110,7 +112,7 @@ void CpuProgram::gradients(const StepScalars& scalars) {
   if (!options_.training) {
     throw InvalidInput("cpu backend: gradients() of a program compiled for inference");
   }
-  contract::check_batch(staging_, options_.batch, classes_of(graph_), true);
+  contract::check_batch(staging_, options_.batch, classes_of(graph_), true, per_image_);
   const StepContext step = context(true, scalars);
   forward(step);
   for (std::size_t i = groups_.size(); i-- > 0;) {
@@ -126,12 +128,13 @@ void CpuProgram::gradients(const StepScalars& scalars) {
 void CpuProgram::infer(std::span<float> scores) {
   const int classes = classes_of(graph_);
   contract::check_batch(staging_, options_.batch, classes, false);
-  contract::check_scores(scores, staging_.count, classes);
+  contract::check_scores(scores, staging_.count, classes, per_image_);
   forward(context(false, {}));
   const plan::Stored& stored = plan_.stored[plan_.scores];
-  for (int n = 0; n < staging_.count; ++n) {
-    std::copy_n(arena_.data() + stored.offset + n * stored.map.size(), classes,
-                scores.data() + static_cast<std::ptrdiff_t>(n) * classes);
+  const float* from = arena_.data() + stored.offset;
+  const std::size_t pixels = staging_.count * per_image_;
+  for (std::size_t p = 0; p < pixels; ++p, from += stored.map.channels) {
+    std::copy_n(from, classes, scores.data() + p * classes);
   }
 }
 
@@ -215,12 +218,43 @@ std::optional<Roofline> CpuProgram::roofline(int images) const {
                   machine.peak_bf16_flops()};
 }
 
+namespace {
+
+/// What a plan's convolutions need besides maps and parameters, in floats: copies of the weights
+/// that oneDNN multiplies by, and the partial sums of the widest group.
+std::size_t product_floats(const Graph& graph, const plan::Plan& plan,
+                           const ProgramOptions& options) {
+  std::size_t products = 0;
+  std::size_t widest = 0;
+  for (const plan::Group& group : plan.groups) {
+    if (group.kind != plan::Group::Kind::kConv) continue;
+    const int columns = plan.stored[group.out].map.channels;
+    std::size_t weights = 0;
+    for (std::size_t k = 0; k < group.terms.size(); ++k) {
+      const Node& conv = graph.node(group.terms[k].conv);
+      const WindowArgs w = plan::window_of(conv, graph.node(conv.inputs[0]).shape);
+      const int channels = plan.stored[plan.values[group.parts[k].value].stored].map.channels;
+      const int depth = w.height * w.width * channels;
+      weights += static_cast<std::size_t>(depth) * columns;
+      if (TileProduct::pays(depth, columns)) {
+        products += (options.training ? 2 : 1) * static_cast<std::size_t>(depth) * columns;
+      }
+    }
+    widest = std::max(widest, weights);
+  }
+  const std::size_t ranges = std::min(kImageRanges, options.batch);
+  return products + (options.training ? (ranges + 1) * widest : 0);
+}
+
+}  // namespace
+
 int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
-  std::size_t floats = plan::make_plan(graph, plan_options(options)).arena;
+  const plan::Plan plan = plan::make_plan(graph, plan_options(options));
+  std::size_t floats = plan.arena + product_floats(graph, plan, options);
   for (const Parameter& p : graph.parameters()) {
     // Weights, gradients, momenta, and two packed copies; with bfloat16 kernels two more at half
-    // size.
-    floats += (options.training ? 5 : 2) * p.size();
+    // size. Three indices say where each weight is packed.
+    floats += (options.training ? 8 : 5) * p.size();
     if (options.precision == Precision::kBfloat16) floats += p.size();
   }
   for (const Node& node : graph.nodes()) {
@@ -228,6 +262,7 @@ int64_t CpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
       floats += node.shape.size() * options.batch;
     }
   }
+  floats += contract::labels_per_image(graph) * options.batch;
   return static_cast<int64_t>(floats * sizeof(float));
 }
 

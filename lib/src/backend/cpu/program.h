@@ -65,6 +65,7 @@ class CpuProgram final : public Program {
 
   std::shared_ptr<ArenaCache> arena_cache_;
   Graph graph_;
+  std::size_t per_image_;  // labels of an image
   ProgramOptions options_;
   plan::Plan plan_;
   Parameters parameters_;

@@ -85,6 +85,8 @@ std::unique_ptr<FusedGroup> make_group(const Lowering& lowering, const plan::Gro
       return make_global_average(lowering, group);
     case Kind::kDropout:
       return make_dropout(lowering, group);
+    case Kind::kResize:  // refused before anything is planned
+      break;
     case Kind::kLoss:
       return make_loss(lowering, group);
   }

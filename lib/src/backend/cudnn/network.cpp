@@ -2,6 +2,7 @@
 
 #include "backend/contract.h"
 #include "backend/cudnn/program.h"
+#include "renas/error.h"
 
 namespace renas::cudnn {
 
@@ -16,9 +17,27 @@ plan::PlanOptions plan_options(const ProgramOptions& options) {
   return o;
 }
 
+/// Throws Unsupported where the network has a node without kernels here.
+void check_nodes(const Graph& graph) {
+  for (const Node& node : graph.nodes()) {
+    const Shape& in = node.inputs.empty() ? node.shape : graph.node(node.inputs[0]).shape;
+    const char* what = nullptr;
+    if (node.kind == NodeKind::kResize) what = "a resize";
+    if (node.kind == NodeKind::kBroadcast) what = "a broadcast";
+    if (node.kind == NodeKind::kConv && node.parameters.size() > 1) what = "a bias";
+    if (node.kind == NodeKind::kCrossEntropy && in.height * in.width > 1) what = "a loss of pixels";
+    if (what == nullptr) continue;
+    throw Unsupported(
+        fmt::format("cudnn backend: '{}' needs {}, which is not on this backend yet; the backend "
+                    "cpu has it",
+                    node.name, what));
+  }
+}
+
 /// Checks before anything is planned.
 const Graph& checked(const Graph& graph, const ProgramOptions& options) {
   contract::check_program(graph, options);
+  check_nodes(graph);
   return graph;
 }
 

@@ -48,7 +48,7 @@ void Parameters::update(const Launch& launch, const SgdStep& step) {
     fill(launch, rates_ + group, 1, step.learning_rates[static_cast<std::size_t>(group)]);
   }
   sgd(launch, device_runs_, static_cast<int>(runs_.size()), rates_, step.momentum,
-      step.weight_decay, values_, gradients_, momenta_);
+      step.weight_decay, step.nesterov, step.decay_norms, values_, gradients_, momenta_);
 }
 
 void Parameters::reduce(const Launch& launch, const Stream& stream, Reducer& reducer, int ranks) {

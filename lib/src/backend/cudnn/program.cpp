@@ -63,8 +63,9 @@ void GpuProgram::copy_batch(const StepScalars& step) {
   copied_.wait();
   const HostBatch& batch = host_.batch;
   const auto images = static_cast<std::size_t>(batch.count);
-  *host_.state = {step.seed, step.step, step.drop_path, batch.count,
-                  std::max(1, contract::counted_labels(batch.labels, batch.count))};
+  *host_.state = {
+      step.seed, step.step, step.drop_path, batch.count,
+      std::max(1, static_cast<int>(contract::counted_labels(batch.labels, batch.count)))};
   const auto copy = [&](void* to, const void* from, std::size_t bytes) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()),
           "copying a batch to the GPU");

@@ -20,6 +20,7 @@
 ///   depthwise conv -> 1x1 conv             one group
 ///   conv; concat of 1x1 convs; linear      one group, a matrix product
 ///   pool; add; global average; dropout     a group each
+///   resize; broadcast                      a group each
 ///   relu, batch norm, concat, pixel shift  none, except where a reader needs the map itself: then
 ///   a
 ///                                          group materialises the view
@@ -101,6 +102,7 @@ struct Group {
     kMaterialise,
     kGlobalAverage,
     kDropout,
+    kResize,
     kLoss
   };
   Kind kind = Kind::kInput;

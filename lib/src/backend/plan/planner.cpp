@@ -24,6 +24,8 @@ const char* to_string(Group::Kind kind) {
       return "global average pool";
     case Group::Kind::kDropout:
       return "dropout";
+    case Group::Kind::kResize:
+      return "resize";
     case Group::Kind::kLoss:
       return "loss";
   }
@@ -85,12 +87,16 @@ class Planner {
     }
     const int reader = only_reader(node);
     const Node& r = graph_.node(reader);
-    if (is_depthwise(n)) return is_pointwise(r) && r.window == Window();
-    return is_pointwise(n) && is_concat_of_pointwise(reader);
+    if (is_depthwise(n)) return is_pointwise(r) && r.window == Window() && !has_bias(r);
+    return is_pointwise(n) && !has_bias(n) && is_concat_of_pointwise(reader);
+  }
+
+  static bool has_bias(const Node& n) {
+    return (n.kind == NodeKind::kConv || n.kind == NodeKind::kLinear) && n.parameters.size() > 1;
   }
 
   bool is_depthwise(const Node& n) const {
-    if (n.kind != NodeKind::kConv || n.groups == 1) return false;
+    if (n.kind != NodeKind::kConv || n.groups == 1 || has_bias(n)) return false;
     const int in = graph_.node(n.inputs[0]).shape.channels;
     const Window& w = n.window;
     // With a padding wider than the kernel's reach, the data gradient is no convolution with the
@@ -108,7 +114,7 @@ class Planner {
     return n.kind == NodeKind::kConcat &&
            std::all_of(n.inputs.begin(), n.inputs.end(), [&](int in) {
              const Node& conv = graph_.node(in);
-             return is_pointwise(conv) && readers_[in] == 1 &&
+             return is_pointwise(conv) && !has_bias(conv) && readers_[in] == 1 &&
                     !is_depthwise(graph_.node(conv.inputs[0]));
            });
   }
@@ -150,10 +156,18 @@ class Planner {
       group.out = new_stored(shape, needs_gradient);
       plan_.stored[group.out].is_bf16 =
           options_.precision == Precision::kBfloat16 && group.kind != Group::Kind::kInput &&
-          (options_.single_pixels_in_bf16 || shape.height * shape.width > 1);
+          (shape.height * shape.width > 1 ? !holds_scores(node) : options_.single_pixels_in_bf16);
       views_[node] = {Part{plan_.stored[group.out].raw}};
     }
     plan_.groups.push_back(std::move(group));
+  }
+
+  /// Whether a loss or the user reads the map of `node`: scores of pixels are always float32.
+  bool holds_scores(int node) const {
+    return node == graph_.scores() ||
+           std::any_of(graph_.nodes().begin(), graph_.nodes().end(), [&](const Node& n) {
+             return n.kind == NodeKind::kCrossEntropy && n.inputs[0] == node;
+           });
   }
 
   /// Appends a group that stores the map of `node`, which was only a view before.
@@ -233,6 +247,10 @@ class Planner {
       case NodeKind::kDropout:
       case NodeKind::kDropPath:
         return emit({.kind = Group::Kind::kDropout, .parts = {single_part(n.inputs[0])}}, i,
+                    n.shape);
+      case NodeKind::kResize:
+      case NodeKind::kBroadcast:
+        return emit({.kind = Group::Kind::kResize, .parts = {stored_part(n.inputs[0])}}, i,
                     n.shape);
       case NodeKind::kCrossEntropy:
         return emit({.kind = Group::Kind::kLoss, .parts = {stored_part(n.inputs[0])}}, i, n.shape);
@@ -356,8 +374,8 @@ class Planner {
       Norm& norm = plan_.norms[plan_.values[stored.normalised].norm];
       norm.has_gradient = true;
       norm.adds = raw.written;
-      // A linear layer's bias needs the gradient of the raw map itself.
-      norm.fused = !raw.written && graph_.node(group.node).kind != NodeKind::kLinear &&
+      // A bias needs the gradient of the raw map itself.
+      norm.fused = !raw.written && !has_bias(graph_.node(group.node)) &&
                    (group.kind == Group::Kind::kConv || group.kind == Group::Kind::kSeparable);
       if (!norm.fused && raw.needs_gradient) raw.written = true;
       return raw.needs_gradient;

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "backend/contract.h"
+#include "backend/interpolation.h"
 #include "renas/graph.h"
 
 /// Each node kind as plain loops over dense NCHW arrays, forward and backward. This is the meaning
@@ -241,9 +243,58 @@ void average_pool(const Window& w, int count, const T* in, T* out, const T* out_
   }
 }
 
-/// Softmax cross-entropy of one image with label smoothing s: the target is (1 - s) on the label
-/// plus s / classes everywhere. Writes d loss / d scores times `factor` where `gradient` is given.
-/// Returns the loss in nats.
+/// Adds `bias` to every pixel of its channel.
+template <class T>
+void add_bias(const Shape& shape, int count, const T* bias, T* out) {
+  const int64_t pixels = int64_t{shape.height} * shape.width;
+  for (int64_t i = 0; i < count * shape.size(); ++i) out[i] += bias[i / pixels % shape.channels];
+}
+
+template <class T>
+void bias_backward(const Shape& shape, int count, const T* out_gradient, T* bias_gradient) {
+  const int64_t pixels = int64_t{shape.height} * shape.width;
+  std::vector<double> sum(static_cast<std::size_t>(shape.channels));
+  for (int64_t i = 0; i < count * shape.size(); ++i) {
+    sum[static_cast<std::size_t>(i / pixels % shape.channels)] += out_gradient[i];
+  }
+  for (std::size_t c = 0; c < sum.size(); ++c) bias_gradient[c] += static_cast<T>(sum[c]);
+}
+
+/// Bilinear resize of a map of shape `in`, forward where `out` is given and backward where
+/// `in_gradient` is. A broadcast is that of a map of one pixel.
+template <class T>
+void resize(const Node& node, const Shape& in, int count, const T* from, T* out,
+            const T* out_gradient, T* in_gradient) {
+  const Shape& shape = node.shape;
+  for (int n = 0; n < count; ++n) {
+    for (int c = 0; c < shape.channels; ++c) {
+      for (int y = 0; y < shape.height; ++y) {
+        const LinearTap rows = linear_tap(y, shape.height, in.height, node.align_corners);
+        for (int x = 0; x < shape.width; ++x) {
+          const LinearTap columns = linear_tap(x, shape.width, in.width, node.align_corners);
+          const std::size_t i = offset(shape, n, c, y, x);
+          double sum = 0;
+          for (const auto& [row, by_row] :
+               {std::pair{rows.first, 1 - rows.weight}, std::pair{rows.second, rows.weight}}) {
+            for (const auto& [column, by_column] : {std::pair{columns.first, 1 - columns.weight},
+                                                    std::pair{columns.second, columns.weight}}) {
+              const std::size_t at = offset(in, n, c, row, column);
+              if (out != nullptr) sum += by_row * by_column * from[at];
+              if (in_gradient != nullptr) {
+                in_gradient[at] += static_cast<T>(by_row * by_column * out_gradient[i]);
+              }
+            }
+          }
+          if (out != nullptr) out[i] = static_cast<T>(sum);
+        }
+      }
+    }
+  }
+}
+
+/// Softmax cross-entropy of one label with label smoothing s: the target is (1 - s) on the label
+/// plus s / classes everywhere. Adds d loss / d scores times `factor` where `gradient` is given.
+/// Returns the loss in nats. Scores and gradient are [classes].
 template <class T>
 double cross_entropy(int classes, const T* scores, int label, double smoothing, double factor,
                      T* gradient) {

@@ -38,11 +38,12 @@ ReferenceProgram<T>::ReferenceProgram(const Graph& graph, const ProgramOptions& 
     : graph_(graph), options_(options) {
   contract::check_program(graph_, options_);
   classes_ = graph_.node(graph_.scores()).shape.channels;
+  per_image_ = contract::labels_per_image(graph_);
   needed_for_scores_ = contract::needed_for_scores(graph_);
   for (const Node& node : graph_.nodes()) {
     if (node.kind == NodeKind::kInput) images_.resize(elements(options_.batch, node));
   }
-  labels_.resize(options_.batch);
+  labels_.resize(options_.batch * per_image_);
   staging_ = {images_, labels_, 0};
   values_.resize(graph_.nodes().size());
   value_gradients_.resize(graph_.nodes().size());
@@ -58,7 +59,7 @@ void ReferenceProgram<T>::gradients(const StepScalars& step) {
   if (!options_.training) {
     throw InvalidInput("reference backend: gradients() of a program compiled for inference");
   }
-  contract::check_batch(staging_, options_.batch, classes_, true);
+  contract::check_batch(staging_, options_.batch, classes_, true, per_image_);
   forward(Mode::kTraining, step);
   for (std::size_t i = 0; i < values_.size(); ++i) {
     value_gradients_[i].assign(values_[i].size(), T{0});
@@ -68,7 +69,7 @@ void ReferenceProgram<T>::gradients(const StepScalars& step) {
 
 template <class T>
 double ReferenceProgram<T>::loss(const StepScalars& step) {
-  contract::check_batch(staging_, options_.batch, classes_, true);
+  contract::check_batch(staging_, options_.batch, classes_, true, per_image_);
   forward(Mode::kLossOnly, step);
   return loss_;
 }
@@ -76,11 +77,13 @@ double ReferenceProgram<T>::loss(const StepScalars& step) {
 template <class T>
 void ReferenceProgram<T>::infer(std::span<float> scores) {
   contract::check_batch(staging_, options_.batch, classes_, false);
-  contract::check_scores(scores, staging_.count, classes_);
+  contract::check_scores(scores, staging_.count, classes_, per_image_);
   forward(Mode::kInference, {});
   const auto& values = values_[graph_.scores()];
-  std::transform(values.begin(), values.end(), scores.begin(),
-                 [](T value) { return static_cast<float>(value); });
+  for_each_image_value(graph_.node(graph_.scores()).shape, staging_.count,
+                       [&](std::size_t planar, std::size_t interleaved) {
+                         scores[interleaved] = static_cast<float>(values[planar]);
+                       });
 }
 
 template <class T>
@@ -106,8 +109,12 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
       });
       return;
     case NodeKind::kConv:
-      return conv_forward({node, in_shape(node)}, count, in(node), of(node, 0, parameters_).data(),
-                          out.data());
+      conv_forward({node, in_shape(node)}, count, in(node), of(node, 0, parameters_).data(),
+                   out.data());
+      if (node.parameters.size() > 1) {
+        add_bias(node.shape, count, of(node, 1, parameters_).data(), out.data());
+      }
+      return;
     case NodeKind::kBatchNorm:
       return normalise(node, mode);
     case NodeKind::kRelu:
@@ -180,6 +187,9 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
         out[e] = in(node)[e] * factor;
       }
       return;
+    case NodeKind::kResize:
+    case NodeKind::kBroadcast:
+      return resize<T>(node, in_shape(node), count, in(node), out.data(), nullptr, nullptr);
     case NodeKind::kCrossEntropy:
       return entropy(node, mode);
   }
@@ -214,20 +224,41 @@ void ReferenceProgram<T>::entropy(const Node& node, Mode mode) {
   const int classes = in_shape(node).channels;
   double total = 0;
   int64_t correct = 0;
-  for (int n = 0; n < staging_.count; ++n) {
-    const T* scores = in(node) + int64_t{n} * classes;
-    const int label = labels_[static_cast<std::size_t>(n)];
+  std::vector<T> scores(static_cast<std::size_t>(classes));
+  for (int64_t i = 0; i < label_count(); ++i) {
+    const int label = labels_[static_cast<std::size_t>(i)];
     if (label == kIgnored) continue;
+    read_pixel(in(node), i, scores);
     total += contract::class_weight(node, label) *
-             cross_entropy<T>(classes, scores, label, node.label_smoothing, 0, nullptr);
-    correct += contract::correct(scores, classes, label) ? 1 : 0;
+             cross_entropy<T>(classes, scores.data(), label, node.label_smoothing, 0, nullptr);
+    correct += contract::correct(scores.data(), classes, label) ? 1 : 0;
   }
-  const int counted = contract::counted_labels(labels_, staging_.count);
-  loss_ += node.loss_weight * total / std::max(1, counted);
+  const int64_t counted = contract::counted_labels(labels_, label_count());
+  loss_ += node.loss_weight * total / static_cast<double>(std::max<int64_t>(1, counted));
   if (mode != Mode::kTraining || node.auxiliary) return;
   metrics_.loss += total;
   metrics_.correct += correct;
   metrics_.count += counted;
+}
+
+template <class T>
+void ReferenceProgram<T>::entropy_backward(const Node& node) {
+  const int classes = in_shape(node).channels;
+  const auto counted = static_cast<double>(contract::counted_labels(labels_, label_count()));
+  std::vector<T> scores(static_cast<std::size_t>(classes));
+  std::vector<T> gradient(scores.size());
+  for (int64_t i = 0; i < label_count(); ++i) {
+    const int label = labels_[static_cast<std::size_t>(i)];
+    if (label == kIgnored) continue;
+    read_pixel(in(node), i, scores);
+    std::fill(gradient.begin(), gradient.end(), T{0});
+    cross_entropy<T>(classes, scores.data(), label, node.label_smoothing,
+                     contract::class_weight(node, label) * node.loss_weight / counted,
+                     gradient.data());
+    for (int k = 0; k < classes; ++k) {
+      in_gradient(node)[pixel_offset(i, classes, k)] += gradient[static_cast<std::size_t>(k)];
+    }
+  }
 }
 
 template <class T>
@@ -239,8 +270,12 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
     case NodeKind::kInput:
       return;
     case NodeKind::kConv:
-      return conv_backward({node, in_shape(node)}, count, in(node), of(node, 0, parameters_).data(),
-                           gradient.data(), in_gradient(node), of(node, 0, gradients_).data());
+      conv_backward({node, in_shape(node)}, count, in(node), of(node, 0, parameters_).data(),
+                    gradient.data(), in_gradient(node), of(node, 0, gradients_).data());
+      if (node.parameters.size() > 1) {
+        bias_backward(node.shape, count, gradient.data(), of(node, 1, gradients_).data());
+      }
+      return;
     case NodeKind::kBatchNorm:
       for (int c = 0; c < node.shape.channels; ++c) {
         const std::size_t at = c;
@@ -325,18 +360,12 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
                                       path ? node.probability * step.drop_path : node.probability);
       }
       return;
-    case NodeKind::kCrossEntropy: {
-      const int classes = in_shape(node).channels;
-      const int counted = contract::counted_labels(labels_, count);
-      for (int n = 0; n < count; ++n) {
-        const int label = labels_[static_cast<std::size_t>(n)];
-        if (label == kIgnored) continue;
-        cross_entropy<T>(classes, in(node) + int64_t{n} * classes, label, node.label_smoothing,
-                         contract::class_weight(node, label) * node.loss_weight / counted,
-                         in_gradient(node) + int64_t{n} * classes);
-      }
-      return;
-    }
+    case NodeKind::kResize:
+    case NodeKind::kBroadcast:
+      return resize<T>(node, in_shape(node), count, in(node), nullptr, gradient.data(),
+                       in_gradient(node));
+    case NodeKind::kCrossEntropy:
+      return entropy_backward(node);
   }
 }
 
@@ -355,11 +384,13 @@ void ReferenceProgram<T>::update(const SgdStep& step) {
   const std::vector<float> rates = contract::parameter_rates(graph_, options_, step);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!graph_.parameters()[i].trainable()) continue;
-    const T decay{graph_.parameters()[i].decays() ? step.weight_decay : 0.0F};
+    const T decay{step.decay_of(graph_.parameters()[i])};
     for (std::size_t e = 0; e < parameters_[i].size(); ++e) {
       T& weight = parameters_[i][e];
-      momenta_[i][e] = T{step.momentum} * momenta_[i][e] + (gradients_[i][e] + decay * weight);
-      weight -= T{rates[i]} * momenta_[i][e];
+      const T gradient = gradients_[i][e] + decay * weight;
+      momenta_[i][e] = T{step.momentum} * momenta_[i][e] + gradient;
+      weight -= T{rates[i]} *
+                (step.nesterov ? gradient + T{step.momentum} * momenta_[i][e] : momenta_[i][e]);
     }
     std::fill(gradients_[i].begin(), gradients_[i].end(), T{0});
   }

@@ -44,6 +44,18 @@ class ReferenceProgram final : public Program {
   void backward_node(int i, const StepScalars& step);
   void normalise(const Node& node, Mode mode);
   void entropy(const Node& node, Mode mode);
+  void entropy_backward(const Node& node);
+  int64_t label_count() const { return staging_.count * static_cast<int64_t>(per_image_); }
+  /// The place of class k of the pixel of label i in scores [count, classes, H, W].
+  int64_t pixel_offset(int64_t i, int classes, int k) const {
+    const auto pixels = static_cast<int64_t>(per_image_);
+    return (i / pixels * classes + k) * pixels + i % pixels;
+  }
+  /// Copies the scores of the pixel of label i, one a class.
+  void read_pixel(const T* scores, int64_t i, std::vector<T>& to) const {
+    const int classes = static_cast<int>(to.size());
+    for (int k = 0; k < classes; ++k) to[k] = scores[pixel_offset(i, classes, k)];
+  }
   const T* in(const Node& node, std::size_t k = 0) const { return values_[node.inputs[k]].data(); }
   T* in_gradient(const Node& node, std::size_t k = 0) {
     return value_gradients_[node.inputs[k]].data();
@@ -58,6 +70,7 @@ class ReferenceProgram final : public Program {
   Graph graph_;
   ProgramOptions options_;
   int classes_;
+  std::size_t per_image_;  // labels of an image
   std::vector<bool> needed_for_scores_;
   std::vector<float> images_;
   std::vector<int32_t> labels_;

@@ -69,8 +69,7 @@ class Lstm {
   virtual void adam(const AdamOptions& options, long count) = 0;
 };
 
-/// Makes an LSTM with all parameters zero. It uses the fastest instructions this processor has, so
-/// equal inputs give equal bits on one machine.
+/// Makes an LSTM with all parameters zero.
 template <class T>
 std::unique_ptr<Lstm<T>> make_lstm(const LstmShape& shape);
 

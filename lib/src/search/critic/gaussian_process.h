@@ -29,7 +29,7 @@ class GaussianProcess {
   virtual void solve_lower(double* v, std::size_t columns) const = 0;
 };
 
-/// Makes a process without points. It uses the fastest instructions this processor has.
+/// Makes a process without points.
 std::unique_ptr<GaussianProcess> make_gaussian_process();
 
 }  // namespace renas::search

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backend/cpu/groups/groups.h"
 #include "backend/cpu/kernels/bf16_kernels.h"
 #include "backend/cpu/onednn/tile_product.h"
@@ -6,8 +8,9 @@ namespace renas::cpu {
 
 namespace {
 
-/// Dense convolutions that make one matrix product: a convolution, convolutions side by side, or a
-/// linear layer. Each part of a concatenation that they read is a term of its own.
+/// Dense convolutions that make one matrix product: a convolution, with or without bias,
+/// convolutions side by side, or a linear layer. Each part of a concatenation that they read is a
+/// term of its own.
 class ConvGroup final : public FusedGroup {
  public:
   ConvGroup(const Lowering& lowering, const plan::Group& group)
@@ -41,7 +44,7 @@ class ConvGroup final : public FusedGroup {
       plan::append_term(lowering.graph, group.terms[k], matrix, weights_);
       args_.terms.push_back(term);
     }
-    if (node_.kind == NodeKind::kLinear) bias_ = node_.parameters[1];
+    if (node_.parameters.size() > 1) bias_ = node_.parameters[1];
     args_.bf16_kernels = bf16::kernels_for(args_);
     for (TermArgs& term : args_.terms) inputs.push_back(&term.in);
     reserve_partials(lowering, inputs);
@@ -61,9 +64,13 @@ class ConvGroup final : public FusedGroup {
   void finish_backward(const StepContext& step) override {
     if (bias_ < 0) return;
     float* gradient = parameters_.gradient(bias_);
+    std::vector<double> sums(static_cast<std::size_t>(node_.shape.channels));
     for (int n = 0; n < step.count; ++n) {
-      const float* row = out_.gradient.as<float>() + n * out_.map.size();
-      for (int c = 0; c < node_.shape.channels; ++c) gradient[c] += row[c];
+      std::fill(sums.begin(), sums.end(), 0.0);
+      for_each_pixel(n, [&](std::size_t at) {
+        for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += out_.gradient.get(at + c);
+      });
+      for (std::size_t c = 0; c < sums.size(); ++c) gradient[c] += static_cast<float>(sums[c]);
     }
   }
 
@@ -72,9 +79,13 @@ class ConvGroup final : public FusedGroup {
     conv_forward(args_, range.first, range.last, scratch, sums, range.thread);
     if (bias_ < 0) return;
     const float* bias = parameters_.values(bias_);
+    const auto channels = static_cast<std::size_t>(node_.shape.channels);
     for (int n = range.first; n < range.last; ++n) {
-      float* row = out_.data.as<float>() + n * out_.map.size();
-      for (int c = 0; c < node_.shape.channels; ++c) row[c] += bias[c];
+      for_each_pixel(n, [&](std::size_t at) {
+        for (std::size_t c = 0; c < channels; ++c) {
+          out_.data.set(at + c, out_.data.get(at + c) + bias[c]);
+        }
+      });
     }
   }
   bool takes_statistics() const override { return bias_ < 0; }
@@ -104,6 +115,14 @@ class ConvGroup final : public FusedGroup {
   }
 
  private:
+  /// Calls visit(offset in the output) for each pixel of image n.
+  template <class Visit>
+  void for_each_pixel(int n, const Visit& visit) const {
+    for (std::size_t p = 0; p < out_.map.pixels(); ++p) {
+      visit(n * out_.map.size() + p * out_.map.channels);
+    }
+  }
+
   /// oneDNN's product with `weights`; nullptr where our own kernel is as fast.
   const TileProduct* product_of(const float* weights, int depth, int columns) {
     if (!TileProduct::pays(depth, columns)) return nullptr;
@@ -118,7 +137,7 @@ class ConvGroup final : public FusedGroup {
   };
 
   ConvArgs args_;
-  int bias_ = -1;  // parameter, of a linear layer
+  int bias_ = -1;  // parameter; -1: none
   int threads_;
   std::vector<Product> products_;
 };

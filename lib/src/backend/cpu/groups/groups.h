@@ -4,7 +4,8 @@
 
 #include "backend/cpu/fused_group.h"
 
-/// The list of fused groups: a file and a function for each Group::Kind. make_group() in lower.cpp
+/// The list of fused groups: a file and a function for each Group::Kind, two for the loss of images
+/// and of pixels. make_group() in lower.cpp
 /// chooses among them.
 namespace renas::cpu {
 
@@ -16,6 +17,8 @@ std::unique_ptr<FusedGroup> make_add(const Lowering& lowering, const plan::Group
 std::unique_ptr<FusedGroup> make_materialise(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_global_average(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_dropout(const Lowering& lowering, const plan::Group& group);
+std::unique_ptr<FusedGroup> make_resize(const Lowering& lowering, const plan::Group& group);
+std::unique_ptr<FusedGroup> make_pixel_loss(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_loss(const Lowering& lowering, const plan::Group& group);
 
 }  // namespace renas::cpu

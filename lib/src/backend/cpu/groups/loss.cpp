@@ -16,8 +16,8 @@ double log_sum_exp(const float* scores, int classes) {
   return std::log(total) + top;
 }
 
-/// Softmax and cross-entropy with label smoothing. It stores no map: forward() adds to the metrics,
-/// and backward() computes the softmax again.
+/// Softmax and cross-entropy with label smoothing, of images. It stores no map: forward() adds to
+/// the metrics, and backward() computes the softmax again.
 class LossGroup final : public FusedGroup {
  public:
   LossGroup(const Lowering& lowering, const plan::Group& group)
@@ -29,7 +29,7 @@ class LossGroup final : public FusedGroup {
 
   void backward(const ImageRange&, const StepContext& step, float*, float*) override {
     if (!in_.gradient) return;
-    const int counted = counted_labels(step);
+    const int64_t counted = counted_labels(step);
     for (int n = 0; n < step.count; ++n) {
       const std::size_t at = n * in_.map.size();
       const float* scores = in_.data.as<float>() + at;
@@ -41,7 +41,8 @@ class LossGroup final : public FusedGroup {
         if (counts && k < classes_) {
           gradient = weight * (std::exp(scores[k] - total) - target(k, step.labels[n]));
         }
-        const auto g = static_cast<float>(gradient * node_.loss_weight / counted);
+        const auto g =
+            static_cast<float>(gradient * node_.loss_weight / static_cast<double>(counted));
         float& to = in_.gradient.as<float>()[at + k];
         to = in_.accumulate ? to + g : g;
       }
@@ -69,9 +70,9 @@ class LossGroup final : public FusedGroup {
 
  private:
   /// At least 1, so that a batch without labels that count can be divided by it.
-  static int counted_labels(const StepContext& step) {
+  static int64_t counted_labels(const StepContext& step) {
     const std::span<const int32_t> labels(step.labels, static_cast<std::size_t>(step.count));
-    return std::max(1, contract::counted_labels(labels, step.count));
+    return std::max<int64_t>(1, contract::counted_labels(labels, step.count));
   }
   /// The probability that class k should have.
   double target(int k, int label) const {

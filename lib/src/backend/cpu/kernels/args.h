@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "backend/interpolation.h"
 #include "backend/plan/maps.h"
 
 /// The arguments of the vector kernels and the kernels themselves. Arguments are plain structs of
@@ -103,6 +104,35 @@ struct ConcatArgs {
   OutputMap out;
 };
 
+/// A bilinear resize, by the input rows and columns that each output row and column reads.
+struct ResizeArgs {
+  InputView in;                    ///< a raw map: no batch norm or ReLU in between
+  std::vector<LinearTap> rows;     ///< by output row
+  std::vector<LinearTap> columns;  ///< by output column
+  OutputMap out;
+};
+
+/// Softmax and cross-entropy of one image's pixels.
+struct PixelLossArgs {
+  const float* scores = nullptr;    ///< [pixels][channels], padded
+  float* gradient = nullptr;        ///< likewise; nullptr: none is wanted
+  bool accumulate = false;          ///< the gradient is added to what is there
+  const int32_t* labels = nullptr;  ///< [pixels]
+  std::size_t pixels = 0;
+  int channels = 0;  ///< of the map, padded
+  int classes = 0;
+  float smoothing = 0;
+  const float* class_weights = nullptr;  ///< [classes]; nullptr: 1 for all
+  float gradient_factor = 0;             ///< of a pixel's gradient, besides its class's weight
+};
+
+/// What the pixels of one image add to a loss.
+struct PixelLossSums {
+  double loss = 0;
+  int64_t correct = 0;
+  int64_t count = 0;
+};
+
 /// The backward sums of one batch norm, or of two whose output has the same gradient dy: for maps
 /// x with means m, sum(dy) and each norm's sum(dy * (x - m)).
 struct NormSumsArgs {
@@ -117,6 +147,7 @@ struct NormSumsArgs {
 std::size_t separable_scratch(const SeparableArgs& args);
 std::size_t conv_scratch(const ConvArgs& args);
 std::size_t pool_scratch(const PoolArgs& args);
+std::size_t resize_scratch(const ResizeArgs& args);
 
 /// Computes the output. `sums` is [2][out channels]: the sum of x - centre and of its square are
 /// added to it; nullptr: no statistics are wanted.
@@ -133,6 +164,10 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
                    int thread);
 void pool_forward(const PoolArgs& args, int first, int last, float* scratch);
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch);
+void resize_forward(const ResizeArgs& args, int first, int last, float* scratch);
+void resize_backward(const ResizeArgs& args, int first, int last, float* scratch);
+/// Computes loss and gradient of one image. A score that is no finite number makes both NaN.
+PixelLossSums pixel_loss(const PixelLossArgs& args);
 void add_forward(const AddArgs& args, int first, int last);
 /// Stores `gradient`, a map of the input's shape, as the input's gradient: masked by the input's
 /// ReLU, and added if the input accumulates.
@@ -154,9 +189,9 @@ void norm_input_gradient(const OutputMap& out, const MapData& gradient, bool acc
 /// for i < size.
 void add_partials(const float* partials, std::size_t stride, int count, std::size_t size,
                   float* target);
-/// One step of SGD over `size` parameters; clears the gradient.
+/// One step of SGD over `size` parameters, as SgdStep says; clears the gradient.
 void sgd(float* weight, float* gradient, float* momentum, std::size_t size, float rate,
-         float momentum_factor, float decay);
+         float momentum_factor, float decay, bool nesterov);
 
 /// Runs fused multiply-adds that wait for nothing, to measure the processor's peak. Returns the
 /// number of floating-point operations.

@@ -96,6 +96,42 @@ HWY_NOINLINE void fast_row(const InputRows& rows, const float* w, int width, con
   }
 }
 
+/// Computes X neighbouring outputs at a time of an atrous convolution of stride 1. Their windows do
+/// not overlap where the dilation is large, so each output loads its own inputs; the weights are
+/// loaded once for all.
+template <int KW, int X, class Sink>
+HWY_INLINE void atrous_block(const InputRows& rows, const float* w, int dilation, int& x, int width,
+                             int lane, const Sink& sink) {
+  for (; x + X <= width; x += X) {
+    V acc[X];
+#pragma GCC unroll 8
+    for (int o = 0; o < X; ++o) acc[o] = zero();
+    for (int r = rows.first; r < rows.last; ++r) {
+      if (rows.row[r] == nullptr) continue;
+      const float* p = rows.row[r] + rows.start + std::ptrdiff_t{x} * kBlock + lane;
+#pragma GCC unroll 8
+      for (int s = 0; s < KW; ++s, p += std::ptrdiff_t{dilation} * kBlock) {
+        const V weight = load(w + (r * KW + s) * kBlock + lane);
+#pragma GCC unroll 8
+        for (int o = 0; o < X; ++o) acc[o] = hn::MulAdd(weight, load(p + o * kBlock), acc[o]);
+      }
+    }
+    sink.put(acc, x, lane);
+  }
+}
+
+template <int KW, class Sink>
+HWY_NOINLINE void atrous_row(const InputRows& rows, const float* w, int dilation, int width,
+                             const Sink& sink) {
+  for (int lane = 0; lane < kBlock; lane += kLanes) {
+    int x = 0;
+    atrous_block<KW, 8>(rows, w, dilation, x, width, lane, sink);
+    atrous_block<KW, 4>(rows, w, dilation, x, width, lane, sink);
+    atrous_block<KW, 2>(rows, w, dilation, x, width, lane, sink);
+    atrous_block<KW, 1>(rows, w, dilation, x, width, lane, sink);
+  }
+}
+
 /// A row of outputs for any kernel width, stride and dilation.
 template <class Sink>
 HWY_NOINLINE void any_row(const InputRows& rows, const float* w, int kernel_width, int stride,
@@ -132,6 +168,11 @@ HWY_INLINE void depthwise_row(const InputRows& rows, const float* w, int kernel_
     if (kernel_width == 3) return fast_row<Taps<3>, 2>(rows, w, width, sink);
     if (kernel_width == 5) return fast_row<Taps<5>, 2>(rows, w, width, sink);
     if (kernel_width == 7) return fast_row<Taps<7>, 2>(rows, w, width, sink);
+  }
+  if (dilation > 1 && stride == 1) {
+    if (kernel_width == 3) return atrous_row<3>(rows, w, dilation, width, sink);
+    if (kernel_width == 5) return atrous_row<5>(rows, w, dilation, width, sink);
+    if (kernel_width == 7) return atrous_row<7>(rows, w, dilation, width, sink);
   }
   any_row(rows, w, kernel_width, stride, dilation, width, sink);
 }
@@ -264,6 +305,57 @@ HWY_INLINE void fast_weights(const float* gradient, const InputRows& rows, int w
   }
 }
 
+/// As weight_rows(), of an atrous convolution of stride 1.
+template <int KW, int R>
+HWY_NOINLINE void atrous_weight_rows(const float* gradient, const float* const* rows,
+                                     std::ptrdiff_t start, int dilation, int width, float* out) {
+  const std::ptrdiff_t step = std::ptrdiff_t{dilation} * kBlock;
+  for (int lane = 0; lane < kBlock; lane += kLanes) {
+    V acc[R][KW];
+    const float* at[R];
+#pragma GCC unroll 3
+    for (int r = 0; r < R; ++r) {
+      at[r] = rows[r] + start + lane;
+#pragma GCC unroll 8
+      for (int s = 0; s < KW; ++s) acc[r][s] = load(out + (r * KW + s) * kBlock + lane);
+    }
+    const float* g = gradient + lane;
+    for (int x = 0; x < width; ++x, g += kBlock) {
+      const V v = load(g);
+#pragma GCC unroll 3
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+        for (int s = 0; s < KW; ++s) {
+          acc[r][s] = hn::MulAdd(v, load(at[r] + s * step), acc[r][s]);
+        }
+        at[r] += kBlock;
+      }
+    }
+#pragma GCC unroll 3
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int s = 0; s < KW; ++s) store(acc[r][s], out + (r * KW + s) * kBlock + lane);
+    }
+  }
+}
+
+template <int KW, int R>
+HWY_INLINE void atrous_weights(const float* gradient, const InputRows& rows, int dilation,
+                               int width, float* out) {
+  int r = rows.first;
+  while (r < rows.last) {
+    bool all = r + R <= rows.last;
+    for (int i = r; all && i < r + R; ++i) all = rows.row[i] != nullptr;
+    float* to = out + r * KW * kBlock;
+    if (all) {
+      atrous_weight_rows<KW, R>(gradient, rows.row + r, rows.start, dilation, width, to);
+    } else if (rows.row[r] != nullptr) {
+      atrous_weight_rows<KW, 1>(gradient, rows.row + r, rows.start, dilation, width, to);
+    }
+    r += all ? R : 1;
+  }
+}
+
 /// Adds one output row's share of the weight gradient to out [kh][kw][kBlock].
 HWY_INLINE void depthwise_weights(const float* gradient, const InputRows& rows, int kernel_width,
                                   int stride, int dilation, int width, float* out) {
@@ -276,6 +368,11 @@ HWY_INLINE void depthwise_weights(const float* gradient, const InputRows& rows, 
     if (kernel_width == 3) return fast_weights<3, 2, 3>(gradient, rows, width, out);
     if (kernel_width == 5) return fast_weights<5, 2, 2>(gradient, rows, width, out);
     if (kernel_width == 7) return fast_weights<7, 2, 1>(gradient, rows, width, out);
+  }
+  if (dilation > 1 && stride == 1) {
+    if (kernel_width == 3) return atrous_weights<3, 3>(gradient, rows, dilation, width, out);
+    if (kernel_width == 5) return atrous_weights<5, 2>(gradient, rows, dilation, width, out);
+    if (kernel_width == 7) return atrous_weights<7, 1>(gradient, rows, dilation, width, out);
   }
   for (int r = 0; r < rows.count; ++r) {
     if (rows.row[r] == nullptr) continue;

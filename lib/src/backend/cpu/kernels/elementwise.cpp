@@ -304,21 +304,24 @@ void add_partials(const float* partials, std::size_t stride, int count, std::siz
 }
 
 void sgd(float* weight, float* gradient, float* momentum, std::size_t size, float rate,
-         float momentum_factor, float decay) {
+         float momentum_factor, float decay, bool nesterov) {
   const V m = hn::Set(d, momentum_factor);
   const V w = hn::Set(d, decay);
   const V r = hn::Set(d, rate);
   std::size_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {
     const V old = load(weight + i);
-    const V step = hn::MulAdd(m, load(momentum + i), hn::MulAdd(w, old, load(gradient + i)));
-    store(step, momentum + i);
+    const V slope = hn::MulAdd(w, old, load(gradient + i));
+    const V velocity = hn::MulAdd(m, load(momentum + i), slope);
+    store(velocity, momentum + i);
+    const V step = nesterov ? hn::MulAdd(m, velocity, slope) : velocity;
     store(hn::NegMulAdd(r, step, old), weight + i);
     store(zero(), gradient + i);
   }
   for (; i < size; ++i) {
-    momentum[i] = momentum_factor * momentum[i] + (gradient[i] + decay * weight[i]);
-    weight[i] -= rate * momentum[i];
+    const float slope = gradient[i] + decay * weight[i];
+    momentum[i] = momentum_factor * momentum[i] + slope;
+    weight[i] -= rate * (nesterov ? slope + momentum_factor * momentum[i] : momentum[i]);
     gradient[i] = 0;
   }
 }
@@ -375,8 +378,9 @@ void add_partials(const float* partials, std::size_t stride, int count, std::siz
   HWY_DYNAMIC_DISPATCH(add_partials)(partials, stride, count, size, target);
 }
 void sgd(float* weight, float* gradient, float* momentum, std::size_t size, float rate,
-         float momentum_factor, float decay) {
-  HWY_DYNAMIC_DISPATCH(sgd)(weight, gradient, momentum, size, rate, momentum_factor, decay);
+         float momentum_factor, float decay, bool nesterov) {
+  HWY_DYNAMIC_DISPATCH(sgd)
+  (weight, gradient, momentum, size, rate, momentum_factor, decay, nesterov);
 }
 
 }  // namespace renas::cpu

@@ -211,9 +211,10 @@ void pack_weights(const Launch& launch, const float* values, const uint32_t* fro
 void add_weight_gradients(const Launch& launch, const float* partials, std::size_t stride,
                           int slices, const uint32_t* from, const uint32_t* to, std::size_t size,
                           float* gradient);
-/// One step of SGD; clears the gradients. `rates` is in device memory, by group.
+/// One step of SGD, as SgdStep says; clears the gradients. `rates` is in device memory, by group.
 void sgd(const Launch& launch, const SgdRun* runs, int count, const float* rates, float momentum,
-         float decay, float* values, float* gradients, float* momenta);
+         float decay, bool nesterov, bool decay_norms, float* values, float* gradients,
+         float* momenta);
 void scale(const Launch& launch, float* values, std::size_t size, float factor);
 void fill(const Launch& launch, float* values, std::size_t size, float value);
 

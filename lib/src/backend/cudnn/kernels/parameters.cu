@@ -22,14 +22,16 @@ __global__ void add_weight_gradients_kernel(const float* partials, std::size_t s
 
 /// A block for each run.
 __global__ void sgd_kernel(const SgdRun* runs, const float* rates, float momentum, float decay,
-                           float* values, float* gradients, float* momenta) {
+                           bool nesterov, bool decay_norms, float* values, float* gradients,
+                           float* momenta) {
   const SgdRun run = runs[blockIdx.x];
   const float rate = rates[run.group];
   for (uint32_t k = threadIdx.x; k < run.size; k += blockDim.x) {
     const std::size_t i = static_cast<std::size_t>(run.begin) + k;
-    const float v = momentum * momenta[i] + (gradients[i] + decay * run.decay * values[i]);
+    const float slope = gradients[i] + decay * (decay_norms ? 1.0F : run.decay) * values[i];
+    const float v = momentum * momenta[i] + slope;
     momenta[i] = v;
-    values[i] -= rate * v;
+    values[i] -= rate * (nesterov ? slope + momentum * v : v);
     gradients[i] = 0;
   }
 }
@@ -55,10 +57,11 @@ void add_weight_gradients(const Launch& to, const float* partials, std::size_t s
                  size, gradient);
 }
 void sgd(const Launch& to, const SgdRun* runs, int count, const float* rates, float momentum,
-         float decay, float* values, float* gradients, float* momenta) {
+         float decay, bool nesterov, bool decay_norms, float* values, float* gradients,
+         float* momenta) {
   if (count == 0) return;
   launch_grid(to, {dim3(static_cast<unsigned>(count)), dim3(256), 0}, sgd_kernel, runs, rates,
-              momentum, decay, values, gradients, momenta);
+              momentum, decay, nesterov, decay_norms, values, gradients, momenta);
 }
 void scale(const Launch& to, float* values, std::size_t size, float factor) {
   launch_threads(to, size, scale_kernel, values, size, factor);

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace renas::prep {
+namespace renas::cli {
 
 /// Runs work(i) for i in 0 .. count - 1 on `threads` threads and gives each result to take(i,
 /// result) in order, in the caller's thread. At most 8 results per thread wait to be taken. The
@@ -78,4 +78,4 @@ void in_order(int64_t count, int threads, const Work& work, const Take& take) {
   finish();
 }
 
-}  // namespace renas::prep
+}  // namespace renas::cli

@@ -1,0 +1,224 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+#include "cli/console.h"
+#include "cli/frame.h"
+#include "deeplab.h"
+#include "renas/error.h"
+#include "renas/model.h"
+#include "renas/search_run.h"
+#include "renas/segmentation.h"
+
+namespace renas::cli {
+
+namespace {
+
+/// Prints a score and a table of the classes.
+void print_matrix(const char* images, const ConfusionMatrix& matrix,
+                  const std::vector<std::string>& names) {
+  fmt::print("{0} mean IOU {1:.2f} %\n{0} pixel accuracy {2:.2f} %\n", images,
+             100 * matrix.mean_iou(), 100 * matrix.accuracy());
+  for (int k = 0; k < matrix.classes(); ++k) {
+    const std::optional<double> iou = matrix.iou(k);
+    fmt::print("  {:>6}  {:>12} pixels  {}\n", iou ? fmt::format("{:.2f}", 100 * *iou) : "-",
+               matrix.pixels(k),
+               names.empty() ? std::to_string(k) : names[static_cast<std::size_t>(k)]);
+  }
+}
+
+/// Takes from a model what fits `graph` by name and shape, and sets `said` to what that was.
+Weights with_body(const std::string& path, const Graph& graph, uint64_t seed, std::string& said) {
+  const Model body = load_model(path);
+  Random random(seed, Purpose::kInitialize);
+  Inheritance taken = inherit(graph, graph_of(body), body.weights, random);
+  if (taken.share == 0) {
+    throw InvalidInput(fmt::format(
+        "--body {}: nothing of it fits. Its network is {} of {}, N = {}, F = {}; "
+        "expected the same cell, N and F, made with --network imagenet",
+        path, to_string(body.network.kind), body.genome, body.network.cells, body.network.filters));
+  }
+  said = fmt::format("body: {} of {} tensors, {:.1f} % of the trainable numbers, from {}",
+                     std::count(taken.inherited.begin(), taken.inherited.end(), true),
+                     taken.inherited.size(), 100 * taken.share, path);
+  return std::move(taken.weights);
+}
+
+/// Checks the files that a training writes. Throws InvalidInput where they are in the way.
+void check_files(const TrainSettings& s, const std::string& checkpoint) {
+  const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
+  if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
+    throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
+                                   s.out, folder.string()));
+  }
+  if (s.resume || s.force) return;
+  for (const std::string& file : {s.out, checkpoint}) {
+    if (std::filesystem::exists(file)) {
+      throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
+                                     file == checkpoint ? ", --resume goes on from it" : ""));
+    }
+  }
+}
+
+SegmentationOptions options_of(const TrainSettings& s, const SearchData& data) {
+  if (!data.images.has_masks()) {
+    throw InvalidInput(fmt::format(
+        "{}: has no masks, which --network deeplab learns from; renas-prep-voc writes them",
+        s.data));
+  }
+  if (s.class_weights == "auto") {
+    throw InvalidInput(
+        "--class-weights auto: counts images; give numbers, one a class, for --network deeplab");
+  }
+  SegmentationOptions o;
+  o.final = final_options(s);
+  NetworkOptions& network = o.final.network;
+  const int side = s.crop > 0 ? s.crop : 513;
+  network.image = {data.images.shape().channels, side, side};
+  network.classes = data.images.classes();
+  o.least_scale = s.scales.front();
+  o.most_scale = s.scales.back();
+  o.flip = !s.no_flip;
+  if (o.least_scale > o.most_scale) {
+    throw InvalidInput(
+        fmt::format("--scales {},{}: expected the smaller first", o.least_scale, o.most_scale));
+  }
+  return o;
+}
+
+}  // namespace
+
+DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
+                                const std::string& genome, const Ranks& ranks) {
+  DeepLabTraining t;
+  t.genome = genome;
+  t.checkpoint = s.out + ".checkpoint";
+  t.data = open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
+  if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
+  t.options = options_of(s, *t.data);
+  FinalOptions& f = t.options.final;
+  if (f.device.threads == 0) f.device.threads = ranks.threads().count;
+  check_step(*t.data, f.batch, ranks.ranks());
+  check_files(s, t.checkpoint);
+  t.purpose = purpose_of(app, genome);
+  t.state.training.seed = s.seed;
+  t.finished = s.resume && !std::filesystem::exists(t.checkpoint) &&
+               std::filesystem::exists(s.out) && load_model(s.out).genome == genome;
+  if (t.finished) return t;
+  if (s.resume) {
+    t.state = load_checkpoint(t.checkpoint, t.purpose);
+  } else if (!s.body.empty()) {
+    t.state.weights = with_body(s.body, build_network(genome, f.network), s.seed, t.taken);
+  }
+  return t;
+}
+
+int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks) {
+  const std::atomic<bool>& stop = stop_on_signals();
+  const bool first = ranks.rank() == 0;
+  if (t.finished) {
+    if (first) fmt::print("model: {}\nfinished before\n", s.out);
+    return kDone;
+  }
+  const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
+  FinalOptions& f = t.options.final;
+  f.communicator = communicator.get();
+  f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  const auto fail = [&](const std::string& message, int code) {
+    if (first) say("renas-train: " + message + "\n");
+    return code;
+  };
+  try {
+    expect_same(f.communicator, identity_of(s.data, t.data->images), "see the same data set");
+    expect_same(f.communicator, t.purpose, "have the same options");
+    expect_same(f.communicator, std::to_string(t.state.training.epoch),
+                "see the same checkpoint, of the same number of epochs,");
+  } catch (const InvalidInput& e) {
+    return fail(e.what(), kMistake);
+  }
+
+  Console console("", s.quiet);
+  const Log log = [&, print = console.log()](LogLevel level, std::string_view text) {
+    if (first || level == LogLevel::kError) print(level, text);
+  };
+  const Graph graph = build_network(t.genome, f.network);
+  const auto backend = make_backend(f.device);
+  const MemoryEstimate memory = backend->estimate(
+      graph, {.batch = f.batch, .threads = f.device.threads, .precision = f.device.precision});
+  for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  if (!t.taken.empty()) log(LogLevel::kInfo, t.taken);
+  const Counts counts = count(graph);
+  log(LogLevel::kInfo,
+      fmt::format("{}\n{} parameters, {} mult-adds, {} training images, {} on {} rank{}; a step of "
+                  "{} crops of {} takes {:.2f} GiB on each",
+                  t.genome, counts.parameters, counts.mult_adds, t.data->train.size(),
+                  backend->description(), ranks.ranks(), ranks.ranks() == 1 ? "" : "s", f.batch,
+                  to_string(f.network.image), static_cast<double>(memory.bytes) / (1 << 30)));
+
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  int64_t images = 0;
+  const int64_t total =
+      static_cast<int64_t>(t.data->train.size()) * (s.epochs - t.state.training.epoch);
+  TrainingHooks hooks;
+  hooks.stop = [&] { return stop.load(); };
+  hooks.on_step = [&](int count) {
+    images += count;
+    if (!first) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double rate = static_cast<double>(images) / seconds;
+    console.progress(fmt::format("{:.1f} % of {} epochs  {:.1f} images/s  {} left",
+                                 100.0 * static_cast<double>(images) / static_cast<double>(total),
+                                 s.epochs, rate,
+                                 duration_text(static_cast<double>(total - images) / rate)));
+  };
+  const SegmentationResult result = train_segmentation(
+      *backend, t.genome, std::move(t.state), *t.data, t.options, hooks,
+      [&](const FinalState& reached) {
+        const EpochMetrics& e = reached.training.history.back();
+        log(LogLevel::kInfo,
+            fmt::format("epoch {}/{}: loss {:.4f}, pixels right {:.2f} %", reached.training.epoch,
+                        s.epochs, e.loss, 100 * e.accuracy));
+        if (first) save_checkpoint(t.checkpoint, t.purpose, reached);
+      });
+  console.finish();
+  const Evaluation& evaluation = result.evaluation;
+  if (evaluation.stopped) {
+    if (first) say("stopped; the same command with --resume goes on\n");
+    return kStopped;
+  }
+  if (evaluation.status != Status::kOk) {
+    return fail(
+        fmt::format("training ended: {} ({})", to_string(evaluation.status), evaluation.message),
+        kFailed);
+  }
+
+  const std::vector<std::string>& names = t.data->images.info().class_names;
+  if (first) {
+    Model model = make_model(t.genome, f.network, t.data->images.info(), Augmentation::none());
+    model.validation_accuracy = evaluation.score.accuracy;
+    model.weights = evaluation.weights;
+    save_model(s.out, model);
+    std::error_code failure;
+    std::filesystem::remove(t.checkpoint, failure);
+    fmt::print("model: {}\n", s.out);
+    if (result.validation) print_matrix("validation", *result.validation, names);
+  }
+  if (t.test) {
+    const std::vector<int64_t> all = all_indices(t.test->size());
+    const Shape largest = largest_image(*t.test, all);
+    NetworkOptions whole = f.network;
+    whole.image = padded_for_segmentation(whole, largest.height, largest.width);
+    const ConfusionMatrix matrix =
+        score_segmentation(*backend, build_network(t.genome, whole), evaluation.weights, *t.test,
+                           all, f.device, nullptr, f.communicator);
+    if (first) print_matrix("test", matrix, names);
+  }
+  return kDone;
+}
+
+}  // namespace renas::cli
