@@ -1,4 +1,4 @@
-// One network trained by real ranks, which are killed.
+// renas-train: one network trained by real ranks, which are killed; recipes by name.
 
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -13,17 +13,19 @@
 #include "support/files.h"
 #include "support/toy_search.h"
 
-#ifdef RENAS_MPIRUN
-
 using namespace renas::test;
 
 namespace {
 
+#ifdef RENAS_MPIRUN
 /// OpenMPI's settings, those of 4 and of 5; other MPIs do not look at them.
 const std::string kMpirun =
     "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_oob_tcp_if_include=lo "
     "OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_rmaps_base_oversubscribe=1 "
     "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " ";
+#else
+const std::string kMpirun;
+#endif
 
 struct Fixture {
   TemporaryFolder folder;
@@ -57,6 +59,8 @@ void expect_part(const Ran& ran, const std::string& part) {
 }
 
 }  // namespace
+
+#ifdef RENAS_MPIRUN
 
 BOOST_FIXTURE_TEST_SUITE(train_ranks, Fixture)
 
@@ -127,4 +131,30 @@ BOOST_AUTO_TEST_CASE(what_ranks_cannot_do_is_said_once) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-#endif
+#endif  // RENAS_MPIRUN
+
+BOOST_FIXTURE_TEST_SUITE(recipes_by_name, Fixture)
+
+BOOST_AUTO_TEST_CASE(a_recipe_gives_defaults_that_options_replace) {
+  const std::string command = kPrograms + "renas-train --data " + (folder / "data.h5") +
+                              " --validation 20 --threads 1 --out " + (folder / "model.h5") + " ";
+  const Ran ran = run_command(command + "--recipe cifar-short --cells 1 --filters 4 --epochs 2");
+  BOOST_TEST(ran.code == 0, ran.output);
+  expect_part(ran, "epoch 2/2");
+  const Ran model = run_command(kPrograms + "renas-inspect model " + (folder / "model.h5"));
+  expect_part(model, "N = 1, F = 4");
+
+  // Every recipe is read before the command line, which is then refused.
+  for (const char* recipe :
+       {"cifar-renas", "cifar-darts", "cifar-short", "imagenet-renas", "imagenet-mobile"}) {
+    const Ran refused = run_command(command + "--filters 0 --recipe " + recipe);
+    BOOST_TEST(refused.code == 2);
+    expect_part(refused, "--filters");
+  }
+  const Ran unknown = run_command(command + "--recipe cifar-long");
+  BOOST_TEST(unknown.code == 2);
+  expect_part(unknown, "--recipe cifar-long: there is no such recipe");
+  expect_part(unknown, "cifar-renas, cifar-short, imagenet-mobile");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
