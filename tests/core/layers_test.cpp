@@ -72,6 +72,8 @@ const std::map<std::string, std::string> kFolderOfHeader{
     {"mpi_transport", "cluster"},
     {"list_training", "cluster"},
     {"search_run", "cluster"},
+    {"search_plan", "cluster"},
+    {"replay", "cluster"},
 };
 
 /// Who may include whom within a folder that has rooms: each room, and what of its own folder it
