@@ -317,6 +317,9 @@ void run(Settings s) {
     const auto reached = first_reaching(curves.mean_truth(), goal);
     entry["truth_curve"] = curves.mean_truth();
     entry["winner"] = to_json(curves.winner());
+    for (const SearchRun& r : curves.runs) {
+      entry["runs"].push_back({{"winner", r.winner}, {"truth_of_best", r.truth_of_best.back()}});
+    }
     entry["evaluations_to_reach_evolution"] =
         reached ? nlohmann::json(*reached) : nlohmann::json(nullptr);
     double seconds = 0;
@@ -445,7 +448,7 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--critic", s->strategy.critic,
                   "mutations a critic ranks, 0: no critic; -1: the controller's own");
   sub->add_option("--judge", s->strategy.judge,
-                  "what members are judged by: fitness or effect; the strategy's own if not given");
+                  "what members are judged by: fitness or effect; fitness if not given");
   sub->add_option("--against", s->against,
                   "prints how the truth of winners differs from this strategy's, seed by seed")
       ->type_name("NAME");

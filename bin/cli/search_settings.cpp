@@ -30,10 +30,7 @@ void parse_options_of(const RunDirectory& run, CLI::App& app, SearchSettings& se
   app.name("renas-search");
   prepare(app);
   add_search_options(app, settings);
-  const std::string options = run.options();
-  parse_stored(app, options, run.path() + "/options.toml", 2);  // behind the format's line
-  // Runs of versions that knew no other measure do not say what they judge by.
-  if (options.find("\njudge=") == std::string::npos) settings.run.strategy.judge = "fitness";
+  parse_stored(app, run.options(), run.path() + "/options.toml", 2);  // behind the format's line
 }
 
 /// The search space of --space FILE. Throws InvalidInput with file and line.
@@ -122,7 +119,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       .option("--judge", o.strategy.judge,
               "What cells are judged by during the search. fitness: what their training gave; "
               "effect: an estimate of what they are worth, apart from what their mutation broke; "
-              "empty: effect for renas with the default controller, else fitness")
+              "empty: fitness")
       ->check(CLI::IsMember({"", "fitness", "effect"}));
   search
       .option("--redraw-repeats", o.strategy.redraw_repeats,

@@ -93,8 +93,10 @@ std::vector<StrategyOptions> all_options() {
   all.back().redraw_repeats = 20;
   all.push_back(options_of("evolution"));
   all.back().changes_per_child = {3, 2, 1};
-  all.push_back(options_of("evolution"));
-  all.back().judge = "effect";
+  for (const char* name : {"evolution", "renas"}) {
+    all.push_back(options_of(name));
+    all.back().judge = "effect";
+  }
   return all;
 }
 

@@ -7,6 +7,8 @@ set -euo pipefail
 programs=$(cd "$1" && pwd)
 long=${2:-}
 here=$(cd "$(dirname "$0")" && pwd)
+# Nodes have a /dev/shm of their own, which would hide the cluster's folder.
+case "${TMPDIR:-/tmp}" in /dev/shm*) export TMPDIR=/tmp ;; esac
 work=$(mktemp -d "${TMPDIR:-/tmp}/renas-slurm-XXXXXX")
 trap '"$here/cluster.sh" down "$work/cluster" || true; rm -rf "$work"' EXIT
 

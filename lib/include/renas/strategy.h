@@ -81,7 +81,7 @@ class Strategy {
 
   virtual const SearchSpace& space() const = 0;
   /// Returns the next candidate. Throws InvalidInput only if `StrategyOptions::admits` refuses
-  /// 10,000 draws in a row.
+  /// 10,000 draws in a row where there is no member to fall back on.
   virtual Candidate ask() = 0;
   /// Reports how the evaluation of candidate `id` ended. Throws InvalidInput, and changes nothing,
   /// if the id is unknown or was told before, or if the fitness is not in [0, 1].
@@ -122,7 +122,7 @@ struct StrategyOptions {
   int sample = 10;             ///< tournament size S, at most P
   uint64_t seed = 0;
 
-  /// The controller's form, one of controller_names(). "paper" is exactly the paper's; what
+  /// The controller's form, one of controller_names(). "paper" is the paper's as we read it; what
   /// "default" changes stands in README.
   std::string controller = "default";
   std::string baseline;  ///< "none", "moving" or "standardised"; empty: the controller's own
@@ -132,8 +132,8 @@ struct StrategyOptions {
   /// were told with, as in the paper. "effect": an estimate of what the cell is worth, learnt from
   /// all results, in which a child is not blamed for what its mutation broke, nor a lucky result
   /// praised. It differs from the fitness once results say that they inherited weights
-  /// (Outcome::inherited). Empty: "effect" for renas and its variants with the default controller,
-  /// "fitness" for all others.
+  /// (Outcome::inherited). It is no default: a model of lineages speaks for it, the one bank of
+  /// real cells so far does not. Empty: "fitness".
   std::string judge;
 
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it

@@ -115,9 +115,6 @@ bool judges_by_effect(const StrategyOptions& options) {
     throw InvalidInput(
         fmt::format("judge: expected fitness, effect or nothing; got '{}'", options.judge));
   }
-  if (options.judge.empty()) {
-    return options.name.starts_with("renas") && options.controller != "paper";
-  }
   return options.judge == "effect";
 }
 

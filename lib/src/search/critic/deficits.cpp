@@ -49,7 +49,8 @@ void Deficits::set(double shock, int recovery) {
 
 double Deficits::noise_covariance(std::size_t i, std::size_t j) const {
   // The later one goes up its line until both are one: that ancestor's noise is common to both.
-  constexpr double kNegligible = 0.02;
+  // What is cut off must stay below the least noise, or the covariances are not positive definite.
+  constexpr double kNegligible = 1e-5;
   double factor = 1;
   auto a = static_cast<int64_t>(i);
   auto b = static_cast<int64_t>(j);
