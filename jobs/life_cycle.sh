@@ -4,7 +4,8 @@
 #   find_program NAME          sets `program` to renas-NAME: of RENAS_BIN, or build/bin, or PATH
 #   launch RANKS CORES ARG...  runs `program` with ARG on so many ranks, each on so many cores;
 #                              sets `status` to its exit code
-#   must_go_on RUN             whether the job has to run again
+#   must_go_on RUN             whether the job has to run again; RUN is the folder of a search or
+#                              the model that a training writes
 #
 # A script is submitted once. Until the run is finished it goes on, as often as it takes:
 #
@@ -58,8 +59,9 @@ choose_launcher() {
 
 # All that shows progress: results, models, checkpoints.
 progress_of() {
-  { stat -c '%n %s %Y' "$1"/{history.jsonl,results.jsonl,search_over} "$1"/retrain/*.h5 2> /dev/null || true; } |
-    cksum
+  local files=("$1" "$1.checkpoint")
+  [ ! -d "$1" ] || files=("$1"/{history.jsonl,results.jsonl,search_over} "$1"/retrain/*.h5)
+  { stat -c '%n %s %Y' "${files[@]}" 2> /dev/null || true; } | cksum
 }
 
 launch() {
@@ -86,7 +88,8 @@ launch() {
 }
 
 must_go_on() {
-  local run=$1 failures
+  local run=$1 failures counted=$1.job_failures
+  [ ! -d "$run" ] || counted=$run/job_failures
   [ "$status" != 0 ] || return 1
   if [ "$status" = 2 ]; then
     echo "there is something to mend: not going on"
@@ -97,17 +100,17 @@ must_go_on() {
     return 1
   fi
   [ "$status" != 3 ] || return 0
-  if [ ! -d "$run" ]; then
+  if [ ! -e "$run" ] && [ ! -e "$run.checkpoint" ]; then
     echo "failed before there was a run: not going on"
     return 1
   fi
   failures=0
   if [ "$(progress_of "$run")" = "${progress_before:-}" ]; then
-    failures=$(($(cat "$run/job_failures" 2> /dev/null || echo 0) + 1))
+    failures=$(($(cat "$counted" 2> /dev/null || echo 0) + 1))
   fi
-  echo "$failures" > "$run/job_failures"
+  echo "$failures" > "$counted"
   if [ "$failures" -ge 3 ]; then
-    rm -f "$run/job_failures"
+    rm -f "$counted"
     echo "failed, and three starts in a row brought no result: not going on"
     return 1
   fi

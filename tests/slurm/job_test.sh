@@ -1,5 +1,5 @@
 #!/bin/bash
-# jobs/search.sbatch on a private Slurm cluster: a run that is warned of its time limit, loses ranks
+# jobs/search.sbatch and jobs/train.sbatch on a private Slurm cluster: a run that is warned of its time limit, loses ranks
 # and nodes, and goes on by itself, ends with the results of an undisturbed one, each once.
 #
 #   job_test.sh PROGRAMS [long]      PROGRAMS: the folder of renas-search; exits with 77 without Slurm
@@ -102,6 +102,20 @@ submit mistaken -- --children 1 --sample 9
 wait_for 60 "the end" is_over
 [ "$(field ExitCode)" = 2:0 ] && [ "$(field Restarts)" = 0 ] || fail "a mistake: $(field ExitCode), $(field Restarts) restarts"
 
+# A training is warned, goes on, and ends.
+trains() {
+  job=$(sbatch --parsable --ntasks=2 --output=trained-%j.out jobs/train.sbatch data.h5 trained.h5 \
+    --genome c-1:sep3x3+c-2:identity --cells 1 --filters 2 --batch 16 --epochs 1500 --threads 1 --quiet)
+  wait_for 120 "a checkpoint" test -e trained.h5.checkpoint
+  scancel --signal=USR1 --batch "$job"
+  wait_for 60 "the restart" has_restarts 1
+  wait_for 120 "the end" is_over
+  [ "$(field JobState)" = COMPLETED ] || fail "a training: ended as $(field JobState) $(field ExitCode)"
+  "$programs/renas-inspect" model trained.h5 > /dev/null || fail "a training: no model"
+  grep -q 'renas-train ended with 3' trained-"$job".out || fail "a training: it was not stopped in order"
+  echo "ok: trained.h5, requeued once"
+}
+
 if [ -z "$long" ]; then
   # Ended by a person, it stays ended; the same command again goes on with it.
   job=$warned
@@ -112,10 +126,13 @@ if [ -z "$long" ]; then
   submit warned --nodes=2 --ntasks-per-node=1 --
   wait_for 60 "its going on" has_lines warned $((before + 1))
   echo "ok: warned, requeued, cancelled, submitted again"
+  scancel "$job"
+  trains
   exit 0
 fi
 job=$warned
 finished warned 403 1
+trains
 
 # Ranks and launchers that are killed.
 submit killed -- --children 300
