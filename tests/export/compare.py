@@ -3,7 +3,8 @@
     compare.py FOLDER
 
 FOLDER has a sub-folder a network, with case.json (shape, mean, std, count), pixels.bin (uint8
-[count, H, W, C]), scores.bin (float32 [count, classes]), ONNX files and a PyTorch module. Prints what
+[count, H, W, C]), scores.bin (float32 [count, classes], or of a
+network that segments [count, H, W, classes]), ONNX files and a PyTorch module. Prints what
 was compared and the largest differences; exit code 1 where one is over the limit, 77 where there is
 no ONNX Runtime.
 """
@@ -92,7 +93,12 @@ def main():
     for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         case = json.loads((folder / "case.json").read_text())
         pixels = np.fromfile(folder / "pixels.bin", np.uint8).reshape(case["shape"])
-        scores = np.fromfile(folder / "scores.bin", np.float32).reshape(len(pixels), -1)
+        scores = np.fromfile(folder / "scores.bin", np.float32)
+        if case["segments"]:
+            count, height, width = case["shape"][:3]
+            scores = scores.reshape(count, height, width, -1).transpose(0, 3, 1, 2)
+        else:
+            scores = scores.reshape(len(pixels), -1)
         for path in sorted(folder.glob("*.onnx")):
             compare_onnx(path, case, pixels, scores)
         if torch is not None:

@@ -85,9 +85,8 @@ void write_bytes(const std::string& path, const void* data, std::size_t size) {
       .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
 }
 
-/// Writes a network in all forms, with pictures and our scores of them.
-void write_case(const std::string& folder, const Model& model, const std::vector<uint8_t>& pixels) {
-  std::filesystem::create_directory(folder);
+/// Scores of pictures, [kImages, classes].
+std::vector<float> scores_of(const Model& model, const std::vector<uint8_t>& pixels) {
   Predictor predictor(model);
   const Shape& shape = model.network.image;
   std::vector<float> scores;
@@ -96,10 +95,40 @@ void write_case(const std::string& folder, const Model& model, const std::vector
     const auto found = predictor.scores(Image{shape, {first, first + shape.size()}});
     scores.insert(scores.end(), found.begin(), found.end());
   }
+  return scores;
+}
+
+/// Maps of scores of a network that segments, [kImages, H, W, classes].
+std::vector<float> maps_of_scores(const Model& model, const std::vector<uint8_t>& pixels) {
+  const auto backend = make_backend();
+  const auto program = backend->compile(build_network(model.genome, model.network),
+                                        {.batch = kImages, .training = false});
+  program->load(model.weights);
+  HostBatch& batch = program->staging();
+  batch.count = kImages;
+  const std::size_t channels = model.mean.size();
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    const std::size_t c = i % channels;
+    batch.images[i] = static_cast<float>((pixels[i] / 255.0 - model.mean[c]) / model.sd[c]);
+  }
+  std::vector<float> scores(pixels.size() / channels *
+                            static_cast<std::size_t>(model.network.classes));
+  program->infer(scores);
+  return scores;
+}
+
+/// Writes a network in all forms, with pictures and our scores of them.
+void write_case(const std::string& folder, const Model& model, const std::vector<uint8_t>& pixels) {
+  std::filesystem::create_directory(folder);
+  const Shape& shape = model.network.image;
+  const bool segments = model.network.kind == NetworkKind::kDeepLab;
+  const std::vector<float> scores =
+      segments ? maps_of_scores(model, pixels) : scores_of(model, pixels);
   write_bytes(folder + "/pixels.bin", pixels.data(), pixels.size());
   write_bytes(folder + "/scores.bin", scores.data(), scores.size() * sizeof(float));
   std::ofstream(folder + "/case.json")
       << nlohmann::json{{"shape", {kImages, shape.height, shape.width, shape.channels}},
+                        {"segments", segments},
                         {"mean", model.mean},
                         {"std", model.sd},
                         {"class_names", model.class_names},
@@ -142,6 +171,11 @@ BOOST_AUTO_TEST_CASE(other_runtimes_give_our_scores) {
   for (const char* name : {"amoebanet-b", "amoebanet-d", "darts-v2", "nasnet-a", "resnet-20"}) {
     write_case(folder / name, trained_model(name, published), random_pixels(published.image));
   }
+  // Atrous convolutions, maps of one pixel spread out, bias, bilinear resizing.
+  const NetworkOptions segments{
+      .kind = NetworkKind::kDeepLab, .cells = 1, .filters = 4, .image = {3, 49, 33}, .classes = 3};
+  write_case(folder / "deeplab", trained_model("renasnet", segments),
+             random_pixels(segments.image));
   const NetworkOptions fashion{.cells = 1, .filters = 8, .image = {1, 28, 28}, .classes = 10};
   const std::vector<uint8_t> real = fashion_pixels();
   if (real.empty()) {

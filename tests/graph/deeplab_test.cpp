@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(the_classifier_s_weights_fit_the_body) {
   for (const Parameter& p : segmenter.parameters()) {
     const auto found = shapes.find(p.name);
     if (found == shapes.end()) {
-      const bool of_head = p.name.rfind("aspp/", 0) == 0 || p.name.rfind("head/", 0) == 0;
+      const bool of_head = p.name.rfind("aspp/", 0) == 0 || p.name.rfind("segmentation/", 0) == 0;
       BOOST_TEST(of_head, p.name);
       continue;
     }

@@ -51,6 +51,7 @@ class OnnxWriter {
   void write_input(const Node& node);
   void write_conv(int index);
   void write_batch_norm(const Node& node);
+  void write_resize(const Node& node);
   void write_pool(const Node& node, const char* type);
   void write_shift(int index);
   void write_linear(const Node& node);
@@ -61,6 +62,7 @@ class OnnxWriter {
                        const std::vector<std::string>& inputs);
   static void set(onnx::NodeProto& node, const char* name, int64_t value);
   static void set(onnx::NodeProto& node, const char* name, const Ints& values);
+  static void set_text(onnx::NodeProto& node, const char* name, const char* text);
   std::string constant(const std::string& name, const Ints& shape,
                        const std::vector<float>& values);
   std::string constant(const std::string& name, const Ints& values);
@@ -101,6 +103,13 @@ void OnnxWriter::set(onnx::NodeProto& node, const char* name, const Ints& values
   attribute.set_name(name);
   attribute.set_type(onnx::AttributeProto::INTS);
   for (const int64_t value : values) attribute.add_ints(value);
+}
+
+void OnnxWriter::set_text(onnx::NodeProto& node, const char* name, const char* text) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::STRING);
+  attribute.set_s(text);
 }
 
 std::string OnnxWriter::constant(const std::string& name, const Ints& shape,
@@ -195,18 +204,24 @@ void OnnxWriter::write_conv(int index) {
   const Tensor& tensor = model_.weights.at(name);
   std::vector<std::string> inputs{input_of(node)};
   const auto& affine = folded_.taken[static_cast<std::size_t>(index)];
+  std::vector<float> bias(static_cast<std::size_t>(node.shape.channels));
+  const bool has_bias = node.parameters.size() > 1;
+  if (has_bias) bias = model_.weights.at(graph_.parameter(node.parameters[1]).name).values;
   if (affine) {
     std::vector<float> weights = tensor.values;
-    std::vector<float> bias;
     const std::size_t each = weights.size() / affine->scale.size();
     for (std::size_t i = 0; i < weights.size(); ++i) {
       weights[i] = static_cast<float>(weights[i] * affine->scale[i / each]);
     }
-    for (const double shift : affine->shift) bias.push_back(static_cast<float>(shift));
+    for (std::size_t c = 0; c < bias.size(); ++c) {
+      bias[c] = static_cast<float>(affine->scale[c] * bias[c] + affine->shift[c]);
+    }
     inputs.push_back(constant(name, tensor.shape, weights));
-    inputs.push_back(constant(node.name + "/bias", {std::ssize(bias)}, bias));
   } else {
     inputs.push_back(constant(name, tensor.shape, tensor.values));
+  }
+  if (affine || has_bias) {
+    inputs.push_back(constant(node.name + "/bias", {std::ssize(bias)}, bias));
   }
   onnx::NodeProto& conv = add("Conv", node.name, inputs);
   Window w = node.window;
@@ -253,6 +268,22 @@ void OnnxWriter::write_linear(const Node& node) {
   values_.push_back(node.name);
 }
 
+void OnnxWriter::write_resize(const Node& node) {
+  // The new sizes have the batch's own number of images, which the graph reads from the map.
+  const std::string& name = node.name;
+  add("Shape", name + "/shape", {input_of(node)});
+  add("Slice", name + "/batch",
+      {name + "/shape", constant(name + "/start", {0}), constant(name + "/end", {1})});
+  const Ints map{node.shape.channels, node.shape.height, node.shape.width};
+  const std::string sizes = name + "/sizes";
+  set(add("Concat", sizes, {name + "/batch", constant(name + "/map", map)}), "axis", 0);
+  onnx::NodeProto& resize = add("Resize", name, {input_of(node), "", "", sizes});
+  set_text(resize, "mode", "linear");
+  set_text(resize, "coordinate_transformation_mode",
+           node.align_corners ? "align_corners" : "half_pixel");
+  values_.push_back(name);
+}
+
 void OnnxWriter::write_node(int index) {
   const Node& node = graph_.node(index);
   std::vector<std::string> inputs;
@@ -292,8 +323,11 @@ void OnnxWriter::write_node(int index) {
       add("GlobalAveragePool", node.name, inputs);
       break;
     case NodeKind::kResize:
+      return write_resize(node);
     case NodeKind::kBroadcast:
-      throw Unsupported("ONNX: networks that segment cannot be exported yet");
+      add("Expand", node.name,
+          {inputs[0], constant(node.name + "/map", {1, 1, node.shape.height, node.shape.width})});
+      break;
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
     case NodeKind::kCrossEntropy:
@@ -333,6 +367,10 @@ onnx::ModelProto OnnxWriter::write() {
   type.set_elem_type(onnx::TensorProto::FLOAT);
   type.mutable_shape()->add_dim()->set_dim_param("N");
   type.mutable_shape()->add_dim()->set_dim_value(model_.network.classes);
+  if (model_.network.kind == NetworkKind::kDeepLab) {
+    type.mutable_shape()->add_dim()->set_dim_value(model_.network.image.height);
+    type.mutable_shape()->add_dim()->set_dim_value(model_.network.image.width);
+  }
 
   onnx::ModelProto file;
   file.set_ir_version(kIrVersion);

@@ -34,7 +34,8 @@ struct Section {
 std::string identifier(const std::string& name) {
   std::string result;
   for (const char c : name) result += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  return result;
+  const bool digit = !result.empty() && std::isdigit(static_cast<unsigned char>(result[0])) != 0;
+  return digit ? "_" + result : result;
 }
 
 std::string section_of(const std::string& node) { return node.substr(0, node.find('/')); }
@@ -122,6 +123,7 @@ std::string PyTorchWriter::layer(int i) const {
       }
       if (w.dilation != 1) text += fmt::format(", dilation={}", w.dilation);
       if (node.groups != 1) text += fmt::format(", groups={}", node.groups);
+      if (node.parameters.size() > 1) text += ", bias=True";
       return text + ")";
     }
     case NodeKind::kBatchNorm:
@@ -170,8 +172,11 @@ std::string PyTorchWriter::expression(int i) const {
     case NodeKind::kGlobalAveragePool:
       return fmt::format("{}.mean((2, 3), keepdim=True)", in[0]);
     case NodeKind::kResize:
+      return fmt::format("F.interpolate({}, ({}, {}), mode=\"bilinear\", align_corners={})", in[0],
+                         node.shape.height, node.shape.width,
+                         node.align_corners ? "True" : "False");
     case NodeKind::kBroadcast:
-      throw Unsupported("PyTorch: networks that segment cannot be exported yet");
+      return fmt::format("{}.expand(-1, -1, {}, {})", in[0], node.shape.height, node.shape.width);
     case NodeKind::kInput:
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
@@ -290,8 +295,8 @@ def read_safetensors(path):
     return tensors
 
 
-def conv(inputs, outputs, kernel, stride=1, padding=0, dilation=1, groups=1):
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
+def conv(inputs, outputs, kernel, stride=1, padding=0, dilation=1, groups=1, bias=False):
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias)
 )",
       model_.genome, describe(model_).at("network"), image.height, image.width, image.channels,
       preparation_text(model_), weights_file, json(model_.class_names), json(model_.mean),

@@ -210,13 +210,15 @@ class Builder {
                                         conv_norm_relu("aspp/pooling", mean, {}, columns_),
                                         map.height, map.width));
     int at = conv_norm_relu("aspp/projection", graph_.concat("aspp/concat", branches), {});
-    if (options_.dropout > 0) at = graph_.dropout("head/dropout", at, options_.dropout);
+    if (options_.dropout > 0) at = graph_.dropout("segmentation/dropout", at, options_.dropout);
     at = graph_.conv(
-        "head/classifier", at,
+        "segmentation/classifier", at,
         {.out_channels = options_.classes, .bias = true, .role = ParameterRole::kLinearWeight});
-    at = graph_.resize("head/resize", at, options_.image.height, options_.image.width, true);
+    at =
+        graph_.resize("segmentation/resize", at, options_.image.height, options_.image.width, true);
     graph_.set_scores(at);
-    graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing, options_.class_weights);
+    graph_.cross_entropy("segmentation/loss", at, 1, options_.label_smoothing,
+                         options_.class_weights);
   }
 
   const Graph& from_;
