@@ -16,7 +16,7 @@ struct Case {
   renas::Graph graph;
   int batch = 4;              ///< what the program is compiled for
   int count = 3;              ///< images in the batches it is given
-  bool segmentation = false;  ///< a backend may have no kernels for it yet; see computed_by()
+  bool segmentation = false;  ///< one of the cases of segmentation
   renas::StepScalars step = {.seed = 11, .step = 5, .drop_path = 0.75F};
 };
 
