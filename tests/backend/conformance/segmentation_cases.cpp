@@ -90,11 +90,11 @@ std::vector<Case> segmentation_cases() {
     all.push_back(of_pixels(name, map, channels, body, loss));
   };
   for (const bool corners : {false, true}) {
-    for (const auto& [height, width] : {std::pair{13, 11}, {7, 6}, {3, 4}, {1, 5}, {8, 1}}) {
-      add("resize to " + std::to_string(height) + "x" + std::to_string(width) +
+    for (const auto& size : {std::pair{13, 11}, {7, 6}, {3, 4}, {1, 5}, {8, 1}}) {
+      add("resize to " + std::to_string(size.first) + "x" + std::to_string(size.second) +
               (corners ? " corners aligned" : ""),
-          5, [height = height, width = width, corners](Graph& g, int in) {
-            return g.resize("resize", in, height, width, corners);
+          5, [size, corners](Graph& g, int in) {
+            return g.resize("resize", in, size.first, size.second, corners);
           });
     }
   }
