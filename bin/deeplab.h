@@ -1,27 +1,20 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/ranks.h"
+#include "cli/train_session.h"
 #include "cli/train_settings.h"
 #include "renas/segmentation.h"
 
 namespace renas::cli {
 
 /// One training of --network deeplab as it stands before its first step.
-struct DeepLabTraining {
-  std::string genome;  ///< text form
-  std::string purpose;
-  std::string checkpoint;
-  bool finished = false;  ///< by an earlier session
-  std::optional<SearchData> data;
-  std::optional<DataSet> test;
+struct DeepLabTraining : TrainSession {
   std::string taken;  ///< what was taken of --body, for people
   SegmentationOptions options;
-  FinalState state;
 };
 
 /// Reads what the training of `genome` needs. Throws InvalidInput, IoError.

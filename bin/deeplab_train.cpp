@@ -1,9 +1,6 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <filesystem>
 #include <memory>
 
 #include "cli/console.h"
@@ -48,22 +45,6 @@ Weights with_body(const std::string& path, const Graph& graph, uint64_t seed, st
   return std::move(taken.weights);
 }
 
-/// Checks the files that a training writes. Throws InvalidInput where they are in the way.
-void check_files(const TrainSettings& s, const std::string& checkpoint) {
-  const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
-  if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
-    throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
-                                   s.out, folder.string()));
-  }
-  if (s.resume || s.force) return;
-  for (const std::string& file : {s.out, checkpoint}) {
-    if (std::filesystem::exists(file)) {
-      throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
-                                     file == checkpoint ? ", --resume goes on from it" : ""));
-    }
-  }
-}
-
 SegmentationOptions options_of(const TrainSettings& s, const SearchData& data) {
   if (!data.images.has_masks()) {
     throw InvalidInput(fmt::format(
@@ -95,22 +76,13 @@ SegmentationOptions options_of(const TrainSettings& s, const SearchData& data) {
 DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
                                 const std::string& genome, const Ranks& ranks) {
   DeepLabTraining t;
-  t.genome = genome;
-  t.checkpoint = s.out + ".checkpoint";
-  t.data = open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
-  if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
+  open_data(t, s, genome);
   t.options = options_of(s, *t.data);
   FinalOptions& f = t.options.final;
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
-  check_files(s, t.checkpoint);
-  t.purpose = purpose_of(app, genome);
-  t.state.training.seed = s.seed;
-  t.finished = s.resume && !std::filesystem::exists(t.checkpoint) &&
-               std::filesystem::exists(s.out) && load_model(s.out).genome == genome;
-  if (t.finished) return t;
-  if (s.resume) {
-    t.state = load_checkpoint(t.checkpoint, t.purpose);
+  find_state(t, app, s);
+  if (!t.finished && !s.resume && !s.body.empty()) {
   } else if (!s.body.empty()) {
     t.state.weights = with_body(s.body, build_network(genome, f.network), s.seed, t.taken);
   }
@@ -133,10 +105,7 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
     return code;
   };
   try {
-    expect_same(f.communicator, identity_of(s.data, t.data->images), "see the same data set");
-    expect_same(f.communicator, t.purpose, "have the same options");
-    expect_same(f.communicator, std::to_string(t.state.training.epoch),
-                "see the same checkpoint, of the same number of epochs,");
+    expect_same_training(f.communicator, t, s);
   } catch (const InvalidInput& e) {
     return fail(e.what(), kMistake);
   }
@@ -149,7 +118,7 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
   const auto backend = make_backend(f.device);
   const MemoryEstimate memory = backend->estimate(
       graph, {.batch = f.batch, .threads = f.device.threads, .precision = f.device.precision});
-  for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  say_how_ranks_train(t, s, f, *backend, ranks, log);
   if (!t.taken.empty()) log(LogLevel::kInfo, t.taken);
   const Counts counts = count(graph);
   log(LogLevel::kInfo,
@@ -159,23 +128,9 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
                   backend->description(), ranks.ranks(), ranks.ranks() == 1 ? "" : "s", f.batch,
                   to_string(f.network.image), static_cast<double>(memory.bytes) / (1 << 30)));
 
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  int64_t images = 0;
-  const int64_t total =
-      static_cast<int64_t>(t.data->train.size()) * (s.epochs - t.state.training.epoch);
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
-  hooks.on_step = [&](int count) {
-    images += count;
-    if (!first) return;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const double rate = static_cast<double>(images) / seconds;
-    console.progress(fmt::format("{:.1f} % of {} epochs  {:.1f} images/s  {} left",
-                                 100.0 * static_cast<double>(images) / static_cast<double>(total),
-                                 s.epochs, rate,
-                                 duration_text(static_cast<double>(total - images) / rate)));
-  };
+  if (first) hooks.on_step = show_progress(console, t, s);
   const SegmentationResult result = train_segmentation(
       *backend, t.genome, std::move(t.state), *t.data, t.options, hooks,
       [&](const FinalState& reached) {
@@ -202,10 +157,7 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
     Model model = make_model(t.genome, f.network, t.data->images.info(), Augmentation::none());
     model.validation_accuracy = evaluation.score.accuracy;
     model.weights = evaluation.weights;
-    save_model(s.out, model);
-    std::error_code failure;
-    std::filesystem::remove(t.checkpoint, failure);
-    fmt::print("model: {}\n", s.out);
+    finish_model(t, s, model, log);
     if (result.validation) print_matrix("validation", *result.validation, names);
   }
   if (t.test) {

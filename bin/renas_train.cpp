@@ -2,9 +2,7 @@
 // or the networks of a list, a rank each; with a checkpoint after each epoch.
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,6 +15,7 @@
 #include "cli/ranks.h"
 #include "cli/recipe.h"
 #include "cli/run_on_ranks.h"
+#include "cli/train_session.h"
 #include "cli/train_settings.h"
 #include "deeplab.h"
 #include "renas/architecture.h"
@@ -52,13 +51,6 @@ void print_score(const char* images, const Score& score, int classes) {
   fmt::print("{} top-5 accuracy {:.2f} %\n", images, 100 * score.top5_accuracy);
 }
 
-/// Whether `out` is the model that an earlier session of this training finished.
-bool finished_before(const std::string& out, const std::string& checkpoint,
-                     const std::string& genome) {
-  return !std::filesystem::exists(checkpoint) && std::filesystem::exists(out) &&
-         load_model(out).genome == genome;
-}
-
 /// A genome as a model keeps it: renasnet as a cell, other names as they are.
 std::string stored_text(const std::string& genome) {
   const std::string text = zoo_text(genome);
@@ -68,26 +60,16 @@ std::string stored_text(const std::string& genome) {
 }
 
 /// One network's training as it stands before its first step.
-struct NetworkTraining {
-  std::string genome;  ///< text form
-  std::string purpose;
-  std::string checkpoint;
-  bool finished = false;  ///< by an earlier session
-  std::optional<SearchData> data;
-  std::optional<DataSet> test;
+struct NetworkTraining : cli::TrainSession {
   FinalOptions options;
-  FinalState state;
 };
 
 /// Reads what the training needs. Throws InvalidInput, IoError.
 NetworkTraining prepare_network(const CLI::App& app, const cli::TrainSettings& s,
                                 const cli::Ranks& ranks) {
   NetworkTraining t;
-  t.checkpoint = s.out + ".checkpoint";
-  t.data = open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
-  if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
+  cli::open_data(t, s, stored_text(s.genome));
   const DataSet& images = t.data->images;
-  t.genome = stored_text(s.genome);
 
   FinalOptions& f = t.options;
   f = cli::final_options(s);
@@ -104,25 +86,7 @@ NetworkTraining prepare_network(const CLI::App& app, const cli::TrainSettings& s
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
 
-  t.purpose = cli::purpose_of(app, t.genome);
-  t.state.training.seed = s.seed;
-  const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
-  if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
-    throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
-                                   s.out, folder.string()));
-  }
-  t.finished = s.resume && finished_before(s.out, t.checkpoint, t.genome);
-  if (t.finished) return t;
-  if (s.resume) {
-    t.state = load_checkpoint(t.checkpoint, t.purpose);
-    return t;
-  }
-  for (const std::string& file : {s.out, t.checkpoint}) {
-    if (!s.force && std::filesystem::exists(file)) {
-      throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
-                                     file == t.checkpoint ? ", --resume goes on from it" : ""));
-    }
-  }
+  cli::find_state(t, app, s);
   return t;
 }
 
@@ -130,11 +94,7 @@ NetworkTraining prepare_network(const CLI::App& app, const cli::TrainSettings& s
 void announce(const NetworkTraining& t, const Backend& backend, const Graph& graph,
               const cli::TrainSettings& s, const cli::Ranks& ranks, const Log& log) {
   const FinalOptions& f = t.options;
-  if (backend.precision(f.device.precision) != f.device.precision) {
-    log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
-                                        to_string(f.device.precision)));
-  }
-  for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  cli::say_how_ranks_train(t, s, f, backend, ranks, log);
   const Counts counts = count(graph);
   log(LogLevel::kInfo,
       fmt::format(
@@ -142,18 +102,6 @@ void announce(const NetworkTraining& t, const Backend& backend, const Graph& gra
           counts.parameters, counts.mult_adds, t.data->train.size(), backend.description(),
           f.device.threads, f.device.threads == 1 ? "" : "s",
           s.final.device.threads == 0 ? fmt::format(" ({})", ranks.threads().decided_by) : ""));
-  if (ranks.ranks() > 1) {
-    log(LogLevel::kInfo,
-        fmt::format("{} ranks: a batch of {} on each, {} images a step; the learning rate of {} is "
-                    "as given, not scaled",
-                    ranks.ranks(), f.batch, f.batch * ranks.ranks(), s.learning_rate));
-  }
-  if (t.state.training.epoch > 0 && t.state.training.ranks != ranks.ranks()) {
-    log(LogLevel::kWarning,
-        fmt::format("the checkpoint is of {} rank{}, now there are {}: images come in other "
-                    "batches than they would have",
-                    t.state.training.ranks, t.state.training.ranks == 1 ? "" : "s", ranks.ranks()));
-  }
 }
 
 /// What all ranks have found to be wrong is said by one, and all leave in order. Returns `code`.
@@ -175,10 +123,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
   f.communicator = communicator.get();
   f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
   try {
-    expect_same(f.communicator, identity_of(s.data, t.data->images), "see the same data set");
-    expect_same(f.communicator, t.purpose, "have the same options");
-    expect_same(f.communicator, std::to_string(t.state.training.epoch),
-                "see the same checkpoint, of the same number of epochs,");
+    cli::expect_same_training(f.communicator, t, s);
   } catch (const InvalidInput& e) {
     return fail_together(first, e.what(), cli::kMistake);
   }
@@ -191,23 +136,9 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
   const Graph graph = build_network(t.genome, f.network);
   announce(t, *backend, graph, s, ranks, log);
 
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  int64_t images = 0;
-  const int64_t total =
-      static_cast<int64_t>(t.data->train.size()) * (s.epochs - t.state.training.epoch);
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
-  hooks.on_step = [&](int count) {
-    images += count;
-    if (!first) return;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const double rate = static_cast<double>(images) / seconds;
-    console.progress(fmt::format("{:.1f} % of {} epochs  {:.0f} images/s  {} left",
-                                 100.0 * static_cast<double>(images) / static_cast<double>(total),
-                                 s.epochs, rate,
-                                 cli::duration_text(static_cast<double>(total - images) / rate)));
-  };
+  if (first) hooks.on_step = cli::show_progress(console, t, s);
   const Evaluation result = train_from_scratch(
       *backend, graph, std::move(t.state), *t.data, f, hooks, [&](const FinalState& reached) {
         const EpochMetrics& e = reached.training.history.back();
@@ -232,14 +163,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
     model.validation_accuracy = result.score.accuracy;
     model.validation_balanced_accuracy = result.score.balanced_accuracy;
     model.weights = result.weights;
-    save_model(s.out, model);
-    std::error_code failure;
-    std::filesystem::remove(t.checkpoint, failure);
-    if (failure) {
-      log(LogLevel::kWarning, fmt::format("{}: cannot remove it ({}); the model is finished",
-                                          t.checkpoint, failure.message()));
-    }
-    fmt::print("model: {}\n", s.out);
+    cli::finish_model(t, s, model, log);
     if (!t.data->validation.empty()) print_score("validation", result.score, f.network.classes);
   }
   if (t.test) {

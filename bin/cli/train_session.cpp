@@ -1,0 +1,101 @@
+#include "cli/train_session.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "renas/error.h"
+
+namespace renas::cli {
+
+void open_data(TrainSession& t, const TrainSettings& s, const std::string& genome) {
+  t.genome = genome;
+  t.checkpoint = s.out + ".checkpoint";
+  t.data = open_search_data(s.data, s.validation, s.subset, s.seed, s.validation_group);
+  if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
+}
+
+void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
+  t.purpose = purpose_of(app, t.genome);
+  t.state.training.seed = s.seed;
+  const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
+  if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
+    throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
+                                   s.out, folder.string()));
+  }
+  t.finished = s.resume && !std::filesystem::exists(t.checkpoint) &&
+               std::filesystem::exists(s.out) && load_model(s.out).genome == t.genome;
+  if (t.finished) return;
+  if (s.resume) {
+    t.state = load_checkpoint(t.checkpoint, t.purpose);
+    return;
+  }
+  for (const std::string& file : {s.out, t.checkpoint}) {
+    if (!s.force && std::filesystem::exists(file)) {
+      throw InvalidInput(fmt::format("{}: exists; --force replaces it{}", file,
+                                     file == t.checkpoint ? ", --resume goes on from it" : ""));
+    }
+  }
+}
+
+void expect_same_training(Communicator* communicator, const TrainSession& t,
+                          const TrainSettings& s) {
+  expect_same(communicator, identity_of(s.data, t.data->images), "see the same data set");
+  expect_same(communicator, t.purpose, "have the same options");
+  expect_same(communicator, std::to_string(t.state.training.epoch),
+              "see the same checkpoint, of the same number of epochs,");
+}
+
+void say_how_ranks_train(const TrainSession& t, const TrainSettings& s, const FinalOptions& f,
+                         const Backend& backend, const Ranks& ranks, const Log& log) {
+  if (backend.precision(f.device.precision) != f.device.precision) {
+    log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
+                                        to_string(f.device.precision)));
+  }
+  for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  if (ranks.ranks() > 1) {
+    log(LogLevel::kInfo,
+        fmt::format("{} ranks: a batch of {} on each, {} images a step; the learning rate of {} is "
+                    "as given, not scaled",
+                    ranks.ranks(), f.batch, f.batch * ranks.ranks(), s.learning_rate));
+  }
+  if (t.state.training.epoch > 0 && t.state.training.ranks != ranks.ranks()) {
+    log(LogLevel::kWarning,
+        fmt::format("the checkpoint is of {} rank{}, now there are {}: images come in other "
+                    "batches than they would have",
+                    t.state.training.ranks, t.state.training.ranks == 1 ? "" : "s", ranks.ranks()));
+  }
+}
+
+std::function<void(int)> show_progress(Console& console, const TrainSession& t,
+                                       const TrainSettings& s) {
+  using Clock = std::chrono::steady_clock;
+  const int64_t total =
+      static_cast<int64_t>(t.data->train.size()) * (s.epochs - t.state.training.epoch);
+  return [&console, total, epochs = s.epochs, start = Clock::now(),
+          images = int64_t{0}](int count) mutable {
+    images += count;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double rate = static_cast<double>(images) / seconds;
+    console.progress(fmt::format("{:.1f} % of {} epochs  {:.{}f} images/s  {} left",
+                                 100.0 * static_cast<double>(images) / static_cast<double>(total),
+                                 epochs, rate, rate < 100 ? 1 : 0,
+                                 duration_text(static_cast<double>(total - images) / rate)));
+  };
+}
+
+void finish_model(const TrainSession& t, const TrainSettings& s, const Model& model,
+                  const Log& log) {
+  save_model(s.out, model);
+  std::error_code failure;
+  std::filesystem::remove(t.checkpoint, failure);
+  if (failure) {
+    log(LogLevel::kWarning, fmt::format("{}: cannot remove it ({}); the model is finished",
+                                        t.checkpoint, failure.message()));
+  }
+  fmt::print("model: {}\n", s.out);
+}
+
+}  // namespace renas::cli
