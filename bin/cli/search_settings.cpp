@@ -122,6 +122,14 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
               "empty: fitness")
       ->check(CLI::IsMember({"", "fitness", "effect"}));
   search
+      .text(
+          "--objective",
+          [&o](const std::string& text) { o.weigh_parameters = text == "accuracy-size"; },
+          "What tournaments prefer. accuracy: the paper's rule; accuracy-size: fronts of accuracy "
+          "and parameters, within which no member is better in both (NSGA-II)")
+      ->check(CLI::IsMember({"accuracy", "accuracy-size"}))
+      ->default_str("accuracy");
+  search
       .option("--redraw-repeats", o.strategy.redraw_repeats,
               "How often a candidate seen before is drawn again; 0: it is trained all the same")
       ->check(CLI::Range(0, 1000000));

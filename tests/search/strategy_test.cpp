@@ -4,6 +4,7 @@
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "renas/error.h"
@@ -28,6 +29,11 @@ double fitness_of(const SearchSpace& space, const Genome& genome) {
     sum += genome[i] + 1 == static_cast<int>(space.slot(i).choices.size()) ? 1 : 0;
   }
   return sum / space.slot_count();
+}
+
+/// A size for tests that is at odds with the fitness: the sum of all choices.
+double size_of(const Genome& genome) {
+  return std::accumulate(genome.begin(), genome.end(), 0.0);
 }
 
 StrategyOptions options_of(const std::string& name, const std::string& controller = "default") {
@@ -97,7 +103,25 @@ std::vector<StrategyOptions> all_options() {
     all.push_back(options_of(name));
     all.back().judge = "effect";
   }
+  for (const char* name : {"regularized", "renas"}) {
+    all.push_back(options_of(name));
+    all.back().size = size_of;
+  }
   return all;
+}
+
+/// The area of what the members dominate, fitness by size: sizes from 0 to 45, which the largest
+/// genome of three blocks has at most.
+double dominated_area(const std::vector<renas::Member>& members) {
+  double area = 0;
+  for (int size = 0; size < 45; ++size) {
+    double best = 0;
+    for (const renas::Member& member : members) {
+      if (size_of(member.genome) <= size) best = std::max(best, member.fitness);
+    }
+    area += best;
+  }
+  return area;
 }
 
 std::string message_of(const std::function<void()>& call) {
@@ -165,6 +189,33 @@ BOOST_AUTO_TEST_CASE(
   StrategyOptions wrong = options_of("renas");
   wrong.judge = "worth";
   BOOST_TEST(holds(message_of([&] { make_strategy(space, wrong); }), "fitness, effect"));
+}
+
+// The front of a population without size as an objective ends where its small members left.
+BOOST_AUTO_TEST_CASE(size_as_an_objective_keeps_small_networks_beside_accurate_ones) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const char* name : {"renas", "evolution"}) {
+    BOOST_TEST_CONTEXT(name) {
+      double area[2] = {0, 0};
+      for (uint64_t seed = 0; seed < 5; ++seed) {
+        for (const bool weighed : {false, true}) {
+          StrategyOptions options = options_of(name);
+          options.seed = seed;
+          if (weighed) options.size = size_of;
+          const auto strategy = make_strategy(space, options);
+          for (int i = 0; i < 400; ++i) {
+            const Candidate candidate = strategy->ask();
+            strategy->tell(candidate.id, {Status::kOk, fitness_of(space, candidate.genome)});
+          }
+          area[weighed] += dominated_area(strategy->population());
+        }
+      }
+      BOOST_TEST(area[true] > area[false] + 5);
+    }
+  }
+  StrategyOptions random = options_of("random");
+  random.size = size_of;
+  BOOST_TEST(holds(message_of([&] { make_strategy(space, random); }), "no tournaments"));
 }
 
 // Members that were trained from scratch are no better cells than children that lost most of their

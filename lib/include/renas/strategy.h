@@ -50,6 +50,7 @@ struct Member {
   /// What it is judged by: its fitness, or what its cell is estimated to be worth apart from how
   /// its weights came about (StrategyOptions::judge), on the same scale.
   double effect = 0;
+  double size = 0;  ///< StrategyOptions::size of the genome; 0 where there is none
   bool operator==(const Member&) const = default;
 };
 
@@ -139,6 +140,13 @@ struct StrategyOptions {
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
   /// returns false is drawn again. Empty: every genome may be asked.
   std::function<bool(const Genome&)> admits;
+  /// The size of a genome's network, for instance its parameters. Where it is set, a search has two
+  /// objectives: the members that are best and worst in a tournament are so by the fronts of
+  /// non-domination in effect and size, and by crowding within a front, as in NSGA-II (Deb et al.,
+  /// IEEE Transactions on Evolutionary Computation 6(2), 2002). Fitness remains what the controller
+  /// learns from and what `best` is. Only for strategies with a population. Empty: size is nothing to
+  /// the search, as in the paper.
+  std::function<double(const Genome&)> size;
   /// Known cells to start from: the first candidates, in this order; at most P. What they leave of
   /// the first P members is drawn as ever. Strategies without a population also begin with them.
   std::vector<Genome> initial_genomes;
@@ -155,8 +163,11 @@ struct StrategyOptions {
 /// reinforce, random.
 std::vector<std::string> strategy_names();
 /// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown, a number out
-/// of range, or an initial genome is none of the space or refused by `admits`.
+/// of range, or an initial genome is none of the space or refused by `admits`, or if a size is given
+/// to a strategy without tournaments.
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
+/// Whether strategy `name` keeps a population in which tournaments are held.
+bool has_tournaments(const std::string& name);
 /// Whether `options` judge by effect. Throws InvalidInput if the word is unknown.
 bool judges_by_effect(const StrategyOptions& options);
 /// The controller's form that results from `options`, the strategy's name included. Throws as

@@ -70,6 +70,11 @@ RunSetup make_setup(const SearchRunOptions& given) {
              (mult_adds <= 0 || counts.mult_adds <= mult_adds);
     };
   }
+  if (options.weigh_parameters) {
+    options.strategy.size = [space, network = options.child.network](const Genome& genome) {
+      return static_cast<double>(count(build_network(space, genome, network)).parameters);
+    };
+  }
   // What no genome can mend is refused now: images too small, F that the frame cannot halve, limits
   // that nothing meets.
   Random random(seed);

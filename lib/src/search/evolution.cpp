@@ -72,7 +72,7 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   } else if (members_.size() >= capacity()) {
     told.removed = remove(removal_ == Removal::kOldest ? 0 : tournament().second);
   }
-  members_.push_back({candidate.id, candidate.genome, outcome.fitness, outcome.fitness});
+  members_.push_back(make_member(candidate.id, candidate.genome, outcome.fitness));
   judge_members();
   if (!candidate.parent) {
     return told;
@@ -97,13 +97,18 @@ std::pair<std::size_t, std::size_t> Evolution::tournament() {
   for (std::size_t i = 0; i < count; ++i) {
     std::swap(order[i], order[i + random_.below(order.size() - i)]);
   }
+  const std::vector<Standing> standings = standings_of_members();
+  const auto better = [&](std::size_t a, std::size_t b) {
+    return standings.empty() ? members_[a].effect > members_[b].effect
+                             : standings[a] < standings[b];
+  };
   std::size_t best = order[0];
   std::size_t worst = order[0];
   for (std::size_t i = 1; i < count; ++i) {
-    if (members_[order[i]].effect > members_[best].effect) {
+    if (better(order[i], best)) {
       best = order[i];
     }
-    if (members_[order[i]].effect < members_[worst].effect) {
+    if (better(worst, order[i])) {
       worst = order[i];
     }
   }
@@ -111,6 +116,17 @@ std::pair<std::size_t, std::size_t> Evolution::tournament() {
     worst = order[1];  // all are equal: the parent must stay
   }
   return {best, worst};
+}
+
+std::vector<Standing> Evolution::standings_of_members() const {
+  if (!options().size) {
+    return {};
+  }
+  std::vector<Tradeoff> points;
+  for (const Member& member : members_) {
+    points.push_back({member.effect, member.size});
+  }
+  return standings(points);
 }
 
 void Evolution::judge_members() {
@@ -129,7 +145,8 @@ void Evolution::judge_members() {
 }
 
 std::vector<Member> Evolution::finalists() const {
-  return corrects() ? critic_->best(capacity()) : population();
+  // The critic knows the best cells of any size, not the fronts.
+  return corrects() && !options().size ? critic_->best(capacity()) : population();
 }
 
 std::optional<Member> Evolution::best() const {

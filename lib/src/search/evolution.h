@@ -3,9 +3,11 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "search/critic/critic.h"
 #include "search/mutator.h"
+#include "search/non_domination.h"
 #include "search/strategy_base.h"
 
 namespace renas::search {
@@ -25,7 +27,8 @@ namespace renas::search {
 ///
 /// Best and worst are by effect (Member::effect). It is the fitness, unless members are judged by
 /// effect and results inherit: then a critic estimates it anew, for all members, after each tell,
-/// and the mutator learns from the child's effect.
+/// and the mutator learns from the child's effect. Where genomes have a size (StrategyOptions::size),
+/// best and worst are by standing among all members in effect and size.
 class Evolution final : public StrategyBase {
  public:
   /// Which member leaves when a child joins.
@@ -50,6 +53,8 @@ class Evolution final : public StrategyBase {
  private:
   /// Draws a tournament of S members and returns the indices of its best and its worst.
   std::pair<std::size_t, std::size_t> tournament();
+  /// The standing of every member in effect and size; empty where size is no objective.
+  std::vector<Standing> standings_of_members() const;
   /// Whether effects differ from fitness.
   bool corrects() const { return by_effect_ && critic_->corrects(); }
   /// Estimates the effects of all members anew.

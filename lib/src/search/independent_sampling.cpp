@@ -23,7 +23,7 @@ Told IndependentSampling::accept(const Flight& flight, const Outcome& outcome) {
     }
     told.removed = remove(worst - members_.begin());
   }
-  members_.push_back({flight.candidate.id, flight.candidate.genome, fitness, fitness});
+  members_.push_back(make_member(flight.candidate.id, flight.candidate.genome, fitness));
   return told;
 }
 

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "renas/error.h"
@@ -89,15 +91,16 @@ std::unique_ptr<Strategy> make(const SearchSpace& space, const StrategyOptions& 
 /// strategy_names() and so include it.
 constexpr struct {
   const char* name;
+  bool tournaments;
   std::unique_ptr<Strategy> (*make)(const SearchSpace& space, const StrategyOptions& options);
 } kStrategies[] = {
-    {"renas", make_renas},
-    {"renas-frozen", make_renas},
-    {"renas-unidirectional", make_renas},
-    {"evolution", make_evolution},
-    {"regularized", make_regularized},
-    {"reinforce", make<search::Reinforce>},
-    {"random", make<search::RandomSearch>},
+    {"renas", true, make_renas},
+    {"renas-frozen", true, make_renas},
+    {"renas-unidirectional", true, make_renas},
+    {"evolution", true, make_evolution},
+    {"regularized", true, make_regularized},
+    {"reinforce", false, make<search::Reinforce>},
+    {"random", false, make<search::RandomSearch>},
 };
 
 }  // namespace
@@ -108,6 +111,12 @@ std::vector<std::string> strategy_names() {
     names.emplace_back(strategy.name);
   }
   return names;
+}
+
+bool has_tournaments(const std::string& name) {
+  return std::any_of(std::begin(kStrategies), std::end(kStrategies), [&](const auto& strategy) {
+    return strategy.name == name && strategy.tournaments;
+  });
 }
 
 bool judges_by_effect(const StrategyOptions& options) {
@@ -132,6 +141,10 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
   if (!options.changes_per_child.empty() && options.name != "evolution") {
     throw InvalidInput(fmt::format(
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
+  }
+  if (options.size && !has_tournaments(options.name)) {
+    throw InvalidInput(fmt::format(
+        "size as an objective: strategy '{}' has no tournaments that could weigh it", options.name));
   }
   check_initial_genomes(space, options);
   judges_by_effect(options);

@@ -74,7 +74,7 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
   ++succeeded_;
   filter_.told(flight.candidate.genome, outcome.fitness);
   if (!best_ || outcome.fitness > best_->fitness) {
-    best_ = Member{id, flight.candidate.genome, outcome.fitness, outcome.fitness};
+    best_ = make_member(id, flight.candidate.genome, outcome.fitness);
   }
   return accept(flight, outcome);
 }
@@ -100,6 +100,10 @@ SearchCounts StrategyBase::counts() const {
           filter_.repeats_asked,
           filter_.redrawn_limits,
           filter_.redrawn_repeats};
+}
+
+Member StrategyBase::make_member(uint64_t id, const Genome& genome, double fitness) const {
+  return {id, genome, fitness, fitness, options_.size ? options_.size(genome) : 0};
 }
 
 std::optional<std::size_t> StrategyBase::find(uint64_t id) const {
@@ -203,7 +207,8 @@ void StrategyBase::load_all(const State& state) {
   const auto genomes = reader.genomes("members/genome", space_, ids.size());
   members_.clear();
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    members_.push_back({ids[i], genomes[i], fitness[i], effects[i]});
+    members_.push_back(make_member(ids[i], genomes[i], fitness[i]));
+    members_.back().effect = effects[i];
   }
   best_.reset();
   if (reader.ints("members/has_best", 1)[0] != 0) {

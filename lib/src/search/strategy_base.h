@@ -47,6 +47,8 @@ class StrategyBase : public Strategy {
 
   const StrategyOptions& options() const { return options_; }
   std::size_t capacity() const { return options_.population; }
+  /// A member that is judged by `fitness` as yet.
+  Member make_member(uint64_t id, const Genome& genome, double fitness) const;
   /// The index of member `id`; empty if it has left.
   std::optional<std::size_t> find(uint64_t id) const;
   /// Removes the member at `index` and returns its id.
