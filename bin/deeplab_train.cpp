@@ -82,8 +82,11 @@ DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
   find_state(t, app, s);
+  if (f.frozen_statistics && s.body.empty() && !s.resume) {
+    throw InvalidInput(
+        "--frozen-norms: expected --body, the trained network whose statistics are kept");
+  }
   if (!t.finished && !s.resume && !s.body.empty()) {
-  } else if (!s.body.empty()) {
     t.state.weights = with_body(s.body, build_network(genome, f.network), s.seed, t.taken);
   }
   return t;

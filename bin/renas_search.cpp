@@ -22,6 +22,7 @@ constexpr const char* kDescription =
     "recurrent controller decides, children inheriting weights. Then retrains the final "
     "population\n"
     "from scratch and reads the winner's test accuracy.\n\n"
+    "  mpirun -np 4 renas-search --data images.h5 --run runs/first\n\n"
     "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run "
     "is\n"
     "a folder; stopped by SIGINT, SIGTERM, SIGHUP or SIGUSR1 (--drain), or killed, it goes on "

@@ -26,11 +26,8 @@ struct Options {
 
 /// The shortest time of a step, forward and backward, in seconds.
 double time_step(renas::Backend& backend, const conformance::Case& c, const Options& options) {
-  const auto program = backend.compile(c.graph, {.batch = c.batch,
-                                                 .training = true,
-                                                 .threads = options.device.threads,
-                                                 .precision = options.device.precision,
-                                                 .parameter_groups = {}});
+  const auto program = backend.compile(
+      c.graph, conformance::options_of(c, options.device.threads, options.device.precision));
   program->load(conformance::ramp_weights(c.graph, 1));
   double shortest = 1e300;
   for (int step = 0; step < options.steps; ++step) {

@@ -5,7 +5,9 @@
 int main(int argc, char** argv) {
   CLI::App app{
       "Measures the parts of RENAS: how well strategies search and fitness ranks, how fast"
-      " networks train, how fast images are loaded.",
+      " networks train, how fast images are loaded.\n\n"
+      "  renas-bench train --cells 2 --filters 24 --batch 64 --precision bf16\n"
+      "  renas-bench search --help",
       "renas-bench"};
   renas::cli::prepare(app);
   app.require_subcommand(1);
@@ -13,6 +15,7 @@ int main(int argc, char** argv) {
   add_data_bench(app);
 #ifdef RENAS_WITH_HDF5
   add_fitness_bench(app);
+  add_predict_bench(app);
 #endif
   add_search_bench(app);
   add_threads_bench(app);

@@ -196,6 +196,9 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
               "the same cell, N and F, trained with --network imagenet")
       ->transform(absolute_path())
       ->configurable(false);
+  segmentation.flag("--frozen-norms", s.final.frozen_statistics,
+                    "Batch norms keep to the mean and variance that --body has, and learn scale "
+                    "and shift only: for batches of less than about 12");
   segmentation
       .option("--scales", s.scales,
               "Images and masks are scaled by one of the steps of 0.25 from one to the other "
@@ -249,17 +252,28 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
     std::string name = option->get_name();
     if (std::find(skipped.begin(), skipped.end(), name) != skipped.end()) continue;
     // Checkpoints of versions without these options go on.
-    static const std::vector<std::string> later{"--class-weights",  "--validation-group",
-                                                "--output-stride",  "--scales",
-                                                "--body",           "--recipe",
-                                                "--schedule",       "--least-rate",
-                                                "--power",          "--steps",
-                                                "--step-every",     "--step-factor",
-                                                "--warm-up",        "--nesterov",
-                                                "--decay-norms",    "--clip-norm",
-                                                "--average",        "--colour-jitter",
-                                                "--last-epochs",    "--crop-area",
-                                                "--label-smoothing"};
+    static const std::vector<std::string> later{"--class-weights",
+                                                "--validation-group",
+                                                "--output-stride",
+                                                "--scales",
+                                                "--body",
+                                                "--recipe",
+                                                "--schedule",
+                                                "--least-rate",
+                                                "--power",
+                                                "--steps",
+                                                "--step-every",
+                                                "--step-factor",
+                                                "--warm-up",
+                                                "--nesterov",
+                                                "--decay-norms",
+                                                "--clip-norm",
+                                                "--average",
+                                                "--colour-jitter",
+                                                "--last-epochs",
+                                                "--crop-area",
+                                                "--label-smoothing",
+                                                "--frozen-norms"};
     const bool is_later = std::find(later.begin(), later.end(), name) != later.end();
     if (is_later && option->count() == 0) continue;
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name

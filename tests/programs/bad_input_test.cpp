@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 
 #include "support/toy_search.h"
 
@@ -27,11 +28,15 @@ std::string inspect(const std::string& genome) {
 BOOST_AUTO_TEST_SUITE(bad_input)
 
 BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
-  for (const char* program : {"renas-search", "renas-train", "renas-inspect", "renas-predict",
-                              "renas-export", "renas-report", "renas-bench"}) {
+  for (const char* program :
+       {"renas-search", "renas-train", "renas-inspect", "renas-predict", "renas-export",
+        "renas-report", "renas-bench", "renas-prep-cifar", "renas-prep-idx"}) {
     const Ran help = run_command(kPrograms + program + " --help");
     BOOST_TEST(help.code == 0);
     BOOST_TEST(help.output.find("Usage") != std::string::npos);
+    // An example is a line of its own, and says more than the program's name.
+    const std::regex example("(^|\n)  (mpirun -np [0-9]+ )?" + std::string(program) + " .+\n");
+    BOOST_TEST(std::regex_search(help.output, example), program << " --help has no example");
     const Ran version = run_command(kPrograms + program + " --version");
     BOOST_TEST(version.code == 0);
     BOOST_TEST(version.output.find("renas ") != std::string::npos);

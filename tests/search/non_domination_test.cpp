@@ -20,14 +20,16 @@ BOOST_AUTO_TEST_SUITE(non_domination)
 
 BOOST_AUTO_TEST_CASE(an_example_by_hand) {
   // Four points on the first front (value, size), two behind it, one behind those.
-  const std::vector<Tradeoff> points{{0.9, 10}, {0.5, 2}, {0.6, 4},   {0.8, 6},
+  const std::vector<Tradeoff> points{{0.9, 10}, {0.5, 2}, {0.6, 4}, {0.8, 6},
                                      {0.6, 6},  {0.4, 2}, {0.35, 7}};
   const std::vector<Standing> s = standings(points);
   BOOST_TEST((s[0] == Standing{0, -kInfinite}));
   BOOST_TEST((s[1] == Standing{0, -kInfinite}));
   BOOST_TEST(s[2].front == 0u);
-  BOOST_TEST(-s[2].crowding == (6 - 2) / 8.0 + (0.8 - 0.5) / 0.4, boost::test_tools::tolerance(1e-12));
-  BOOST_TEST(-s[3].crowding == (10 - 4) / 8.0 + (0.9 - 0.6) / 0.4, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(-s[2].crowding == (6 - 2) / 8.0 + (0.8 - 0.5) / 0.4,
+             boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(-s[3].crowding == (10 - 4) / 8.0 + (0.9 - 0.6) / 0.4,
+             boost::test_tools::tolerance(1e-12));
   BOOST_TEST((s[4] == Standing{1, -kInfinite}));
   BOOST_TEST((s[5] == Standing{1, -kInfinite}));
   BOOST_TEST((s[6] == Standing{2, -kInfinite}));

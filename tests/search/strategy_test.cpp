@@ -32,9 +32,7 @@ double fitness_of(const SearchSpace& space, const Genome& genome) {
 }
 
 /// A size for tests that is at odds with the fitness: the sum of all choices.
-double size_of(const Genome& genome) {
-  return std::accumulate(genome.begin(), genome.end(), 0.0);
-}
+double size_of(const Genome& genome) { return std::accumulate(genome.begin(), genome.end(), 0.0); }
 
 StrategyOptions options_of(const std::string& name, const std::string& controller = "default") {
   StrategyOptions options;

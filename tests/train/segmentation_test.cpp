@@ -118,6 +118,17 @@ BOOST_AUTO_TEST_CASE(a_small_network_learns_stripes) {
   // A training that goes on from a checkpoint ends as one that was not interrupted.
   const auto resumed = train_segmentation(*backend, genome, middle, data, options, {}, nullptr);
   BOOST_TEST((resumed.evaluation.weights == result.evaluation.weights));
+  // Frozen batch norms learn scale and shift, and keep their statistics.
+  options.final.frozen_statistics = true;
+  const auto frozen = train_segmentation(*backend, genome, middle, data, options, {}, nullptr);
+  int kept = 0;
+  const Graph graph = build_network(genome, network);
+  for (const Parameter& p : graph.parameters()) {
+    const bool equal = frozen.evaluation.weights.at(p.name) == middle.weights.at(p.name);
+    BOOST_TEST(equal == !p.trainable(), p.name);
+    kept += equal ? 1 : 0;
+  }
+  BOOST_TEST(kept > 10);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -47,6 +47,9 @@ struct ProgramOptions {
   /// Learning-rate group of each graph parameter, an index into SgdStep::learning_rates;
   /// empty: all in group 0.
   std::vector<int> parameter_groups = {};
+  /// Batch norms keep to their running mean and variance in training too, and leave them as they
+  /// are: for batches too small to measure them by. Their scales and shifts are learnt as ever.
+  bool frozen_statistics = false;
 };
 
 /// The next batch, in host memory that the program owns.

@@ -86,6 +86,7 @@ struct FinalOptions {
   Augmentation augmentation = Augmentation::search();
   int plain_epochs = 0;  ///< at the end, with Augmentation::crop_and_flip() only
   Fitness fitness = Fitness::kAccuracy;
+  bool frozen_statistics = false;  ///< of batch norms, see ProgramOptions
   Device device;
   /// The ranks that train the network together, each with `batch` images a step; null: one alone.
   Communicator* communicator = nullptr;

@@ -144,8 +144,8 @@ struct StrategyOptions {
   /// objectives: the members that are best and worst in a tournament are so by the fronts of
   /// non-domination in effect and size, and by crowding within a front, as in NSGA-II (Deb et al.,
   /// IEEE Transactions on Evolutionary Computation 6(2), 2002). Fitness remains what the controller
-  /// learns from and what `best` is. Only for strategies with a population. Empty: size is nothing to
-  /// the search, as in the paper.
+  /// learns from and what `best` is. Only for strategies with a population. Empty: size is nothing
+  /// to the search, as in the paper.
   std::function<double(const Genome&)> size;
   /// Known cells to start from: the first candidates, in this order; at most P. What they leave of
   /// the first P members is drawn as ever. Strategies without a population also begin with them.
@@ -163,8 +163,8 @@ struct StrategyOptions {
 /// reinforce, random.
 std::vector<std::string> strategy_names();
 /// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown, a number out
-/// of range, or an initial genome is none of the space or refused by `admits`, or if a size is given
-/// to a strategy without tournaments.
+/// of range, or an initial genome is none of the space or refused by `admits`, or if a size is
+/// given to a strategy without tournaments.
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
 /// Whether strategy `name` keeps a population in which tournaments are held.
 bool has_tournaments(const std::string& name);

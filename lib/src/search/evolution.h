@@ -27,8 +27,8 @@ namespace renas::search {
 ///
 /// Best and worst are by effect (Member::effect). It is the fitness, unless members are judged by
 /// effect and results inherit: then a critic estimates it anew, for all members, after each tell,
-/// and the mutator learns from the child's effect. Where genomes have a size (StrategyOptions::size),
-/// best and worst are by standing among all members in effect and size.
+/// and the mutator learns from the child's effect. Where genomes have a size
+/// (StrategyOptions::size), best and worst are by standing among all members in effect and size.
 class Evolution final : public StrategyBase {
  public:
   /// Which member leaves when a child joins.

@@ -143,8 +143,9 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
         "changes per child: only strategy 'evolution' takes them, not '{}'", options.name));
   }
   if (options.size && !has_tournaments(options.name)) {
-    throw InvalidInput(fmt::format(
-        "size as an objective: strategy '{}' has no tournaments that could weigh it", options.name));
+    throw InvalidInput(
+        fmt::format("size as an objective: strategy '{}' has no tournaments that could weigh it",
+                    options.name));
   }
   check_initial_genomes(space, options);
   judges_by_effect(options);

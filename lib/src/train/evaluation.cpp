@@ -282,7 +282,9 @@ Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState s
       Random random(state.training.seed, Purpose::kInitialize);
       state.weights = initialize(graph, random);
     }
-    const auto program = backend.compile(graph, training_program(options.batch, options.device));
+    ProgramOptions program_options = training_program(options.batch, options.device);
+    program_options.frozen_statistics = options.frozen_statistics;
+    const auto program = backend.compile(graph, program_options);
     program->load(state.weights);
     Loader loader = training_loader(data, options.batch, state.training.seed, options.augmentation,
                                     options.recipe.epochs - options.plain_epochs, communicator);

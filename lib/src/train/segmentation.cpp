@@ -148,7 +148,8 @@ SegmentationResult train_segmentation(Backend& backend, const std::string& genom
   {
     const auto program = backend.compile(graph, {.batch = final.batch,
                                                  .threads = final.device.threads,
-                                                 .precision = final.device.precision});
+                                                 .precision = final.device.precision,
+                                                 .frozen_statistics = final.frozen_statistics});
     program->load(state.weights);
     state.weights.clear();
     Loader loader(data.images, data.train,

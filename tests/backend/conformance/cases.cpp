@@ -1,8 +1,10 @@
 #include "backend/conformance/cases.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
+#include <stdexcept>
 
 #include "renas/genome.h"
 #include "renas/network.h"
@@ -348,6 +350,15 @@ std::vector<Case> small_cases() {
   Case one = cells("two cells, a batch of one", {3, 8, 7}, 3);
   one.count = 1;
   all.push_back(one);
+  for (const char* name : {"batch norm, relu", "batch norm read by relu and by add",
+                           "add of two batch norms", "separable 3x3 stride 2"}) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Case& c) { return c.name == name; });
+    Case frozen = found == all.end() ? throw std::logic_error(name) : *found;
+    frozen.name += ", frozen statistics";
+    frozen.frozen_statistics = true;
+    all.push_back(std::move(frozen));
+  }
   return all;
 }
 
@@ -611,6 +622,15 @@ std::vector<Case> all_cases() {
     for (Case& c : more()) cases.push_back(std::move(c));
   }
   return cases;
+}
+
+renas::ProgramOptions options_of(const Case& c, int threads, renas::Precision precision) {
+  renas::ProgramOptions options;
+  options.batch = c.batch;
+  options.threads = threads;
+  options.precision = precision;
+  options.frozen_statistics = c.frozen_statistics;
+  return options;
 }
 
 bool computed_by(const renas::Backend& backend, const Case& c) {

@@ -14,11 +14,16 @@ namespace conformance {
 struct Case {
   std::string name;
   renas::Graph graph;
-  int batch = 4;              ///< what the program is compiled for
-  int count = 3;              ///< images in the batches it is given
-  bool segmentation = false;  ///< one of the cases of segmentation
+  int batch = 4;                   ///< what the program is compiled for
+  int count = 3;                   ///< images in the batches it is given
+  bool segmentation = false;       ///< one of the cases of segmentation
+  bool frozen_statistics = false;  ///< of batch norms, see ProgramOptions
   renas::StepScalars step = {.seed = 11, .step = 5, .drop_path = 0.75F};
 };
+
+/// What a program for the case is compiled with.
+renas::ProgramOptions options_of(const Case& c, int threads = 1,
+                                 renas::Precision precision = renas::Precision::kFloat32);
 
 /// Each node kind at odd, unequal sizes, alone and in the patterns that backends fuse: small enough
 /// for finite differences.

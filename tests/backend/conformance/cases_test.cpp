@@ -26,6 +26,7 @@ using namespace renas;
 using conformance::all_cases;
 using conformance::Case;
 using conformance::check_close;
+using conformance::options_of;
 using conformance::scores_of;
 using Exact = reference::ReferenceProgram<double>;
 
@@ -34,8 +35,8 @@ namespace {
 /// Compares one training step: metrics, gradients, parameters after it, and scores.
 void check_step(Backend& backend, const Case& c) {
   const Weights weights = conformance::ramp_weights(c.graph, 1);
-  Exact exact(c.graph, {.batch = c.batch});
-  const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
+  Exact exact(c.graph, options_of(c));
+  const auto program = backend.compile(c.graph, options_of(c, 2));
   for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
     p->load(weights);
     conformance::stage(*p, c.graph, c.count, 2);
@@ -51,8 +52,8 @@ void check_step(Backend& backend, const Case& c) {
 void check_network(Backend& backend, const Case& c) {
   std::vector<double> errors;
   for (const uint64_t seed : {1, 2, 3, 4, 5}) {
-    Exact exact(c.graph, {.batch = c.batch});
-    const auto program = backend.compile(c.graph, {.batch = c.batch, .threads = 2});
+    Exact exact(c.graph, options_of(c));
+    const auto program = backend.compile(c.graph, options_of(c, 2));
     for (Program* p : {static_cast<Program*>(&exact), program.get()}) {
       p->load(conformance::ramp_weights(c.graph, 1000 * seed));
       conformance::stage(*p, c.graph, c.count, seed);
@@ -102,10 +103,9 @@ void check_bfloat16(Backend& backend, const Case& c) {
   std::vector<double> due;
   std::vector<double> scores;
   for (const uint64_t seed : {1, 2, 3, 4, 5}) {
-    Exact exact(c.graph, {.batch = c.batch});
-    Exact of_rounded(c.graph, {.batch = c.batch});
-    const auto program = backend.compile(
-        c.graph, {.batch = c.batch, .threads = 2, .precision = Precision::kBfloat16});
+    Exact exact(c.graph, options_of(c));
+    Exact of_rounded(c.graph, options_of(c));
+    const auto program = backend.compile(c.graph, options_of(c, 2, Precision::kBfloat16));
     const Weights weights = conformance::ramp_weights(c.graph, 1000 * seed);
     for (Program* p :
          {static_cast<Program*>(&exact), static_cast<Program*>(&of_rounded), program.get()}) {

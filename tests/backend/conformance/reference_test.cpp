@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_case_agree_with_finite_differences_in_do
   for (Case& c : conformance::segmentation_cases()) cases.push_back(std::move(c));
   for (const Case& c : cases) {
     BOOST_TEST_CONTEXT(c.name) {
-      Exact program(c.graph, {.batch = c.batch});
+      Exact program(c.graph, conformance::options_of(c));
       program.load(conformance::ramp_weights(c.graph, 1));
       conformance::stage(program, c.graph, c.count, 2);
       auto& images = program.exact_images();

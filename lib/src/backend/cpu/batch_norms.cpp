@@ -13,8 +13,12 @@ using contract::kBatchNormEpsilon;
 using contract::kBatchNormMomentum;
 
 BatchNorms::BatchNorms(const Graph& graph, const plan::Plan& plan, const Parameters& parameters,
-                       int batch)
-    : graph_(graph), plan_(plan), parameters_(parameters), states_(plan.norms.size()) {
+                       int batch, bool frozen)
+    : graph_(graph),
+      plan_(plan),
+      parameters_(parameters),
+      frozen_(frozen),
+      states_(plan.norms.size()) {
   constexpr std::size_t kCoefficients = 7;
   const std::vector<int> twins = plan::twin_norms(plan);
   std::size_t total = 0;
@@ -78,33 +82,36 @@ void BatchNorms::finish_statistics(int norm, int ranges, int images) {
   const Node& node = graph_.node(norm_at(norm).node);
   const double count = static_cast<double>(stored_of(norm).map.pixels()) * images;
   for (int c = 0; c < s.channels; ++c) {
-    double sum = 0;
-    double square = 0;
-    for (int range = 0; range < ranges; ++range) {
-      const float* sums = sums_at(range);
-      sum += sums[c];
-      square += sums[s.stride + c];
+    float& running_mean = parameters_.values(node.parameters[2])[c];
+    float& running_variance = parameters_.values(node.parameters[3])[c];
+    double mean = running_mean;
+    double variance = running_variance;
+    if (!frozen_) {
+      double sum = 0;
+      double square = 0;
+      for (int range = 0; range < ranges; ++range) {
+        const float* sums = sums_at(range);
+        sum += sums[c];
+        square += sums[s.stride + c];
+      }
+      const double from_centre = sum / count;
+      mean = s.coefficients.centre[c] + from_centre;
+      // A zero or an infinite variance would hide that the training diverged.
+      variance = std::isfinite(square) ? std::max(square / count - from_centre * from_centre, 0.0)
+                                       : std::numeric_limits<double>::quiet_NaN();
+      running_mean =
+          static_cast<float>(kBatchNormMomentum * running_mean + (1 - kBatchNormMomentum) * mean);
+      running_variance = static_cast<float>(kBatchNormMomentum * running_variance +
+                                            (1 - kBatchNormMomentum) * variance * count /
+                                                std::max(count - 1, 1.0));
     }
-    const double from_centre = sum / count;
-    const double mean = s.coefficients.centre[c] + from_centre;
-    const double variance = std::max(square / count - from_centre * from_centre, 0.0);
-    // A zero or an infinite variance would hide that the training diverged.
-    const double honest =
-        std::isfinite(square) ? variance : std::numeric_limits<double>::quiet_NaN();
-    const double inverse = 1 / std::sqrt(honest + kBatchNormEpsilon);
+    const double inverse = 1 / std::sqrt(variance + kBatchNormEpsilon);
     const double scale = parameters_.values(node.parameters[0])[c] * inverse;
     s.inverse[c] = inverse;
     s.coefficients.mean[c] = static_cast<float>(mean);
     s.coefficients.scale[c] = static_cast<float>(scale);
     s.coefficients.shift[c] =
         static_cast<float>(parameters_.values(node.parameters[1])[c] - mean * scale);
-    float& running_mean = parameters_.values(node.parameters[2])[c];
-    float& running_variance = parameters_.values(node.parameters[3])[c];
-    running_mean =
-        static_cast<float>(kBatchNormMomentum * running_mean + (1 - kBatchNormMomentum) * mean);
-    running_variance =
-        static_cast<float>(kBatchNormMomentum * running_variance +
-                           (1 - kBatchNormMomentum) * honest * count / std::max(count - 1, 1.0));
   }
 }
 
@@ -168,12 +175,14 @@ void BatchNorms::backward(int norm, const OutputMap& out, const plan::Views& vie
     parameters_.gradient(node.parameters[1])[c] += static_cast<float>(sum_dy);
     // A single value is normalised to a constant, so its gradient is zero. What rounding leaves of
     // it would be multiplied by 1 / sqrt(epsilon).
-    const double factor = count > 1 ? parameters_.values(node.parameters[0])[c] * inverse : 0;
-    const double x_scale = -factor * inverse * inverse * sum_dy_xmu / count;
+    const bool constant = count <= 1 && !frozen_;
+    const double factor = constant ? 0 : parameters_.values(node.parameters[0])[c] * inverse;
+    // Frozen statistics do not move with x.
+    const double x_scale = frozen_ ? 0 : -factor * inverse * inverse * sum_dy_xmu / count;
     coefficients.dy_scale[c] = static_cast<float>(factor);
     coefficients.x_scale[c] = static_cast<float>(x_scale);
     coefficients.offset[c] =
-        static_cast<float>(-factor * sum_dy / count - x_scale * coefficients.mean[c]);
+        frozen_ ? 0 : static_cast<float>(-factor * sum_dy / count - x_scale * coefficients.mean[c]);
   }
   if (norm_at(norm).fused || !plan_.values[stored.raw].needs_gradient) {
     return;

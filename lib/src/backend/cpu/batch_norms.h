@@ -31,7 +31,9 @@ namespace renas::cpu {
 /// Keeps references to what it is made from.
 class BatchNorms {
  public:
-  BatchNorms(const Graph& graph, const plan::Plan& plan, const Parameters& parameters, int batch);
+  /// `frozen`: statistics are the running ones, also in training.
+  BatchNorms(const Graph& graph, const plan::Plan& plan, const Parameters& parameters, int batch,
+             bool frozen);
 
   /// Where readers find the coefficients, by norm.
   std::vector<plan::NormCoefficients> coefficients() const;
@@ -41,7 +43,7 @@ class BatchNorms {
   /// The partial sums of an image range for the statistics of `norm`, [2][channels], set to zero.
   float* clear_sums(int norm, const ImageRange& range);
   /// Computes coefficients and running statistics from the sums of `ranges` image ranges, which
-  /// cover `images` images.
+  /// cover `images` images. Frozen ones do not ask the sums.
   void finish_statistics(int norm, int ranges, int images);
 
   /// Adds up the backward sums that a group took, [2][channels] in each image range: those of the
@@ -74,6 +76,7 @@ class BatchNorms {
   const Graph& graph_;
   const plan::Plan& plan_;
   const Parameters& parameters_;
+  bool frozen_;
   std::vector<State> states_;  // by norm
   Buffer coefficients_;
   Buffer sums_;                // [image range][sums_size_]

@@ -67,7 +67,7 @@ CpuProgram::CpuProgram(const Graph& graph, const ProgramOptions& options,
       options_(options),
       plan_(plan::make_plan(graph_, plan_options(options))),
       parameters_(graph_, options.training),
-      norms_(graph_, plan_, parameters_, options.batch),
+      norms_(graph_, plan_, parameters_, options.batch, options.frozen_statistics),
       // Every kernel writes whole maps, padding included, before anyone reads them.
       arena_(arena_cache_->take(plan_.arena)),
       views_(plan_, arena_.data(), norms_.coefficients()),

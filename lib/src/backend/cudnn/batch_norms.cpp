@@ -6,13 +6,14 @@
 
 namespace renas::cudnn {
 
-BatchNorms::BatchNorms(const Graph& graph, const plan::Plan& plan, int batch)
+BatchNorms::BatchNorms(const Graph& graph, const plan::Plan& plan, int batch, bool frozen)
     : graph_(graph), plan_(plan), batch_(batch) {
   for (const plan::Norm& norm : plan.norms) {
     const plan::Stored& stored = plan.stored[static_cast<std::size_t>(norm.stored)];
     NormArgs args;
     args.channels = stored.shape.channels;
     args.map = stored.map;
+    args.frozen = frozen;
     norms_.push_back(args);
     coefficient_floats_ += 7 * static_cast<std::size_t>(args.map.channels);
   }

@@ -15,7 +15,7 @@ namespace renas::cudnn {
 /// own over slices of the pixels. Keeps references to what it is made from.
 class BatchNorms {
  public:
-  BatchNorms(const Graph& graph, const plan::Plan& plan, int batch);
+  BatchNorms(const Graph& graph, const plan::Plan& plan, int batch, bool frozen);
 
   /// Takes the memory of coefficients from `layout`.
   void bind(Layout& layout, const Parameters& parameters);

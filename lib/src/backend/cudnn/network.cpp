@@ -48,7 +48,7 @@ GpuNetwork::GpuNetwork(const Graph& graph, const ProgramOptions& options, PlanCa
       options_(options),
       plan_(plan::make_plan(graph_, plan_options(options))),
       parameters_(graph_, options_),
-      norms_(graph_, plan_, options.batch) {
+      norms_(graph_, plan_, options.batch, options.frozen_statistics) {
   for (const plan::Group& group : plan_.groups) {
     groups_.push_back(make_group({graph_, plan_, options_, plans}, group));
     groups_.back()->reserve(workspace_);

@@ -153,6 +153,7 @@ void batch_norm_apply(const Shape& shape, int count, int c, const Moments& momen
   }
 }
 
+/// Where the moments are of no values (count 0), they are given and owe nothing to the batch.
 template <class T>
 void batch_norm_backward(const Shape& shape, int count, int c, const Moments& moments, double scale,
                          const T* in, const T* out_gradient, T* in_gradient, T* scale_gradient,
@@ -171,8 +172,8 @@ void batch_norm_backward(const Shape& shape, int count, int c, const Moments& mo
             dot += out_gradient[i] * normalised;
           } else {
             const auto m = static_cast<double>(moments.count);
-            in_gradient[i] += static_cast<T>(scale * inverse *
-                                             (out_gradient[i] - sum / m - normalised * dot / m));
+            const double of_moments = moments.count > 0 ? (sum + normalised * dot) / m : 0;
+            in_gradient[i] += static_cast<T>(scale * inverse * (out_gradient[i] - of_moments));
           }
         }
       }

@@ -203,10 +203,11 @@ void ReferenceProgram<T>::normalise(const Node& node, Mode mode) {
     T& mean = of(node, 2, parameters_)[at];
     T& variance = of(node, 3, parameters_)[at];
     Moments moments{mean, variance, 0};
-    if (mode != Mode::kInference) {
+    const bool of_batch = mode != Mode::kInference && !options_.frozen_statistics;
+    if (of_batch) {
       moments = batch_moments(node.shape, staging_.count, c, in(node));
     }
-    if (mode == Mode::kTraining) {
+    if (of_batch && mode == Mode::kTraining) {
       const auto m = static_cast<double>(moments.count);
       const double unbiased = moments.variance * m / std::max(m - 1, 1.0);
       mean = static_cast<T>(contract::kBatchNormMomentum * mean +
@@ -279,9 +280,12 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
     case NodeKind::kBatchNorm:
       for (int c = 0; c < node.shape.channels; ++c) {
         const std::size_t at = c;
-        batch_norm_backward(node.shape, count, c, batch_moments(node.shape, count, c, in(node)),
-                            of(node, 0, parameters_)[at], in(node), gradient.data(),
-                            in_gradient(node), &of(node, 0, gradients_)[at],
+        const Moments moments =
+            options_.frozen_statistics
+                ? Moments{of(node, 2, parameters_)[at], of(node, 3, parameters_)[at], 0}
+                : batch_moments(node.shape, count, c, in(node));
+        batch_norm_backward(node.shape, count, c, moments, of(node, 0, parameters_)[at], in(node),
+                            gradient.data(), in_gradient(node), &of(node, 0, gradients_)[at],
                             &of(node, 1, gradients_)[at]);
       }
       return;

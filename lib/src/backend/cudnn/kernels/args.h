@@ -116,6 +116,7 @@ struct LossArgs {
 struct NormArgs {
   int channels = 0;
   Map map;
+  bool frozen = false;     // statistics are the running ones, also in training
   float* scale = nullptr;  // coefficients, see BatchNorms
   float* shift = nullptr;
   float* mean = nullptr;

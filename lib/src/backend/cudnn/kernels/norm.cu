@@ -113,25 +113,29 @@ __global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, 
                                          const double* partials) {
   const int c = static_cast<int>(thread_index());
   if (c >= norm.channels) return;
-  const TwoSums sums = add_slices(norm, slices, partials, c);
-  const double count = values_of(norm, state->count);
-  const double from_centre = sums.first / count;
-  const double mean = norm.centre[c] + from_centre;
-  double variance = sums.second / count - from_centre * from_centre;
-  if (variance < 0) variance = 0;
-  // A zero or an infinite variance would hide that the training diverged.
-  if (!isfinite(sums.second)) variance = nan("");
+  double mean = norm.running_mean[c];
+  double variance = norm.running_variance[c];
+  if (!norm.frozen) {
+    const TwoSums sums = add_slices(norm, slices, partials, c);
+    const double count = values_of(norm, state->count);
+    const double from_centre = sums.first / count;
+    mean = norm.centre[c] + from_centre;
+    variance = sums.second / count - from_centre * from_centre;
+    if (variance < 0) variance = 0;
+    // A zero or an infinite variance would hide that the training diverged.
+    if (!isfinite(sums.second)) variance = nan("");
+    const double unbiased = variance * count / (count > 2 ? count - 1 : 1);
+    norm.running_mean[c] = static_cast<float>(kBatchNormMomentum * norm.running_mean[c] +
+                                              (1 - kBatchNormMomentum) * mean);
+    norm.running_variance[c] = static_cast<float>(kBatchNormMomentum * norm.running_variance[c] +
+                                                  (1 - kBatchNormMomentum) * unbiased);
+  }
   const double inverse = 1 / sqrt(variance + kBatchNormEpsilon);
   const auto scale = static_cast<float>(norm.gamma[c] * inverse);
   norm.inverse[c] = inverse;
   norm.mean[c] = static_cast<float>(mean);
   norm.scale[c] = scale;
   norm.shift[c] = shift_of(norm.beta[c], mean, scale);
-  const double unbiased = variance * count / (count > 2 ? count - 1 : 1);
-  norm.running_mean[c] = static_cast<float>(kBatchNormMomentum * norm.running_mean[c] +
-                                            (1 - kBatchNormMomentum) * mean);
-  norm.running_variance[c] = static_cast<float>(kBatchNormMomentum * norm.running_variance[c] +
-                                                (1 - kBatchNormMomentum) * unbiased);
 }
 
 __global__ void finish_norm_gradient_kernel(const StepState* state, NormArgs norm, int slices,
@@ -145,11 +149,14 @@ __global__ void finish_norm_gradient_kernel(const StepState* state, NormArgs nor
   norm.beta_gradient[c] += static_cast<float>(sums.first);
   // A single value is normalised to a constant, so its gradient is zero. What rounding leaves of
   // it would be multiplied by 1 / sqrt(epsilon).
-  const double factor = count > 1 ? norm.gamma[c] * inverse : 0;
-  const double x_scale = -factor * inverse * inverse * sums.second / count;
+  const bool constant = count <= 1 && !norm.frozen;
+  const double factor = constant ? 0 : norm.gamma[c] * inverse;
+  // Frozen statistics do not move with x.
+  const double x_scale = norm.frozen ? 0 : -factor * inverse * inverse * sums.second / count;
   norm.dy_scale[c] = static_cast<float>(factor);
   norm.x_scale[c] = static_cast<float>(x_scale);
-  norm.offset[c] = static_cast<float>(-factor * sums.first / count - x_scale * norm.mean[c]);
+  const double offset = norm.frozen ? 0 : -factor * sums.first / count - x_scale * norm.mean[c];
+  norm.offset[c] = static_cast<float>(offset);
 }
 
 __global__ void norm_input_gradient_kernel(const StepState* state, OutputMap out, MapData gradient,
