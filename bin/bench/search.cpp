@@ -26,6 +26,7 @@ namespace {
 struct Settings {
   std::string space = "nas-bench-201";
   int blocks = 5;
+  int cells_searched = 1;
   std::string objective = "table";
   std::string table;
   std::string reward = "c10_valid_12";
@@ -71,9 +72,12 @@ std::vector<std::unique_ptr<renas::Objective>> make_objectives(const Settings& s
     if (s.space != "renas") {
       throw renas::InvalidInput("--objective synthetic: needs --space renas");
     }
+    const renas::SearchSpace one = renas::SearchSpace::renas(s.blocks);
+    const renas::SearchSpace space =
+        s.cells_searched == 2 ? renas::SearchSpace::pair(one, one) : one;
     for (int i = 0; i < s.objectives; ++i) {
-      objectives.push_back(renas::synthetic_objective(renas::SearchSpace::renas(s.blocks),
-                                                      s.objective_seed + static_cast<uint64_t>(i)));
+      objectives.push_back(
+          renas::synthetic_objective(space, s.objective_seed + static_cast<uint64_t>(i)));
     }
   }
   return objectives;
@@ -391,6 +395,10 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--space", s->space, "search space")
       ->check(CLI::IsMember({"nas-bench-201", "renas"}));
   sub->add_option("--blocks", s->blocks, "blocks B of --space renas")->check(CLI::Range(1, 64));
+  sub->add_option("--cells-searched", s->cells_searched,
+                  "cells of --space renas with --objective synthetic: one, or a normal and a "
+                  "reduction cell")
+      ->check(CLI::Range(1, 2));
   sub->add_option("--objective", s->objective,
                   "table: known results; synthetic: random functions of genomes of --space renas")
       ->check(CLI::IsMember({"table", "synthetic"}));

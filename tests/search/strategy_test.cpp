@@ -143,6 +143,33 @@ BOOST_AUTO_TEST_CASE(saving_and_loading_goes_on_as_if_never_stopped) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(every_strategy_searches_two_cells_and_goes_on_where_it_stopped) {
+  const SearchSpace space = SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(3));
+  for (const StrategyOptions& options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name << " " << options.controller) {
+      const auto whole = make_strategy(space, options);
+      Driver driver(*whole, 9);
+      std::set<int> changed;
+      for (const Candidate& c : driver.run(60)) {
+        BOOST_CHECK_NO_THROW(renas::check_genome(space, c.genome));
+        for (const renas::Mutation& m : c.mutations) {
+          if (m.from != m.to) changed.insert(space.cell_of(m.block));
+        }
+      }
+      BOOST_TEST(changed.size() ==
+                 (options.name == "random" || options.name == "reinforce" ? 0U : 2U));
+      const auto resumed = make_strategy(space, options);
+      resumed->load(whole->save());
+      Driver other = driver.on(*resumed);
+      BOOST_TEST((driver.run(30) == other.run(30)));
+      BOOST_TEST((whole->save() == resumed->save()));
+      // Five blocks of one cell are another space.
+      const auto elsewhere = make_strategy(SearchSpace::renas(5), options);
+      BOOST_CHECK_THROW(elsewhere->load(whole->save()), InvalidInput);
+    }
+  }
+}
+
 // The paper's rule knows one measure, and so does a fitness that owes nothing to inheritance.
 BOOST_AUTO_TEST_CASE(
     effects_differ_from_fitness_only_where_they_are_asked_for_and_weights_inherited) {

@@ -10,16 +10,21 @@
 namespace renas {
 
 SearchSpace space_of(const SearchRunOptions& options) {
-  if (!options.space) {
-    return options.operators.empty() ? SearchSpace::renas(options.blocks)
-                                     : SearchSpace::renas(options.blocks, options.operators);
+  if (options.cells_searched != 1 && options.cells_searched != 2) {
+    throw InvalidInput(
+        fmt::format("cells_searched {}: expected 1, or 2: a normal and a reduction cell",
+                    options.cells_searched));
   }
-  if (options.space->notation() != Notation::kCell) {
+  const SearchSpace space = options.space ? *options.space
+                            : options.operators.empty()
+                                ? SearchSpace::renas(options.blocks)
+                                : SearchSpace::renas(options.blocks, options.operators);
+  if (space.notation() != Notation::kCell) {
     throw InvalidInput(fmt::format(
         "space '{}': expected a part of the paper's space, whose genomes become networks",
-        options.space->name()));
+        space.name()));
   }
-  return *options.space;
+  return space.cell_count() < options.cells_searched ? SearchSpace::pair(space, space) : space;
 }
 
 RunSetup make_setup(const SearchRunOptions& given) {
