@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/cell_counts.h"
 #include "renas/error.h"
 #include "renas/network.h"
 
@@ -65,6 +66,11 @@ BOOST_AUTO_TEST_CASE(networks_have_the_sizes_an_independent_counter_gives) {
             count(build_network(space, parse_genome(space, expected.genome), expected.options));
         BOOST_TEST(found.parameters == expected.parameters);
         BOOST_TEST(found.mult_adds == expected.mult_adds);
+        // The closed formulas by which a search checks its limits.
+        const Counts closed =
+            count_network(space, parse_genome(space, expected.genome), expected.options);
+        BOOST_TEST(closed.parameters == expected.parameters);
+        BOOST_TEST(closed.mult_adds == expected.mult_adds);
       } catch (const Error& error) {
         BOOST_ERROR(error.what());
       }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "graph/cell_counts.h"
 #include "renas/error.h"
 
 namespace renas {
@@ -70,7 +71,7 @@ RunSetup make_setup(const SearchRunOptions& given) {
     options.strategy.admits = [space, network = options.child.network,
                                parameters = options.max_parameters,
                                mult_adds = options.max_mult_adds](const Genome& genome) {
-      const Counts counts = count(build_network(space, genome, network));
+      const Counts counts = count_network(space, genome, network);
       return (parameters <= 0 || counts.parameters <= parameters) &&
              (mult_adds <= 0 || counts.mult_adds <= mult_adds);
     };
