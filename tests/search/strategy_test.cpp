@@ -1,5 +1,6 @@
 #include "renas/strategy.h"
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <deque>
@@ -91,6 +92,9 @@ std::vector<StrategyOptions> all_options() {
   all.push_back(options_of("renas"));
   all.back().critic = 5;
   all.back().redraw_repeats = 20;
+  all.push_back(options_of("renas"));
+  all.back().controller_form = renas::controller_options("default");
+  all.back().controller_form->learn_failures = !all.back().controller_form->learn_failures;
   all.push_back(options_of("evolution"));
   all.back().changes_per_child = {3, 2, 1};
   for (const char* name : {"evolution", "renas"}) {
@@ -451,6 +455,42 @@ BOOST_AUTO_TEST_CASE(a_failure_changes_no_population_and_counts_as_done) {
     BOOST_TEST((strategy->population() == before));
     BOOST_TEST(strategy->counts().failed == counts.failed + 3);
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_fails_by_itself_teaches_where_it_is_asked_to) {
+  const SearchSpace space = SearchSpace::renas(3);
+  const auto fails = [&](const Genome& genome) {  // an operator that no rank has room for
+    return renas::to_string(space, genome).find("sep7x7") != std::string::npos;
+  };
+  std::array<int, 2> failed{};  // of the last 100 candidates, without and with learning from it
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    for (const bool learns : {false, true}) {
+      StrategyOptions options = options_of("renas");
+      options.seed = seed;
+      options.controller_form = renas::controller_options("default");
+      options.controller_form->learn_failures = learns;
+      const auto strategy = make_strategy(space, options);
+      for (int i = 0; i < 300; ++i) {
+        const Candidate c = strategy->ask();
+        const bool fail = fails(c.genome);
+        strategy->tell(c.id, fail ? renas::Outcome{Status::kOutOfMemory}
+                                  : renas::Outcome{Status::kOk, fitness_of(space, c.genome)});
+        failed[learns ? 1 : 0] += fail && i >= 200 ? 1 : 0;
+      }
+      // A lost child says nothing of its cell.
+      const auto learnt = [&] {
+        const renas::State state = strategy->save();
+        return std::pair(state.at("controller/parameters"), state.at("critic/genome"));
+      };
+      for (const Status status : {Status::kLost, Status::kDiverged}) {
+        const Candidate c = strategy->ask();
+        const auto before = learnt();
+        strategy->tell(c.id, {status});
+        BOOST_TEST((learnt() == before) == (status == Status::kLost || !learns));
+      }
+    }
+  }
+  BOOST_TEST(failed[1] < 0.8 * failed[0], failed[1] << " against " << failed[0]);
 }
 
 BOOST_AUTO_TEST_CASE(a_parent_is_kept_while_its_child_is_out_even_after_it_left) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "support/history.h"
+#include "support/mpirun.h"
 #include "support/process.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
@@ -24,14 +25,9 @@ inline std::string toy_search(const TemporaryFolder& folder, const std::string& 
 }
 
 #ifdef RENAS_MPIRUN
-/// Starts ranks on this machine, however few cores it has: OpenMPI's settings, those of 4 and of 5;
-/// other MPIs do not look at them.
+/// The beginning of a command that runs on so many ranks of this machine.
 inline std::string on_ranks(int ranks) {
-  return "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-         "OMPI_MCA_oob_tcp_if_include=lo OMPI_MCA_btl_tcp_if_include=lo "
-         "OMPI_MCA_rmaps_base_oversubscribe=1 "
-         "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " -np " +
-         std::to_string(ranks) + " ";
+  return "env " + kMpirun + "-np " + std::to_string(ranks) + " ";
 }
 #endif
 

@@ -69,6 +69,7 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
   flights_.erase(found);
   if (outcome.status != Status::kOk) {
     ++failed_;
+    fail(flight, outcome.status);
     return {};
   }
   ++succeeded_;
