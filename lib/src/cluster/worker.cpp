@@ -392,9 +392,8 @@ class Worker {
     if (group != nullptr) expect_same_epoch(*group, state.training.epoch, checkpoint);
     if (state.training.epoch > 0 && state.training.ranks != ranks) {
       problem = fmt::format(
-          "trained by {} up to epoch {} and by {} from there, in batches shared otherwise than "
-          "they "
-          "would have been",
+          "trained by {} up to epoch {} and by {} from there, in batches shared "
+          "otherwise than they would have been",
           ranks_text(state.training.ranks), state.training.epoch, ranks_text(ranks));
     }
     TrainingHooks hooks = training_hooks();

@@ -28,7 +28,9 @@ namespace renas::search {
 /// Best and worst are by effect (Member::effect). It is the fitness, unless members are judged by
 /// effect and results inherit: then a critic estimates it anew, for all members, after each tell,
 /// and the mutator learns from the child's effect. Where genomes have a size
-/// (StrategyOptions::size), best and worst are by standing among all members in effect and size.
+/// (StrategyOptions::size), best and worst are by standing among all members in effect and size. A
+/// child that fails changes nothing; mutator and critic learn from it where
+/// ControllerOptions::learn_failures says so.
 class Evolution final : public StrategyBase {
  public:
   /// Which member leaves when a child joins.
@@ -47,6 +49,7 @@ class Evolution final : public StrategyBase {
  protected:
   Flight propose() override;
   Told accept(const Flight& flight, const Outcome& outcome) override;
+  void fail(const Flight& flight, Status status) override;
   void save_more(StateWriter& writer) const override;
   void load_more(const StateReader& reader) override;
 
@@ -57,6 +60,8 @@ class Evolution final : public StrategyBase {
   std::vector<Standing> standings_of_members() const;
   /// Whether effects differ from fitness.
   bool corrects() const { return by_effect_ && critic_->corrects(); }
+  /// What the mutator learns from a child that was judged by `fitness`.
+  static Sample sample_of(const Flight& flight, double fitness);
   /// Estimates the effects of all members anew.
   void judge_members();
 
@@ -64,6 +69,7 @@ class Evolution final : public StrategyBase {
   Removal removal_;
   std::shared_ptr<Critic> critic_;  // null: nothing needs one
   bool by_effect_;
+  bool learns_failures_;
   Random random_;
 };
 
