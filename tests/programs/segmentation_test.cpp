@@ -27,7 +27,7 @@ BOOST_AUTO_TEST_CASE(a_body_gives_its_weights_and_frozen_statistics_stay_its_own
   const std::string train =
       kPrograms +
       "renas-train --genome c-1:sep3x3+c-2:identity --cells 1 --filters 4 --batch 4 "
-      "--threads 1 --seed 3 --quiet ";
+      "--threads 1 --seed 3 ";
   const std::string body = folder / "body.h5";
   done(train + "--network imagenet --data " + (folder / "pictures.h5") + " --epochs 1 --out " +
        body);
@@ -40,16 +40,17 @@ BOOST_AUTO_TEST_CASE(a_body_gives_its_weights_and_frozen_statistics_stay_its_own
   const renas::Weights before = renas::load_model(body).weights;
   const renas::Weights after = renas::load_model(folder / "model.h5").weights;
   int statistics = 0;
-  int moved = 0;
+  int learnt = 0;
   for (const auto& [name, tensor] : before) {
     const auto found = after.find(name);
     if (found == after.end()) continue;  // the classifier's
     const bool is_statistic = name.ends_with("/mean") || name.ends_with("/variance");
-    statistics += is_statistic && found->second == tensor ? 1 : 0;
-    moved += is_statistic == (found->second == tensor) ? 0 : 1;
+    const bool equal = found->second == tensor;
+    if (is_statistic) BOOST_TEST(equal, name);
+    (is_statistic ? statistics : learnt) += is_statistic == equal ? 1 : 0;
   }
   BOOST_TEST(statistics > 10);
-  BOOST_TEST(moved == 0);
+  BOOST_TEST(learnt > 20);
 
   const Ran alone = run_command(segment + "--epochs 1 --frozen-norms --out " + (folder / "x.h5"));
   BOOST_TEST(alone.code == 2);
