@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "bench/bench.h"
-#include "renas/dataset_writer.h"
+#include "bench/unseen_data.h"
 #include "renas/error.h"
 
 namespace {
@@ -201,22 +201,6 @@ class SimulatedRanks final : public Transport {
   int next_to_report_ = 0;
 };
 
-/// A data set that nobody looks at.
-void write_data(const std::string& path) {
-  DataSetWriter writer(path, true);
-  for (const char* split : {"train", "test"}) {
-    writer.begin_split(split, Shape{1, 8, 8});
-    for (int i = 0; i < 40; ++i) {
-      writer.add(std::vector<uint8_t>(64, static_cast<uint8_t>(i)), i % 2);
-    }
-  }
-  DataSetInfo info;
-  info.classes = 2;
-  info.mean = {0.5};
-  info.sd = {0.25};
-  writer.finish(info);
-}
-
 Measured measure(const Options& options, int ranks) {
   namespace fs = std::filesystem;
   SearchRunOptions run = options.run;
@@ -241,7 +225,7 @@ Measured measure(const Options& options, int ranks) {
 
 void run(const Options& options) {
   std::filesystem::create_directories(options.folder);
-  write_data(options.folder + "/data.h5");
+  write_unseen_data(options.folder + "/data.h5");
   fmt::print(
       "children of {:g} s (log-normal, sigma {:g}), strategy {}, population {}; {:g} s each\n",
       options.child, options.spread, options.run.strategy.name, options.run.strategy.population,

@@ -50,6 +50,29 @@ Flight Evolution::propose() {
   return flight;
 }
 
+namespace {
+
+/// The genome that `candidate` was mutated from.
+Genome parent_of(const Candidate& candidate) {
+  Genome parent = candidate.genome;
+  for (const Mutation& m : candidate.mutations) {
+    parent[m.slot] = m.from;
+  }
+  return parent;
+}
+
+}  // namespace
+
+void Evolution::score(Flight& flight) {
+  Proposal proposal;
+  proposal.mutations = flight.candidate.mutations;
+  if (flight.candidate.parent) {
+    mutator_->score(parent_of(flight.candidate), proposal);
+  }
+  flight.log_probability = proposal.log_probability;
+  flight.entropy = proposal.entropy;
+}
+
 Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   const Candidate& candidate = flight.candidate;
   if (critic_) {
@@ -64,13 +87,11 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
     // The member that leaves is chosen before the child joins.
     if (removal_ == Removal::kOldest) {
       told.removed = remove(0);
-    } else if (const auto index = find(*flight.worst)) {
-      told.removed = remove(*index);
     } else {
-      told.removed = remove(tournament().second);
+      told.removed = remove(leaving(flight));
     }
   } else if (members_.size() >= capacity()) {
-    told.removed = remove(removal_ == Removal::kOldest ? 0 : tournament().second);
+    told.removed = remove(removal_ == Removal::kOldest ? 0 : leaving(flight));
   }
   members_.push_back({candidate.id, candidate.genome, outcome.fitness, outcome.fitness});
   judge_members();
@@ -79,15 +100,17 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   }
   Sample sample;
   sample.mutations = candidate.mutations;
-  sample.parent = candidate.genome;
-  for (const Mutation& m : sample.mutations) {
-    sample.parent[m.slot] = m.from;
-  }
+  sample.parent = parent_of(candidate);
   sample.log_probability = flight.log_probability;
   sample.entropy = flight.entropy;
   sample.fitness = std::clamp(members_.back().effect, 0.0, 1.0);
   mutator_->learn(sample);
   return told;
+}
+
+std::size_t Evolution::leaving(const Flight& flight) {
+  const auto index = flight.worst ? find(*flight.worst) : std::nullopt;
+  return index ? *index : tournament().second;
 }
 
 std::pair<std::size_t, std::size_t> Evolution::tournament() {
