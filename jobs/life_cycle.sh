@@ -42,16 +42,19 @@ choose_launcher() {
       "RENAS_LAUNCHER, for example to \"srun --mpi=pmix\"" >&2
     exit 2
   fi
+  # Its own options stand before the command of a container, if there is one.
+  local options
   case ${launcher[0]##*/} in
-    srun) launcher+=(--ntasks="$1" --cpus-per-task="$2") ;;
+    srun) options=(--ntasks="$1" --cpus-per-task="$2") ;;
     *)
-      launcher+=(-np "$1")
+      options=(-np "$1")
       # Only Open MPI knows this option; other launchers place ranks as the scheduler says.
       if "${launcher[0]}" --version 2>&1 | grep -q -e 'Open MPI' -e OpenRTE; then
-        launcher+=(--map-by "slot:PE=$2")
+        options+=(--map-by "slot:PE=$2")
       fi
       ;;
   esac
+  launcher=("${launcher[0]}" "${options[@]}" "${launcher[@]:1}")
   if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   fi
