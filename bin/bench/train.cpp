@@ -13,6 +13,7 @@
 
 #include "bench/bench.h"
 #include "bench/network.h"
+#include "bench/train_ranks.h"
 #include "renas/backend.h"
 
 namespace {
@@ -22,6 +23,8 @@ struct Options {
   std::string backend = "auto";
   int steps = 20;
   int children = 0;
+  bool ranks = false;
+  int rounds = 3;
   bool json = false;
 };
 
@@ -189,7 +192,19 @@ void add_train_bench(CLI::App& app) {
       ->add_option("--children", o.children, "Start so many children more, and say what each costs")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
+  CLI::Option* ranks = train->add_flag(
+      "--ranks", o.ranks,
+      "Under mpirun: compare one rank alone with all of them training together, each with --batch "
+      "pictures a step, and say what their sums cost");
+  train->add_option("--rounds", o.rounds, "With --ranks: so many times in turn")
+      ->check(CLI::Range(1, 1000))
+      ->needs(ranks)
+      ->capture_default_str();
   train->add_option("--backend", o.backend, "Backend, or auto")->capture_default_str();
   train->add_flag("--json", o.json, "Print JSON");
-  train->callback([options] { run(*options); });
+  train->callback([options] {
+    if (!options->ranks) return run(*options);
+    run_ranks_bench(
+        {options->network, options->backend, options->steps, options->rounds, options->json});
+  });
 }

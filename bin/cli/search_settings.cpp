@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <sstream>
 
@@ -41,6 +42,16 @@ SearchSpace read_space(const std::string& path) {
   } catch (const InvalidInput& e) {
     throw InvalidInput(fmt::format("{}: {}", path, e.what()));
   }
+}
+
+/// The number of --retrain-ranks; 0: auto.
+int ranks_of(const std::string& text) {
+  int ranks = 0;
+  const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), ranks);
+  if (text == "auto") return 0;
+  if (failure == std::errc() && rest == text.data() + text.size() && ranks > 0) return ranks;
+  throw CLI::ValidationError("--retrain-ranks",
+                             fmt::format("expected auto, or a number from 1, got '{}'", text));
 }
 
 /// Space and initial genomes: of the files that are named, or what a run that is resumed keeps.
@@ -209,6 +220,12 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::PositiveNumber);
   retraining.option("--retrain-subset", o.retrain_subset,
                     "Images of D_train then; 0: all; -1: as --subset");
+  retraining
+      .text(
+          "--retrain-ranks", [&o](const std::string& text) { o.retrain_ranks = ranks_of(text); },
+          "When fewer networks are left to retrain than there are ranks, at most so many of them "
+          "train one together, each with its share of --batch; auto: as many as there are")
+      ->default_str("1");
   retraining.option("--retrain-cutout", s.retrain_cutout, "Side of a square cut out; 0: none")
       ->check(CLI::Range(0, 65536));
   retraining

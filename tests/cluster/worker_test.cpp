@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(only_busy_ranks_that_say_nothing_are_given_up) {
   WorkerPool pool(4, 10, now);
   for (int r = 0; r < 3; ++r) pool.becomes_ready(r, "host");
   BOOST_TEST(pool.not_heard_of() == std::vector<int>{3}, boost::test_tools::per_element());
-  for (const int r : {0, 1}) pool.assign(r, "5", Candidate{}, now);
+  for (const int r : {0, 1}) pool.assign({r}, "5", Candidate{}, now);
   const auto look = [&](int until) {
     std::vector<int> silent;
     for (int s = 0; s < until; s += 4) {
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_coordinator_that_was_suspended_blames_nobody) {
   WorkerPool::Time now{};
   WorkerPool pool(2, 10, now);
   pool.becomes_ready(1, "host");
-  pool.assign(1, "5", Candidate{}, now);
+  pool.assign({1}, "5", Candidate{}, now);
   BOOST_TEST(pool.newly_silent(now + seconds(1000)).empty());
 }
 

@@ -11,21 +11,12 @@
 #include <vector>
 
 #include "support/files.h"
+#include "support/mpirun.h"
 #include "support/toy_search.h"
 
 using namespace renas::test;
 
 namespace {
-
-#ifdef RENAS_MPIRUN
-/// OpenMPI's settings, those of 4 and of 5; other MPIs do not look at them.
-const std::string kMpirun =
-    "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_oob_tcp_if_include=lo "
-    "OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_rmaps_base_oversubscribe=1 "
-    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " ";
-#else
-const std::string kMpirun;
-#endif
 
 struct Fixture {
   TemporaryFolder folder;

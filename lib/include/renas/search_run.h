@@ -62,7 +62,15 @@ struct SearchRunOptions {
 
   FinalOptions final;           ///< retraining of the final population; network as above
   int64_t retrain_subset = -1;  ///< images of D_train then; 0: all; -1: as `subset`
-  int controls = 0;             ///< random genomes retrained and tested beside the winner
+  /// When fewer networks are left to retrain than there are ranks, at most so many of them train
+  /// one together: each takes an equal share of the batch, which they must divide. 0: as many as
+  /// there are, with 8 images of each step on a rank at least. A step has as many images as on one
+  /// rank, so all networks follow one schedule of the rate; but batch norms normalise by a rank's
+  /// share, and images that do not fill the last batch of an epoch are left out. A rank that is
+  /// lost in the middle costs the epoch: the others leave the network, which goes on from its
+  /// checkpoint.
+  int retrain_ranks = 1;
+  int controls = 0;  ///< random genomes retrained and tested beside the winner
 
   double snapshot_seconds = 30;  ///< least time between two snapshots
   /// Seconds of silence after which a busy rank counts as dead, and rank 0 for the others (for ten

@@ -106,7 +106,7 @@ void Coordinator::loop() {
         return;
       }
     } else if (!drains) {
-      for (int r = 0; r < workers_.size(); ++r) hand_out(r);
+      hand_out();
     }
     look_after_workers();
     queue_.save_snapshot(false);
@@ -115,13 +115,27 @@ void Coordinator::loop() {
   }
 }
 
-void Coordinator::hand_out(int rank) {
-  if (!workers_.is_free(rank)) return;
-  auto item = queue_.next();
-  if (!item) return;
-  item->task.serial =
-      workers_.assign(rank, name_of(item->task), std::move(item->work), Clock::now());
-  send(rank, item->task);
+void Coordinator::hand_out() {
+  for (int rank = 0; rank < workers_.size(); ++rank) {
+    if (!workers_.is_free(rank)) continue;
+    RankCounts counts;
+    if (queue_.networks() != nullptr && transport_.connects_workers()) {
+      counts = {workers_.size(), workers_.count_usable(!announced_), workers_.count_free()};
+    }
+    auto item = queue_.next(counts);
+    if (!item) return;
+    const std::vector<int> ranks = workers_.free_ranks(item->ranks);
+    if (ranks.size() > 1) {
+      item->task.ranks = ranks;
+      const int batch = setup_.options.final.batch;
+      log(LogLevel::kInfo,
+          fmt::format("ranks {} {} together: a batch of {} on each, {} images a step",
+                      fmt::join(ranks, ", "), name_of(item->task), batch / item->ranks, batch));
+    }
+    item->task.serial =
+        workers_.assign(ranks, name_of(item->task), std::move(item->work), Clock::now());
+    for (const int r : ranks) send(r, item->task);
+  }
 }
 
 void Coordinator::handle(int rank, const Report& report) {
@@ -149,7 +163,7 @@ void Coordinator::handle(int rank, const Report& report) {
 
 /// Whether `report` is of the task that the rank was given last, and still has.
 bool Coordinator::has(int rank, const Report& report) const {
-  return workers_[rank].work && workers_[rank].serial == report.serial;
+  return workers_[rank].busy() && workers_[rank].serial == report.serial;
 }
 
 void Coordinator::welcome(int rank, const Report& report) {
@@ -190,19 +204,30 @@ void Coordinator::take_result(int rank, const Report& report) {
     stopping_ = workers_.nobody_left();
     return;
   }
-  queue_.take(rank, report.task, *workers_.take(rank), report);
+  // Of ranks that had the task together the first has written the result; but a failure is told by
+  // whoever has it.
+  if (workers_[rank].helps && report.status == Status::kOk) return workers_.release(rank);
+  queue_.take(rank, report.task, *take_from(rank), report);
+}
+
+/// Takes away what a rank had; those that had it together with that one are told to leave it.
+std::optional<WorkerPool::Work> Coordinator::take_from(int rank) {
+  for (const int other : workers_.partners(rank)) {
+    send(other, {.kind = Task::Kind::kDrop, .serial = workers_[rank].serial});
+  }
+  return workers_.take(rank);
 }
 
 /// What a rank had goes to the next one that is free.
 void Coordinator::take_back(int rank) {
   const std::string task = workers_[rank].task;
-  if (auto work = workers_.take(rank)) queue_.give_back(task, std::move(*work));
+  if (auto work = take_from(rank)) queue_.give_back(task, std::move(*work));
 }
 
 /// The same, but the attempt counts.
 void Coordinator::lose(int rank) {
   const std::string task = workers_[rank].task;
-  if (auto work = workers_.take(rank)) queue_.lose(task, std::move(*work));
+  if (auto work = take_from(rank)) queue_.lose(task, std::move(*work));
 }
 
 /// A rank cannot go on; the run can while others do. What broke anything but its files, such as a

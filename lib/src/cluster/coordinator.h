@@ -17,9 +17,11 @@ namespace renas {
 /// Hands out work to the ranks and writes down what comes back. Runs in a thread of rank 0.
 ///
 ///   for each rank that is free:   the next item of the queue (a candidate or a network to retrain)
+///   for an item of many ranks:    waits until so many are free, and gives it to them together
 ///   for each result:              back into the queue, which writes it down
 ///   for a rank that fails, leaves
-///   or is silent:                 what it had goes back into the queue
+///   or is silent:                 what it had goes back into the queue, and ranks that had it
+///                                 together with that one are told to leave it
 class Coordinator {
  public:
   Coordinator(const RunSetup& setup, WorkQueue& queue, Transport& transport,
@@ -36,13 +38,14 @@ class Coordinator {
   void loop();
   bool stop_requested() const;
   bool draining();
-  void hand_out(int rank);
+  void hand_out();
   void handle(int rank, const Report& report);
   bool has(int rank, const Report& report) const;
   void welcome(int rank, const Report& report);
   void welcome_back(int rank, const Report& report);
   void take_result(int rank, const Report& report);
   void take_failure(int rank, const Report& report);
+  std::optional<WorkerPool::Work> take_from(int rank);
   void take_back(int rank);
   void lose(int rank);
   void look_after_workers();

@@ -15,6 +15,11 @@ std::optional<std::string> Mailbox::pop() {
   return text;
 }
 
+void Transport::exchange(int, std::span<const std::byte>, int, std::span<std::byte>, uint64_t,
+                         const std::function<bool()>&) {
+  throw Unsupported("this transport does not connect workers with each other");
+}
+
 namespace {
 
 class LocalTransport : public Transport {

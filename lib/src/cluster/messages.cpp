@@ -45,6 +45,7 @@ Task read_task(const Json& json) {
   if (json.contains("parent")) {
     task.parent = json.at("parent").get<uint64_t>();
   }
+  if (json.contains("ranks")) task.ranks = json.at("ranks").get<std::vector<int>>();
   return task;
 }
 
@@ -92,6 +93,7 @@ std::string encode(const Task& task) {
   if (task.parent) {
     json["parent"] = *task.parent;
   }
+  if (!task.ranks.empty()) json["ranks"] = task.ranks;
   return pack(json);
 }
 

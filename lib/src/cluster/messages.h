@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "renas/evaluation.h"
 #include "renas/strategy.h"
@@ -26,6 +27,9 @@ struct Task {
   std::string name = {};
   uint64_t seed = 0;    ///< of kRetrain
   uint64_t serial = 0;  ///< of the handing out: a task that is handed out again has another
+  /// Of kRetrain: the ranks that train the network together; all get the task, and the first writes
+  /// its files. Empty: this rank alone.
+  std::vector<int> ranks = {};
 };
 
 /// What a worker tells the coordinator.
@@ -47,7 +51,7 @@ struct Report {
   std::string task = {};    ///< name_of() the task that is under way or ended; empty: none
   uint64_t serial = 0;      ///< of that task
   // Of kDone.
-  bool stopped = false;  ///< asked to leave the task
+  bool stopped = false;  ///< this rank was asked to leave the task
   Status status = Status::kOk;
   double fitness = 0;
   Score validation = {};           ///< of a network trained from scratch, the accuracies alone

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
+#include <cstring>
 #include <list>
+#include <mutex>
 #include <new>
 #include <thread>
+#include <vector>
 
 #include "cluster/local_transport.h"
 #include "renas/error.h"
@@ -15,7 +19,10 @@ namespace renas {
 namespace {
 
 constexpr int kTag = 1;
+/// Exchanges have tags of their own, from the next one on; MPI promises 32767 of them.
+constexpr int kExchangeTags = 32000;
 constexpr auto kPatience = std::chrono::milliseconds(100);
+constexpr auto kAskGiveUpEvery = std::chrono::milliseconds(1);
 
 void check(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -32,6 +39,22 @@ struct Outgoing {
   MPI_Request request = MPI_REQUEST_NULL;
 };
 
+/// Numbers on their way to one worker and from another. Reused, and where it was given up kept
+/// until MPI is done with it.
+struct Exchange {
+  std::vector<std::byte> out;
+  std::vector<std::byte> in;
+  std::array<MPI_Request, 2> requests{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+
+  bool is_done() {
+    int done = 0;
+    // Here, too, an error is an end.
+    return MPI_Testall(2, requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS || done != 0;
+  }
+};
+
+/// On rank 0 the coordinator's thread calls MPI, and its worker's does in exchanges: a mutex lets
+/// one in at a time.
 class MpiTransport : public Transport {
  public:
   explicit MpiTransport(MPI_Comm communicator) {
@@ -53,9 +76,10 @@ class MpiTransport : public Transport {
     // it long.
     const auto end = std::chrono::steady_clock::now() + kPatience;
     while (!forget_sent() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-    if (!outgoing_.empty()) {
-      // MPI reads a message until it is sent, perhaps for as long as the process lives.
-      new (std::nothrow) std::list<Outgoing>(std::move(outgoing_));
+    // MPI reads a message until it is sent, perhaps for as long as the process lives.
+    if (!outgoing_.empty()) new (std::nothrow) std::list<Outgoing>(std::move(outgoing_));
+    if (!abandoned_.empty()) {
+      new (std::nothrow) std::list<std::unique_ptr<Exchange>>(std::move(abandoned_));
     }
     MPI_Comm_free(&communicator_);
   }
@@ -91,7 +115,69 @@ class MpiTransport : public Transport {
     return std::move(message->text);
   }
 
+  bool connects_workers() const override { return true; }
+
+  void exchange(int to, std::span<const std::byte> out, int from, std::span<std::byte> in,
+                uint64_t channel, const std::function<bool()>& give_up) override {
+    begin_exchange(to, out, from, in.size(), kTag + 1 + static_cast<int>(channel % kExchangeTags));
+    try {
+      wait_for_exchange(give_up);
+    } catch (...) {
+      abandon_exchange();
+      throw;
+    }
+    if (!in.empty()) std::memcpy(in.data(), exchange_->in.data(), in.size());
+  }
+
  private:
+  void begin_exchange(int to, std::span<const std::byte> out, int from, std::size_t expected,
+                      int tag) {
+    if (!exchange_) exchange_ = std::make_unique<Exchange>();
+    exchange_->out.assign(out.begin(), out.end());
+    exchange_->in.resize(expected);
+    const std::lock_guard lock(mpi_);
+    forget_sent();
+    auto& [receiving, sending] = exchange_->requests;
+    if (expected > 0) {
+      check(MPI_Irecv(exchange_->in.data(), static_cast<int>(expected), MPI_BYTE, from, tag,
+                      communicator_, &receiving),
+            "MPI_Irecv");
+    }
+    if (!out.empty()) {
+      check(MPI_Isend(exchange_->out.data(), static_cast<int>(out.size()), MPI_BYTE, to, tag,
+                      communicator_, &sending),
+            "MPI_Isend");
+    }
+  }
+
+  void wait_for_exchange(const std::function<bool()>& give_up) {
+    auto asked = std::chrono::steady_clock::now();
+    bool failed = false;  // a rank is gone: to be noticed by the coordinator, who will say so
+    for (;;) {
+      int done = 0;
+      if (!failed) {
+        const std::lock_guard lock(mpi_);
+        failed =
+            MPI_Testall(2, exchange_->requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS;
+      }
+      if (!failed && done != 0) return;
+      if (const auto now = std::chrono::steady_clock::now(); now - asked >= kAskGiveUpEvery) {
+        asked = now;
+        if (give_up()) throw ExchangeAbandoned("left an exchange with other ranks");
+      }
+      std::this_thread::yield();
+    }
+  }
+
+  void abandon_exchange() {
+    const std::lock_guard lock(mpi_);
+    if (MPI_Request& receiving = exchange_->requests[0]; receiving != MPI_REQUEST_NULL) {
+      MPI_Cancel(&receiving);
+    }
+    abandoned_.push_back(std::move(exchange_));
+    forget_sent();
+  }
+
   /// Drops the messages that MPI has sent. Returns whether none is left.
   bool forget_sent() {
     outgoing_.remove_if([](Outgoing& o) {
@@ -99,10 +185,12 @@ class MpiTransport : public Transport {
       // A message to a rank that is gone ends with an error: it is done with, too.
       return MPI_Test(&o.request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done != 0;
     });
-    return outgoing_.empty();
+    abandoned_.remove_if([](const std::unique_ptr<Exchange>& e) { return e->is_done(); });
+    return outgoing_.empty() && abandoned_.empty();
   }
 
   void send(int rank, const std::string& text) {
+    const std::lock_guard lock(mpi_);
     forget_sent();
     Outgoing& message = outgoing_.emplace_back();
     message.text = text;
@@ -112,6 +200,7 @@ class MpiTransport : public Transport {
   }
 
   std::optional<Message> receive(int source) {
+    const std::lock_guard lock(mpi_);
     int there = 0;
     MPI_Status status;
     check(MPI_Iprobe(source, kTag, communicator_, &there, &status), "MPI_Iprobe");
@@ -128,7 +217,10 @@ class MpiTransport : public Transport {
   MPI_Comm communicator_ = MPI_COMM_NULL;
   int rank_ = 0;
   int ranks_ = 1;
+  std::mutex mpi_;
   std::list<Outgoing> outgoing_;
+  std::unique_ptr<Exchange> exchange_;
+  std::list<std::unique_ptr<Exchange>> abandoned_;
   Mailbox to_own_worker_;
   Mailbox to_coordinator_;
 };

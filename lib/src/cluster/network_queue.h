@@ -12,7 +12,14 @@
 
 namespace renas {
 
-/// Networks to train from scratch, a network a rank: those of a run's end, or a list of cells.
+/// How many ranks there are.
+struct RankCounts {
+  int all = 1;     ///< of the run
+  int usable = 1;  ///< that work, or may come to
+  int free = 1;    ///< that have nothing to do
+};
+
+/// Networks to train from scratch: those of a run's end, or a list of cells.
 class NetworkQueue {
  public:
   virtual ~NetworkQueue() = default;
@@ -24,6 +31,10 @@ class NetworkQueue {
 
   /// The seed that the training of `network` follows from, whatever rank it is on.
   virtual uint64_t seed_of(const RetrainedNetwork& network) const = 0;
+  /// How many ranks are to train `network` together, at most `ranks.usable`.
+  virtual int ranks_for(const RetrainedNetwork& /*network*/, const RankCounts& /*ranks*/) const {
+    return 1;
+  }
   /// `report` is the result of `network` on `rank`.
   virtual void take(RetrainedNetwork network, int rank, const Report& report, const Log& log) = 0;
 

@@ -15,6 +15,10 @@
 namespace renas {
 namespace {
 
+/// Images of a step that each rank has at least where it is not said how many ranks join: batch
+/// norms normalise by them alone.
+constexpr int kLeastBatch = 8;
+
 /// Takes over what the model of `network` on disk says of it. Returns false where there is none
 /// that can be used, and the network must be trained.
 bool trained_before(const RunDirectory& run, RetrainedNetwork& network, const Log& log) {
@@ -63,7 +67,10 @@ Retraining::Retraining(const RunSetup& setup, const RunDirectory& run, std::vect
                        const Log& log)
     : log_file_(run.log_file()),
       seed_(setup.options.strategy.seed),
-      fitness_(setup.options.final.fitness) {
+      fitness_(setup.options.final.fitness),
+      most_ranks_(setup.options.retrain_ranks),
+      batch_(setup.options.final.batch),
+      images_(setup.final.train.size()) {
   if (members.empty()) {
     throw Error(fmt::format(
         "all candidates failed, so there is nothing to retrain; history.jsonl in {} says why",
@@ -132,6 +139,22 @@ uint64_t Retraining::seed_of(const RetrainedNetwork& network) const {
   return Random(seed_, Purpose::kRetrain, stream).bits64();
 }
 
+std::ptrdiff_t Retraining::place_of(const RetrainedNetwork& network) const {
+  return std::find(order_.begin(), order_.end(), network.name) - order_.begin();
+}
+
+int Retraining::ranks_for(const RetrainedNetwork& network, const RankCounts& ranks) const {
+  const auto networks = static_cast<int>(order_.size());
+  const int left = networks % ranks.all;  // when each rank has had equally many
+  if (place_of(network) < networks - left) return 1;
+  int most = std::min(ranks.all / left, ranks.usable);
+  most = std::min(most, most_ranks_ == 0 ? batch_ / kLeastBatch : most_ranks_);
+  if (images_ < static_cast<std::size_t>(batch_)) return 1;  // for whole batches
+  int count = std::max(1, most);
+  while (batch_ % count != 0) --count;
+  return count;
+}
+
 double Retraining::fitness_of(const RetrainedNetwork& network) const {
   return fitness_ == Fitness::kAccuracy ? network.validation_accuracy
                                         : network.validation_balanced_accuracy.value_or(0);
@@ -167,12 +190,10 @@ SearchRunResult Retraining::result() const {
   SearchRunResult result;
   result.finished = true;
   result.networks = done_;
-  const auto place = [this](const RetrainedNetwork& n) {
-    return std::find(order_.begin(), order_.end(), n.name) - order_.begin();
-  };
-  std::sort(
-      result.networks.begin(), result.networks.end(),
-      [&](const RetrainedNetwork& a, const RetrainedNetwork& b) { return place(a) < place(b); });
+  std::sort(result.networks.begin(), result.networks.end(),
+            [this](const RetrainedNetwork& a, const RetrainedNetwork& b) {
+              return place_of(a) < place_of(b);
+            });
   // The winner is a member; controls only stand beside it.
   const RetrainedNetwork* winner = nullptr;
   for (const RetrainedNetwork& n : result.networks) {

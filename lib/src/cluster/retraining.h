@@ -14,7 +14,9 @@
 
 namespace renas {
 
-/// The retraining of the search's finalists and of the random controls, a network a rank.
+/// The retraining of the search's finalists and of the random controls, a network a rank. Those
+/// left over when each rank has had equally many are trained by ranks together, as far as
+/// SearchRunOptions::retrain_ranks allows.
 ///
 /// A network whose model is on disk, whole and of the right genome, is not trained again. Neither
 /// is one that failed in a run that has ended: its result lacks it.
@@ -29,6 +31,9 @@ class Retraining final : public NetworkQueue {
   double best() const override;
   /// A stream of the run's seed for each network.
   uint64_t seed_of(const RetrainedNetwork& network) const override;
+  /// A function of the network's place, whatever was done before: a run that is resumed on as many
+  /// ranks trains each network by as many as before.
+  int ranks_for(const RetrainedNetwork& network, const RankCounts& ranks) const override;
   void take(RetrainedNetwork network, int rank, const Report& report, const Log& log) override;
 
   /// All networks in the order of the search's fitness, and the winner. Throws Error where no
@@ -36,12 +41,16 @@ class Retraining final : public NetworkQueue {
   SearchRunResult result() const;
 
  private:
+  std::ptrdiff_t place_of(const RetrainedNetwork& network) const;
   void leave_out_failed(const RunDirectory& run, const Log& log);
   double fitness_of(const RetrainedNetwork& network) const;
 
   std::string log_file_;
   uint64_t seed_;
   Fitness fitness_;
+  int most_ranks_;  ///< SearchRunOptions::retrain_ranks
+  int batch_;
+  std::size_t images_;              ///< of D_train
   std::vector<std::string> order_;  ///< names, best member first
   std::vector<RetrainedNetwork> done_;
   std::size_t size_ = 0;

@@ -56,6 +56,14 @@ RunSetup make_setup(const SearchRunOptions& given) {
   if (options.patience < 0) {
     throw InvalidInput(fmt::format("patience {}: expected 0 or more", options.patience));
   }
+  if (const int ranks = options.retrain_ranks; ranks < 0) {
+    throw InvalidInput(fmt::format("retrain_ranks {}: expected 0 (auto), 1 or more", ranks));
+  } else if (ranks > 0 && options.final.batch % ranks != 0) {
+    throw InvalidInput(
+        fmt::format("retrain_ranks {}: a batch of {} cannot be shared equally by so many ranks; "
+                    "expected a divisor of it, or auto",
+                    ranks, options.final.batch));
+  }
   if (options.balance_classes) {
     options.child.network.class_weights = balanced_class_weights(search);
     options.final.network.class_weights = balanced_class_weights(final);

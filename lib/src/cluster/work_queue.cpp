@@ -31,8 +31,8 @@ void WorkQueue::say(LogLevel level, const std::string& text) const {
   if (log_) log_(level, text);
 }
 
-std::optional<WorkQueue::Item> WorkQueue::next() {
-  return networks_ ? next_network() : next_candidate();
+std::optional<WorkQueue::Item> WorkQueue::next(const RankCounts& ranks) {
+  return networks_ ? next_network(ranks) : next_candidate();
 }
 
 std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
@@ -62,7 +62,7 @@ std::optional<WorkQueue::Item> WorkQueue::next_candidate() {
   return item;
 }
 
-std::optional<WorkQueue::Item> WorkQueue::next_network() {
+std::optional<WorkQueue::Item> WorkQueue::next_network(const RankCounts& ranks) {
   std::optional<Item> item;
   std::vector<RetrainedNetwork> later;
   while (!item) {
@@ -73,11 +73,16 @@ std::optional<WorkQueue::Item> WorkQueue::next_network() {
                     .name = network->name,
                     .seed = networks_->seed_of(*network)};
     const std::string name = name_of(task);
+    const int wanted = networks_->ranks_for(*network, ranks);
+    if (wanted > ranks.free) {  // and nothing overtakes it
+      later.push_back(std::move(*network));
+      break;
+    }
     const int epochs = epochs_done(*network);
     if (const auto lost = given_up(name, epochs)) {
       networks_->take(std::move(*network), -1, *lost, log_);
     } else if (may_begin(name, epochs)) {
-      item = Item{task, std::move(*network)};
+      item = Item{task, std::move(*network), wanted};
     } else {
       later.push_back(std::move(*network));
     }

@@ -32,9 +32,10 @@ class WorkQueue {
   struct Item {
     Task task;
     WorkerPool::Work work;
+    int ranks = 1;  ///< that are to do it together; at most RankCounts::free
   };
-  /// The next thing to hand out; none: there is nothing now.
-  std::optional<Item> next();
+  /// The next thing to hand out; none: there is nothing now, or not for so few free ranks.
+  std::optional<Item> next(const RankCounts& ranks = {});
   /// What came of `work`, which the queue called `task`.
   void take(int rank, const std::string& task, WorkerPool::Work work, const Report& report);
   /// `work` was left undone in order: it is the next to be handed out.
@@ -69,7 +70,7 @@ class WorkQueue {
   std::optional<Report> given_up(const std::string& task, int progress);
   int epochs_done(const RetrainedNetwork& network) const;
   std::optional<Item> next_candidate();
-  std::optional<Item> next_network();
+  std::optional<Item> next_network(const RankCounts& ranks);
   void begin_retraining();
 
   const RunSetup& setup_;

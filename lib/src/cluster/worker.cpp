@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/group_communicator.h"
 #include "cluster/memory.h"
 #include "cluster/messages.h"
 #include "cluster/retry.h"
@@ -77,6 +78,10 @@ void wait_for_stop(Ear& ear) {
   }
 }
 
+std::string ranks_text(int ranks) {
+  return ranks == 1 ? "one rank" : fmt::format("{} ranks", ranks);
+}
+
 class Worker {
  public:
   Worker(Backend& backend, const RunSetup& setup, Transport& transport, const SearchRunHooks& hooks,
@@ -124,6 +129,7 @@ class Worker {
           break;
         case Task::Kind::kDrop:
           dropped_ = dropped_ || task.serial == serial_;
+          if (next_ && next_->serial == task.serial) next_.reset();
           break;
         case Task::Kind::kAlive:
           break;
@@ -301,7 +307,13 @@ class Worker {
 
   void retrain(const Task& task) {
     const auto start = Clock::now();
-    const FinalOptions& options = setup_.options.final;
+    FinalOptions options = setup_.options.final;
+    std::optional<GroupCommunicator> group;
+    if (!task.ranks.empty()) {
+      group.emplace(transport_, task.ranks, task.serial, [this] { return tick(); });
+      options.communicator = &*group;
+      options.batch /= group->ranks();
+    }
     if (const auto refused = too_big(task.genome, options.network, options.batch, options.device)) {
       return finish(*refused, start);
     }
@@ -313,8 +325,10 @@ class Worker {
       evaluation.counts = count(graph_of(*model));
       evaluation.score.accuracy = model->validation_accuracy;
       evaluation.score.balanced_accuracy = model->validation_balanced_accuracy.value_or(0);
+    } else if (group) {
+      evaluation = train_with_others(run, task, options, model);
     } else {
-      evaluation = train_network(run, task, model);
+      evaluation = train_network(run, task, options, model);
     }
     std::optional<Score> test;
     if (setup_.test && model && !evaluation.stopped) {
@@ -336,20 +350,63 @@ class Worker {
     return std::nullopt;
   }
 
-  /// Trains a network from where its checkpoint is. Where that succeeds, saves it, as `model`.
-  Evaluation train_network(const RunDirectory& run, const Task& task, std::optional<Model>& model) {
+  /// The same as train_network() for ranks that share each step. One that is asked to leave takes
+  /// all with it; they hear of it, or of a rank that is lost, from the coordinator.
+  Evaluation train_with_others(const RunDirectory& run, const Task& task,
+                               const FinalOptions& options, std::optional<Model>& model) {
+    Evaluation evaluation;
+    try {
+      evaluation = train_network(run, task, options, model);
+    } catch (const ExchangeAbandoned&) {
+      evaluation.stopped = true;
+    } catch (const OutOfMemory& e) {
+      evaluation.status = Status::kOutOfMemory;
+      evaluation.message = fmt::format("[rank {}] {}", transport_.rank(), e.what());
+    }
+    while (evaluation.stopped && !tick()) std::this_thread::sleep_for(kIdle);
+    return evaluation;
+  }
+
+  /// Makes sure that all ranks of a group are about to go on from the same state. Throws IoError on
+  /// those that see another checkpoint than the first of them.
+  static void expect_same_epoch(Communicator& group, int epoch, const std::string& checkpoint) {
+    const std::vector<double> epochs = gather(&group, epoch);
+    if (epochs[static_cast<std::size_t>(group.rank())] == epochs[0]) return;
+    throw IoError(fmt::format(
+        "{}: expected the checkpoint of {} epochs that another rank sees, found that of {}; is the "
+        "run's folder on a file system that the ranks share?",
+        checkpoint, epochs[0], epoch));
+  }
+
+  /// Trains a network from where its checkpoint is. Where that succeeds, saves it, as `model`; of
+  /// ranks that train it together the first does.
+  Evaluation train_network(const RunDirectory& run, const Task& task, const FinalOptions& options,
+                           std::optional<Model>& model) {
     const std::string checkpoint = run.checkpoint_file(task.name);
     const std::string purpose = "retraining of " + task.genome;
+    Communicator* const group = options.communicator;
+    const int ranks = group == nullptr ? 1 : group->ranks();
+    const bool first = group == nullptr || group->rank() == 0;
     std::string problem;
-    const FinalOptions& options = setup_.options.final;
+    FinalState state = find_state(run, task, purpose, problem);
+    if (group != nullptr) expect_same_epoch(*group, state.training.epoch, checkpoint);
+    if (state.training.epoch > 0 && state.training.ranks != ranks) {
+      problem = fmt::format(
+          "trained by {} up to epoch {} and by {} from there, in batches shared otherwise than "
+          "they "
+          "would have been",
+          ranks_text(state.training.ranks), state.training.epoch, ranks_text(ranks));
+    }
+    TrainingHooks hooks = training_hooks();
+    if (!first) hooks.on_step = nullptr;  // the first tells of the images of all
     const SearchSpace space = space_of(task.genome);
-    Evaluation evaluation = train_from_scratch(
-        backend_, space, parse_genome(space, task.genome), find_state(run, task, purpose, problem),
-        setup_.final, options, training_hooks(), [&](const FinalState& reached) {
-          if (reached.training.epoch == options.recipe.epochs) return;
-          with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
-        });
-    if (evaluation.status != Status::kOk || evaluation.stopped) return evaluation;
+    Evaluation evaluation =
+        train_from_scratch(backend_, space, parse_genome(space, task.genome), std::move(state),
+                           setup_.final, options, hooks, [&](const FinalState& reached) {
+                             if (!first || reached.training.epoch == options.recipe.epochs) return;
+                             with_patience([&] { save_checkpoint(checkpoint, purpose, reached); });
+                           });
+    if (evaluation.status != Status::kOk || evaluation.stopped || !first) return evaluation;
     evaluation.message = problem;
     model =
         make_model(task.genome, options.network, setup_.final.images.info(), options.augmentation);

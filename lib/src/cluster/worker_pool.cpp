@@ -18,12 +18,27 @@ WorkerPool::WorkerPool(int ranks, double timeout, Time now)
 
 bool WorkerPool::is_free(int rank) const {
   const Worker& w = (*this)[rank];
-  return w.ready && !w.silent && !w.away && !w.work;
+  return w.ready && !w.silent && !w.away && !w.busy();
+}
+
+int WorkerPool::count_free() const { return static_cast<int>(free_ranks(size()).size()); }
+
+int WorkerPool::count_usable(bool late) const {
+  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [late](const Worker& w) {
+    return !w.silent && !w.away && (late || !w.host.empty());
+  }));
+}
+
+std::vector<int> WorkerPool::free_ranks(int count) const {
+  std::vector<int> ranks;
+  for (int r = 0; r < size() && static_cast<int>(ranks.size()) < count; ++r) {
+    if (is_free(r)) ranks.push_back(r);
+  }
+  return ranks;
 }
 
 bool WorkerPool::any_busy() const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [](const Worker& w) { return w.work.has_value(); });
+  return std::any_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.busy(); });
 }
 
 bool WorkerPool::nobody_left() const {
@@ -49,18 +64,45 @@ std::vector<int> WorkerPool::not_heard_of() const {
   return ranks;
 }
 
-uint64_t WorkerPool::assign(int rank, std::string task, Work work, Time now) {
-  Worker& w = at(rank);
-  w.serial = ++last_serial_;
-  w.task = std::move(task);
-  w.work = std::move(work);
-  w.heard = now;
-  return w.serial;
+uint64_t WorkerPool::assign(const std::vector<int>& ranks, const std::string& task, Work work,
+                            Time now) {
+  ++last_serial_;
+  for (const int rank : ranks) {
+    Worker& w = at(rank);
+    w.serial = last_serial_;
+    w.task = task;
+    w.helps = true;
+    w.heard = now;
+  }
+  at(ranks.front()).helps = false;
+  at(ranks.front()).work = std::move(work);
+  return last_serial_;
+}
+
+std::vector<int> WorkerPool::partners(int rank) const {
+  std::vector<int> ranks;
+  const Worker& one = (*this)[rank];
+  if (!one.busy()) return ranks;
+  for (int r = 0; r < size(); ++r) {
+    if (r != rank && (*this)[r].busy() && (*this)[r].serial == one.serial) ranks.push_back(r);
+  }
+  return ranks;
 }
 
 std::optional<WorkerPool::Work> WorkerPool::take(int rank) {
+  std::vector<int> ranks = partners(rank);
+  ranks.push_back(rank);
+  std::optional<Work> work;
+  for (const int r : ranks) {
+    if (at(r).work) work = std::exchange(at(r).work, std::nullopt);
+    release(r);
+  }
+  return work;
+}
+
+void WorkerPool::release(int rank) {
   at(rank).task.clear();
-  return std::exchange(at(rank).work, std::nullopt);
+  at(rank).helps = false;
 }
 
 void WorkerPool::becomes_ready(int rank, const std::string& host) {
@@ -82,7 +124,7 @@ std::vector<int> WorkerPool::newly_silent(Time now) {
   for (int r = 1; r < size(); ++r) {
     Worker& w = at(r);
     if (suspended) w.heard = now;
-    if (!w.work || w.silent || seconds(w.heard, now) < timeout_) continue;
+    if (!w.busy() || w.silent || seconds(w.heard, now) < timeout_) continue;
     w.silent = true;
     ranks.push_back(r);
   }

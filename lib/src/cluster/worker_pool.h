@@ -28,7 +28,10 @@ class WorkerPool {
     Time heard;
     std::string task;          ///< name_of() what it has; empty: nothing
     uint64_t serial = 0;       ///< of the handing out of that task
-    std::optional<Work> work;  ///< the same
+    std::optional<Work> work;  ///< the same; of ranks that have a task together the first has it
+    bool helps = false;        ///< has the task together with the rank that has its work
+
+    bool busy() const { return work.has_value() || helps; }
   };
 
   /// A busy rank that says nothing for `timeout` seconds counts as dead. Rank 0 does not: it shares
@@ -39,6 +42,11 @@ class WorkerPool {
   const Worker& operator[](int rank) const { return workers_[static_cast<std::size_t>(rank)]; }
 
   bool is_free(int rank) const;
+  int count_free() const;
+  /// Ranks that work or may come to; with `late` also those that were not heard of yet.
+  int count_usable(bool late) const;
+  /// The first `count` free ranks.
+  std::vector<int> free_ranks(int count) const;
   bool any_busy() const;
   /// No rank works, or ever will unless it comes back by itself.
   bool nobody_left() const;
@@ -48,10 +56,14 @@ class WorkerPool {
   bool waits_for_any() const;
   std::vector<int> not_heard_of() const;
 
-  /// Returns the serial number of the handing out.
-  uint64_t assign(int rank, std::string task, Work work, Time now);
-  /// Takes the work away from a rank; none: it had none.
+  /// Gives a task to `ranks` together. Returns the serial number of the handing out.
+  uint64_t assign(const std::vector<int>& ranks, const std::string& task, Work work, Time now);
+  /// The other ranks that have what `rank` has.
+  std::vector<int> partners(int rank) const;
+  /// Takes the work away from a rank and its partners; none: it had none.
   std::optional<Work> take(int rank);
+  /// Frees a rank that has done its part of what its partners still have.
+  void release(int rank);
   void heard(int rank, Time now) { at(rank).heard = now; }
   void becomes_ready(int rank, const std::string& host);
   void leaves(int rank);
