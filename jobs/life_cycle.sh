@@ -15,6 +15,7 @@
 #   3                            stopped in order     yes
 #   any other, a signal's        failed               yes, but after three starts in a row that
 #                                                     brought no result: no
+#   0, and there is no result    failed: mpirun --enable-recovery hides it where rank 0 has died
 #   any, after the job was told to end (scancel, qdel, bkill)    no
 
 # Settings, by environment:
@@ -90,10 +91,19 @@ launch() {
   echo "$(date '+%F %T') ${program##*/} ended with $status"
 }
 
+# Whether what a program that ended with 0 makes last is there.
+has_result() {
+  [ ! -e "$1/history.jsonl" ] || [ -e "$1/result.json" ] || return 1
+  [ -e "$1" ]
+}
+
 must_go_on() {
   local run=$1 failures counted=$1.job_failures
   [ ! -d "$run" ] || counted=$run/job_failures
-  [ "$status" != 0 ] || return 1
+  if [ "$status" = 0 ]; then
+    ! has_result "$run" || return 1
+    status=1
+  fi
   if [ "$status" = 2 ]; then
     echo "there is something to mend: not going on"
     return 1

@@ -3,7 +3,6 @@
 // Nothing is trained. A result comes each turn, which is the worst case for the journal: one sync a
 // result. Every child's weights are written and removed as in a real run.
 #include <fmt/format.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "bench/bench.h"
+#include "bench/coordinator.h"
 #include "bench/unseen_data.h"
 #include "cluster/memory.h"
 #include "cluster/work_queue.h"
@@ -38,12 +38,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double processor_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
 struct Seconds {
   double wall = 0;
   double processor = 0;  ///< of this thread
@@ -57,13 +51,13 @@ class Timed {
   Timed& operator=(const Timed&) = delete;
   ~Timed() {
     sum_.wall += seconds_since(start_);
-    sum_.processor += processor_seconds() - processor_before_;
+    sum_.processor += bench::thread_seconds() - processor_before_;
   }
 
  private:
   Seconds& sum_;
   const Clock::time_point start_ = Clock::now();
-  const double processor_before_ = processor_seconds();
+  const double processor_before_ = bench::thread_seconds();
 };
 
 /// Another strategy, and the time that it takes.
@@ -172,8 +166,7 @@ class Endurance {
     WorkQueue::Item item = std::move(out_.back());
     out_.pop_back();
     Report report{.kind = Report::Kind::kDone, .task = name_of(item.task)};
-    report.fitness =
-        static_cast<double>(std::hash<std::string>{}(item.task.genome) % 10000) / 10000;
+    report.fitness = bench::made_up_fitness(item.task.genome);
     report.counts = {1000000, 100000000};
     report.inherited = item.task.parent ? 0.9 : 0;
     weights_.genome = item.task.genome;

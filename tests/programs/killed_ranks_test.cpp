@@ -196,5 +196,37 @@ BOOST_AUTO_TEST_CASE(a_killed_rank_launcher_or_job_costs_nothing_but_time) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(with_recovery_a_killed_worker_costs_its_child_an_attempt_and_nothing_else) {
+  if (run_command(RENAS_MPIRUN " --version").output.find("Open MPI) 4") == std::string::npos &&
+      run_command(RENAS_MPIRUN " --version").output.find("OpenRTE) 4") == std::string::npos) {
+    BOOST_TEST_MESSAGE("skipped: only Open MPI 4 has --enable-recovery");
+    return;
+  }
+  constexpr std::size_t kAll = 4 + 200;
+  const std::string run = folder / "recovered";
+  const Process job(on_ranks(kRanks, "--enable-recovery") +
+                        toy_search(folder, "recovered", "0", kAll - 4) + "--worker-timeout 3",
+                    folder / "output");
+  // A rank that dies before all have begun makes Open MPI hang.
+  while (!std::filesystem::exists(run + "/history.jsonl") ||
+         lines_of(run + "/history.jsonl").size() < 10) {
+    BOOST_REQUIRE_MESSAGE(!job.ended(), content_of(folder / "output"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::mt19937 draw(1);
+  BOOST_REQUIRE(kill(Victim::kWorker, run, draw));
+  const int code = wait_for_end(job, run);
+  BOOST_TEST(code == 0, content_of(folder / "output"));
+  std::set<uint64_t> told;
+  for (const HistoryEntry& e : RunDirectory::open(run).history()) {
+    BOOST_TEST((e.status == renas::Status::kOk), e.message);
+    told.insert(e.id);
+  }
+  BOOST_TEST(told.size() == kAll);
+  BOOST_TEST(std::filesystem::exists(run + "/result.json"));
+  const std::string log = content_of(run + "/log.txt");
+  BOOST_TEST(log.find("has been silent for 3 s; going on without it") != std::string::npos, log);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 #endif

@@ -144,6 +144,26 @@ for restart in 1 2 3; do
 done
 finished killed 303 3
 
+# With recovery a worker's death costs nothing, and the coordinator's a restart, whatever mpirun says.
+kill_rank() { # RUN RANK
+  local id
+  for id in $(pgrep -f "renas-search .*--run $1 "); do
+    if tr '\0' '\n' < "/proc/$id/environ" | grep -q -x "OMPI_COMM_WORLD_RANK=$2"; then
+      kill -KILL "$id"
+      return
+    fi
+  done
+  fail "$1: there is no rank $2"
+}
+RENAS_LAUNCHER="mpirun --enable-recovery" submit recovered -- --children 400 --worker-timeout 5
+wait_for 120 "results" has_lines recovered 10
+kill_rank recovered 0
+wait_for 60 "the restart" has_restarts 1
+wait_for 120 "its going on" has_lines recovered $(($(lines recovered) + 10))
+kill_rank recovered 1
+finished recovered 403 1
+[ "$(field Restarts)" = 1 ] || fail "recovered: a worker's death cost a restart"
+
 # A node that is taken away.
 submit moved -- --children 200
 wait_for 120 "results" has_lines moved 5
