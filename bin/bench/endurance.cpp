@@ -144,6 +144,11 @@ class Endurance {
       for (int i = 0; i < step; ++i) take_one();
       print_row(step, history);
     }
+    const double n = done_;
+    fmt::print(
+        "of processor time a result: asking and telling {:.2f} ms, journal {:.3f} ms, snapshots "
+        "{:.3f} ms\n",
+        1e3 * total_.strategy / n, 1e3 * total_.journal / n, 1e3 * total_.snapshot / n);
     resume();
   }
 
@@ -185,7 +190,7 @@ class Endurance {
     ++done_;
   }
 
-  void print_row(int results, double history_before) const {
+  void print_row(int results, double history_before) {
     const Folder folder(run_.folder);
     const auto descriptors = std::distance(fs::directory_iterator("/proc/self/fd"), {});
     const double n = results;
@@ -197,6 +202,9 @@ class Endurance {
         (folder.history - history_before) * 1024 / n, folder.snapshot, folder.attempts,
         1e3 * spent_.strategy.processor / n, 1e3 * (spent_.journal.wall - spent_.strategy.wall) / n,
         1e3 * spent_.snapshot.wall / n, 1e3 * spent_.longest_snapshot);
+    total_.strategy += spent_.strategy.processor;
+    total_.journal += spent_.journal.processor - spent_.strategy.processor;
+    total_.snapshot += spent_.snapshot.processor;
     std::fflush(stdout);
   }
 
@@ -205,10 +213,15 @@ class Endurance {
     run_.resume = true;
     setup_ = std::make_unique<RunSetup>(make_setup(run_));
     spent_ = {};
-    const Clock::time_point start = Clock::now();
-    open();
-    fmt::print("resumed in {:.2f} s, of which asking and telling took {:.2f} s\n",
-               seconds_since(start), spent_.strategy.wall);
+    Seconds resuming;
+    {
+      const Timed timed(resuming);
+      open();
+    }
+    fmt::print(
+        "resumed in {:.2f} s ({:.2f} s of processor), of which asking and telling again took "
+        "{:.2f} s\n",
+        resuming.wall, resuming.processor, spent_.strategy.wall);
   }
 
   const Options& options_;
@@ -220,6 +233,9 @@ class Endurance {
   std::mt19937_64 draw_{1};
   MemberWeights weights_;
   int done_ = 0;
+  struct {
+    double strategy = 0, journal = 0, snapshot = 0;
+  } total_;  ///< processor seconds
 };
 
 }  // namespace

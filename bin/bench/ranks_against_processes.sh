@@ -8,14 +8,14 @@
 # that is made in TMPDIR and removed. Wants two cores that nothing else uses.
 set -eu
 [ $# -ge 2 ] || { sed -n '2,9p' "$0" >&2; exit 2; }
-programs=$1 data=$2 rounds=${3:-5} children=${4:-60}
+programs=$1 data=$2 rounds=${3:-5} children=${4:-40}
 work=$(mktemp -d "${TMPDIR:-/tmp}/renas-ranks-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 search() { # RUN CHILDREN SEED: the command, without its launcher
   echo "$programs/renas-search --data $data --run $work/$1 --strategy random --operators sep3x3 --population 4 --sample 2 \
-    --children $2 --seed $3 --cells 1 --filters 8 --batch 64 --subset 2000 --validation 500 --initial-epochs 1 \
+    --children $2 --seed $3 --cells 1 --filters 4 --batch 64 --subset 1000 --validation 250 --initial-epochs 1 \
     --retrain-epochs 1 --retrain-subset 100 --threads 1 --quiet"
 }
 # Results a second between the first and the last one. What they take in the retraining does not count.
