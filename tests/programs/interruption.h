@@ -74,16 +74,4 @@ struct Undisturbed {
   TemporaryFolder folder;
 };
 
-#ifdef RENAS_MPIRUN
-/// Starts ranks on this machine, however few cores it has: OpenMPI's settings, those of 4 and of 5;
-/// other MPIs do not look at them.
-inline std::string on_ranks(int ranks, const std::string& options = "") {
-  return "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-         "OMPI_MCA_oob_tcp_if_include=lo OMPI_MCA_btl_tcp_if_include=lo "
-         "OMPI_MCA_rmaps_base_oversubscribe=1 "
-         "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " -np " +
-         std::to_string(ranks) + " " + options + " ";
-}
-#endif
-
 }  // namespace renas::test

@@ -44,6 +44,8 @@ class StrategyBase : public Strategy {
   virtual Told accept(const Flight& flight, const Outcome& outcome) = 0;
   /// Sets log_probability and entropy to those of the candidate's mutations as of now.
   virtual void score(Flight& /*flight*/) {}
+  /// Takes in a candidate that failed; by default there is nothing to learn from it.
+  virtual void fail(const Flight& /*flight*/, Status /*status*/) {}
   /// Saves and loads what the derived strategy adds to the state.
   virtual void save_more(StateWriter& writer) const = 0;
   virtual void load_more(const StateReader& reader) = 0;
