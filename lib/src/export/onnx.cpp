@@ -328,6 +328,12 @@ void OnnxWriter::write_node(int index) {
       add("Expand", node.name,
           {inputs[0], constant(node.name + "/map", {1, 1, node.shape.height, node.shape.width})});
       break;
+    case NodeKind::kSelectChannels:
+      set(add("Gather", node.name,
+              {inputs[0], constant(node.name + "/channels",
+                                   Ints(node.channels.begin(), node.channels.end()))}),
+          "axis", 1);
+      break;
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
     case NodeKind::kCrossEntropy:
