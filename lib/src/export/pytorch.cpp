@@ -245,7 +245,11 @@ std::string PyTorchWriter::network_text() const {
     }
     text += fmt::format("        {} = self.{}({})\n", s.name, s.name, fmt::join(in, ", "));
   }
-  return text + fmt::format("        return {}\n", sections_.back().name);
+  // A classifier without a bias is a 1x1 convolution: its scores are maps of one pixel.
+  const bool maps = model_.network.kind != NetworkKind::kDeepLab &&
+                    graph_.node(graph_.scores()).kind == NodeKind::kConv;
+  return text +
+         fmt::format("        return {}{}\n", sections_.back().name, maps ? ".flatten(1)" : "");
 }
 
 std::string PyTorchWriter::module(const std::string& weights_file) const {
