@@ -269,8 +269,8 @@ int inspect_controller(const RunSettings& s) {
   fmt::print("what the router changes, and to what (means over the population)\n");
   for (int b = 0; b < space.block_count(); ++b) {
     for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
-      fmt::print("block {}  {}  {:>3.0f} %   {}\n", b + 1, space.slot(i).name,
-                 100 * view.router[b][i - space.first_slot(b)],
+      fmt::print("{}block {}  {}  {:>3.0f} %   {}\n", space.cell_prefix(b), space.number_of(b),
+                 space.slot(i).name, 100 * view.router[b][i - space.first_slot(b)],
                  distribution_text(space.slot(i).choices, view.choices[i]));
     }
   }

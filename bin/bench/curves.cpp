@@ -85,9 +85,12 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     if (candidate.parent) {
       run.changes.push_back(static_cast<float>(changes));
     }
+    const bool fails = trial.fail_above > 0 &&
+                       mult_adds_of(objective.space(), candidate.genome) > trial.fail_above;
     in_flight.push({now + clock.duration(candidate.genome),
                     candidate.id,
-                    {renas::Status::kOk, reward / 100, deficits.inherited(candidate, changes)}});
+                    {fails ? renas::Status::kOutOfMemory : renas::Status::kOk, reward / 100,
+                     deficits.inherited(candidate, changes)}});
   };
   for (int told = 0; told < trial.evaluations; ++told) {
     while (std::ssize(in_flight) < trial.in_flight && asked < trial.evaluations) {
@@ -104,8 +107,8 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     for (const renas::Member& member : strategy->population()) {
       sum += objective.reward(member.genome);
     }
-    run.population_reward.push_back(
-        static_cast<float>(sum / static_cast<double>(strategy->population().size())));
+    run.population_reward.push_back(static_cast<float>(
+        sum / std::max(1.0, static_cast<double>(strategy->population().size()))));
   }
   run.winner = winner_of(*strategy, objective, options.seed);
   run.counts = strategy->counts();

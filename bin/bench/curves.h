@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct Trial {
   LineageModel lineage;  ///< takes the deficits of children off their rewards
   int in_flight = 1;     ///< candidates that are evaluated at once
   Durations durations = Durations::kConstant;  ///< where there are several
+  /// Candidates whose network of (N, F) = (1, 8) has more mult-adds fail, as if out of memory; 0:
+  /// none does.
+  int64_t fail_above = 0;
 };
 
 /// Runs a strategy on `objective`. All that is drawn follows from the strategy's seed.

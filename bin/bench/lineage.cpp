@@ -23,6 +23,13 @@ double Deficits::inherited(const renas::Candidate& candidate, int changes) const
   return model_.on && candidate.parent ? std::max(0.1, 1 - 0.08 * changes) : 0;
 }
 
+int64_t mult_adds_of(const renas::SearchSpace& space, const renas::Genome& genome) {
+  renas::NetworkOptions options;
+  options.cells = 1;
+  options.filters = 8;
+  return renas::count(renas::build_network(space, genome, options)).mult_adds;
+}
+
 Clock::Clock(const renas::SearchSpace& space, Durations durations, uint64_t seed)
     : space_(space), durations_(durations), random_(seed, renas::Purpose::kNoise, 2) {}
 
@@ -32,13 +39,8 @@ double Clock::duration(const renas::Genome& genome) {
       return 1;
     case Durations::kHeavyTailed:
       return std::exp(random_.normal());
-    case Durations::kMultAdds: {
-      renas::NetworkOptions options;
-      options.cells = 1;
-      options.filters = 8;
-      return static_cast<double>(
-          renas::count(renas::build_network(space_, genome, options)).mult_adds);
-    }
+    case Durations::kMultAdds:
+      return static_cast<double>(mult_adds_of(space_, genome));
   }
   return 1;
 }

@@ -50,6 +50,9 @@ enum class Durations {
   kMultAdds,     ///< proportional to the multiply-adds of the network of (N, F) = (1, 8)
 };
 
+/// The mult-adds of the network of (N, F) = (1, 8), a genome of the paper's space.
+int64_t mult_adds_of(const renas::SearchSpace& space, const renas::Genome& genome);
+
 /// Draws durations of evaluations.
 class Clock {
  public:

@@ -26,6 +26,7 @@ namespace {
 struct Settings {
   std::string space = "nas-bench-201";
   int blocks = 5;
+  int cells_searched = 1;
   std::string objective = "table";
   std::string table;
   std::string reward = "c10_valid_12";
@@ -71,9 +72,12 @@ std::vector<std::unique_ptr<renas::Objective>> make_objectives(const Settings& s
     if (s.space != "renas") {
       throw renas::InvalidInput("--objective synthetic: needs --space renas");
     }
+    const renas::SearchSpace one = renas::SearchSpace::renas(s.blocks);
+    const renas::SearchSpace space =
+        s.cells_searched == 2 ? renas::SearchSpace::pair(one, one) : one;
     for (int i = 0; i < s.objectives; ++i) {
-      objectives.push_back(renas::synthetic_objective(renas::SearchSpace::renas(s.blocks),
-                                                      s.objective_seed + static_cast<uint64_t>(i)));
+      objectives.push_back(
+          renas::synthetic_objective(space, s.objective_seed + static_cast<uint64_t>(i)));
     }
   }
   return objectives;
@@ -111,14 +115,19 @@ void parallel(int count, int threads, const std::function<void(int)>& work) {
 }
 
 /// The options of a strategy by its name, behind which words may stand that change them:
-/// "renas:paper", "evolution:effect", "renas:fitness".
+/// "renas:paper", "evolution:effect", "renas:fitness", "renas:critic_optimism=1".
 renas::StrategyOptions named_options(renas::StrategyOptions options, const std::string& name) {
   std::istringstream words(name);
   std::getline(words, options.name, ':');
   for (std::string word; std::getline(words, word, ':');) {
     const auto controllers = renas::controller_names();
+    const std::size_t equals = word.find('=');
     if (std::find(controllers.begin(), controllers.end(), word) != controllers.end()) {
       options.controller = word;
+    } else if (equals != std::string::npos) {
+      renas::ControllerOptions form = renas::controller_options(options);
+      renas::set_controller_option(form, word.substr(0, equals), word.substr(equals + 1));
+      options.controller_form = form;
     } else {
       options.judge = word;
     }
@@ -327,12 +336,14 @@ void run(Settings s) {
     for (const SearchRun& r : curves.runs) {
       seconds += r.seconds;
       counts.asked += r.counts.asked;
+      counts.failed += r.counts.failed;
       counts.repeats += r.counts.repeats;
       counts.redrawn_repeats += r.counts.redrawn_repeats;
     }
     const double pairs = static_cast<double>(counts.asked);
     entry["milliseconds_per_pair"] = 1000 * seconds / pairs;
     entry["repeats"] = static_cast<double>(counts.repeats) / static_cast<double>(s.seeds);
+    entry["failed"] = static_cast<double>(counts.failed) / static_cast<double>(s.seeds);
     entry["redrawn_repeats"] =
         static_cast<double>(counts.redrawn_repeats) / static_cast<double>(s.seeds);
   }
@@ -368,14 +379,14 @@ void run(Settings s) {
     fmt::print("\n{:<28}{:>22}", curves.name, cell(curves.winner()));
     if (against != all.end()) fmt::print("{:>28}", cell(curves.winner_minus(*against)));
   }
-  fmt::print("\n\n{:<28}{:>22}{:>22}{:>22}{:>22}\n", "", "reaches evolution at", "repeats a run",
-             "redrawn a run", "ms a pair");
+  fmt::print("\n\n{:<28}{:>22}{:>22}{:>22}{:>22}{:>22}\n", "", "reaches evolution at",
+             "repeats a run", "redrawn a run", "failed a run", "ms a pair");
   for (const StrategyCurves& curves : all) {
     const nlohmann::json& entry = result["strategies"][curves.name];
     const nlohmann::json& reached = entry["evaluations_to_reach_evolution"];
-    fmt::print("{:<28}{:>22}{:>22.1f}{:>22.1f}{:>22.3f}\n", curves.name,
+    fmt::print("{:<28}{:>22}{:>22.1f}{:>22.1f}{:>22.1f}{:>22.3f}\n", curves.name,
                reached.is_null() ? "never" : reached.dump(), entry["repeats"].get<double>(),
-               entry["redrawn_repeats"].get<double>(),
+               entry["redrawn_repeats"].get<double>(), entry["failed"].get<double>(),
                entry["milliseconds_per_pair"].get<double>());
   }
   fmt::print("(evolution's truth after {}: {:.3f})\n", s.trial.evaluations, goal);
@@ -391,6 +402,10 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--space", s->space, "search space")
       ->check(CLI::IsMember({"nas-bench-201", "renas"}));
   sub->add_option("--blocks", s->blocks, "blocks B of --space renas")->check(CLI::Range(1, 64));
+  sub->add_option("--cells-searched", s->cells_searched,
+                  "cells of --space renas with --objective synthetic: one, or a normal and a "
+                  "reduction cell")
+      ->check(CLI::Range(1, 2));
   sub->add_option("--objective", s->objective,
                   "table: known results; synthetic: random functions of genomes of --space renas")
       ->check(CLI::IsMember({"table", "synthetic"}));
@@ -405,7 +420,7 @@ void add_search_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--strategy", s->strategies,
                   fmt::format("'all' or names: {}; words may follow that change the options below, "
-                              "as in renas:paper, evolution:effect, renas:default:fitness",
+                              "as in renas:paper, evolution:effect, renas:critic_optimism=1",
                               fmt::join(renas::strategy_names(), ", ")))
       ->expected(1, 100);
   sub->add_option("--changes-like", s->changes_like,
@@ -438,6 +453,10 @@ void add_search_bench(CLI::App& app) {
                   "of evaluations, with --in-flight: constant, heavy-tailed (log-normal), or by "
                   "mult-adds of the network")
       ->check(CLI::IsMember({"constant", "heavy-tailed", "mult-adds"}));
+  sub->add_option("--fail-above", s->trial.fail_above,
+                  "candidates whose network of (N, F) = (1, 8) has more mult-adds than this fail, "
+                  "as if out of memory (--space renas); 0: none")
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--population", s->strategy.population, "population P");
   sub->add_option("--sample", s->strategy.sample, "tournament size S");
   sub->add_option(

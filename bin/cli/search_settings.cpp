@@ -146,6 +146,10 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   search.option("--operators", s.operators,
                 "all: the paper's six; or some of them, separated by commas");
   search
+      .option("--cells-searched", o.cells_searched,
+              "1: one cell, as in the paper; 2: a normal and a reduction cell, as for NASNet")
+      ->check(CLI::Range(1, 2));
+  search
       .option("--space", s.space,
               "A part of the paper's space in place of --blocks and --operators: a file that lists "
               "the choices of each slot, of which one fixes it (lib/src/genome/SPACES.md)")

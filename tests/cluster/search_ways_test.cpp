@@ -7,6 +7,7 @@
 
 #include "renas/error.h"
 #include "renas/model.h"
+#include "renas/replay.h"
 #include "renas/run_directory.h"
 #include "renas/search_run.h"
 #include "support/files.h"
@@ -166,6 +167,47 @@ BOOST_AUTO_TEST_CASE(a_run_searches_a_part_of_the_space_and_keeps_it) {
   other.space = SearchSpace::parse("block\n operator op a b\n");
   refused(other, "whose genomes become networks");
   BOOST_TEST(!std::filesystem::exists(other.folder));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_searches_a_normal_and_a_reduction_cell) {
+  SearchRunOptions options = toy_options(folder, "whole");
+  options.cells_searched = 2;
+  const SearchRunResult result = run_alone(options);
+  const SearchSpace space = SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(2));
+  std::set<std::string> reductions;
+  for (const HistoryEntry& e : RunDirectory::open(options.folder).history()) {
+    BOOST_CHECK_NO_THROW(parse_genome(space, e.genome));
+    BOOST_TEST(e.genome.starts_with("renas/"), e.genome);
+    reductions.insert(e.genome.substr(e.genome.rfind('/')));
+    if (e.status == Status::kOk && e.parent) BOOST_TEST(e.inherited > 0);
+  }
+  BOOST_TEST(reductions.size() > 4);
+  const Model best = load_model(folder / "whole/best.h5");
+  BOOST_TEST((count(graph_of(best)).parameters ==
+              count(build_network(best.genome, best.network)).parameters));
+  for (const RetrainedNetwork& n : result.networks) BOOST_CHECK_NO_THROW(space_of(n.genome));
+
+  const Replay replay = replay_search(options, false);
+  BOOST_TEST(replay.difference == "");
+  BOOST_TEST(replay.trained == 10);
+
+  options.folder = folder / "two";
+  run_in_two(options, 5);
+  expect_same("whole", "two");
+  options.folder = folder / "without";  // of its snapshots
+  std::atomic<bool> stop{false};
+  run_alone(options, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  for (const char* name : {"search.h5", "search.previous.h5"}) {
+    std::filesystem::remove(folder / (std::string("without/") + name));
+  }
+  options.resume = true;
+  run_alone(options);
+  expect_same("whole", "without");
+
+  options.resume = false;
+  options.folder = folder / "wrong";
+  options.cells_searched = 3;
+  refused(options, "cells_searched 3");
 }
 
 BOOST_AUTO_TEST_CASE(a_strategy_of_ones_own_searches_and_is_resumed_by_replay) {

@@ -125,6 +125,115 @@ BOOST_AUTO_TEST_CASE(halves_that_choose_among_different_things_swap_where_they_c
   BOOST_TEST(form("c-1:sep3x3+c-2:max3x3") == "c-1:sep3x3+c-2:max3x3");
 }
 
+BOOST_AUTO_TEST_CASE(a_pair_of_cells_is_one_genome) {
+  const SearchSpace space = SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(3));
+  BOOST_TEST(space.cell_count() == 2);
+  BOOST_TEST(space.block_count() == 5);
+  BOOST_TEST(space.size() == SearchSpace::renas(2).size() * SearchSpace::renas(3).size());
+  BOOST_TEST(space.cell_of(1) == 0);
+  BOOST_TEST(space.cell_of(2) == 1);
+  BOOST_TEST(space.number_of(4) == 3);
+  const std::string normal = "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3";
+  const std::string reduction = "c-1:avg3x3+c-1:identity,c-2:max3x3+1:sep3x3,2:sep5x5+1:identity";
+  const std::string text = "renas/" + normal + "/" + reduction;
+  BOOST_TEST(to_string(space, parse_genome(space, text)) == text);
+  Random random(1);
+  for (int i = 0; i < 200; ++i) {
+    const Genome genome = random_genome(space, random);
+    BOOST_TEST((parse_genome(space, to_string(space, genome)) == genome));
+  }
+  // The halves of every block swap, in both cells.
+  const Genome swapped =
+      parse_genome(space,
+                   "renas/c-1:identity+c-2:sep3x3,c-1:sep3x3+1:max3x3/"
+                   "c-1:identity+c-1:avg3x3,1:sep3x3+c-2:max3x3,1:identity+2:sep5x5");
+  BOOST_TEST((canonical(space, swapped) == canonical(space, parse_genome(space, text))));
+  const SearchSpace alike = SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(2));
+  BOOST_TEST(to_string(alike, parse_genome(alike, normal)) == "renas/" + normal + "/" + normal);
+
+  expect_refusal(space, normal, "expected 3 reduction blocks, found 2");
+  expect_refusal(space, "renas/" + normal, "expected renas/NORMAL/REDUCTION");
+  expect_refusal(space, "nasnet/" + normal + "/" + reduction, "expected renas/NORMAL/REDUCTION");
+  expect_refusal(space, text + "/" + normal, "expected renas/NORMAL/REDUCTION");
+  expect_refusal(space, "renas/" + normal + "/", "expected 3 reduction blocks, found 1");
+  expect_refusal(space, "renas/" + normal + "/" + reduction + "=1", "reduction block 3: operator");
+  expect_refusal(SearchSpace::renas(2), "renas/" + normal + "/" + normal, "block");
+  BOOST_CHECK_THROW(SearchSpace::pair(space, alike), InvalidInput);
+  BOOST_CHECK_THROW(SearchSpace::pair(SearchSpace::nas_bench_201(), alike), InvalidInput);
+}
+
+BOOST_AUTO_TEST_CASE(a_space_of_two_cells_comes_from_text) {
+  const SearchSpace space = SearchSpace::parse(R"(
+    block
+      operator o1 sep3x3 sep5x5
+    block
+    reduction                       # its blocks are numbered anew
+    block
+      operator o1 max3x3
+      operator o2 max3x3
+    block
+      input i1 1
+  )",
+                                               Notation::kCell);
+  BOOST_TEST(space.cell_count() == 2);
+  BOOST_TEST(space.size() == (2 * 2 * 2 * 6.0) * (3 * 3 * 36.0) * (2 * 2.0) * (3 * 36.0));
+  BOOST_TEST((SearchSpace::parse(space.to_text(), Notation::kCell) == space));
+  expect_refusal(space,
+                 "renas/c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3/"
+                 "c-2:max3x3+c-1:sep3x3,1:sep3x3+c-1:sep3x3",
+                 "reduction block 1: operator 'sep3x3'");
+  const auto refused = [](const std::string& text, Notation notation, const std::string& part) {
+    BOOST_CHECK_EXCEPTION(SearchSpace::parse(text, notation), InvalidInput, [&](const auto& e) {
+      const bool holds = std::string(e.what()).find(part) != std::string::npos;
+      BOOST_TEST(holds, "'" << e.what() << "' does not say '" << part << "'");
+      return holds;
+    });
+  };
+  refused("reduction\nblock\n", Notation::kCell, "line 1: there is no line 'block'");
+  refused("block\nreduction\n", Notation::kCell, "line 2: there is no line 'block'");
+  refused("block\nreduction\nblock\nreduction\nblock\n", Notation::kCell, "stands there twice");
+  refused("block\nreduction now\nblock\n", Notation::kCell, "line 2: 'reduction' stands alone");
+  refused("block\nreduction\nblock\n input i1 2\n", Notation::kCell, "line 4");
+  refused("block\n operator o a\nreduction\n", Notation::kList, "only a part of the paper's");
+}
+
+// Whatever stands in a genome's text, it is refused with a reason, or read as what it says.
+BOOST_AUTO_TEST_CASE(damaged_texts_of_two_cells_are_refused_or_read) {
+  const SearchSpace space = SearchSpace::pair(SearchSpace::renas(3), SearchSpace::renas(2));
+  const std::string letters = "renas/c-12:sep3x5+identity,=|9 \n";
+  Random random(7);
+  int read = 0;
+  int refused = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text = to_string(space, random_genome(space, random));
+    for (uint64_t edits = 1 + random.below(3); edits > 0 && !text.empty(); --edits) {
+      const std::size_t at = random.below(text.size());
+      const char letter = letters[random.below(letters.size())];
+      switch (random.below(4)) {
+        case 0:
+          text.erase(at, 1 + random.below(4));
+          break;
+        case 1:
+          text.insert(at, 1, letter);
+          break;
+        case 2:
+          text[at] = letter;
+          break;
+        default:
+          text.resize(at + 1);
+      }
+    }
+    try {
+      BOOST_TEST(to_string(space, parse_genome(space, text)) == text);
+      ++read;
+    } catch (const InvalidInput&) {
+      ++refused;
+    }
+  }
+  BOOST_TEST(read > 20);  // an edit may change nothing, or make another genome
+  BOOST_TEST(refused > 10000);
+}
+
 BOOST_AUTO_TEST_CASE(impossible_spaces_are_refused) {
   using Kind = Slot::Kind;
   const auto space = [](std::vector<Block> blocks) {

@@ -7,7 +7,7 @@ beside itself, one case a line:
 
     genome network cells filters stem HxWxC classes concat_c2 parameters mult_adds
 
-network is cifar or imagenet; stem is the number of filters of the stem; concat_c2 is 0 or 1.
+genome is a cell, or renas/CELL/CELL: one for stride 1, another for stride 2. network is cifar or imagenet; stem is the number of filters of the stem; concat_c2 is 0 or 1.
 Run it after changing it; `git diff` then shows which sizes changed.
 """
 
@@ -23,6 +23,13 @@ SKIPPING = "c-2:sep3x3+c-2:identity,1:max3x3+1:identity"
 def parse(genome):
     """[[(input, operator), (input, operator)], ...]; inputs are 'c-2', 'c-1' or the number of a block."""
     return [[tuple(half.split(":")) for half in block.split("+")] for block in genome.split(",")]
+
+
+class Cell:
+    def __init__(self, genome):
+        self.blocks = parse(genome)
+        self.read = {source for block in self.blocks for source, _ in block}
+        self.leaves = sum(str(number) not in self.read for number in range(1, len(self.blocks) + 1))
 
 
 def half_up(n):
@@ -53,9 +60,8 @@ def frame(network, cells, filters):
 
 
 def count(genome, network, cells, filters, stem, height, width, channels, classes, concat_c2):
-    blocks = parse(genome)
-    read = {source for block in blocks for source, _ in block}
-    leaves = sum(str(number) not in read for number in range(1, len(blocks) + 1))
+    cells_of = [Cell(text) for text in genome.removeprefix("renas/").split("/")]
+    by_stride = {1: cells_of[0], 2: cells_of[-1]}
     row = frame(network, cells, filters)
 
     # Maps by position: 0 is the stem, k the k-th cell: (height, width, channels).
@@ -65,18 +71,18 @@ def count(genome, network, cells, filters, stem, height, width, channels, classe
     for f, stride in row:
         h, w, _ = maps[-1]
         if stride == 2:
-            maps.append((half_up(h), half_up(w), f * leaves))
+            maps.append((half_up(h), half_up(w), f * by_stride[2].leaves))
         else:
-            maps.append((h, w, f * (leaves + concat_c2)))
+            maps.append((h, w, f * (by_stride[1].leaves + concat_c2)))
 
     def reads_c2(stride):
-        return "c-2" in read or (concat_c2 and stride == 1)
+        return "c-2" in by_stride[stride].read or (concat_c2 and stride == 1)
 
     # Which maps somebody reads, from the classifier backwards.
     live = {len(row)}
     for k in range(len(row), 0, -1):
         if k in live:
-            if "c-1" in read:
+            if "c-1" in by_stride[row[k - 1][1]].read:
                 live.add(k - 1)
             if reads_c2(row[k - 1][1]):
                 live.add(max(k - 2, 0))
@@ -92,7 +98,7 @@ def count(genome, network, cells, filters, stem, height, width, channels, classe
         f, stride = row[k - 1]
         h, w, c1 = maps[k - 1]
         h2, w2, c2 = maps[max(k - 2, 0)]
-        if "c-1" in read:
+        if "c-1" in by_stride[stride].read:
             tally.conv(c1 * f, h * w)
             tally.norm(f)
         if reads_c2(stride):
@@ -107,7 +113,7 @@ def count(genome, network, cells, filters, stem, height, width, channels, classe
                     tally.conv(c2 * (f // 2), h * w)
                 tally.norm(f)
         out_h, out_w, _ = maps[k]
-        for block in blocks:
+        for block in by_stride[stride].blocks:
             for _, operator in block:
                 if operator.startswith("sep"):
                     side = int(operator[-1])
@@ -181,6 +187,9 @@ def main():
                                              ("imagenet", 3, 3), ("imagenet", 4, 20), ("imagenet", 5, 7))
               for concat in (0, 1)]
     cases += [draw_case(rng) for _ in range(400)]
+    for _ in range(100):
+        genome, *rest = draw_case(rng)
+        cases.append((f"renas/{genome}/{draw_genome(rng)}", *rest))
     lines = []
     for case in cases:
         genome, network, cells, filters, stem, height, width, channels, classes, concat = case

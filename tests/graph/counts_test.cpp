@@ -6,7 +6,9 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#include "graph/cell_counts.h"
 #include "renas/error.h"
 #include "renas/network.h"
 
@@ -35,6 +37,18 @@ Case read_case(const std::string& line) {
   return result;
 }
 
+/// The space of genomes with as many cells and blocks as this one.
+SearchSpace space_of_cells(const std::string& genome) {
+  std::vector<SearchSpace> cells;
+  std::istringstream parts(genome);
+  for (std::string part; std::getline(parts, part, '/');) {
+    if (part == "renas") continue;
+    cells.push_back(
+        SearchSpace::renas(1 + static_cast<int>(std::count(part.begin(), part.end(), ','))));
+  }
+  return cells.size() == 1 ? cells[0] : SearchSpace::pair(cells[0], cells[1]);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(counts)
@@ -46,19 +60,23 @@ BOOST_AUTO_TEST_CASE(networks_have_the_sizes_an_independent_counter_gives) {
   for (std::string line; std::getline(file, line); ++cases) {
     BOOST_TEST_CONTEXT(line) {
       const Case expected = read_case(line);
-      const auto blocks = 1 + std::count(expected.genome.begin(), expected.genome.end(), ',');
-      const SearchSpace space = SearchSpace::renas(static_cast<int>(blocks));
+      const SearchSpace space = space_of_cells(expected.genome);
       try {
         const Counts found =
             count(build_network(space, parse_genome(space, expected.genome), expected.options));
         BOOST_TEST(found.parameters == expected.parameters);
         BOOST_TEST(found.mult_adds == expected.mult_adds);
+        // The closed formulas by which a search checks its limits.
+        const Counts closed =
+            count_network(space, parse_genome(space, expected.genome), expected.options);
+        BOOST_TEST(closed.parameters == expected.parameters);
+        BOOST_TEST(closed.mult_adds == expected.mult_adds);
       } catch (const Error& error) {
         BOOST_ERROR(error.what());
       }
     }
   }
-  BOOST_TEST(cases >= 400);
+  BOOST_TEST(cases >= 500);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -53,6 +53,43 @@ BOOST_AUTO_TEST_CASE(a_changed_operator_leaves_every_other_tensor) {
   BOOST_TEST(result.share < 1.0);
 }
 
+BOOST_AUTO_TEST_CASE(a_change_of_the_reduction_cell_leaves_every_normal_cell) {
+  const SearchSpace space = SearchSpace::pair(kSpace, SearchSpace::renas(2));
+  const std::string normal = "renas/" + std::string(kRenasNet) + "/";
+  const auto of = [&](const std::string& reduction) {
+    return build_network(space, parse_genome(space, normal + reduction),
+                         {.cells = 1, .filters = 4, .image = {3, 16, 16}});
+  };
+  const Graph parent = of("c-2:sep3x3+c-1:max3x3,1:sep5x5+c-1:identity");
+  const Graph child = of("c-2:sep3x3+c-1:sep7x7,1:sep5x5+c-1:identity");
+  Random random(1);
+  const Weights weights = initialize(parent, random);
+  const Inheritance result = inherit(child, parent, weights, random);
+  int fresh = 0;
+  for (std::size_t i = 0; i < child.parameters().size(); ++i) {
+    const Parameter& p = child.parameters()[i];
+    // Cells 2 and 4 of 5 are the reduction cells.
+    const bool changed =
+        p.name.starts_with("cell2/block1/2.sep7x7") || p.name.starts_with("cell4/block1/2.sep7x7");
+    BOOST_TEST(result.inherited[i] == !changed, p.name);
+    if (changed) {
+      ++fresh;
+    } else {
+      BOOST_TEST((result.weights.at(p.name) == weights.at(p.name)), p.name);
+    }
+  }
+  BOOST_TEST(fresh == 2 * 12);
+
+  // Two equal cells are the network of one.
+  const std::string cell = kRenasNet;
+  const SearchSpace equal = SearchSpace::pair(kSpace, kSpace);
+  const NetworkOptions options{.cells = 1, .filters = 4, .image = {3, 16, 16}};
+  const Graph both =
+      build_network(equal, parse_genome(equal, "renas/" + cell + "/" + cell), options);
+  const Inheritance whole = inherit(both, network(cell), initialize(network(cell), random), random);
+  BOOST_TEST(whole.share == 1.0);
+}
+
 BOOST_AUTO_TEST_CASE(a_changed_concatenation_is_inherited_by_column) {
   const Graph parent = network("renasnet");  // concatenates blocks 2, 3, 4, 5
   // Block 5 now reads block 3 in its first half: blocks 2, 4, 5 remain.

@@ -88,6 +88,11 @@ int main(int argc, char** argv) {
   renas_free(search);
   renas_free(again);
   remove(file);
+
+  search = renas_create("renas-2-cells", NULL, error, sizeof error);
+  EXPECT(search && renas_ask(search, &id, &genome, NULL) == 0);
+  EXPECT(strncmp(genome, "renas/", 6) == 0 && strchr(genome + 6, '/'));
+  renas_free(search);
   puts("the C interface works");
   return 0;
 }

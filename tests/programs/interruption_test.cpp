@@ -133,16 +133,6 @@ BOOST_AUTO_TEST_CASE(a_full_disk_stops_the_run_and_loses_nothing) {
 #endif
 
 #ifdef RENAS_MPIRUN
-/// Starts ranks on this machine, however few cores it has: OpenMPI's settings, those of 4 and of 5;
-/// other MPIs do not look at them.
-std::string on_ranks(int ranks) {
-  return "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-         "OMPI_MCA_oob_tcp_if_include=lo OMPI_MCA_btl_tcp_if_include=lo "
-         "OMPI_MCA_rmaps_base_oversubscribe=1 "
-         "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " -np " +
-         std::to_string(ranks) + " ";
-}
-
 /// The processes whose command line has this text, their launcher among them.
 std::vector<pid_t> processes_of(const std::string& text) {
   std::vector<pid_t> found;

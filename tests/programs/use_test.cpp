@@ -256,7 +256,12 @@ BOOST_AUTO_TEST_CASE(the_pareto_front_and_a_drawing) {
   const Ran drawing = run_command(kPrograms + "renas-inspect genome renasnet --svg");
   says(drawing, 0, "</svg>");
   says(drawing, 0, "sep 5×5");
-  says(run_command(kPrograms + "renas-inspect genome nonsense --svg"), 2, "expected");
+  const Ran two = run_command(kPrograms + "renas-inspect genome nasnet-a --svg");
+  says(two, 0, "normal cell");
+  says(two, 0, "reduction cell");
+  says(two, 0, "sep 7×7");  // it is in the reduction cell alone
+  says(run_command(kPrograms + "renas-inspect genome nonsense --svg"), 2, "did you mean");
+  says(run_command(kPrograms + "renas-inspect genome resnet-20 --svg"), 2, "not made of cells");
 #endif
 }
 

@@ -120,6 +120,40 @@ BOOST_AUTO_TEST_CASE(a_search_takes_a_space_of_ones_own_and_keeps_it) {
   expect_nothing("bad");
 }
 
+#ifdef RENAS_MPIRUN
+BOOST_AUTO_TEST_CASE(two_ranks_search_two_cells_and_every_program_takes_them) {
+  done(on_ranks(2) + toy_search(folder, "run") + "--cells-searched 2");
+  done(resume("run") + "--children 11");
+  const auto history = renas::RunDirectory::open(folder / "run").history();
+  BOOST_TEST(history.size() == 15);
+  const std::string run = folder / "run";
+  done(kPrograms + "renas-search --replay " + run + " --decisions-only --threads 1");
+  const Ran seen = done(kPrograms + "renas-inspect run " + run);
+  BOOST_TEST(seen.output.find("reduction ") != std::string::npos, seen.output);
+  const Ran learnt = done(kPrograms + "renas-inspect controller " + run);
+  BOOST_TEST(learnt.output.find("reduction block 2  o2") != std::string::npos, learnt.output);
+  done(kPrograms + "renas-report " + run);
+  const std::string best = run + "/best.h5";
+  const std::string genome = renas::load_model(best).genome;
+  BOOST_TEST(genome.starts_with("renas/"), genome);
+  done(kPrograms + "renas-inspect genome " + genome);
+#ifdef RENAS_WITH_GRAPHVIZ
+  const Ran drawn = done(kPrograms + "renas-inspect genome " + genome + " --svg");
+  BOOST_TEST(drawn.output.find("reduction cell") != std::string::npos);
+#endif
+  done(train("--genome " + genome + " --out " + (folder / "again.h5")));
+  done(train("--list " + file("cells.txt", genome + "\n") + " --out " + (folder / "list")));
+  done(kPrograms + "renas-export " + best + " --pytorch " + (folder / "cell.py"));
+  // The cells of a run are cells to start from.
+  done(toy_search(folder, "next") + "--cells-searched 2 --initial-genomes " +
+       file("cells.txt", genome + "\nc-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3\n"));
+  refused(toy_search(folder, "one") + "--initial-genomes " + file("cells.txt", genome + "\n"),
+          "cells.txt:1: genome");
+  refused(toy_search(folder, "one") + "--cells-searched 3", "--cells-searched");
+  refused(resume("run") + "--cells-searched 1", "was started with 2");
+}
+#endif
+
 BOOST_AUTO_TEST_CASE(a_finished_run_goes_on_with_more_children_but_not_with_fewer) {
   for (const auto& [name, children] : {std::pair("whole", "12"), std::pair("run", "8")}) {
     done(kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / name) +

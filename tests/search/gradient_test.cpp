@@ -37,6 +37,8 @@ std::vector<Case> cases() {
   return {{"input mutator", SearchSpace::renas(3), true, true, false},
           {"operator mutator", SearchSpace::renas(3), true, false, true},
           {"both, one direction", SearchSpace::renas(3), false, true, true},
+          {"two cells", SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(3)), true, true,
+           true},
           {"NAS-Bench-201", SearchSpace::nas_bench_201(), true, true, true},
           {"a user's space", odd, true, true, true}};
 }

@@ -1,5 +1,6 @@
 #include "renas/strategy.h"
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <deque>
@@ -91,6 +92,9 @@ std::vector<StrategyOptions> all_options() {
   all.push_back(options_of("renas"));
   all.back().critic = 5;
   all.back().redraw_repeats = 20;
+  all.push_back(options_of("renas"));
+  all.back().controller_form = renas::controller_options("default");
+  all.back().controller_form->learn_failures = !all.back().controller_form->learn_failures;
   all.push_back(options_of("evolution"));
   all.back().changes_per_child = {3, 2, 1};
   for (const char* name : {"evolution", "renas"}) {
@@ -139,6 +143,33 @@ BOOST_AUTO_TEST_CASE(saving_and_loading_goes_on_as_if_never_stopped) {
         BOOST_TEST((whole->best() == resumed->best()));
         BOOST_TEST((whole->save() == resumed->save()));
       }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_strategy_searches_two_cells_and_goes_on_where_it_stopped) {
+  const SearchSpace space = SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(3));
+  for (const StrategyOptions& options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name << " " << options.controller) {
+      const auto whole = make_strategy(space, options);
+      Driver driver(*whole, 9);
+      std::set<int> changed;
+      for (const Candidate& c : driver.run(60)) {
+        BOOST_CHECK_NO_THROW(renas::check_genome(space, c.genome));
+        for (const renas::Mutation& m : c.mutations) {
+          if (m.from != m.to) changed.insert(space.cell_of(m.block));
+        }
+      }
+      BOOST_TEST(changed.size() ==
+                 (options.name == "random" || options.name == "reinforce" ? 0U : 2U));
+      const auto resumed = make_strategy(space, options);
+      resumed->load(whole->save());
+      Driver other = driver.on(*resumed);
+      BOOST_TEST((driver.run(30) == other.run(30)));
+      BOOST_TEST((whole->save() == resumed->save()));
+      // Five blocks of one cell are another space.
+      const auto elsewhere = make_strategy(SearchSpace::renas(5), options);
+      BOOST_CHECK_THROW(elsewhere->load(whole->save()), InvalidInput);
     }
   }
 }
@@ -424,6 +455,42 @@ BOOST_AUTO_TEST_CASE(a_failure_changes_no_population_and_counts_as_done) {
     BOOST_TEST((strategy->population() == before));
     BOOST_TEST(strategy->counts().failed == counts.failed + 3);
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_fails_by_itself_teaches_where_it_is_asked_to) {
+  const SearchSpace space = SearchSpace::renas(3);
+  const auto fails = [&](const Genome& genome) {  // an operator that no rank has room for
+    return renas::to_string(space, genome).find("sep7x7") != std::string::npos;
+  };
+  std::array<int, 2> failed{};  // of the last 100 candidates, without and with learning from it
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    for (const bool learns : {false, true}) {
+      StrategyOptions options = options_of("renas");
+      options.seed = seed;
+      options.controller_form = renas::controller_options("default");
+      options.controller_form->learn_failures = learns;
+      const auto strategy = make_strategy(space, options);
+      for (int i = 0; i < 300; ++i) {
+        const Candidate c = strategy->ask();
+        const bool fail = fails(c.genome);
+        strategy->tell(c.id, fail ? renas::Outcome{Status::kOutOfMemory}
+                                  : renas::Outcome{Status::kOk, fitness_of(space, c.genome)});
+        failed[learns ? 1 : 0] += fail && i >= 200 ? 1 : 0;
+      }
+      // A lost child says nothing of its cell.
+      const auto learnt = [&] {
+        const renas::State state = strategy->save();
+        return std::pair(state.at("controller/parameters"), state.at("critic/genome"));
+      };
+      for (const Status status : {Status::kLost, Status::kDiverged}) {
+        const Candidate c = strategy->ask();
+        const auto before = learnt();
+        strategy->tell(c.id, {status});
+        BOOST_TEST((learnt() == before) == (status == Status::kLost || !learns));
+      }
+    }
+  }
+  BOOST_TEST(failed[1] < 0.8 * failed[0], failed[1] << " against " << failed[0]);
 }
 
 BOOST_AUTO_TEST_CASE(a_parent_is_kept_while_its_child_is_out_even_after_it_left) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "support/history.h"
+#include "support/mpirun.h"
 #include "support/process.h"
 #include "support/temporary_folder.h"
 #include "support/toy_file.h"
@@ -22,5 +23,12 @@ inline std::string toy_search(const TemporaryFolder& folder, const std::string& 
          " --max-attempts 1000 --io-patience 0.05 --snapshot-seconds " +
          snapshot_seconds + " ";
 }
+
+#ifdef RENAS_MPIRUN
+/// The beginning of a command that runs on so many ranks of this machine.
+inline std::string on_ranks(int ranks) {
+  return "env " + kMpirun + "-np " + std::to_string(ranks) + " ";
+}
+#endif
 
 }  // namespace renas::test

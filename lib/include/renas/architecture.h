@@ -14,6 +14,7 @@ namespace renas {
 struct CellBlock {
   std::array<std::string, 2> inputs;  ///< c-2, c-1, or the number of an earlier block, from 1
   std::array<std::string, 2> operators;
+  bool operator==(const CellBlock&) const = default;
 };
 
 /// A cell in names.
@@ -22,6 +23,7 @@ struct Cell {
   /// What is concatenated, in this order: c-2, c-1, or numbers of blocks. Empty: the blocks that no
   /// other block reads.
   std::vector<std::string> outputs;
+  bool operator==(const Cell&) const = default;
 };
 
 /// The cells of a network and the family whose rules stack them (see CellRules in
@@ -36,7 +38,7 @@ struct Architecture {
   Cell reduction;  ///< equal to `normal` where there is one cell for both
 };
 
-/// The cell of `genome`, a point of a space in the paper's notation, under the paper's rules.
+/// The cells of `genome`, a point of a space in the paper's notation, under the paper's rules.
 /// Throws InvalidInput where the genome or its notation is another.
 Architecture architecture_of(const SearchSpace& space, const Genome& genome);
 

@@ -57,6 +57,10 @@ struct ControllerOptions {
   /// drawn again up to this many times; after ten draws from the policy, by uniform exploration.
   /// 0: never.
   int redraw_exact = 0;
+  /// Whether a child that failed by itself (diverged, out of memory; not lost) teaches: the policy,
+  /// that its actions brought fitness 0, which the baseline leaves out; the critic, unless it also
+  /// judges members, that it is as bad as the worst result the critic remembers.
+  bool learn_failures = false;
 
   bool operator==(const ControllerOptions&) const = default;
 };

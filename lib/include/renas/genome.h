@@ -35,8 +35,8 @@ void check_genome(const SearchSpace& space, const Genome& genome);
 std::string to_string(const SearchSpace& space, const Genome& genome);
 
 /// Reads a genome in the notation of its space. `renasnet` stands for kRenasNet in the paper's
-/// space of 5 blocks. Throws InvalidInput, which names the block and token at fault, what was
-/// expected and what was found.
+/// space of 5 blocks. In a space of two cells a single cell stands for both. Throws InvalidInput,
+/// which names the block and token at fault, what was expected and what was found.
 Genome parse_genome(const SearchSpace& space, std::string_view text);
 
 /// The canonical form: one representative for all genomes that give the same network. In the

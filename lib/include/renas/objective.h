@@ -44,6 +44,8 @@ std::unique_ptr<Objective> table_objective(const SearchSpace& space, const std::
 ///   shape       penalties on the depth of the cell and on the number of blocks it concatenates,
 ///               each around a best value
 ///
+/// (of two cells, the mean of two scores that have nothing in common)
+///
 /// and becomes an accuracy that saturates: if z is the score in standard deviations over random
 /// genomes, truth = 95 - 7 exp(-0.45 z). The reward comes from a score of its own, 0.35 standard
 /// deviations away, because short training ranks networks differently; it is also lower. Genomes

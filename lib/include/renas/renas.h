@@ -30,8 +30,8 @@ typedef struct renas_options {
 } renas_options;
 
 /* Makes a search.
- * space    "renas" (the paper's space of 5 blocks), "nas-bench-201", or the text of your own search
- *          space in the form of SPACES.md
+ * space    "renas" (the paper's space of 5 blocks), "renas-2-cells" (a normal and a reduction cell
+ *          of it), "nas-bench-201", or the text of your own search space in the form of SPACES.md
  * options  NULL: all defaults
  * error    if not NULL, receives a message of at most error_size bytes, its end included
  * Returns NULL on an error. Free the search with renas_free. */

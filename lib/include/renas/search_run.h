@@ -32,6 +32,8 @@ struct SearchRunOptions {
   /// A part of the paper's space, in place of the two above (SearchSpace::parse with
   /// Notation::kCell). The run keeps it, and goes on with no other.
   std::optional<SearchSpace> space;
+  /// 2: a space of one cell is that of a normal and of a reduction cell (SearchSpace::pair).
+  int cells_searched = 1;
   /// P, S, the strategy and its seed, which is the run's. The run keeps `initial_genomes`, and goes
   /// on with no others.
   StrategyOptions strategy;

@@ -23,19 +23,26 @@ struct Block {
 
 /// The notation in which genomes of a space are written.
 enum class Notation {
-  kCell,         ///< the paper's space: `i1:o1+i2:o2,i1:o1+i2:o2,...`
+  kCell,  ///< the paper's space: `i1:o1+i2:o2,i1:o1+i2:o2,...`; of two cells: `renas/CELL/CELL`
   kNasBench201,  ///< `|a~0|+|b~0|c~1|+|d~0|e~1|f~2|`
   kList,         ///< any space: choices joined by `+` within a block, blocks joined by `,`
 };
 
 /// A search space as a value: a list of blocks, each a list of slots. Controller, evolution and all
 /// other strategies work from this description alone.
+///
+/// The blocks are those of one cell, or of two: a normal and a reduction cell. Then the blocks of
+/// the reduction cell follow those of the normal one, and their inputs name blocks of their own
+/// cell.
 class SearchSpace {
  public:
   /// The paper's space (section 3): `blocks` blocks with the slots i1, i2, o1, o2. Block b reads
   /// c-2, c-1 and blocks 1..b-1. `operators` is any non-empty subset of renas_operators().
   static SearchSpace renas(int blocks = 5);
   static SearchSpace renas(int blocks, const std::vector<std::string>& operators);
+  /// A normal and a reduction cell of their own (NASNet's space): the points of `normal` and of
+  /// `reduction`, each a space of one cell in the notation kCell. Throws InvalidInput otherwise.
+  static SearchSpace pair(const SearchSpace& normal, const SearchSpace& reduction);
   /// The cell of NAS-Bench-201: node n has n operator slots of 5 choices and no input slot.
   static SearchSpace nas_bench_201();
   /// Reads a user's own space from text in the form of lib/src/genome/SPACES.md. With
@@ -57,6 +64,18 @@ class SearchSpace {
   const std::vector<Block>& blocks() const { return blocks_; }
 
   int block_count() const { return static_cast<int>(blocks_.size()); }
+  /// 2: a normal and a reduction cell; 1: one cell for both.
+  int cell_count() const { return static_cast<int>(first_block_.size()) - 1; }
+  /// The first block of cell c; first_block(cell_count()) is block_count().
+  int first_block(int c) const { return first_block_[c]; }
+  /// The cell of block b.
+  int cell_of(int b) const { return b < first_block(1) ? 0 : 1; }
+  /// The number of block b in its cell, from 1, as inputs name it.
+  int number_of(int b) const { return b - first_block(cell_of(b)) + 1; }
+  /// What stands before "block 3" in a message: nothing where there is one cell, else the cell's
+  /// name and a blank.
+  std::string cell_prefix(int b) const;
+
   /// The number of slots over all blocks, which is the length of a genome.
   int slot_count() const { return static_cast<int>(slots_.size()); }
   /// Slot `i` of the genome, counted over all blocks.
@@ -78,6 +97,7 @@ class SearchSpace {
   std::vector<Block> blocks_;
   std::vector<Slot> slots_;
   std::vector<int> first_slot_;
+  std::vector<int> first_block_;
 };
 
 /// The paper's operators (section 3.1), in the order of their ids 0..5: separable convolutions

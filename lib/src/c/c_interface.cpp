@@ -53,6 +53,9 @@ renas::SearchSpace space_of(const std::string& text) {
   if (text == "renas") {
     return renas::SearchSpace::renas(5);
   }
+  if (text == "renas-2-cells") {
+    return renas::SearchSpace::pair(renas::SearchSpace::renas(5), renas::SearchSpace::renas(5));
+  }
   if (text == "nas-bench-201") {
     return renas::SearchSpace::nas_bench_201();
   }

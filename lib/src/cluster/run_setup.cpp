@@ -5,21 +5,27 @@
 #include <algorithm>
 #include <span>
 
+#include "graph/cell_counts.h"
 #include "renas/error.h"
 
 namespace renas {
 
 SearchSpace space_of(const SearchRunOptions& options) {
-  if (!options.space) {
-    return options.operators.empty() ? SearchSpace::renas(options.blocks)
-                                     : SearchSpace::renas(options.blocks, options.operators);
+  if (options.cells_searched != 1 && options.cells_searched != 2) {
+    throw InvalidInput(
+        fmt::format("cells_searched {}: expected 1, or 2: a normal and a reduction cell",
+                    options.cells_searched));
   }
-  if (options.space->notation() != Notation::kCell) {
+  const SearchSpace space = options.space ? *options.space
+                            : options.operators.empty()
+                                ? SearchSpace::renas(options.blocks)
+                                : SearchSpace::renas(options.blocks, options.operators);
+  if (space.notation() != Notation::kCell) {
     throw InvalidInput(fmt::format(
         "space '{}': expected a part of the paper's space, whose genomes become networks",
-        options.space->name()));
+        space.name()));
   }
-  return *options.space;
+  return space.cell_count() < options.cells_searched ? SearchSpace::pair(space, space) : space;
 }
 
 RunSetup make_setup(const SearchRunOptions& given) {
@@ -73,7 +79,7 @@ RunSetup make_setup(const SearchRunOptions& given) {
     options.strategy.admits = [space, network = options.child.network,
                                parameters = options.max_parameters,
                                mult_adds = options.max_mult_adds](const Genome& genome) {
-      const Counts counts = count(build_network(space, genome, network));
+      const Counts counts = count_network(space, genome, network);
       return (parameters <= 0 || counts.parameters <= parameters) &&
              (mult_adds <= 0 || counts.mult_adds <= mult_adds);
     };

@@ -3,12 +3,17 @@
 #include <fmt/format.h>
 #include <graphviz/gvc.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <regex>
 #include <set>
+#include <string>
+#include <vector>
 
+#include "renas/architecture.h"
 #include "renas/error.h"
-#include "renas/model.h"
+#include "renas/zoo.h"
 
 namespace renas {
 namespace {
@@ -34,43 +39,63 @@ std::string operator_label(const std::string& name) {
   return std::regex_replace(name, form, "$1 $2×$3");
 }
 
-std::string node_of(const std::string& input) {
-  return input.starts_with("c-") ? fmt::format("input_{}", input.substr(2))
-                                 : fmt::format("block_{}", input);
+std::string node_of(const std::string& cell, const std::string& input) {
+  return cell + (input.starts_with("c-") ? "input_" + input.substr(2) : "block_" + input);
 }
 
-/// The cell in Graphviz's language.
-std::string dot_of(const SearchSpace& space, const Genome& genome) {
-  std::string text =
-      "digraph { rankdir=TB; nodesep=0.12; ranksep=0.22; bgcolor=transparent;\n"
-      "node [fontname=\"sans-serif\", fontsize=11, height=0.3, width=0.3, margin=\"0.09,0.04\"];\n"
-      "edge [arrowsize=0.5];\n"
-      "input_2 [label=\"c-2\", shape=box, style=rounded, class=input];\n"
-      "input_1 [label=\"c-1\", shape=box, style=rounded, class=input];\n"
-      "{ rank=source; input_2; input_1 }\n";
+/// A cell in Graphviz's language; its nodes' names begin with `prefix`.
+std::string dot_of(const Cell& cell, const std::string& prefix) {
+  std::string text = fmt::format(
+      "{0}input_2 [label=\"c-2\", shape=box, style=rounded, class=input];\n"
+      "{0}input_1 [label=\"c-1\", shape=box, style=rounded, class=input];\n"
+      "{{ rank=source; {0}input_2; {0}input_1 }}\n",
+      prefix);
   std::set<std::string> used;
-  for (int b = 0; b < space.block_count(); ++b) {
-    const auto choice = [&](int slot) {
-      const int i = space.first_slot(b) + slot;
-      return space.slot(i).choices[static_cast<std::size_t>(genome[static_cast<std::size_t>(i)])];
-    };
-    text +=
-        fmt::format("block_{0} [label=\"{0}\", shape=circle, margin=0.02, class=sum];\n", b + 1);
-    for (int half = 0; half < 2; ++half) {
-      const std::string input = choice(half);
-      const std::string op = choice(2 + half);
-      used.insert(input);
+  std::vector<std::string> blocks;
+  for (const CellBlock& block : cell.blocks) {
+    blocks.push_back(std::to_string(blocks.size() + 1));
+    text += fmt::format("{0}block_{1} [label=\"{1}\", shape=circle, margin=0.02, class=sum];\n",
+                        prefix, blocks.back());
+    for (std::size_t half = 0; half < 2; ++half) {
+      const std::string& op = block.operators[half];
+      used.insert(block.inputs[half]);
       text += fmt::format(
-          "op_{0}_{1} [label=\"{2}\", shape=box, style=rounded, class={3}];\n"
-          "{4} -> op_{0}_{1} [arrowhead=none]; op_{0}_{1} -> block_{0};\n",
-          b + 1, half + 1, operator_label(op), operator_class(op), node_of(input));
+          "{5}op_{0}_{1} [label=\"{2}\", shape=box, style=rounded, class={3}];\n"
+          "{4} -> {5}op_{0}_{1} [arrowhead=none]; {5}op_{0}_{1} -> {5}block_{0};\n",
+          blocks.back(), half + 1, operator_label(op), operator_class(op),
+          node_of(prefix, block.inputs[half]), prefix);
     }
   }
-  text += "output [label=\"concatenation\", shape=box, style=rounded, class=output];\n";
-  for (int b = 1; b <= space.block_count(); ++b) {
-    if (!used.contains(std::to_string(b))) text += fmt::format("block_{} -> output;\n", b);
+  std::vector<std::string> outputs = cell.outputs;
+  if (outputs.empty()) {
+    std::copy_if(blocks.begin(), blocks.end(), std::back_inserter(outputs),
+                 [&](const std::string& block) { return !used.contains(block); });
   }
-  return text + "{ rank=sink; output }\n}\n";
+  text += fmt::format(
+      "{}output [label=\"concatenation\", shape=box, style=rounded, class=output];\n", prefix);
+  for (const std::string& output : outputs) {
+    text += fmt::format("{} -> {}output;\n", node_of(prefix, output), prefix);
+  }
+  return text + fmt::format("{{ rank=sink; {}output }}\n", prefix);
+}
+
+/// One cell, or two beside each other where they differ, in Graphviz's language.
+std::string dot_of(const Architecture& architecture) {
+  const std::string begin =
+      "digraph { rankdir=TB; nodesep=0.12; ranksep=0.22; bgcolor=transparent;\n"
+      "node [fontname=\"sans-serif\", fontsize=11, height=0.3, width=0.3, margin=\"0.09,0.04\"];\n"
+      "edge [arrowsize=0.5];\n";
+  if (architecture.normal == architecture.reduction) {
+    return begin + dot_of(architecture.normal, "") + "}\n";
+  }
+  const auto framed = [](const Cell& cell, const std::string& name) {
+    return fmt::format(
+        "subgraph cluster_{0} {{ label=\"{0} cell\"; fontname=\"sans-serif\"; fontsize=11; "
+        "color=transparent;\n{1}}}\n",
+        name, dot_of(cell, name + "_"));
+  };
+  return begin + framed(architecture.normal, "normal") +
+         framed(architecture.reduction, "reduction") + "}\n";
 }
 
 std::string layout(const std::string& dot) {
@@ -92,8 +117,11 @@ std::string layout(const std::string& dot) {
 }  // namespace
 
 std::string draw_cell(const std::string& genome, bool standalone) {
-  const SearchSpace space = space_of(genome);
-  std::string svg = layout(dot_of(space, parse_genome(space, genome)));
+  const std::string text = zoo_text(genome);
+  if (is_zoo_name(text)) {
+    throw InvalidInput(fmt::format("{}: is not made of cells, which could be drawn", text));
+  }
+  std::string svg = layout(dot_of(parse_architecture(text)));
   svg.erase(0, svg.find("<svg"));
   // Names that Graphviz gives would stand on a page several times; its comments and titles say
   // nothing.

@@ -13,6 +13,9 @@ namespace renas {
 
 namespace {
 
+/// The family whose rules stack the cells of a search (Architecture::family).
+constexpr std::string_view kFamily = "renas";
+
 /// Splits a text at every `separator`; empty parts are kept.
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -47,26 +50,28 @@ int choice_of(const SearchSpace& space, int i, std::string_view token, const std
   return place;
 }
 
-/// Names a block of a genome for messages.
-std::string block_name(std::string_view text, int block) {
-  return fmt::format("genome '{}', block {}", text, block + 1);
+/// Names block `b` of a genome for messages.
+std::string block_name(const SearchSpace& space, std::string_view text, int b) {
+  return fmt::format("genome '{}', {}block {}", text, space.cell_prefix(b), space.number_of(b));
 }
 
-/// Throws InvalidInput unless the number of blocks found is that of the space.
-void expect_blocks(const SearchSpace& space, std::string_view text, std::size_t found) {
-  if (found != static_cast<std::size_t>(space.block_count())) {
-    throw InvalidInput(
-        fmt::format("genome '{}': expected {} blocks, found {}", text, space.block_count(), found));
+/// Throws InvalidInput unless the number of blocks found is that of cell `cell`.
+void expect_blocks(const SearchSpace& space, int cell, std::string_view text, std::size_t found) {
+  const int expected = space.first_block(cell + 1) - space.first_block(cell);
+  if (found != static_cast<std::size_t>(expected)) {
+    throw InvalidInput(fmt::format("genome '{}': expected {} {}blocks, found {}", text, expected,
+                                   space.cell_prefix(space.first_block(cell)), found));
   }
 }
 
-Genome parse_cell(const SearchSpace& space, std::string_view text) {
-  const auto blocks = split(text, ',');
-  expect_blocks(space, text, blocks.size());
-  Genome genome(space.slot_count());
-  for (int b = 0; b < space.block_count(); ++b) {
-    const std::string_view block = blocks[b];
-    const std::string where = block_name(text, b);
+/// Reads `cell` of the genome `text` from its own part of it.
+void parse_cell(const SearchSpace& space, int cell, std::string_view part, std::string_view text,
+                Genome& genome) {
+  const auto blocks = split(part, ',');
+  expect_blocks(space, cell, text, blocks.size());
+  for (int b = space.first_block(cell); b < space.first_block(cell + 1); ++b) {
+    const std::string_view block = blocks[b - space.first_block(cell)];
+    const std::string where = block_name(space, text, b);
     const auto halves = split(block, '+');
     if (halves.size() != 2) {
       throw InvalidInput(
@@ -84,16 +89,33 @@ Genome parse_cell(const SearchSpace& space, std::string_view text) {
       genome[op] = choice_of(space, op, tokens[1], where);
     }
   }
+}
+
+Genome parse_cells(const SearchSpace& space, std::string_view text) {
+  Genome genome(space.slot_count());
+  const auto parts = split(text, '/');
+  if (space.cell_count() == 1) {
+    parse_cell(space, 0, text, text, genome);
+  } else if (parts.size() == 1) {  // one cell, which is both
+    parse_cell(space, 0, text, text, genome);
+    parse_cell(space, 1, text, text, genome);
+  } else if (parts.size() == 3 && parts[0] == kFamily) {
+    parse_cell(space, 0, parts[1], text, genome);
+    parse_cell(space, 1, parts[2], text, genome);
+  } else {
+    throw InvalidInput(fmt::format(
+        "genome '{}': expected {}/NORMAL/REDUCTION, or a single cell for both", text, kFamily));
+  }
   return genome;
 }
 
 Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
   const auto nodes = split(text, '+');
-  expect_blocks(space, text, nodes.size());
+  expect_blocks(space, 0, text, nodes.size());
   Genome genome;
   for (int n = 0; n < space.block_count(); ++n) {
     const std::string_view node = nodes[n];
-    const std::string where = block_name(text, n);
+    const std::string where = block_name(space, text, n);
     const auto edges = split(node, '|');  // "|a~0|b~1|" gives an empty part at both ends
     const int expected = space.first_slot(n + 1) - space.first_slot(n);
     if (edges.size() != static_cast<std::size_t>(expected) + 2 || !edges.front().empty() ||
@@ -117,12 +139,12 @@ Genome parse_nas_bench_201(const SearchSpace& space, std::string_view text) {
 
 Genome parse_list(const SearchSpace& space, std::string_view text) {
   const auto blocks = split(text, ',');
-  expect_blocks(space, text, blocks.size());
+  expect_blocks(space, 0, text, blocks.size());
   Genome genome;
   for (int b = 0; b < space.block_count(); ++b) {
     const auto tokens = split(blocks[b], '+');
     const int expected = space.first_slot(b + 1) - space.first_slot(b);
-    const std::string where = block_name(text, b);
+    const std::string where = block_name(space, text, b);
     if (tokens.size() != static_cast<std::size_t>(expected)) {
       throw InvalidInput(fmt::format("{}: expected {} choices joined by '+', found '{}'", where,
                                      expected, blocks[b]));
@@ -156,14 +178,17 @@ std::string to_string(const SearchSpace& space, const Genome& genome) {
   const auto choice = [&](int slot) -> const std::string& {
     return space.slot(slot).choices[genome[slot]];
   };
-  std::string text;
+  std::string text = space.cell_count() == 1 ? "" : fmt::format("{}/", kFamily);
   for (int b = 0; b < space.block_count(); ++b) {
     const int first = space.first_slot(b);
     const int end = space.first_slot(b + 1);
     switch (space.notation()) {
       case Notation::kCell:
-        text += fmt::format("{}{}:{}+{}:{}", b == 0 ? "" : ",", choice(first), choice(first + 2),
-                            choice(first + 1), choice(first + 3));
+        text += fmt::format("{}{}:{}+{}:{}",
+                            b == 0                    ? ""
+                            : space.number_of(b) == 1 ? "/"
+                                                      : ",",
+                            choice(first), choice(first + 2), choice(first + 1), choice(first + 3));
         break;
       case Notation::kNasBench201:
         text += b == 0 ? "|" : "+|";
@@ -187,7 +212,7 @@ std::string to_string(const SearchSpace& space, const Genome& genome) {
 Genome parse_genome(const SearchSpace& space, std::string_view text) {
   switch (space.notation()) {
     case Notation::kCell:
-      return parse_cell(space, text == "renasnet" ? std::string_view(kRenasNet) : text);
+      return parse_cells(space, text == "renasnet" ? std::string_view(kRenasNet) : text);
     case Notation::kNasBench201:
       return parse_nas_bench_201(space, text);
     case Notation::kList:

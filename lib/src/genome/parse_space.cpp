@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -87,8 +88,20 @@ SearchSpace SearchSpace::parse(const std::string& text, Notation notation) {
   const std::vector<std::string> cell_inputs{"c-2", "c-1"};
   std::vector<std::string> inputs = cell ? cell_inputs : std::vector<std::string>{};
   std::vector<Block> blocks;
+  std::optional<SearchSpace> normal;  // complete once the line `reduction` was read
   std::istringstream lines(text);
   int number = 0;
+  const auto end_cell = [&] {
+    if (blocks.empty()) {
+      fail(number, "there is no line 'block'; a space needs at least one block");
+    }
+    if (cell) {
+      blocks.back() = complete_cell_block(blocks.back(), static_cast<int>(blocks.size()) - 1);
+    } else if (blocks.back().slots.empty()) {
+      fail(number, "the last block has no slot; a block needs at least one");
+    }
+    return SearchSpace(name, notation, inputs, std::exchange(blocks, {}));
+  };
   for (std::string line; std::getline(lines, line);) {
     ++number;
     std::vector<std::string> words = words_of(line);
@@ -103,7 +116,7 @@ SearchSpace SearchSpace::parse(const std::string& text, Notation notation) {
       }
       name = words[0];
     } else if (key == "inputs") {
-      if (!blocks.empty()) {
+      if (!blocks.empty() || normal) {
         fail(number, "'inputs' must come before the first block");
       }
       for (const std::string& word : words) {
@@ -127,6 +140,17 @@ SearchSpace SearchSpace::parse(const std::string& text, Notation notation) {
         blocks.back() = complete_cell_block(blocks.back(), static_cast<int>(blocks.size()) - 1);
       }
       blocks.emplace_back();
+    } else if (key == "reduction") {
+      if (!cell) {
+        fail(number, "only a part of the paper's space has a reduction cell");
+      }
+      if (!words.empty()) {
+        fail(number, "'reduction' stands alone; the blocks of the reduction cell follow");
+      }
+      if (normal) {
+        fail(number, "'reduction' stands there twice");
+      }
+      normal = end_cell();
     } else if (key == "input" || key == "operator") {
       if (blocks.empty()) {
         fail(number, fmt::format("'{}' must follow a line 'block'", key));
@@ -148,19 +172,12 @@ SearchSpace SearchSpace::parse(const std::string& text, Notation notation) {
         fail(number, error.what());
       }
     } else {
-      fail(number, fmt::format("expected name, inputs, block, input or operator; found '{}'", key));
+      fail(number, fmt::format("expected name, inputs, block, {}input or operator; found '{}'",
+                               cell ? "reduction, " : "", key));
     }
   }
-  if (!cell && !blocks.empty() && blocks.back().slots.empty()) {
-    fail(number, "the last block has no slot; a block needs at least one");
-  }
-  if (blocks.empty()) {
-    fail(number, "there is no line 'block'; a space needs at least one block");
-  }
-  if (cell) {
-    blocks.back() = complete_cell_block(blocks.back(), static_cast<int>(blocks.size()) - 1);
-  }
-  return SearchSpace(name, notation, std::move(inputs), std::move(blocks));
+  const SearchSpace last = end_cell();
+  return normal ? pair(*normal, last) : last;
 }
 
 }  // namespace renas

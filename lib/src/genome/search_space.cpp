@@ -106,6 +106,25 @@ SearchSpace::SearchSpace(std::string name, Notation notation, std::vector<std::s
     }
     first_slot_.push_back(static_cast<int>(slots_.size()));
   }
+  first_block_ = {0, block_count()};
+}
+
+SearchSpace SearchSpace::pair(const SearchSpace& normal, const SearchSpace& reduction) {
+  for (const SearchSpace* cell : {&normal, &reduction}) {
+    if (cell->notation_ != Notation::kCell || cell->cell_count() != 1) {
+      throw InvalidInput(
+          fmt::format("search space '{}': a pair takes two spaces of one cell in the paper's form",
+                      cell->name_));
+    }
+  }
+  SearchSpace both = normal;
+  for (const Block& block : reduction.blocks_) {
+    both.blocks_.push_back(block);
+    both.slots_.insert(both.slots_.end(), block.slots.begin(), block.slots.end());
+    both.first_slot_.push_back(both.slot_count());
+  }
+  both.first_block_.push_back(both.block_count());
+  return both;
 }
 
 SearchSpace SearchSpace::renas(int blocks) { return renas(blocks, renas_operators()); }
@@ -148,12 +167,18 @@ SearchSpace SearchSpace::nas_bench_201() {
   return SearchSpace("nas-bench-201", Notation::kNasBench201, {}, std::move(nodes));
 }
 
+std::string SearchSpace::cell_prefix(int b) const {
+  if (cell_count() == 1) return "";
+  return cell_of(b) == 0 ? "normal " : "reduction ";
+}
+
 std::string SearchSpace::to_text() const {
   std::string text = fmt::format("name {}\n", name_);
   if (!cell_inputs_.empty()) text += fmt::format("inputs {}\n", fmt::join(cell_inputs_, " "));
-  for (const Block& block : blocks_) {
+  for (int b = 0; b < block_count(); ++b) {
+    if (b == first_block(1)) text += "reduction\n";
     text += "block\n";
-    for (const Slot& slot : block.slots) {
+    for (const Slot& slot : blocks_[b].slots) {
       text += fmt::format("  {} {} {}\n", slot.kind == Slot::Kind::kInput ? "input" : "operator",
                           slot.name, fmt::join(slot.choices, " "));
     }

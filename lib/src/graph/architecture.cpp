@@ -99,15 +99,20 @@ Architecture architecture_of(const SearchSpace& space, const Genome& genome) {
         space.name()));
   }
   check_genome(space, genome);
+  const auto cell_number = [&](int c) {
+    Cell cell;
+    for (int b = space.first_block(c); b < space.first_block(c + 1); ++b) {
+      const auto choice = [&](int slot) {
+        const int i = space.first_slot(b) + slot;
+        return space.slot(i).choices[genome[i]];
+      };
+      cell.blocks.push_back({{choice(0), choice(1)}, {choice(2), choice(3)}});
+    }
+    return cell;
+  };
   Architecture architecture;
-  for (int b = 0; b < space.block_count(); ++b) {
-    const auto choice = [&](int slot) {
-      const int i = space.first_slot(b) + slot;
-      return space.slot(i).choices[genome[i]];
-    };
-    architecture.normal.blocks.push_back({{choice(0), choice(1)}, {choice(2), choice(3)}});
-  }
-  architecture.reduction = architecture.normal;
+  architecture.normal = cell_number(0);
+  architecture.reduction = cell_number(space.cell_count() - 1);
   return architecture;
 }
 

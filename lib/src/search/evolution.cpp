@@ -14,6 +14,7 @@ Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
       removal_(removal),
       critic_(std::move(critic)),
       by_effect_(critic_ && judges_by_effect(options)),
+      learns_failures_(controller_options(options).learn_failures),
       random_(options.seed, Purpose::kSearch) {}
 
 Flight Evolution::propose() {
@@ -77,17 +78,36 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   if (!candidate.parent) {
     return told;
   }
+  mutator_->learn(sample_of(flight, std::clamp(members_.back().effect, 0.0, 1.0)));
+  return told;
+}
+
+Sample Evolution::sample_of(const Flight& flight, double fitness) {
   Sample sample;
-  sample.mutations = candidate.mutations;
-  sample.parent = candidate.genome;
+  sample.mutations = flight.candidate.mutations;
+  sample.parent = flight.candidate.genome;
   for (const Mutation& m : sample.mutations) {
     sample.parent[m.slot] = m.from;
   }
   sample.log_probability = flight.log_probability;
   sample.entropy = flight.entropy;
-  sample.fitness = std::clamp(members_.back().effect, 0.0, 1.0);
-  mutator_->learn(sample);
-  return told;
+  sample.fitness = fitness;
+  return sample;
+}
+
+void Evolution::fail(const Flight& flight, Status status) {
+  if (!learns_failures_ || status == Status::kLost) {
+    return;
+  }
+  if (critic_ && !by_effect_) {
+    critic_->learn(flight.candidate.genome, critic_->worst(),
+                   {flight.candidate.id, flight.candidate.parent, 0, 0});
+  }
+  if (flight.candidate.parent) {
+    Sample sample = sample_of(flight, 0);
+    sample.failed = true;
+    mutator_->learn(sample);
+  }
 }
 
 std::pair<std::size_t, std::size_t> Evolution::tournament() {

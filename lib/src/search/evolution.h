@@ -25,7 +25,8 @@ namespace renas::search {
 ///
 /// Best and worst are by effect (Member::effect). It is the fitness, unless members are judged by
 /// effect and results inherit: then a critic estimates it anew, for all members, after each tell,
-/// and the mutator learns from the child's effect.
+/// and the mutator learns from the child's effect. A child that fails changes nothing; mutator and
+/// critic learn from it where ControllerOptions::learn_failures says so.
 class Evolution final : public StrategyBase {
  public:
   /// Which member leaves when a child joins.
@@ -44,6 +45,7 @@ class Evolution final : public StrategyBase {
  protected:
   Flight propose() override;
   Told accept(const Flight& flight, const Outcome& outcome) override;
+  void fail(const Flight& flight, Status status) override;
   void save_more(StateWriter& writer) const override;
   void load_more(const StateReader& reader) override;
 
@@ -52,6 +54,8 @@ class Evolution final : public StrategyBase {
   std::pair<std::size_t, std::size_t> tournament();
   /// Whether effects differ from fitness.
   bool corrects() const { return by_effect_ && critic_->corrects(); }
+  /// What the mutator learns from a child that was judged by `fitness`.
+  static Sample sample_of(const Flight& flight, double fitness);
   /// Estimates the effects of all members anew.
   void judge_members();
 
@@ -59,6 +63,7 @@ class Evolution final : public StrategyBase {
   Removal removal_;
   std::shared_ptr<Critic> critic_;  // null: nothing needs one
   bool by_effect_;
+  bool learns_failures_;
   Random random_;
 };
 

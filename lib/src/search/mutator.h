@@ -25,6 +25,7 @@ struct Sample {
   double log_probability = 0;  ///< of the mutations when they were drawn, in nats
   double entropy = 0;          ///< of the decisions that drew them, in nats
   double fitness = 0;          ///< or effect, where children are judged by it
+  bool failed = false;         ///< it has no fitness, and counts as 0
 };
 
 /// A mutation operator: it turns a parent into a child, and may learn from the child's fitness.

@@ -18,9 +18,9 @@ std::string describe(const SearchSpace& space) {
   for (const std::string& input : space.cell_inputs()) {
     text += " " + input;
   }
-  for (const Block& block : space.blocks()) {
-    text += ",";
-    for (const Slot& slot : block.slots) {
+  for (int b = 0; b < space.block_count(); ++b) {
+    text += b == space.first_block(1) ? ",reduction," : ",";
+    for (const Slot& slot : space.blocks()[b].slots) {
       text += slot.kind == Slot::Kind::kInput ? "<" : "*";
       for (const std::string& choice : slot.choices) {
         text += choice + "|";
@@ -69,6 +69,7 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
   flights_.erase(found);
   if (outcome.status != Status::kOk) {
     ++failed_;
+    fail(flight, outcome.status);
     return {};
   }
   ++succeeded_;

@@ -41,6 +41,8 @@ class StrategyBase : public Strategy {
   virtual Flight propose() = 0;
   /// Takes in a candidate that was trained: decides whether it joins, and learns from it.
   virtual Told accept(const Flight& flight, const Outcome& outcome) = 0;
+  /// Takes in a candidate that failed; by default there is nothing to learn from it.
+  virtual void fail(const Flight& /*flight*/, Status /*status*/) {}
   /// Saves and loads what the derived strategy adds to the state.
   virtual void save_more(StateWriter& writer) const = 0;
   virtual void load_more(const StateReader& reader) = 0;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/hdf5.h"
+#include "renas/architecture.h"
 #include "renas/error.h"
 #include "store/hdf5_file.h"
 
@@ -127,8 +128,13 @@ Model make_model(const std::string& genome, const NetworkOptions& network, const
 }
 
 SearchSpace space_of(const std::string& genome) {
-  const std::string& text = genome == "renasnet" ? kRenasNet : genome;
-  return SearchSpace::renas(1 + static_cast<int>(std::count(text.begin(), text.end(), ',')));
+  const std::string text = genome == "renasnet" ? kRenasNet : genome;
+  const auto cell = [](auto begin, auto end) {
+    return SearchSpace::renas(1 + static_cast<int>(std::count(begin, end, ',')));
+  };
+  const auto last = std::find(text.rbegin(), text.rend(), '/').base();  // the last cell's begin
+  const SearchSpace reduction = cell(last, text.end());
+  return names_family(text) ? SearchSpace::pair(cell(text.begin(), last), reduction) : reduction;
 }
 
 Graph graph_of(const Model& model) {

@@ -51,8 +51,9 @@ std::string mutation_text(const std::string& parent, const std::string& child) {
     for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
       if (from[i] == to[i]) continue;
       const Slot& slot = space.slot(i);
-      text += fmt::format("{}{}.{} {}>{}", text.empty() ? "" : ", ", b + 1, slot.name,
-                          slot.choices[from[i]], slot.choices[to[i]]);
+      text +=
+          fmt::format("{}{}{}.{} {}>{}", text.empty() ? "" : ", ", space.cell_prefix(b),
+                      space.number_of(b), slot.name, slot.choices[from[i]], slot.choices[to[i]]);
     }
   }
   return text.empty() ? "no change" : text;

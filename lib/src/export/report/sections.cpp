@@ -140,14 +140,17 @@ std::string lineage_table(const RunRecord& run) {
       rows);
 }
 
-/// The share of each operator, or kind of input, among the choices that mutations made, over time.
-std::string choices_chart(const RunRecord& run, char slot_kind, const std::string& title) {
+/// The share of each operator, or kind of input, among the choices that mutations of a cell made,
+/// over time.
+std::string choices_chart(const RunRecord& run, int cell, char slot_kind,
+                          const std::string& title) {
   constexpr std::size_t kWindows = 8;
   static const std::vector<std::string> kColours{"a", "b", "c", "d", "e", "f", "g", "h"};
   std::vector<std::pair<double, std::string>> chosen;
   for (const HistoryEntry& e : run.history) {
     for (const Mutation& m : e.mutations) {
       if (m.slot < 0 || m.slot >= run.space.slot_count()) continue;
+      if (run.space.cell_of(m.block) != cell) continue;
       const Slot& slot = run.space.slot(m.slot);
       if (slot.name[0] != slot_kind || m.to < 0 || m.to >= std::ssize(slot.choices)) continue;
       std::string name = slot.choices[static_cast<std::size_t>(m.to)];
@@ -201,11 +204,13 @@ std::string entropy_chart(const ControllerView& view) {
       {"Entropy of the controller", "child that it learnt from", "entropy, nats", {line, uniform}});
 }
 
-/// What the controller would choose now: the mean over the slots of one kind.
-std::string preferences(const RunRecord& run, char slot_kind, const std::string& title) {
+/// What the controller would choose now: the mean over the slots of one kind in a cell.
+std::string preferences(const RunRecord& run, int cell, char slot_kind, const std::string& title) {
   std::map<std::string, double> sums;
   int slots = 0;
-  for (int i = 0; i < run.space.slot_count(); ++i) {
+  const SearchSpace& space = run.space;
+  const int end = space.first_slot(space.first_block(cell + 1));
+  for (int i = space.first_slot(space.first_block(cell)); i < end; ++i) {
     const Slot& slot = run.space.slot(i);
     const auto& shares = run.controller->choices[static_cast<std::size_t>(i)];
     if (slot.name[0] != slot_kind) continue;
@@ -230,13 +235,22 @@ std::string preferences(const RunRecord& run, char slot_kind, const std::string&
 }
 
 std::string controller_section(const RunRecord& run) {
-  std::string content = choices_chart(run, 'o', "Operators that mutations chose") +
-                        choices_chart(run, 'i', "Inputs that mutations chose");
-  if (run.controller) {
-    content += preferences(run, 'o', "Operators the controller would choose now") +
-               preferences(run, 'i', "Inputs the controller would choose now") +
-               entropy_chart(*run.controller);
+  std::string content;
+  const SearchSpace& space = run.space;
+  const auto titled = [&](const char* title, int cell) {
+    const std::string name = space.cell_prefix(space.first_block(cell));
+    return name.empty() ? std::string(title) : fmt::format("{}: {}cell", title, name);
+  };
+  for (int cell = 0; cell < space.cell_count(); ++cell) {
+    content += choices_chart(run, cell, 'o', titled("Operators that mutations chose", cell)) +
+               choices_chart(run, cell, 'i', titled("Inputs that mutations chose", cell));
   }
+  for (int cell = 0; run.controller && cell < space.cell_count(); ++cell) {
+    content +=
+        preferences(run, cell, 'o', titled("Operators the controller would choose now", cell)) +
+        preferences(run, cell, 'i', titled("Inputs the controller would choose now", cell));
+  }
+  if (run.controller) content += entropy_chart(*run.controller);
   return content.empty() ? content : fmt::format("<div class=\"charts\">{}</div>\n", content);
 }
 
@@ -384,7 +398,7 @@ std::string cell_figure(const std::string& genome, const std::string& caption) {
 #else
   std::string drawing = "<ol>";
   for (std::size_t from = 0; from != std::string::npos;) {
-    const std::size_t comma = genome.find(',', from);
+    const std::size_t comma = genome.find_first_of(",/", from);
     drawing += fmt::format("<li>{}</li>", escape(genome.substr(from, comma - from)));
     from = comma == std::string::npos ? comma : comma + 1;
   }

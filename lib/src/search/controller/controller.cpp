@@ -104,7 +104,9 @@ void Controller::learn(const Sample& sample) {
   if (!options_.learn) {
     return;
   }
-  advantage_.add(sample.fitness);
+  if (!sample.failed) {
+    advantage_.add(sample.fitness);
+  }
   for (int i = 0; i < options_.updates; ++i) {
     update(sample);
   }

@@ -57,7 +57,8 @@ std::vector<Field> fields() {
           field("critic_share", &O::critic_share, 0, 1),
           field("critic_optimism", &O::critic_optimism, 0, 100),
           field("exploration", &O::exploration, 0, 1),
-          field("redraw_exact", &O::redraw_exact, 0, 10000)};
+          field("redraw_exact", &O::redraw_exact, 0, 10000),
+          field("learn_failures", &O::learn_failures, 0, 1)};
 }
 
 constexpr std::pair<const char*, Advantage> kAdvantages[]{

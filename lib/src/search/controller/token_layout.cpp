@@ -8,35 +8,40 @@
 namespace renas::search {
 
 TokenLayout::TokenLayout(const SearchSpace& space) {
-  const int inputs = static_cast<int>(space.cell_inputs().size());
-  const int begin_steps = std::max(2, inputs);
-  std::map<std::string, int> sources;  // name -> number
-  for (int i = 0; i < inputs; ++i) {
-    sources[space.cell_inputs()[i]] = i;
+  std::vector<std::vector<std::string>> kinds;
+  for (int cell = 0; cell < space.cell_count(); ++cell) {
+    add_cell(space, cell, kinds);
   }
-  for (int b = 0; b < space.block_count(); ++b) {
-    sources[std::to_string(b + 1)] = inputs + b;
-  }
-  source_step_.resize(sources.size());
-  for (int i = 0; i < inputs; ++i) {
-    source_step_[i] = i;
-  }
+}
 
-  for (int t = 0; t < begin_steps; ++t) {
+void TokenLayout::add_cell(const SearchSpace& space, int cell,
+                           std::vector<std::vector<std::string>>& kinds) {
+  const int first_source = sources();
+  const int inputs = static_cast<int>(space.cell_inputs().size());
+  std::map<std::string, int> numbers;  // of the cell's sources, by name
+  for (int i = 0; i < inputs; ++i) {
+    numbers[space.cell_inputs()[i]] = i;
+    source_step_.push_back(steps() + i);
+  }
+  for (int t = 0; t < std::max(2, inputs); ++t) {
     first_token_.push_back(vocabulary_++);
   }
   const int output_token = vocabulary_++;
-  std::vector<std::vector<std::string>> kinds;
+  for (int b = space.first_block(cell); b < space.first_block(cell + 1); ++b) {
+    numbers[std::to_string(space.number_of(b))] = inputs + b - space.first_block(cell);
+  }
   std::map<std::pair<int, int>, int> tables;  // (position in the block, kind) -> first token
-  for (int b = 0; b < space.block_count(); ++b) {
+  for (int b = space.first_block(cell); b < space.first_block(cell + 1); ++b) {
     for (int i = space.first_slot(b); i < space.first_slot(b + 1); ++i) {
       const Slot& slot = space.slot(i);
       std::vector<int> values;
       int kind = -1;
-      int size = static_cast<int>(sources.size());
+      int first_value = 0;
+      int size = static_cast<int>(numbers.size());
       if (slot.kind == Slot::Kind::kInput) {
+        first_value = first_source;
         for (const std::string& choice : slot.choices) {
-          values.push_back(sources.at(choice));
+          values.push_back(first_source + numbers.at(choice));
         }
       } else {
         const auto found = std::find(kinds.begin(), kinds.end(), slot.choices);
@@ -55,11 +60,11 @@ TokenLayout::TokenLayout(const SearchSpace& space) {
         vocabulary_ += size;
       }
       slot_step_.push_back(steps());
-      first_token_.push_back(table->second);
+      first_token_.push_back(table->second - first_value);
       kind_.push_back(kind);
       values_.push_back(std::move(values));
     }
-    source_step_[inputs + b] = steps();
+    source_step_.push_back(steps());
     first_token_.push_back(output_token);
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "renas/genome.h"
@@ -10,11 +11,13 @@ namespace renas::search {
 /// The layout of a genome as a sequence of tokens for the controller's LSTM. The sequence begins
 /// with one step for each input of the cell, in their order, and at least two such begin steps.
 /// Then follow, for each block, its slots and one "output" token (the paper's A). The paper's space
-/// with five blocks has 2 + 25 steps.
+/// with five blocks has 2 + 25 steps. Of two cells, the second follows the first in the same way,
+/// begin steps included: 54 steps.
 ///
 /// There is one table of tokens for each position in a block and kind of slot. An input is named by
 /// its source, so that "c-1" or block 2 means the same to every block. Operator slots that offer
-/// the same list of choices are of one kind.
+/// the same list of choices are of one kind. A second cell has begin tokens, sources and tables of
+/// its own, since what is good in one cell need not be good in the other; its kinds are shared.
 class TokenLayout {
  public:
   explicit TokenLayout(const SearchSpace& space);
@@ -29,7 +32,8 @@ class TokenLayout {
   int kind_size(int kind) const { return kind_size_[kind]; }
   /// The kind of an operator slot, -1 for an input slot.
   int kind(int slot) const { return kind_[slot]; }
-  /// The number of sources that input slots choose from: inputs of the cell, then blocks.
+  /// The number of sources that input slots choose from: inputs of the cell, then blocks, of each
+  /// cell in turn.
   int sources() const { return static_cast<int>(source_step_.size()); }
   /// The step whose hidden state represents the source that `choice` of input slot `slot` names.
   int source_step(int slot, int choice) const { return source_step_[value(slot, choice)]; }
@@ -48,8 +52,11 @@ class TokenLayout {
   void encode(const Genome& genome, int* tokens) const;
 
  private:
+  /// Appends the steps of a cell. `kinds` are the lists of choices met so far.
+  void add_cell(const SearchSpace& space, int cell, std::vector<std::vector<std::string>>& kinds);
+
   int vocabulary_ = 0;
-  std::vector<int> first_token_;  // of each step: the token of value 0
+  std::vector<int> first_token_;  // of each step: the token of value 0, were there one
   std::vector<int> slot_step_;
   std::vector<int> kind_;
   std::vector<int> kind_size_;

@@ -190,6 +190,11 @@ void Critic::learn(const Genome& genome, double fitness, const Descent& descent)
   }
 }
 
+double Critic::worst() const {
+  const auto least = std::min_element(fitness_.begin(), fitness_.end());
+  return least == fitness_.end() ? 0 : *least;
+}
+
 void Critic::forget() {
   std::vector<double> value = fitness_;
   if (corrects_) {

@@ -44,6 +44,8 @@ class Critic {
 
   /// Takes in the fitness of a trained genome.
   void learn(const Genome& genome, double fitness, const Descent& descent = {});
+  /// The lowest fitness that it remembers; 0: it remembers none.
+  double worst() const;
   /// Predicts the worth of `genomes`, in the order given.
   std::vector<double> rank(std::span<const Genome* const> genomes);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <utility>
 
 namespace renas::search {
 
@@ -27,18 +28,19 @@ Similarity::Similarity(const SearchSpace& space)
     : swappable_(halves_can_be_swapped(space)), blocks_(space.block_count()) {
   powers_.resize(space.slot_count() + 1);
   count_powers_.resize(2 * space.slot_count() + 1);
-  std::map<std::vector<std::string>, int> groups;
-  for (int i = 0; i < space.slot_count(); ++i) {
-    const Slot& slot = space.slot(i);
-    first_count_.push_back(-1);
-    if (slot.kind != Slot::Kind::kOperator) {
-      continue;
+  std::map<std::pair<int, std::vector<std::string>>, int> groups;  // by cell and choices
+  for (int b = 0; b < space.block_count(); ++b) {
+    for (const Slot& slot : space.blocks()[b].slots) {
+      first_count_.push_back(-1);
+      if (slot.kind != Slot::Kind::kOperator) {
+        continue;
+      }
+      const auto [group, is_new] = groups.try_emplace({space.cell_of(b), slot.choices}, counts_);
+      if (is_new) {
+        counts_ += static_cast<int>(slot.choices.size());
+      }
+      first_count_.back() = group->second;
     }
-    const auto [group, is_new] = groups.try_emplace(slot.choices, counts_);
-    if (is_new) {
-      counts_ += static_cast<int>(slot.choices.size());
-    }
-    first_count_.back() = group->second;
   }
   set(0.8, 0.9);
 }

@@ -16,8 +16,8 @@ namespace renas::search {
 ///              to itself is 1.
 ///   by count   `kappa` to the power of d, the sum over operators of the difference in how often
 ///              each occurs. It says that an operator is worth much the same wherever it stands.
-///              Slots share their counts if they choose from the same operators. In spaces of more
-///              than 256 different operators this kernel is 1.
+///              Slots of a cell share their counts if they choose from the same operators. In
+///              spaces of more than 256 different operators this kernel is 1.
 class Similarity {
  public:
   explicit Similarity(const SearchSpace& space);

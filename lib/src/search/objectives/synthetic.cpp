@@ -27,20 +27,23 @@ class SyntheticObjective final : public Objective {
           fmt::format("synthetic objective: search space '{}' has not the paper's form of block",
                       space.name()));
     }
-    blocks_ = space.block_count();
     inputs_ = static_cast<int>(space.cell_inputs().size());
     operators_ = static_cast<int>(space.slot(2).choices.size());
     Random random(seed, Purpose::kNoise, 0x5E);
-    draw(truth_weights_, random);
-    draw(gap_weights_, random);
+    for (std::vector<Weights>* weights : {&truth_weights_, &gap_weights_}) {
+      for (int cell = 0; cell < space.cell_count(); ++cell) {
+        weights->push_back(draw(cell, random));
+      }
+    }
 
     std::vector<Genome> genomes;
     genomes.reserve(kCalibration);
     for (int i = 0; i < kCalibration; ++i) {
       genomes.push_back(random_genome(space, random));
     }
-    calibrate(truth_weights_, genomes);
-    calibrate(gap_weights_, genomes);
+    for (std::vector<Weights>* weights : {&truth_weights_, &gap_weights_}) {
+      for (Weights& w : *weights) calibrate(w, genomes);
+    }
   }
 
   const SearchSpace& space() const override { return space_; }
@@ -57,8 +60,10 @@ class SyntheticObjective final : public Objective {
   double best_truth() const override { return std::numeric_limits<double>::quiet_NaN(); }
 
  private:
-  /// The weights of a score, and its mean and standard deviation over random genomes.
+  /// The weights of a cell's score, and its mean and standard deviation over random genomes.
   struct Weights {
+    int first = 0;  // the cell's first block in the space
+    int blocks = 0;
     std::vector<double> operators;  // [1 + block][operator]; row 0 is common to all blocks
     std::vector<double> sources;    // [1 + block][source]; row 0 is common to all blocks
     std::vector<double> pairs;      // [operator][operator] of one block, used in both orders
@@ -71,24 +76,28 @@ class SyntheticObjective final : public Objective {
 
   static double accuracy(double z) { return std::max(10.0, 95 - 7 * std::exp(-0.45 * z)); }
 
-  void draw(Weights& w, Random& random) const {
+  Weights draw(int cell, Random& random) const {
+    Weights w;
+    w.first = space_.first_block(cell);
+    w.blocks = space_.first_block(cell + 1) - w.first;
     const auto fill = [&](std::vector<double>& values, int count, double deviation) {
       for (int i = 0; i < count; ++i) {
         values.push_back(deviation * random.normal());
       }
     };
     fill(w.operators, operators_, 0.7);
-    fill(w.operators, blocks_ * operators_, 0.5);
-    const int sources = inputs_ + blocks_;
+    fill(w.operators, w.blocks * operators_, 0.5);
+    const int sources = inputs_ + w.blocks;
     fill(w.sources, sources, 0.3);
-    fill(w.sources, blocks_ * sources, 0.3);
+    fill(w.sources, w.blocks * sources, 0.3);
     fill(w.pairs, operators_ * operators_, 0.5);
     fill(w.chains, operators_ * operators_, 0.5);
     w.same_source = -0.4 * random.uniform();
-    w.best_depth = random.uniform(1, blocks_);
+    w.best_depth = random.uniform(1, w.blocks);
     w.depth = 0.6 * random.uniform();
-    w.best_ends = random.uniform(1, blocks_);
+    w.best_ends = random.uniform(1, w.blocks);
     w.ends = 0.6 * random.uniform();
+    return w;
   }
 
   void calibrate(Weights& w, const std::vector<Genome>& genomes) const {
@@ -104,17 +113,20 @@ class SyntheticObjective final : public Objective {
     w.deviation = std::sqrt(squares / n - w.mean * w.mean);
   }
 
-  double standard_score(const Weights& w, const Genome& genome) const {
-    return (score(w, genome) - w.mean) / w.deviation;
+  /// The mean of the cells' scores, scaled to standard deviation 1.
+  double standard_score(const std::vector<Weights>& cells, const Genome& genome) const {
+    double sum = 0;
+    for (const Weights& w : cells) sum += (score(w, genome) - w.mean) / w.deviation;
+    return sum / std::sqrt(static_cast<double>(cells.size()));
   }
 
   double score(const Weights& w, const Genome& genome) const {
-    const auto token = [&](int b, int i) { return genome[4 * b + i]; };
-    std::vector<int> depth(blocks_, 1);
-    std::vector<bool> read(blocks_, false);
-    const int sources = inputs_ + blocks_;
+    const auto token = [&](int b, int i) { return genome[4 * (w.first + b) + i]; };
+    std::vector<int> depth(w.blocks, 1);
+    std::vector<bool> read(w.blocks, false);
+    const int sources = inputs_ + w.blocks;
     double sum = 0;
-    for (int b = 0; b < blocks_; ++b) {
+    for (int b = 0; b < w.blocks; ++b) {
       for (int half = 0; half < 2; ++half) {
         const int source = token(b, half);
         const int op = token(b, 2 + half);
@@ -145,10 +157,9 @@ class SyntheticObjective final : public Objective {
   }
 
   SearchSpace space_;
-  int blocks_ = 0;
   int inputs_ = 0;
   int operators_ = 0;
-  Weights truth_weights_, gap_weights_;
+  std::vector<Weights> truth_weights_, gap_weights_;  // of each cell
 };
 
 }  // namespace
