@@ -15,6 +15,7 @@
 #   3                            stopped in order     yes
 #   any other, a signal's        failed               yes, but after three starts in a row that
 #                                                     brought no result: no
+#   0, and there is no result    failed: mpirun --enable-recovery hides it where rank 0 has died
 #   any, after the job was told to end (scancel, qdel, bkill)    no
 
 # Settings, by environment:
@@ -42,16 +43,19 @@ choose_launcher() {
       "RENAS_LAUNCHER, for example to \"srun --mpi=pmix\"" >&2
     exit 2
   fi
+  # Its own options stand before the command of a container, if there is one.
+  local options
   case ${launcher[0]##*/} in
-    srun) launcher+=(--ntasks="$1" --cpus-per-task="$2") ;;
+    srun) options=(--ntasks="$1" --cpus-per-task="$2") ;;
     *)
-      launcher+=(-np "$1")
+      options=(-np "$1")
       # Only Open MPI knows this option; other launchers place ranks as the scheduler says.
       if "${launcher[0]}" --version 2>&1 | grep -q -e 'Open MPI' -e OpenRTE; then
-        launcher+=(--map-by "slot:PE=$2")
+        options+=(--map-by "slot:PE=$2")
       fi
       ;;
   esac
+  launcher=("${launcher[0]}" "${options[@]}" "${launcher[@]:1}")
   if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   fi
@@ -87,10 +91,19 @@ launch() {
   echo "$(date '+%F %T') ${program##*/} ended with $status"
 }
 
+# Whether what a program that ended with 0 makes last is there.
+has_result() {
+  [ ! -e "$1/history.jsonl" ] || [ -e "$1/result.json" ] || return 1
+  [ -e "$1" ]
+}
+
 must_go_on() {
   local run=$1 failures counted=$1.job_failures
   [ ! -d "$run" ] || counted=$run/job_failures
-  [ "$status" != 0 ] || return 1
+  if [ "$status" = 0 ]; then
+    ! has_result "$run" || return 1
+    status=1
+  fi
   if [ "$status" = 2 ]; then
     echo "there is something to mend: not going on"
     return 1

@@ -13,6 +13,7 @@ void add_threads_bench(CLI::App& app);
 void add_train_bench(CLI::App& app);
 #ifdef RENAS_WITH_HDF5
 void add_coordinator_bench(CLI::App& app);
+void add_endurance_bench(CLI::App& app);
 void add_fitness_bench(CLI::App& app);
 #endif
 #ifdef RENAS_WITH_ONEDNN

@@ -3,7 +3,7 @@
 // The ranks train nothing. What they would take is drawn (log-normal, so a few children take
 // several times as long as most) and passes on the clock; messages are packed and unpacked as over
 // MPI.
-#include "cluster/coordinator.h"
+#include "bench/coordinator.h"
 
 #include <fmt/format.h>
 #include <time.h>
@@ -23,37 +23,17 @@
 #include <vector>
 
 #include "bench/bench.h"
-#include "renas/dataset_writer.h"
+#include "bench/unseen_data.h"
+#include "cli/ranks.h"
+#include "cluster/coordinator.h"
 #include "renas/error.h"
 
 namespace {
 
 using namespace renas;
 
-struct Options {
-  std::vector<int> ranks{64, 256, 1024, 4096, 16384};
-  double child = 60;
-  double spread = 0.5;
-  double seconds = 30;
-  std::string folder = "coordinator-bench";
-  SearchRunOptions run;
-};
-
-double thread_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-/// What was measured once every rank had work.
-struct Measured {
-  double start_seconds = 0;  ///< until every rank had its first candidate
-  double seconds = 0;
-  int results = 0;
-  double busy = 0;          ///< rank-seconds of work
-  double processor = 0;     ///< seconds of the coordinator's thread
-  double longest_wait = 0;  ///< of a rank, from its result to its next task, in seconds
-};
+using namespace renas::bench;
+using Options = CoordinatorOptions;
 
 class SimulatedRanks final : public Transport {
  public:
@@ -171,8 +151,7 @@ class SimulatedRanks final : public Transport {
                   .images = 500,
                   .task = name_of(task_of(rank)),
                   .serial = task_of(rank).serial};
-    report.fitness =
-        static_cast<double>(std::hash<std::string>{}(task_of(rank).genome) % 10000) / 10000;
+    report.fitness = made_up_fitness(task_of(rank).genome);
     report.counts = {1000000, 100000000};
     report.seconds = when - since_[index(rank)];
     // A rank is idle from when it is done, whether the coordinator has the time to hear of it or
@@ -201,24 +180,7 @@ class SimulatedRanks final : public Transport {
   int next_to_report_ = 0;
 };
 
-/// A data set that nobody looks at.
-void write_data(const std::string& path) {
-  DataSetWriter writer(path, true);
-  for (const char* split : {"train", "test"}) {
-    writer.begin_split(split, Shape{1, 8, 8});
-    for (int i = 0; i < 40; ++i) {
-      writer.add(std::vector<uint8_t>(64, static_cast<uint8_t>(i)), i % 2);
-    }
-  }
-  DataSetInfo info;
-  info.classes = 2;
-  info.mean = {0.5};
-  info.sd = {0.25};
-  writer.finish(info);
-}
-
-Measured measure(const Options& options, int ranks) {
-  namespace fs = std::filesystem;
+SearchRunOptions run_options(const Options& options, int ranks) {
   SearchRunOptions run = options.run;
   run.folder = fmt::format("{}/{}", options.folder, ranks);
   run.data = options.folder + "/data.h5";
@@ -226,7 +188,12 @@ Measured measure(const Options& options, int ranks) {
   run.child.network.filters = 2;
   run.children = 100000000;
   run.stop_grace = 60;
-  fs::remove_all(run.folder);
+  std::filesystem::remove_all(run.folder);
+  return run;
+}
+
+Measured measure(const Options& options, int ranks) {
+  const SearchRunOptions run = run_options(options, ranks);
   const RunSetup setup = make_setup(run);
   SimulatedRanks simulated(options, ranks);
   SearchRunHooks hooks;
@@ -235,33 +202,65 @@ Measured measure(const Options& options, int ranks) {
   Coordinator coordinator(setup, queue, simulated, hooks);
   simulated.begin(setup.data_identity);
   coordinator.run();
-  fs::remove_all(run.folder);
+  std::filesystem::remove_all(run.folder);
   return simulated.measured;
+}
+
+void print_row(const Options& options, const std::string& ranks, int count, const Measured& m) {
+  const double service = m.processor / std::max(1, m.results);
+  fmt::print("{:>10} {:>9.1f} {:>10.1f} {:>12.3f} {:>11.1f}% {:>11.2f}% {:>12.3f} s {:>13.0f}\n",
+             ranks, m.start_seconds, m.results / m.seconds, 1e3 * service,
+             100 * m.processor / m.seconds, 100 * m.busy / (m.seconds * count), m.longest_wait,
+             options.child / service);
+  std::fflush(stdout);
 }
 
 void run(const Options& options) {
   std::filesystem::create_directories(options.folder);
-  write_data(options.folder + "/data.h5");
+  write_unseen_data(options.folder + "/data.h5");
   fmt::print(
       "children of {:g} s (log-normal, sigma {:g}), strategy {}, population {}; {:g} s each\n",
       options.child, options.spread, options.run.strategy.name, options.run.strategy.population,
       options.seconds);
-  fmt::print("{:>6} {:>9} {:>10} {:>12} {:>12} {:>12} {:>14} {:>13}\n", "ranks", "start, s",
+  fmt::print("{:>10} {:>9} {:>10} {:>12} {:>12} {:>12} {:>14} {:>13}\n", "ranks", "start, s",
              "results/s", "service, ms", "coordinator", "utilisation", "longest wait",
              "full at ranks");
   for (const int ranks : options.ranks) {
-    const Measured m = measure(options, ranks);
-    const double service = m.processor / std::max(1, m.results);
-    fmt::print("{:>6} {:>9.1f} {:>10.1f} {:>12.3f} {:>11.1f}% {:>11.2f}% {:>12.2f} s {:>13.0f}\n",
-               ranks, m.start_seconds, m.results / m.seconds, 1e3 * service,
-               100 * m.processor / m.seconds, 100 * m.busy / (m.seconds * ranks), m.longest_wait,
-               options.child / service);
-    std::fflush(stdout);
+    print_row(options, std::to_string(ranks), ranks, measure(options, ranks));
   }
+}
+
+/// Simulated ranks, and as many real ones.
+void run_real(Options options) {
+  int argc = 0;
+  char** argv = nullptr;
+  const cli::Ranks ranks(argc, argv);
+  const bool exists = ranks.rank() == 0 && std::filesystem::exists(options.folder);
+  if (ranks.worst(exists ? 1 : 0) != 0) {
+    if (exists) throw InvalidInput(options.folder + ": exists; name a folder to make");
+    return;
+  }
+  const std::unique_ptr<Transport> transport = ranks.make_transport();
+  if (ranks.rank() != 0) return sleep_as_worker(*transport, options);
+  options.ranks = {ranks.ranks()};
+  run(options);
+  const Measured real =
+      measure_real_ranks(options, run_options(options, ranks.ranks()), *transport);
+  print_row(options, fmt::format("real {}", ranks.ranks()), ranks.ranks(), real);
   std::filesystem::remove_all(options.folder);
 }
 
 }  // namespace
+
+double renas::bench::thread_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double renas::bench::made_up_fitness(const std::string& genome) {
+  return static_cast<double>(std::hash<std::string>{}(genome) % 10000) / 10000;
+}
 
 void add_coordinator_bench(CLI::App& app) {
   auto options = std::make_shared<Options>();
@@ -272,6 +271,9 @@ void add_coordinator_bench(CLI::App& app) {
   c->option_defaults()->always_capture_default();
   c->add_option("--ranks", options->ranks, "Numbers of simulated ranks")
       ->check(CLI::Range(1, 1000000));
+  c->add_flag("--real", options->real,
+              "Under mpirun: as many simulated ranks as there are real ones, and then these, which "
+              "sleep where they would train");
   c->add_option("--child", options->child, "Seconds that a child takes in the mean")
       ->check(CLI::PositiveNumber);
   c->add_option("--spread", options->spread, "Sigma of the log-normal distribution of these")
@@ -288,9 +290,11 @@ void add_coordinator_bench(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   c->add_option("--seed", options->run.strategy.seed, "As of renas-search");
   c->callback([options] {
+    if (options->real) return run_real(*options);
     if (std::filesystem::exists(options->folder)) {
       throw InvalidInput(options->folder + ": exists; name a folder to make");
     }
     run(*options);
+    std::filesystem::remove_all(options->folder);
   });
 }

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   add_train_bench(app);
 #ifdef RENAS_WITH_HDF5
   add_coordinator_bench(app);
+  add_endurance_bench(app);
 #endif
 #ifdef RENAS_WITH_ONEDNN
   add_kernels_bench(app);

@@ -126,6 +126,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       .option("--critic", o.strategy.critic,
               "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
       ->check(CLI::Range(-1, 10000));
+  search.flag("--learn-failures", s.learn_failures,
+              "Children that diverge or run out of memory teach controller and critic, too");
   search
       .option("--judge", o.strategy.judge,
               "What cells are judged by during the search. fitness: what their training gave; "
@@ -378,6 +380,10 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   SearchRunOptions o = settings.run;
   o.operators = split_operators(settings.operators);
   add_inputs(settings, o);
+  if (settings.learn_failures) {
+    o.strategy.controller_form = controller_options(o.strategy);
+    o.strategy.controller_form->learn_failures = true;
+  }
   o.balance_classes = settings.class_weights == "auto";
   o.child.network.class_weights = class_weights_of(settings.class_weights);
   o.final.fitness = o.child.fitness;

@@ -214,6 +214,23 @@ BOOST_AUTO_TEST_CASE(a_search_ends_by_patience_and_judges_by_balanced_accuracy) 
   refused(resume("run") + "--children 70", "by its patience");
 }
 
+BOOST_AUTO_TEST_CASE(children_that_diverge_teach_where_it_is_asked_for) {
+  const std::string diverging = "--new-rate 1e30 --inherited-rate 1e30 ";
+  done(toy_search(folder, "without") + diverging);
+  done(toy_search(folder, "with") + diverging + "--learn-failures");
+  const auto asked = [&](const std::string& run) {
+    std::string genomes;
+    for (const auto& e : renas::RunDirectory::open(folder / run).history()) {
+      genomes += e.genome + "\n";
+    }
+    return genomes;
+  };
+  BOOST_TEST(asked("without") != asked("with"));
+  // The option belongs to the run.
+  done(resume("with") + "--children 12");
+  done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "with"));
+}
+
 BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {
   const std::string weights = file("weights.txt", "1  # the first class\n2.5 0.5\n");
   const Ran by_file = done(train("--genome c-2:sep3x3+c-1:identity --quiet --class-weights " +

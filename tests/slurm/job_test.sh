@@ -105,11 +105,11 @@ wait_for 60 "the end" is_over
 # A training is warned, goes on, and ends.
 trains() {
   job=$(sbatch --parsable --ntasks=2 --output=trained-%j.out jobs/train.sbatch data.h5 trained.h5 \
-    --genome c-1:sep3x3+c-2:identity --cells 1 --filters 2 --batch 16 --epochs 1500 --threads 1 --quiet)
+    --genome c-1:sep3x3+c-2:identity --cells 1 --filters 2 --batch 16 --epochs 800 --threads 1 --quiet)
   wait_for 120 "a checkpoint" test -e trained.h5.checkpoint
   scancel --signal=USR1 --batch "$job"
   wait_for 60 "the restart" has_restarts 1
-  wait_for 120 "the end" is_over
+  wait_for 300 "the end" is_over  # two ranks that wait for each other, on cores that may be busy
   [ "$(field JobState)" = COMPLETED ] || fail "a training: ended as $(field JobState) $(field ExitCode)"
   "$programs/renas-inspect" model trained.h5 > /dev/null || fail "a training: no model"
   grep -q 'renas-train ended with 3' trained-"$job".out || fail "a training: it was not stopped in order"
@@ -144,6 +144,26 @@ for restart in 1 2 3; do
 done
 finished killed 303 3
 
+# With recovery a worker's death costs nothing, and the coordinator's a restart, whatever mpirun says.
+kill_rank() { # RUN RANK
+  local id
+  for id in $(pgrep -f "renas-search .*--run $1 "); do
+    if tr '\0' '\n' < "/proc/$id/environ" | grep -q -x "OMPI_COMM_WORLD_RANK=$2"; then
+      kill -KILL "$id"
+      return
+    fi
+  done
+  fail "$1: there is no rank $2"
+}
+RENAS_LAUNCHER="mpirun --enable-recovery" submit recovered -- --children 400 --worker-timeout 5
+wait_for 120 "results" has_lines recovered 10
+kill_rank recovered 0
+wait_for 60 "the restart" has_restarts 1
+wait_for 120 "its going on" has_lines recovered $(($(lines recovered) + 10))
+kill_rank recovered 1
+finished recovered 403 1
+[ "$(field Restarts)" = 1 ] || fail "recovered: a worker's death cost a restart"
+
 # A node that is taken away.
 submit moved -- --children 200
 wait_for 120 "results" has_lines moved 5
@@ -163,8 +183,21 @@ wait_for 60 "the end" is_over
   fail "limited: a candidate came twice"
 echo "ok: limited, $(lines limited) results"
 
-# Each rank of a node gets a core and sees the node's GPUs; srun starts them too.
+# srun starts the ranks, through a command as a container's. Each sees the GPUs of its node, of which it
+# takes the one of its local rank.
+cat > container.sh << 'TEXT'
+#!/bin/sh
+echo "rank $SLURM_PROCID, local $SLURM_LOCALID on $SLURMD_NODENAME: GPUs $CUDA_VISIBLE_DEVICES" >> "$SEEN"
+exec "$@"
+TEXT
+chmod +x container.sh
 if srun --mpi=list 2>&1 | grep -q pmix; then
-  RENAS_LAUNCHER="srun --mpi=pmix" submit pmix --nodes=2 --ntasks-per-node=1 --gpus-per-node=2 -- --children 10
+  export SEEN=$work/seen
+  RENAS_LAUNCHER="srun --mpi=pmix $work/container.sh" \
+    submit pmix --ntasks=4 --nodes=2 --ntasks-per-node=2 --gpus-per-node=2 -- --children 10
   finished pmix 13 0
+  [ "$(sort "$SEEN" | sed 's/on node[12]/on a node/')" = "rank 0, local 0 on a node: GPUs 0,1
+rank 1, local 1 on a node: GPUs 0,1
+rank 2, local 0 on a node: GPUs 0,1
+rank 3, local 1 on a node: GPUs 0,1" ] || fail "pmix: ranks and GPUs: $(cat "$SEEN")"
 fi

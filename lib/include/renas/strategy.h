@@ -86,6 +86,11 @@ class Strategy {
   /// Reports how the evaluation of candidate `id` ended. Throws InvalidInput, and changes nothing,
   /// if the id is unknown or was told before, or if the fitness is not in [0, 1].
   virtual Told tell(uint64_t id, const Outcome& outcome) = 0;
+  /// Takes `asked`, of a candidate in flight, for what ask() returned under its id, and where it is
+  /// told with success lets the member `removed` leave. So a history holds that was made by the
+  /// same strategy on a processor whose arithmetic rounds in another way. Throws InvalidInput, and
+  /// changes nothing, if the id is not in flight, or the strategy cannot do this, as by default.
+  virtual void adopt(const Candidate& asked, std::optional<uint64_t> removed);
 
   /// The members, oldest first. A strategy without a population keeps the best P candidates here.
   virtual const std::vector<Member>& population() const = 0;

@@ -61,13 +61,16 @@ class Replayer {
   bool stop() const { return hooks_.stop != nullptr && *hooks_.stop; }
 
   void redo(const HistoryEntry& entry) {
-    const Candidate candidate = asked_candidate(*strategy_, entry, asked_);
+    const Candidate candidate = asked_candidate(*strategy_, entry.id, entry.asked, asked_);
+    if (const auto what = difference_from(setup_.space, candidate, entry); !what.empty()) {
+      throw Difference(what);
+    }
     if (backend_ != nullptr) train(candidate, entry);
     if (replay_.stopped) return;
     const Told told = strategy_->tell(candidate.id, {entry.status, entry.fitness, entry.inherited});
-    const auto removed =
-        entry.status == Status::kOk && !told.joined ? std::optional(candidate.id) : told.removed;
-    if (removed != entry.removed) throw Difference("another member leaves for it");
+    if (removed_by(candidate.id, entry.status, told) != entry.removed) {
+      throw Difference("another member leaves for it");
+    }
     std::erase_if(weights_, [this](const auto& held) { return !strategy_->keeps(held.first); });
   }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cluster/asked_candidate.h"
+#include "cluster/replay_history.h"
 #include "cluster/retry.h"
 #include "core/files.h"
 #include "renas/error.h"
@@ -14,6 +15,9 @@
 namespace renas {
 
 namespace {
+
+/// How long replaying what is behind the last snapshot may take.
+constexpr auto kMostToReplay = std::chrono::seconds(2);
 
 /// Looks before it locks, so that a mistaken name leaves nothing behind in a folder of other
 /// things.
@@ -238,18 +242,24 @@ uint64_t SearchJournal::usable_lines(const History& history, uint64_t snapshot_l
 
 /// Tells the strategy what the history says, each time after as many asks as there were then.
 void SearchJournal::replay(const std::vector<HistoryEntry>& history, uint64_t from) {
-  uint64_t asked = from + strategy_->in_flight().size();
-  for (const HistoryEntry& e : history) {
-    if (e.line < from) continue;
-    try {
-      const Candidate candidate = asked_candidate(*strategy_, e, asked);
-      strategy_->tell(candidate.id, {e.status, e.fitness, e.inherited});
-    } catch (const InvalidInput& problem) {
-      throw IoError(
-          fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these options",
-                      run_.path(), e.line + 1, problem.what()));
+  const Clock::time_point start = Clock::now();
+  uint64_t line = from;
+  try {
+    const auto adopted =
+        replay_history(*strategy_, history, from, options_.strategy.population, line);
+    if (adopted) {
+      say(LogLevel::kWarning,
+          fmt::format("{}/history.jsonl:{}: here the strategy decides otherwise than it did, as it "
+                      "may where this processor is of another kind than the run's so far; going on "
+                      "from what it decided then",
+                      run_.path(), *adopted + 1));
     }
+  } catch (const InvalidInput& problem) {
+    throw IoError(
+        fmt::format("{}/history.jsonl:{}: {}; the history is not of a run with these options",
+                    run_.path(), line + 1, problem.what()));
   }
+  to_replay_ += Clock::now() - start;
 }
 
 void SearchJournal::find_weights() {
@@ -306,7 +316,9 @@ bool SearchJournal::is_over() const {
 }
 
 Candidate SearchJournal::ask() {
+  const Clock::time_point start = Clock::now();
   Candidate candidate = strategy_->ask();
+  to_replay_ += Clock::now() - start;
   ++out_;
   if (candidate.parent) ++heirs_[*candidate.parent];
   return candidate;
@@ -351,8 +363,10 @@ void SearchJournal::tell(const CandidateResult& result) {
   HistoryEntry entry;
   entry.line = told_;
   entry.asked = told_ + out_;
+  const Clock::time_point start = Clock::now();
   const Told told =
       strategy_->tell(candidate.id, {report.status, report.fitness, report.inherited});
+  to_replay_ += Clock::now() - start;
   --out_;
   if (candidate.parent) {
     const auto heirs = heirs_.find(*candidate.parent);
@@ -360,7 +374,7 @@ void SearchJournal::tell(const CandidateResult& result) {
   }
   entry.id = candidate.id;
   entry.parent = candidate.parent;
-  entry.removed = report.status == Status::kOk && !told.joined ? candidate.id : told.removed;
+  entry.removed = removed_by(candidate.id, report.status, told);
   entry.genome = text_of(candidate.genome);
   entry.mutations = candidate.mutations;
   entry.status = report.status;
@@ -410,10 +424,12 @@ void SearchJournal::check_that_some_succeed(const HistoryEntry& last) const {
 void SearchJournal::save_snapshot(bool now) {
   commit();
   const double age = std::chrono::duration<double>(Clock::now() - last_snapshot_).count();
-  if (snapshot_lines_ == told_ || (!now && age < options_.snapshot_seconds)) return;
+  const bool due = now || age >= options_.snapshot_seconds || to_replay_ >= kMostToReplay;
+  if (snapshot_lines_ == told_ || !due) return;
   patiently([&] { run_.save_snapshot({strategy_->save(), told_}); });
   snapshot_lines_ = told_;
   last_snapshot_ = Clock::now();
+  to_replay_ = {};
 }
 
 void SearchJournal::end_search() {

@@ -65,7 +65,8 @@ class SearchJournal {
   /// Removes weights that a rank wrote too late to count.
   void discard_late(uint64_t id);
 
-  /// Where `now` is false, at most every `snapshot_seconds`.
+  /// Where `now` is false, at most every `snapshot_seconds`, or once replaying the lines behind the
+  /// last snapshot would take seconds.
   void save_snapshot(bool now);
   void end_search();
 
@@ -120,6 +121,7 @@ class SearchJournal {
   double seconds_before_ = 0;  ///< of searching, in earlier sessions
   Clock::time_point last_snapshot_ = Clock::now();
   uint64_t snapshot_lines_ = ~uint64_t{0};
+  Clock::duration to_replay_{};  ///< what the strategy's asks and tells since then took
 };
 
 }  // namespace renas

@@ -51,6 +51,29 @@ Flight Evolution::propose() {
   return flight;
 }
 
+namespace {
+
+/// The genome that `candidate` was mutated from.
+Genome parent_of(const Candidate& candidate) {
+  Genome parent = candidate.genome;
+  for (const Mutation& m : candidate.mutations) {
+    parent[m.slot] = m.from;
+  }
+  return parent;
+}
+
+}  // namespace
+
+void Evolution::score(Flight& flight) {
+  Proposal proposal;
+  proposal.mutations = flight.candidate.mutations;
+  if (flight.candidate.parent) {
+    mutator_->score(parent_of(flight.candidate), proposal);
+  }
+  flight.log_probability = proposal.log_probability;
+  flight.entropy = proposal.entropy;
+}
+
 Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   const Candidate& candidate = flight.candidate;
   if (critic_) {
@@ -65,13 +88,11 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
     // The member that leaves is chosen before the child joins.
     if (removal_ == Removal::kOldest) {
       told.removed = remove(0);
-    } else if (const auto index = find(*flight.worst)) {
-      told.removed = remove(*index);
     } else {
-      told.removed = remove(tournament().second);
+      told.removed = remove(leaving(flight));
     }
   } else if (members_.size() >= capacity()) {
-    told.removed = remove(removal_ == Removal::kOldest ? 0 : tournament().second);
+    told.removed = remove(removal_ == Removal::kOldest ? 0 : leaving(flight));
   }
   members_.push_back({candidate.id, candidate.genome, outcome.fitness, outcome.fitness});
   judge_members();
@@ -85,10 +106,7 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
 Sample Evolution::sample_of(const Flight& flight, double fitness) {
   Sample sample;
   sample.mutations = flight.candidate.mutations;
-  sample.parent = flight.candidate.genome;
-  for (const Mutation& m : sample.mutations) {
-    sample.parent[m.slot] = m.from;
-  }
+  sample.parent = parent_of(flight.candidate);
   sample.log_probability = flight.log_probability;
   sample.entropy = flight.entropy;
   sample.fitness = fitness;
@@ -108,6 +126,11 @@ void Evolution::fail(const Flight& flight, Status status) {
     sample.failed = true;
     mutator_->learn(sample);
   }
+}
+
+std::size_t Evolution::leaving(const Flight& flight) {
+  const auto index = flight.worst ? find(*flight.worst) : std::nullopt;
+  return index ? *index : tournament().second;
 }
 
 std::pair<std::size_t, std::size_t> Evolution::tournament() {

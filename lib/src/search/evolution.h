@@ -44,6 +44,7 @@ class Evolution final : public StrategyBase {
 
  protected:
   Flight propose() override;
+  void score(Flight& flight) override;
   Told accept(const Flight& flight, const Outcome& outcome) override;
   void fail(const Flight& flight, Status status) override;
   void save_more(StateWriter& writer) const override;
@@ -52,6 +53,9 @@ class Evolution final : public StrategyBase {
  private:
   /// Draws a tournament of S members and returns the indices of its best and its worst.
   std::pair<std::size_t, std::size_t> tournament();
+  /// The index of the member that leaves for a candidate: the one meant to, or if it has left, the
+  /// worst of a tournament.
+  std::size_t leaving(const Flight& flight);
   /// Whether effects differ from fitness.
   bool corrects() const { return by_effect_ && critic_->corrects(); }
   /// What the mutator learns from a child that was judged by `fitness`.

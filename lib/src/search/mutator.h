@@ -34,6 +34,9 @@ class Mutator {
   virtual ~Mutator() = default;
   /// Draws a child of `parent` that `filter` accepts.
   virtual Proposal mutate(const Genome& parent, CandidateFilter& filter) = 0;
+  /// Sets log_probability and entropy of `proposal` to those that its mutations of `parent` have
+  /// now. A mutator that does not learn has no use for them.
+  virtual void score(const Genome& /*parent*/, Proposal& /*proposal*/) {}
   /// Takes in what a child was judged by.
   virtual void learn(const Sample& /*sample*/) {}
   /// What the mutator has learnt, on these members; empty: it does not learn.

@@ -16,6 +16,11 @@
 
 namespace renas {
 
+void Strategy::adopt(const Candidate& asked, std::optional<uint64_t> /*removed*/) {
+  throw InvalidInput(fmt::format(
+      "this strategy cannot go on from a candidate {} other than the one it asks for", asked.id));
+}
+
 namespace {
 
 template <class T>

@@ -80,6 +80,20 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
   return accept(flight, outcome);
 }
 
+void StrategyBase::adopt(const Candidate& asked, std::optional<uint64_t> removed) {
+  const auto found = flights_.find(asked.id);
+  if (found == flights_.end()) {
+    throw InvalidInput(fmt::format("adopt: candidate {} is not in flight", asked.id));
+  }
+  Flight& flight = found->second;
+  if (flight.candidate != asked) {
+    flight.candidate = asked;
+    filter_.asked(asked.genome);
+    score(flight);
+  }
+  flight.worst = removed;
+}
+
 std::vector<Candidate> StrategyBase::in_flight() const {
   std::vector<Candidate> candidates;
   for (const auto& [id, flight] : flights_) {

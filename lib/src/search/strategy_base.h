@@ -28,6 +28,7 @@ class StrategyBase : public Strategy {
   const SearchSpace& space() const final { return space_; }
   Candidate ask() final;
   Told tell(uint64_t id, const Outcome& outcome) final;
+  void adopt(const Candidate& asked, std::optional<uint64_t> removed) final;
   const std::vector<Member>& population() const final { return members_; }
   std::vector<Candidate> in_flight() const final;
   bool keeps(uint64_t id) const final;
@@ -41,6 +42,8 @@ class StrategyBase : public Strategy {
   virtual Flight propose() = 0;
   /// Takes in a candidate that was trained: decides whether it joins, and learns from it.
   virtual Told accept(const Flight& flight, const Outcome& outcome) = 0;
+  /// Sets log_probability and entropy to those of the candidate's mutations as of now.
+  virtual void score(Flight& /*flight*/) {}
   /// Takes in a candidate that failed; by default there is nothing to learn from it.
   virtual void fail(const Flight& /*flight*/, Status /*status*/) {}
   /// Saves and loads what the derived strategy adds to the state.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/checksum.h"
@@ -11,6 +12,9 @@ namespace renas {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+/// A log that is longer, and has four times as many lines as tasks that are out, is written anew.
+constexpr int64_t kLongest = 1 << 20;
 
 std::string line_of(const Json& content) { return seal_json(content.dump()) + "\n"; }
 
@@ -39,13 +43,24 @@ AttemptLog::AttemptLog(const std::string& path) {
       unanswered_.erase(task);
     }
   }
-  std::string rest;
-  for (const auto& [task, attempts] : unanswered_) {
-    for (int i = 0; i < attempts.count; ++i) rest += begin_line(task, attempts.progress);
-  }
+  const std::string rest = unanswered_lines();
   if (rest != text) write_text(path, rest);
+  open(path, rest);
+}
+
+/// The lines that say all that matters still.
+std::string AttemptLog::unanswered_lines() const {
+  std::string lines;
+  for (const auto& [task, attempts] : unanswered_) {
+    for (int i = 0; i < attempts.count; ++i) lines += begin_line(task, attempts.progress);
+  }
+  return lines;
+}
+
+void AttemptLog::open(const std::string& path, const std::string& content) {
   file_ = OpenFile(path, O_WRONLY | O_CREAT);
-  size_ = static_cast<int64_t>(rest.size());
+  size_ = static_cast<int64_t>(content.size());
+  longest_ = std::max(kLongest, 4 * size_);
 }
 
 void AttemptLog::note_begin(const std::string& task, int progress) {
@@ -84,6 +99,12 @@ void AttemptLog::append(const std::string& line) {
   try {
     file_.write(line, size_);
     size_ += static_cast<int64_t>(line.size());
+    if (size_ < longest_) return;
+    longest_ = 2 * size_;  // where it cannot be written anew now
+    const std::string path = file_.path();
+    const std::string rest = unanswered_lines();
+    write_text(path, rest);
+    open(path, rest);
   } catch (const IoError&) {
   }
 }

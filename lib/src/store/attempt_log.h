@@ -12,7 +12,8 @@ namespace renas {
 /// that kills its process every time.
 ///
 /// The log is a file of sealed JSON lines. Its lines survive the process, not necessarily the
-/// machine; a failure to write one is ignored, since only that memory suffers.
+/// machine; a failure to write one is ignored, since only that memory suffers. A log that has grown
+/// long is written anew without what has ended.
 class AttemptLog {
  public:
   /// Reads the log in `path`, if there is one, and keeps the tasks that have not ended. Throws
@@ -37,10 +38,13 @@ class AttemptLog {
   };
   void note_begin(const std::string& task, int progress);
   void note_undo(const std::string& task);
+  std::string unanswered_lines() const;
+  void open(const std::string& path, const std::string& content);
   void append(const std::string& line);
 
   OpenFile file_;
   int64_t size_ = 0;
+  int64_t longest_ = 0;  ///< bytes at which it is written anew
   std::map<std::string, Attempts> unanswered_;
 };
 

@@ -99,6 +99,14 @@ Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
   return std::move(proposals[best]);
 }
 
+void Controller::score(const Genome& parent, Proposal& proposal) {
+  const Genome* parents[] = {&parent};
+  policy_->encode(parents);
+  const LogProbability log_probability = policy_->score(0, proposal.mutations);
+  proposal.log_probability = log_probability.value;
+  proposal.entropy = log_probability.entropy;
+}
+
 void Controller::learn(const Sample& sample) {
   entropy_.push_back(static_cast<float>(sample.entropy));
   if (!options_.learn) {

@@ -27,6 +27,7 @@ class Controller final : public Mutator {
              std::shared_ptr<Critic> critic);
 
   Proposal mutate(const Genome& parent, CandidateFilter& filter) override;
+  void score(const Genome& parent, Proposal& proposal) override;
   void learn(const Sample& sample) override;
   std::optional<ControllerView> view(const std::vector<Member>& members) const override;
   void save(StateWriter& writer) const override;
