@@ -166,10 +166,21 @@ BOOST_AUTO_TEST_CASE(other_runtimes_give_our_scores) {
                              .image = {3, 75, 66},
                              .classes = 5};
   write_case(folder / "large", trained_model(kEveryOperator, large), random_pixels(large.image));
-  // Published cells have operators that searched ones lack: bottlenecks, 1x7, dilation, 2x2 pools.
+  // Published cells have operators that searched ones lack: bottlenecks, 1x7, dilation, 2x2 pools,
+  // a classifier without bias.
   const NetworkOptions published{.cells = 1, .filters = 8, .image = {3, 16, 16}, .classes = 4};
-  for (const char* name : {"amoebanet-b", "amoebanet-d", "darts-v2", "nasnet-a", "resnet-20"}) {
+  for (const char* name :
+       {"amoebanet-b", "amoebanet-d", "darts-v2", "enas", "nasnet-a", "resnet-20"}) {
     write_case(folder / name, trained_model(name, published), random_pixels(published.image));
+  }
+  // Channels that are shuffled and split. No batch norm stands before the classifier of v1, so a
+  // few steps of this rate leave it with scores in the hundreds.
+  const NetworkOptions shuffled{.image = {3, 80, 72}, .classes = 4};
+  for (const auto& [name, scale] :
+       {std::pair{"shufflenet-v1-1.5", 0.01F}, {"shufflenet-v2-1.5", 1}}) {
+    Model model = trained_model(name, shuffled);
+    for (float& weight : model.weights.at("head/linear/weight").values) weight *= scale;
+    write_case(folder / name, model, random_pixels(shuffled.image));
   }
   // Atrous convolutions, maps of one pixel spread out, bias, bilinear resizing.
   const NetworkOptions segments{

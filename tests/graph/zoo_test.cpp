@@ -95,6 +95,10 @@ BOOST_AUTO_TEST_CASE(networks_made_by_hand_have_their_published_sizes) {
   expect_counts("mobilenet-v1", imagenet(1, 4), 4231976, 568740352);
   expect_counts("mobilenet-v2", imagenet(1, 4), 3504872, 300774272);
   expect_counts("mobilenet-v2-1.4", imagenet(1, 4), 6108776, 582195824);
+  expect_counts("shufflenet-v1-2", imagenet(1, 4), 5449776, 524045184);
+  expect_counts("shufflenet-v1-1.5", imagenet(1, 4), 3441168, 292443552);
+  expect_counts("shufflenet-v2-2", imagenet(1, 4), 7402600, 590783000);
+  expect_counts("shufflenet-v2-1.5", imagenet(1, 4), 3506720, 298970656);
   expect_counts("resnet-50", imagenet(1, 4), 25557032, 4089184256);
   // ResNet-20 without projections has 269,722 parameters; two of them with batch norms come on top.
   const int64_t projections = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64;

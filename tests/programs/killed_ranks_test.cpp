@@ -23,7 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kRanks = 3;
-constexpr std::size_t kResults = 12;  // of toy_search()
+constexpr int kChildren = 60;  // so many that most of the time goes into the search
+constexpr std::size_t kResults = 4 + kChildren;
 
 std::string text_of_process(pid_t id, const char* file) {
   std::ifstream in("/proc/" + std::to_string(id) + "/" + file, std::ios::binary);
@@ -102,6 +103,15 @@ std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
+/// Waits until the run has `results` results, or for a while where it does not get there.
+void wait_for_more(const std::string& folder, std::size_t results) {
+  const auto start = Clock::now();
+  while (lines_of(folder + "/history.jsonl").size() < results &&
+         Clock::now() - start < std::chrono::seconds(3)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 /// Checks what a kill left, where the history was `before` before its session.
 ///
 /// Nothing that was in the history is gone, no candidate is there twice, those that were begun and
@@ -149,19 +159,22 @@ BOOST_FIXTURE_TEST_SUITE(interruptions, Undisturbed)
 BOOST_AUTO_TEST_CASE(a_killed_rank_launcher_or_job_costs_nothing_but_time) {
   const int kills = wished_kills(4);
   const auto start_of = Clock::now();
-  const Ran whole = run_command(on_ranks(kRanks) + toy_search(folder, "ordered") + "--in-order");
+  const Ran whole =
+      run_command(on_ranks(kRanks) + toy_search(folder, "ordered", "0", kChildren) + "--in-order");
   BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.output);
   const std::chrono::duration<double> whole_run = Clock::now() - start_of;
   std::mt19937 draw(2718);
   std::uniform_real_distribution<double> share(0.0, 1.0);
   std::map<Victim, int> done;
   int all = 0;
+  int in_search = 0;
   for (int attempt = 0; all < kills; ++attempt) {
     // Every second run takes results as they come.
     const bool ordered = attempt % 2 == 0;
     const std::string name = "ranks" + std::to_string(attempt);
     const std::string run = folder / name;
-    const std::string first = toy_search(folder, name) + (ordered ? "--in-order" : "");
+    const std::string first =
+        toy_search(folder, name, "0", kChildren) + (ordered ? "--in-order" : "");
     const auto is_run = [&run] { return std::filesystem::exists(run + "/options.toml"); };
     std::vector<std::string> history;
     for (bool finished = false; !finished;) {
@@ -170,7 +183,13 @@ BOOST_AUTO_TEST_CASE(a_killed_rank_launcher_or_job_costs_nothing_but_time) {
       bool killed = false;
       const auto victim = static_cast<Victim>(all % 4);
       if (all < kills) {
-        std::this_thread::sleep_for(share(draw) * whole_run);
+        // Every second kill, at the least, is to come while children are trained.
+        if (draw() % 2 == 0) {
+          std::this_thread::sleep_for(share(draw) * whole_run);
+        } else {
+          wait_for_more(run, history.size() + 1 + draw() % 30);
+          std::this_thread::sleep_for(share(draw) * std::chrono::milliseconds(30));
+        }
         killed = kill(victim, run, draw);
       }
       const int code = wait_for_end(job, run);
@@ -181,6 +200,7 @@ BOOST_AUTO_TEST_CASE(a_killed_rank_launcher_or_job_costs_nothing_but_time) {
         if (++all % 50 == 0) BOOST_TEST_MESSAGE(all << " kills");
       }
       if (is_run()) expect_state_that_existed(run, history);
+      in_search += killed && !history.empty() && history.size() < kResults;
     }
     BOOST_TEST(history.size() == kResults);
     if (ordered) {
@@ -191,6 +211,7 @@ BOOST_AUTO_TEST_CASE(a_killed_rank_launcher_or_job_costs_nothing_but_time) {
     }
     std::filesystem::remove_all(run);
   }
+  BOOST_TEST_MESSAGE(in_search << " of " << all << " kills in the middle of the search");
   for (const auto& [victim, count] : done) {
     BOOST_TEST_MESSAGE(count << " kills of a " << kVictims[static_cast<int>(victim)]);
   }

@@ -30,6 +30,9 @@ enum class NodeKind {
   kAdd,
   /// Concatenation along channels, in the order of the inputs.
   kConcat,
+  /// Some of the input's channels in another order: output channel k is input channel
+  /// Node::channels[k]. A channel shuffle takes all of them, a split some; none is taken twice.
+  kSelectChannels,
   /// Pixel shift: out(y, x) = in(y + 1, x + 1), zero beyond the edge.
   kPixelShift,
   /// Global average pool over height and width, [C, 1, 1].
@@ -123,6 +126,7 @@ struct Node {
   int groups = 1;  ///< of a convolution; as many as channels: depthwise
 
   bool align_corners = false;  ///< kResize
+  std::vector<int> channels;   ///< kSelectChannels: of the input, by output channel
 
   float probability = 0;      ///< kDropout, kDropPath: probability of dropping
   float loss_weight = 1;      ///< kCrossEntropy: its factor in the training loss
@@ -158,6 +162,7 @@ class Graph {
   int average_pool(const std::string& name, int in, const Window& window);
   int add(const std::string& name, const std::vector<int>& in);
   int concat(const std::string& name, const std::vector<int>& in);
+  int select_channels(const std::string& name, int in, std::vector<int> channels);
   int pixel_shift(const std::string& name, int in);
   int global_average_pool(const std::string& name, int in);
   int linear(const std::string& name, int in, int out, std::vector<ColumnGroup> columns = {});

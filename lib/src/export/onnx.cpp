@@ -328,6 +328,12 @@ void OnnxWriter::write_node(int index) {
       add("Expand", node.name,
           {inputs[0], constant(node.name + "/map", {1, 1, node.shape.height, node.shape.width})});
       break;
+    case NodeKind::kSelectChannels:
+      set(add("Gather", node.name,
+              {inputs[0], constant(node.name + "/channels",
+                                   Ints(node.channels.begin(), node.channels.end()))}),
+          "axis", 1);
+      break;
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
     case NodeKind::kCrossEntropy:
@@ -356,10 +362,16 @@ onnx::ModelProto OnnxWriter::write() {
   out_.set_name("renas");
   for (int i = 0; i < static_cast<int>(graph_.nodes().size()); ++i) write_node(i);
   const char* output = options_.softmax ? "probabilities" : "logits";
+  std::string scores = value(graph_.scores());
+  // A classifier without a bias is a 1x1 convolution: its scores are maps of one pixel.
+  if (model_.network.kind != NetworkKind::kDeepLab &&
+      graph_.node(graph_.scores()).kind == NodeKind::kConv) {
+    scores = add("Flatten", "scores", {scores}).output(0);
+  }
   if (options_.softmax) {
-    set(add("Softmax", output, {value(graph_.scores())}), "axis", 1);
+    set(add("Softmax", output, {scores}), "axis", 1);
   } else {
-    add("Identity", output, {value(graph_.scores())});
+    add("Identity", output, {scores});
   }
   onnx::ValueInfoProto& info = *out_.add_output();
   info.set_name(output);

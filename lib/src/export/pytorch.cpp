@@ -136,6 +136,17 @@ std::string PyTorchWriter::layer(int i) const {
   }
 }
 
+/// Channels of a map: as a slice where their distance is constant, else by their list.
+std::string selection_text(const std::string& map, const std::vector<int>& channels) {
+  const int step = channels.size() > 1 ? channels[1] - channels[0] : 1;
+  for (std::size_t k = 0; k < channels.size(); ++k) {
+    if (step < 1 || channels[k] != channels[0] + static_cast<int>(k) * step) {
+      return fmt::format("{}[:, [{}]]", map, fmt::join(channels, ", "));
+    }
+  }
+  return fmt::format("{}[:, {}:{}:{}]", map, channels.front(), channels.back() + 1, step);
+}
+
 std::string PyTorchWriter::expression(int i) const {
   const Node& node = graph_.node(i);
   std::vector<std::string> in;
@@ -177,6 +188,8 @@ std::string PyTorchWriter::expression(int i) const {
                          node.align_corners ? "True" : "False");
     case NodeKind::kBroadcast:
       return fmt::format("{}.expand(-1, -1, {}, {})", in[0], node.shape.height, node.shape.width);
+    case NodeKind::kSelectChannels:
+      return selection_text(in[0], node.channels);
     case NodeKind::kInput:
     case NodeKind::kDropout:
     case NodeKind::kDropPath:
@@ -232,7 +245,11 @@ std::string PyTorchWriter::network_text() const {
     }
     text += fmt::format("        {} = self.{}({})\n", s.name, s.name, fmt::join(in, ", "));
   }
-  return text + fmt::format("        return {}\n", sections_.back().name);
+  // A classifier without a bias is a 1x1 convolution: its scores are maps of one pixel.
+  const bool maps = model_.network.kind != NetworkKind::kDeepLab &&
+                    graph_.node(graph_.scores()).kind == NodeKind::kConv;
+  return text +
+         fmt::format("        return {}{}\n", sections_.back().name, maps ? ".flatten(1)" : "");
 }
 
 std::string PyTorchWriter::module(const std::string& weights_file) const {

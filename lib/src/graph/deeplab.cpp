@@ -170,6 +170,9 @@ class Builder {
       case NodeKind::kConcat:
         to.node = graph_.concat(n.name, in);
         return;
+      case NodeKind::kSelectChannels:
+        to.node = graph_.select_channels(n.name, in[0], n.channels);
+        return;
       case NodeKind::kPixelShift:
         to.unshifted = in[0];
         to.node = graph_.pixel_shift(n.name, in[0]);

@@ -261,6 +261,30 @@ int Graph::concat(const std::string& name, const std::vector<int>& in) {
   return add_node(std::move(n));
 }
 
+int Graph::select_channels(const std::string& name, int in, std::vector<int> channels) {
+  const Shape& from = input_shape(name, in);
+  std::vector<bool> taken(static_cast<std::size_t>(from.channels), false);
+  if (channels.empty()) throw InvalidShape(fmt::format("{}: no channel is selected", name));
+  for (const int channel : channels) {
+    if (channel < 0 || channel >= from.channels) {
+      throw InvalidShape(
+          fmt::format("{}: expected channels 0 to {}, got {}", name, from.channels - 1, channel));
+    }
+    if (taken[static_cast<std::size_t>(channel)]) {
+      throw InvalidShape(fmt::format("{}: channel {} is selected twice", name, channel));
+    }
+    taken[static_cast<std::size_t>(channel)] = true;
+  }
+  Node n;
+  n.kind = NodeKind::kSelectChannels;
+  n.name = name;
+  n.inputs = {in};
+  n.shape = from;
+  n.shape.channels = static_cast<int>(channels.size());
+  n.channels = std::move(channels);
+  return add_node(std::move(n));
+}
+
 int Graph::pixel_shift(const std::string& name, int in) {
   Node n;
   n.kind = NodeKind::kPixelShift;

@@ -36,11 +36,12 @@ class Network {
     return graph_.relu(name + "/relu", graph_.batch_norm(name + "/norm", in));
   }
 
-  /// Global mean, dropout and the classifier on a map.
-  Graph with_head(int in) {
+  /// Global mean, dropout and the classifier on a map; one without a bias is a 1x1 convolution.
+  Graph with_head(int in, bool bias = true) {
     int at = graph_.global_average_pool("head/mean", in);
     if (options_.dropout > 0) at = graph_.dropout("head/dropout", at, options_.dropout);
-    at = graph_.linear("head/linear", at, options_.classes);
+    at = bias ? graph_.linear("head/linear", at, options_.classes)
+              : graph_.conv("head/linear", at, {.out_channels = options_.classes});
     graph_.set_scores(at);
     graph_.cross_entropy("head/loss", at, 1, options_.label_smoothing, options_.class_weights);
     return std::move(graph_);
@@ -60,6 +61,26 @@ int add_shortcut(Network& net, const std::string& name, int in, int branch, int 
           ? in
           : net.conv_norm(name + "/shortcut", in, filters, Window::valid(1, 1, stride));
   return net.graph().relu(name + "/relu", net.graph().add(name + "/add", {shortcut, branch}));
+}
+
+/// Channel k of each group in turn, then channel k + 1 of each, and so on.
+int shuffle_channels(Network& net, const std::string& name, int in, int groups) {
+  const int size = net.channels(in) / groups;
+  std::vector<int> order;
+  for (int k = 0; k < net.channels(in); ++k) order.push_back(k % groups * size + k / groups);
+  return net.graph().select_channels(name + "/shuffle", in, order);
+}
+
+/// Every second channel, from `first` on.
+int every_second_channel(Network& net, const std::string& name, int in, int first) {
+  std::vector<int> channels;
+  for (int k = first; k < net.channels(in); k += 2) channels.push_back(k);
+  return net.graph().select_channels(name, in, channels);
+}
+
+const std::vector<int>& shufflenet_units() {
+  static const std::vector<int> units{4, 8, 4};
+  return units;
 }
 
 }  // namespace
@@ -175,6 +196,64 @@ Graph mobilenet_v2(const NetworkOptions& options, double width) {
     }
   }
   return net.with_head(net.conv_norm_relu("last", at, width > 1 ? scaled(1280) : 1280));
+}
+
+Graph shufflenet_v1(const NetworkOptions& options, int stem, int filters) {
+  constexpr int kGroups = 3;
+  Network net(options);
+  int at = net.conv_norm_relu("stem", net.input(), stem, Window::same(3, 2));
+  at = net.graph().max_pool("stem/pool", at, Window::same(3, 2));
+  for (std::size_t stage = 0; stage < shufflenet_units().size(); ++stage) {
+    const int out = filters << stage;
+    for (int unit = 0; unit < shufflenet_units()[stage]; ++unit) {
+      const std::string name = fmt::format("stage{}/unit{}", stage + 1, unit + 1);
+      const int stride = unit == 0 ? 2 : 1;
+      const int groups = stage == 0 && unit == 0 ? 1 : kGroups;
+      const int grown = stride == 1 ? out : out - net.channels(at);
+      int branch = net.conv_norm_relu(name + "/reduce", at, out / 4, {}, groups);
+      branch = shuffle_channels(net, name, branch, kGroups);
+      branch =
+          net.conv_norm(name + "/depthwise", branch, out / 4, Window::same(3, stride), out / 4);
+      branch = net.conv_norm(name + "/expand", branch, grown, {}, kGroups);
+      if (stride == 1) {
+        at = net.graph().relu(name + "/relu", net.graph().add(name + "/add", {at, branch}));
+      } else {
+        const int pooled = net.graph().average_pool(name + "/pool", at, Window::same(3, 2));
+        branch = net.graph().relu(name + "/relu", branch);
+        at = net.graph().concat(name + "/concat", {pooled, branch});
+      }
+    }
+  }
+  return net.with_head(at, false);
+}
+
+Graph shufflenet_v2(const NetworkOptions& options, int filters, int last) {
+  Network net(options);
+  int at = net.conv_norm_relu("stem", net.input(), 24, Window::same(3, 2));
+  at = net.graph().max_pool("stem/pool", at, Window::same(3, 2));
+  for (std::size_t stage = 0; stage < shufflenet_units().size(); ++stage) {
+    const int out = filters << stage;
+    for (int unit = 0; unit < shufflenet_units()[stage]; ++unit) {
+      const std::string name = fmt::format("stage{}/unit{}", stage + 1, unit + 1);
+      const int stride = unit == 0 ? 2 : 1;
+      int kept = at;
+      int branch = at;
+      if (stride == 1) {  // the shuffle of the unit before, and the split
+        kept = every_second_channel(net, name + "/kept", at, 0);
+        branch = every_second_channel(net, name + "/changed", at, 1);
+      } else {
+        const int in = net.channels(at);
+        kept = net.conv_norm(name + "/kept/depthwise", at, in, Window::same(3, stride), in);
+        kept = net.conv_norm_relu(name + "/kept/pointwise", kept, in);
+      }
+      branch = net.conv_norm_relu(name + "/1", branch, out / 2);
+      branch =
+          net.conv_norm(name + "/depthwise", branch, out / 2, Window::same(3, stride), out / 2);
+      branch = net.conv_norm_relu(name + "/2", branch, out - net.channels(kept));
+      at = net.graph().concat(name + "/concat", {kept, branch});
+    }
+  }
+  return net.with_head(net.conv_norm_relu("last", at, last), false);
 }
 
 }  // namespace renas

@@ -22,5 +22,12 @@ Graph mobilenet_v1(const NetworkOptions& options);
 /// MobileNet-v2 (Sandler et al. 2018) of a width, which scales its filters, rounded to multiples of
 /// 8. Its authors' ReLU6 is ReLU here, since the graph has no other.
 Graph mobilenet_v2(const NetworkOptions& options, double width);
+/// ShuffleNet-v1 (Zhang et al. 2018) of 3 groups, `stem` filters first and `filters` at the end of
+/// the first stage, doubled at each next. Forms and widths of both are those of its authors' code
+/// (github.com/megvii-model/ShuffleNet-Series).
+Graph shufflenet_v1(const NetworkOptions& options, int stem, int filters);
+/// ShuffleNet-v2 (Ma et al. 2018), without SE, of `filters` at the end of the first stage, doubled
+/// at each next, and `last` before the classifier.
+Graph shufflenet_v2(const NetworkOptions& options, int filters, int last);
 
 }  // namespace renas

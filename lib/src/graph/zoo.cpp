@@ -29,6 +29,10 @@ const std::vector<HandMade>& hand_made() {
       {"mobilenet-v1", mobilenet_v1},
       {"mobilenet-v2", [](const NetworkOptions& o) { return mobilenet_v2(o, 1.0); }},
       {"mobilenet-v2-1.4", [](const NetworkOptions& o) { return mobilenet_v2(o, 1.4); }},
+      {"shufflenet-v1-1.5", [](const NetworkOptions& o) { return shufflenet_v1(o, 24, 360); }},
+      {"shufflenet-v1-2", [](const NetworkOptions& o) { return shufflenet_v1(o, 48, 480); }},
+      {"shufflenet-v2-1.5", [](const NetworkOptions& o) { return shufflenet_v2(o, 176, 1024); }},
+      {"shufflenet-v2-2", [](const NetworkOptions& o) { return shufflenet_v2(o, 244, 2048); }},
   };
   return all;
 }
@@ -113,8 +117,6 @@ NetworkOptions imagenet(int cells, int filters, bool concat_c2 = false) {
 }
 
 constexpr const char* kNotReleased = "the cell was published as a figure only; not built";
-constexpr const char* kNoShuffle =
-    "needs a channel shuffle, which the graph does not have; not built";
 
 }  // namespace
 
@@ -149,8 +151,11 @@ const std::vector<ZooRow>& zoo_rows() {
       {2, "MobileNet-v1", "mobilenet-v1", imagenet(1, 4), 4.2, 569},
       {2, "MobileNet-v2 (1.4)", "mobilenet-v2-1.4", imagenet(1, 4), 6.9, 585,
        "other implementations agree with the count: 6.1M, 582M"},
-      {2, "ShuffleNet-v1 2x", "", imagenet(1, 4), 5, 524, kNoShuffle},
-      {2, "ShuffleNet-v2 2x (with SE)", "", imagenet(1, 4), 5, 597, kNoShuffle},
+      {2, "ShuffleNet-v1 2x", "shufflenet-v1-2", imagenet(1, 4), 5, 524,
+       "printed is 'about 5M'; its authors' code has 5.4M"},
+      {2, "ShuffleNet-v2 2x (with SE)", "shufflenet-v2-2", imagenet(1, 4), 5, 597,
+       "printed is 'about 5M'; built without SE, which its authors have not released: theirs has "
+       "7.4M, 591M"},
       {2, "NASNet-A (4, 44)", "nasnet-a", imagenet(4, 44), 5.3, 564},
       {2, "NASNet-B", "", imagenet(4, 44), 5.3, 488, kNotReleased},
       {2, "NASNet-C", "", imagenet(4, 44), 4.9, 558, kNotReleased},
@@ -174,6 +179,8 @@ const std::vector<ZooRow>& zoo_rows() {
       {0, "ResNet-50", "resnet-50", imagenet(1, 4)},
       {0, "MobileNet-v2", "mobilenet-v2", imagenet(1, 4), 3.4, 300,
        "3.5M is what other implementations have too"},
+      {0, "ShuffleNet-v1 1.5x", "shufflenet-v1-1.5", imagenet(1, 4), 3.4, 292},
+      {0, "ShuffleNet-v2 1.5x", "shufflenet-v2-1.5", imagenet(1, 4), 3.5, 299},
       {0, "DARTS second order (4, 48)", "darts-v2", imagenet(4, 48)},
   };
   return rows;

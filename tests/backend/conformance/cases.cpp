@@ -284,6 +284,18 @@ std::vector<Case> small_cases() {
   add("factorized reduction of a concat", 5, [](Graph& g, int in) {
     return factorized(g, "fr", g.concat("concat", {in, g.batch_norm("bn", in)}), 6);
   });
+  add("channels shuffled between a 1x1 of groups and a depthwise", 6, [](Graph& g, int in) {
+    int at = g.conv("grouped", in, square(12, 1, 1, 3));
+    at = g.relu("relu", g.batch_norm("bn", at));
+    at = g.select_channels("shuffle", at, {0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11});
+    return g.conv("depthwise", at, square(12, 3, 1, 12));
+  });
+  add("channels of a concat split in two, one of them joined again", 5, [](Graph& g, int in) {
+    const int joined = g.concat("concat", {in, g.relu("relu", in)});
+    const int kept = g.select_channels("kept", joined, {0, 2, 4, 6, 8});
+    const int other = g.batch_norm("bn", g.select_channels("other", joined, {9, 7, 1}));
+    return g.concat("joined", {kept, other, in});
+  });
   add("global mean", 5, [](Graph& g, int in) { return g.global_average_pool("mean", in); });
   add("relu, global mean", 5,
       [](Graph& g, int in) { return g.global_average_pool("mean", g.relu("relu", in)); });
@@ -640,8 +652,8 @@ bool computed_by(const renas::Backend& backend, const Case& c) {
     const renas::Shape& in = node.inputs.empty() ? node.shape : c.graph.node(node.inputs[0]).shape;
     const bool of_pixels = node.kind == NodeKind::kCrossEntropy && in.height * in.width > 1;
     const bool bias = node.kind == NodeKind::kConv && node.parameters.size() > 1;
-    return node.kind != NodeKind::kResize && node.kind != NodeKind::kBroadcast && !bias &&
-           !of_pixels;
+    return node.kind != NodeKind::kResize && node.kind != NodeKind::kBroadcast &&
+           node.kind != NodeKind::kSelectChannels && !bias && !of_pixels;
   };
   return std::all_of(c.graph.nodes().begin(), c.graph.nodes().end(), has_kernels);
 }

@@ -227,6 +227,27 @@ BOOST_AUTO_TEST_CASE(a_resize_worked_by_hand) {
   BOOST_CHECK_THROW(g.broadcast("of two pixels", in, 3, 3), InvalidShape);
 }
 
+BOOST_AUTO_TEST_CASE(a_selection_of_channels_worked_by_hand) {
+  Graph g;
+  const int in = g.input({4, 1, 2});
+  const int selected = g.select_channels("selected", in, {2, 0, 3});
+  g.set_scores(g.linear("linear", selected, 2));
+  g.cross_entropy("loss", g.scores(), 1, 0);
+  Exact program(g, {.batch = 1});
+  program.staging().count = 1;
+  // Staged pixel by pixel: the first pixel's channels are 1 to 4, the second's 11 to 14.
+  for (int c = 0; c < 4; ++c) {
+    program.staging().images[static_cast<std::size_t>(c)] = static_cast<float>(1 + c);
+    program.staging().images[static_cast<std::size_t>(4 + c)] = static_cast<float>(11 + c);
+  }
+  program.gradients({});
+  const double expected[] = {3, 13, 1, 11, 4, 14};
+  for (int i = 0; i < 6; ++i) BOOST_TEST(program.value(selected)[i] == expected[i]);
+  BOOST_CHECK_THROW(g.select_channels("none", in, {}), InvalidShape);
+  BOOST_CHECK_THROW(g.select_channels("beyond", in, {4}), InvalidShape);
+  BOOST_CHECK_THROW(g.select_channels("twice", in, {1, 1}), InvalidShape);
+}
+
 BOOST_AUTO_TEST_CASE(a_loss_of_pixels_is_the_mean_over_those_that_count) {
   Graph g;
   g.set_scores(g.conv("conv", g.input({1, 1, 3}), {.out_channels = 2, .bias = true}));

@@ -42,6 +42,8 @@ std::unique_ptr<FusedGroup> make_group(const Lowering& lowering, const plan::Gro
       return make_dropout(lowering, group);
     case Kind::kResize:
       return make_resize(lowering, group);
+    case Kind::kSelectChannels:
+      return make_select_channels(lowering, group);
     case Kind::kLoss:
       return contract::labels_per_image(lowering.graph) == 1 ? make_loss(lowering, group)
                                                              : make_pixel_loss(lowering, group);

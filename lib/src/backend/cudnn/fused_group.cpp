@@ -86,6 +86,7 @@ std::unique_ptr<FusedGroup> make_group(const Lowering& lowering, const plan::Gro
     case Kind::kDropout:
       return make_dropout(lowering, group);
     case Kind::kResize:  // refused before anything is planned
+    case Kind::kSelectChannels:
       break;
     case Kind::kLoss:
       return make_loss(lowering, group);

@@ -24,6 +24,7 @@ void check_nodes(const Graph& graph) {
     const char* what = nullptr;
     if (node.kind == NodeKind::kResize) what = "a resize";
     if (node.kind == NodeKind::kBroadcast) what = "a broadcast";
+    if (node.kind == NodeKind::kSelectChannels) what = "a selection of channels";
     if (node.kind == NodeKind::kConv && node.parameters.size() > 1) what = "a bias";
     if (node.kind == NodeKind::kCrossEntropy && in.height * in.width > 1) what = "a loss of pixels";
     if (what == nullptr) continue;

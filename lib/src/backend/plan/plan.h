@@ -20,7 +20,7 @@
 ///   depthwise conv -> 1x1 conv             one group
 ///   conv; concat of 1x1 convs; linear      one group, a matrix product
 ///   pool; add; global average; dropout     a group each
-///   resize; broadcast                      a group each
+///   resize; broadcast; selected channels   a group each
 ///   relu, batch norm, concat, pixel shift  none, except where a reader needs the map itself: then
 ///   a
 ///                                          group materialises the view
@@ -103,6 +103,7 @@ struct Group {
     kGlobalAverage,
     kDropout,
     kResize,
+    kSelectChannels,
     kLoss
   };
   Kind kind = Kind::kInput;

@@ -26,6 +26,8 @@ const char* to_string(Group::Kind kind) {
       return "dropout";
     case Group::Kind::kResize:
       return "resize";
+    case Group::Kind::kSelectChannels:
+      return "selected channels";
     case Group::Kind::kLoss:
       return "loss";
   }
@@ -251,6 +253,9 @@ class Planner {
       case NodeKind::kResize:
       case NodeKind::kBroadcast:
         return emit({.kind = Group::Kind::kResize, .parts = {stored_part(n.inputs[0])}}, i,
+                    n.shape);
+      case NodeKind::kSelectChannels:
+        return emit({.kind = Group::Kind::kSelectChannels, .parts = {stored_part(n.inputs[0])}}, i,
                     n.shape);
       case NodeKind::kCrossEntropy:
         return emit({.kind = Group::Kind::kLoss, .parts = {stored_part(n.inputs[0])}}, i, n.shape);

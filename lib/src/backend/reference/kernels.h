@@ -46,6 +46,20 @@ inline std::size_t offset(const Shape& shape, int n, int c, int y, int x) {
   return ((int64_t{n} * shape.channels + c) * shape.height + y) * shape.width + x;
 }
 
+/// Calls visit(from, to) for each element of the output of kSelectChannels: its place in the input,
+/// a map of shape `in`, and its own.
+template <class Visit>
+void for_each_selected(const Node& node, const Shape& in, int count, const Visit& visit) {
+  for (int n = 0; n < count; ++n) {
+    for (int c = 0; c < node.shape.channels; ++c) {
+      const std::size_t from = offset(in, n, node.channels[c], 0, 0);
+      const std::size_t to = offset(node.shape, n, c, 0, 0);
+      const auto pixels = static_cast<std::size_t>(in.height) * in.width;
+      for (std::size_t p = 0; p < pixels; ++p) visit(from + p, to + p);
+    }
+  }
+}
+
 /// The offset of an element in a weight [out, in / groups, kh, kw].
 inline std::size_t weight_offset(const Node& node, int per_group, int k, int c, int r, int s) {
   const renas::Window& w = node.window;

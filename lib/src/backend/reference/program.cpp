@@ -138,6 +138,10 @@ void ReferenceProgram<T>::forward_node(int i, Mode mode, const StepScalars& step
         }
       }
       return;
+    case NodeKind::kSelectChannels:
+      for_each_selected(node, in_shape(node), count,
+                        [&](std::size_t from, std::size_t to) { out[to] = in(node)[from]; });
+      return;
     case NodeKind::kPixelShift:
       for (int n = 0; n < count; ++n) {
         for (int c = 0; c < node.shape.channels; ++c) {
@@ -315,6 +319,11 @@ void ReferenceProgram<T>::backward_node(int i, const StepScalars& step) {
           from += size;
         }
       }
+      return;
+    case NodeKind::kSelectChannels:
+      for_each_selected(node, in_shape(node), count, [&](std::size_t from, std::size_t to) {
+        in_gradient(node)[from] += gradient[to];
+      });
       return;
     case NodeKind::kPixelShift:
       for (int n = 0; n < count; ++n) {

@@ -18,6 +18,8 @@ std::unique_ptr<FusedGroup> make_materialise(const Lowering& lowering, const pla
 std::unique_ptr<FusedGroup> make_global_average(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_dropout(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_resize(const Lowering& lowering, const plan::Group& group);
+std::unique_ptr<FusedGroup> make_select_channels(const Lowering& lowering,
+                                                 const plan::Group& group);
 std::unique_ptr<FusedGroup> make_pixel_loss(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_loss(const Lowering& lowering, const plan::Group& group);
 

@@ -112,6 +112,13 @@ struct ResizeArgs {
   OutputMap out;
 };
 
+/// Some of the input's channels in another order.
+struct SelectChannelsArgs {
+  InputView in;               ///< a raw map: no batch norm or ReLU in between
+  std::vector<int> channels;  ///< of the input, by output channel
+  OutputMap out;
+};
+
 /// Softmax and cross-entropy of one image's pixels.
 struct PixelLossArgs {
   const float* scores = nullptr;    ///< [pixels][channels], padded
@@ -148,6 +155,7 @@ std::size_t separable_scratch(const SeparableArgs& args);
 std::size_t conv_scratch(const ConvArgs& args);
 std::size_t pool_scratch(const PoolArgs& args);
 std::size_t resize_scratch(const ResizeArgs& args);
+std::size_t select_channels_scratch(const SelectChannelsArgs& args);
 
 /// Computes the output. `sums` is [2][out channels]: the sum of x - centre and of its square are
 /// added to it; nullptr: no statistics are wanted.
@@ -166,6 +174,8 @@ void pool_forward(const PoolArgs& args, int first, int last, float* scratch);
 void pool_backward(const PoolArgs& args, int first, int last, float* scratch);
 void resize_forward(const ResizeArgs& args, int first, int last, float* scratch);
 void resize_backward(const ResizeArgs& args, int first, int last, float* scratch);
+void select_channels_forward(const SelectChannelsArgs& args, int first, int last, float* scratch);
+void select_channels_backward(const SelectChannelsArgs& args, int first, int last, float* scratch);
 /// Computes loss and gradient of one image. A score that is no finite number makes both NaN.
 PixelLossSums pixel_loss(const PixelLossArgs& args);
 void add_forward(const AddArgs& args, int first, int last);
