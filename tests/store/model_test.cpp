@@ -1,5 +1,7 @@
 #include "renas/model.h"
 
+#include <hdf5.h>
+
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 
@@ -87,6 +89,21 @@ BOOST_AUTO_TEST_CASE(damaged_files_are_refused_with_their_name) {
   BOOST_REQUIRE(at != std::string::npos);
   copy_with(file, folder / "flipped.h5", size, static_cast<int>(at));
   refused(folder / "flipped.h5");
+}
+
+BOOST_AUTO_TEST_CASE(a_model_of_a_later_format_is_refused) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "m.h5";
+  save_model(path, test::sample_model());
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  const hid_t version = H5Aopen(file, "format_version", H5P_DEFAULT);
+  const int later = 99;
+  BOOST_REQUIRE(H5Awrite(version, H5T_NATIVE_INT, &later) >= 0);
+  H5Aclose(version);
+  H5Fclose(file);
+  BOOST_CHECK_EXCEPTION(load_model(path), IoError, [](const IoError& e) {
+    return says(e, "format version 99") && says(e, "or a later one");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_that_is_not_there_is_named) {

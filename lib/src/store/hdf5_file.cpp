@@ -17,8 +17,9 @@ h5::File open_hdf5(const std::string& path, const std::string& format, int versi
   }
   const auto found_version = h5::read_attribute<int32_t>(file, "format_version");
   if (found_version != version) {
-    throw IoError(fmt::format("{}: format version {}, this program reads version {}", path,
-                              found_version, version));
+    throw IoError(fmt::format(
+        "{}: format version {}, this program reads version {}; use the release that wrote it{}",
+        path, found_version, version, found_version > version ? " or a later one" : ""));
   }
   return file;
 }
