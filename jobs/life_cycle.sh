@@ -22,6 +22,8 @@
 #   RENAS_BIN        folder of the programs
 #   RENAS_LAUNCHER   what starts the ranks in place of mpirun: "srun --mpi=pmix",
 #                    "mpirun --enable-recovery" (of Open MPI 4: a rank that dies costs its child only)
+#   RENAS_MPS        anything: NVIDIA's MPS is started on each node, for ranks that share a GPU
+#                    (--ranks-per-gpu; jobs/with_mps.sh)
 #   RENAS_DRAIN      seconds, of those between the scheduler's warning and the time limit, for which
 #                    children under way may finish; 90
 
@@ -74,7 +76,7 @@ launch() {
   choose_launcher "$ranks" "$cores"
   told_to_end=no
   echo "$(date '+%F %T') $ranks ranks x $cores cores: ${launcher[*]} $program $*"
-  "${launcher[@]}" "$program" "$@" &
+  "${launcher[@]}" ${RENAS_MPS:+"$PWD/jobs/with_mps.sh"} "$program" "$@" &
   local job=$!
   # Schedulers signal this shell; the launcher passes the signal on to every rank. A trapped signal
   # ends `wait`.

@@ -1,0 +1,45 @@
+#!/bin/bash
+# jobs/with_mps.sh with a service that is made up: one start a job and node, whatever the number of
+# ranks; ranks run without it where it is not there or does not start.
+set -euo pipefail
+script=$(cd "$(dirname "$0")/../.." && pwd)/jobs/with_mps.sh
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export TMPDIR=$folder
+fail() { echo "$1" >&2; exit 1; }
+
+mkdir "$folder/bin"
+cat > "$folder/bin/nvidia-cuda-mps-control" << 'TEXT'
+#!/bin/sh
+sleep 0.3
+echo "$1 $CUDA_MPS_PIPE_DIRECTORY" >> "$TMPDIR/starts"
+exit "${FAILS:-0}"
+TEXT
+chmod +x "$folder/bin/nvidia-cuda-mps-control"
+
+ranks() {  # NUMBER: so many at once, each says where it looks for the service
+  for _ in $(seq "$1"); do
+    "$script" sh -c 'echo "pipe ${CUDA_MPS_PIPE_DIRECTORY-none}"' &
+  done
+  wait
+}
+
+without=$(SLURM_JOB_ID=7 ranks 2 2>&1)
+[ "$(grep -c 'no nvidia-cuda-mps-control' <<< "$without")" = 2 ] || fail "nothing said of no MPS: $without"
+[ "$(grep -c 'pipe none' <<< "$without")" = 2 ] || fail "ranks did not run: $without"
+
+PATH=$folder/bin:$PATH
+for restart in 0 1; do
+  found=$(SLURM_JOB_ID=7 SLURM_RESTART_COUNT=$restart ranks 4 2>&1)
+  [ "$(grep -c "pipe $folder/renas-mps-.*-7.0.$restart" <<< "$found")" = 4 ] || fail "wrong pipe: $found"
+done
+[ "$(wc -l < "$folder/starts")" = 2 ] || fail "not one start a job: $(cat "$folder/starts")"
+
+failed=$(FAILS=1 SLURM_JOB_ID=8 ranks 2 2>&1)
+[ "$(grep -c 'MPS did not start' <<< "$failed")" = 2 ] || fail "a failed start is not named: $failed"
+[ "$(grep -c 'pipe none' <<< "$failed")" = 2 ] || fail "ranks look for a service that is not there: $failed"
+
+code=0
+"$script" sh -c 'exit 3' 2> /dev/null || code=$?
+[ "$code" = 3 ] || fail "the rank's exit code 3 became $code"
+echo "one start a job, ranks run with it and without"
