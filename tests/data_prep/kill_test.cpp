@@ -52,27 +52,17 @@ int ending(pid_t pid) {
   return 0;
 }
 
-}  // namespace
+/// An image whose file differs from all others, so that it is no duplicate.
+std::vector<uint8_t> one_of_many(std::vector<uint8_t> file, int number) {
+  file.push_back(static_cast<uint8_t>(number));
+  return file;
+}
 
-BOOST_AUTO_TEST_SUITE(kills)
-
-BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
+/// Kills `command`, which writes `out` in the folder `scratch`, again and again.
+void kill_at_random(const std::vector<std::string>& command, const std::string& scratch,
+                    const std::string& out) {
   const char* asked = std::getenv("RENAS_TEST_KILLS");
   const int kills = asked != nullptr ? std::atoi(asked) : 12;
-  const TemporaryFolder scratch;
-  const auto image = renas::encode_jpeg(renas::test::colourful(200, 300));
-  for (int i = 0; i < 200; ++i) {
-    // Other bytes behind the end of each, so that they are no duplicates.
-    auto bytes = image;
-    bytes.push_back(static_cast<uint8_t>(i));
-    for (const char* split : {"train", "test"}) {
-      renas::test::write_bytes((scratch / "in/") + split + "/class" + std::to_string(i % 5) + "/" +
-                                   std::to_string(i) + ".jpg",
-                               bytes);
-    }
-  }
-  const std::string out = scratch / "out.h5";
-  const std::vector<std::string> command{"renas-prep-images", scratch / "in", out};
   const auto begin = Clock::now();
   BOOST_TEST(ending(start(command)) == 0);
   const auto whole = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -89,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
     std::this_thread::sleep_for(std::chrono::duration<double>(whole * share));
     kill(pid, SIGKILL);
     killed += ending(pid) == SIGKILL ? 1 : 0;
-    left_over += renas::test::partial_files(scratch.path()) > 0 ? 1 : 0;
+    left_over += renas::test::partial_files(scratch) > 0 ? 1 : 0;
     // Either no file, or, where the kill came too late to matter, the whole one.
     if (fs::exists(out)) {
       BOOST_TEST((renas::test::bytes_of(out) == finished));
@@ -102,7 +92,46 @@ BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
   // What is left over does not keep the next from working.
   BOOST_TEST(ending(start(command)) == 0);
   BOOST_TEST((renas::test::bytes_of(out) == finished));
-  BOOST_TEST(renas::test::partial_files(scratch.path()) == 0);
+  BOOST_TEST(renas::test::partial_files(scratch) == 0);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(kills)
+
+BOOST_AUTO_TEST_CASE(a_killed_program_leaves_no_file_that_looks_finished) {
+  const TemporaryFolder scratch;
+  const auto image = renas::encode_jpeg(renas::test::colourful(200, 300));
+  for (int i = 0; i < 200; ++i) {
+    for (const char* split : {"train", "test"}) {
+      renas::test::write_bytes((scratch / "in/") + split + "/class" + std::to_string(i % 5) + "/" +
+                                   std::to_string(i) + ".jpg",
+                               one_of_many(image, i));
+    }
+  }
+  const std::string out = scratch / "out.h5";
+  kill_at_random({"renas-prep-images", scratch / "in", out}, scratch.path(), out);
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_one_that_writes_images_and_masks) {
+  const TemporaryFolder scratch;
+  const auto image = renas::encode_jpeg(renas::test::colourful(200, 300));
+  renas::Image mask{{1, 200, 300}, {}};
+  for (int i = 0; i < 200 * 300; ++i) mask.pixels.push_back(static_cast<uint8_t>(i / 700 % 3));
+  const auto classes = renas::encode_lossless(mask);
+  std::string ids[2];
+  for (int i = 0; i < 200; ++i) {
+    const std::string id = std::to_string(i);
+    renas::test::write_bytes((scratch / "in/JPEGImages/") + id + ".jpg", one_of_many(image, i));
+    renas::test::write_bytes((scratch / "in/SegmentationClass/") + id + ".png", classes);
+    ids[i % 4 == 0 ? 1 : 0] += id + "\n";
+  }
+  renas::test::write_text(scratch / "in/ImageSets/Segmentation/train.txt", ids[0]);
+  renas::test::write_text(scratch / "in/ImageSets/Segmentation/val.txt", ids[1]);
+  renas::test::write_text(scratch / "in/classes.txt", "sky\nroad\ntree\n");
+  const std::string out = scratch / "out.h5";
+  kill_at_random({"renas-prep-voc", scratch / "in", out, "--train", "train", "--val", "val"},
+                 scratch.path(), out);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

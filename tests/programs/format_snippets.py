@@ -2,16 +2,17 @@
 
     format_snippets.py DOCUMENT...
 
-Prints how many snippets ran; exit code 77 where there is no h5py.
+Prints how many snippets ran; exit code 77 where h5py or Pillow is missing.
 """
 
 import re
 import sys
 
 try:
-    import h5py  # noqa: F401, the snippets need it
+    import h5py  # noqa: F401, the snippets need both
+    import PIL.Image  # noqa: F401
 except ImportError as missing:
-    print("no h5py here:", missing)
+    print("no h5py or no Pillow here:", missing)
     sys.exit(77)
 
 for document in sys.argv[1:]:

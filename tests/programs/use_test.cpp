@@ -16,6 +16,7 @@
 #include "renas/predictor.h"
 #include "renas/run_directory.h"
 #include "support/files.h"
+#include "support/pairs.h"
 #include "support/toy_search.h"
 
 using namespace renas::test;
@@ -280,6 +281,7 @@ BOOST_AUTO_TEST_CASE(files_are_read_from_python_as_their_documents_say) {
   fs::copy(made() / "named.h5", folder / "best.h5");
   fs::copy(made() / "data.h5", folder / "cifar10.h5");
   fs::copy(made() / "run/history.jsonl", folder / "history.jsonl");
+  write_stripes(folder / "voc.h5", 4, 2, 20);
   const char* python = std::getenv("RENAS_PYTHON");
   const std::string source = RENAS_SOURCE_DIR;
   const Ran ran =
@@ -288,7 +290,7 @@ BOOST_AUTO_TEST_CASE(files_are_read_from_python_as_their_documents_say) {
                   "/lib/src/store/FORMAT.md' '" + source + "/lib/src/data/FORMAT.md'");
   if (ran.code == 77 || ran.code == 127) {
     std::cout << "SKIPPED, the snippets of FORMAT.md: " << ran.output
-              << "RENAS_PYTHON names a Python that has h5py\n";
+              << "RENAS_PYTHON names a Python that has h5py and Pillow\n";
     return;
   }
   says(ran, 0, "store/FORMAT.md: 2 ran");
