@@ -168,8 +168,8 @@ struct StrategyOptions {
 /// reinforce, random.
 std::vector<std::string> strategy_names();
 /// Makes the strategy that `options` name. Throws InvalidInput if a name is unknown, a number out
-/// of range, or an initial genome is none of the space or refused by `admits`, or if a size is
-/// given to a strategy without tournaments.
+/// of range, an initial genome is none of the space or refused by `admits`, or a size is given to
+/// a strategy without tournaments.
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
 /// Whether strategy `name` keeps a population in which tournaments are held.
 bool has_tournaments(const std::string& name);
