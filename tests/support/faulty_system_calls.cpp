@@ -142,6 +142,8 @@ int stat(const char* path, struct stat* status) {
 int rename(const char* from, const char* to) {
   return test::fails(true) ? -1 : std::rename(from, to);
 }
+
+int link(const char* from, const char* to) { return test::fails(true) ? -1 : ::link(from, to); }
 int unlink(const char* path) { return test::fails(false) ? -1 : ::unlink(path); }
 int mkdir(const char* path, mode_t mode) { return test::fails(true) ? -1 : ::mkdir(path, mode); }
 int lock(int) {

@@ -184,12 +184,26 @@ PendingFile::~PendingFile() {
 
 void PendingFile::write(std::string_view content) { file_.write(content, 0); }
 
+namespace {
+
+/// Gives the file at `path` the name `previous` too; it replaces the file that had it.
+void keep_as(const std::string& path, const std::string& previous) {
+  if (sys::unlink(previous.c_str()) != 0 && errno != ENOENT) {
+    fail(previous, "remove it", errno);
+  }
+  if (sys::link(path.c_str(), previous.c_str()) == 0) return;
+  const bool has_no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS;
+  if (!has_no_links || sys::rename(path.c_str(), previous.c_str()) != 0) {
+    fail(path, "keep it as " + previous, errno);
+  }
+}
+
+}  // namespace
+
 void PendingFile::commit(const std::string& previous) {
   file_.sync();
   file_.close();
-  if (!previous.empty() && exists(path_) && sys::rename(path_.c_str(), previous.c_str()) != 0) {
-    fail(path_, "rename it to keep it", errno);
-  }
+  if (!previous.empty() && exists(path_)) keep_as(path_, previous);
   if (sys::rename(partial_.c_str(), path_.c_str()) != 0) {
     fail(path_, "rename its partial file to it", errno);
   }

@@ -92,8 +92,8 @@ class PendingFile {
   void write(std::string_view content);
   /// Makes the file durable (fsync), renames it over `path` and makes the folder durable. Throws
   /// IoError; the partial file is then gone and `path` is as it was, unless only the folder's fsync
-  /// failed. Where `previous` is not empty, the file that was called `path` takes that name first:
-  /// a process killed in between leaves that one alone.
+  /// failed. Where `previous` is not empty, the file that was called `path` keeps that name, and is
+  /// `path` until the new one is (but for a moment, where the file system has no hard links).
   void commit(const std::string& previous = "");
 
  private:

@@ -21,6 +21,7 @@ int fsync(int descriptor) { return ::fsync(descriptor); }
 int fstat(int descriptor, struct stat* status) { return ::fstat(descriptor, status); }
 int stat(const char* path, struct stat* status) { return ::stat(path, status); }
 int rename(const char* from, const char* to) { return std::rename(from, to); }
+int link(const char* from, const char* to) { return ::link(from, to); }
 int unlink(const char* path) { return ::unlink(path); }
 int mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }
 int lock(int descriptor) {

@@ -21,6 +21,7 @@ int fsync(int descriptor);
 int fstat(int descriptor, struct stat* status);
 int stat(const char* path, struct stat* status);
 int rename(const char* from, const char* to);
+int link(const char* from, const char* to);
 int unlink(const char* path);
 int mkdir(const char* path, mode_t mode);
 /// Locks the whole file for writing by fcntl, without waiting. The lock belongs to the descriptor
