@@ -6,16 +6,14 @@
 
 #include "support/files.h"
 #include "support/history.h"
+#include "support/mpirun.h"
 #include "support/toy_search.h"
 
 using namespace renas::test;
 
 namespace {
 
-const std::string kMpirun =
-    "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_oob_tcp_if_include=lo "
-    "OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_rmaps_base_oversubscribe=1 "
-    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe " RENAS_MPIRUN " -np 2 ";
+const std::string kTwoRanks = kMpirun + "-np 2 ";
 
 struct Folder : TemporaryFolder {
   Folder() { write_toy_file(*this / "data.h5"); }
@@ -33,8 +31,8 @@ BOOST_AUTO_TEST_CASE(equal_seeds_give_equal_runs_on_either_gpu) {
   const Folder folder;
   BOOST_TEST(run_command(on_gpu(folder, "one")).code == 0);
   // The second rank has the second GPU.
-  BOOST_TEST(run_command(kMpirun + on_gpu(folder, "two") + "--in-order").code == 0);
-  BOOST_TEST(run_command(kMpirun + on_gpu(folder, "again") + "--in-order").code == 0);
+  BOOST_TEST(run_command(kTwoRanks + on_gpu(folder, "two") + "--in-order").code == 0);
+  BOOST_TEST(run_command(kTwoRanks + on_gpu(folder, "again") + "--in-order").code == 0);
   BOOST_TEST(history_of(folder / "two") == history_of(folder / "again"));
   const std::string log = content_of(folder / "two/log.txt");
   BOOST_TEST(log.find("Emulated") != std::string::npos, log);
@@ -43,7 +41,7 @@ BOOST_AUTO_TEST_CASE(equal_seeds_give_equal_runs_on_either_gpu) {
 
 BOOST_AUTO_TEST_CASE(ranks_share_a_gpu_only_where_that_is_asked_for) {
   const Folder folder;
-  const std::string one_gpu = "RENAS_EMULATED_DEVICES=1 " + kMpirun;
+  const std::string one_gpu = "RENAS_EMULATED_DEVICES=1 " + kTwoRanks;
   const Ran refused = run_command(one_gpu + on_gpu(folder, "run"));
   BOOST_TEST(refused.code == 2);
   BOOST_TEST(refused.output.find("ranks 0, 1 would share GPU") != std::string::npos,
