@@ -91,9 +91,8 @@ Counts count_network(const SearchSpace& space, const Genome& genome,
     return count(build_network(space, genome, options));  // which refuses the latter
   }
   check_genome(space, genome);
-  std::array<CellSize, 2> cells{size_of(space, genome, 0),
-                                size_of(space, genome, space.cell_count() - 1)};
-  const auto& [normal, reduction] = cells;
+  const CellSize normal = size_of(space, genome, 0);
+  const CellSize reduction = size_of(space, genome, space.cell_count() - 1);
   std::vector<Place> row = places(options);
   const auto reads_c2 = [&](const Place& place) {
     return place.stride == 1 ? normal.reads_c2 || options.concat_c2 : reduction.reads_c2;
