@@ -4,9 +4,9 @@
 #
 #   mpirun -np 8 jobs/with_mps.sh renas-search --ranks-per-gpu 4 ...
 #
-# The job scripts do this where RENAS_MPS is set. The service ends with the job's processes; its pipes
-# and logs are in a folder of the job below TMPDIR (/tmp). Without the service the rank runs all the
-# same, and says so.
+# The job scripts do this where RENAS_MPS is set. The scheduler ends the service with the job; without one,
+# nvidia-cuda-mps-control does when it is told "quit". Its pipes and logs are in a folder of this start below
+# TMPDIR (/tmp). Where the service cannot be had the rank runs all the same, and says so.
 if [ $# -eq 0 ]; then
   echo "usage: jobs/with_mps.sh PROGRAM [ARGUMENTS ...]" >&2
   exit 2
@@ -15,8 +15,10 @@ if ! command -v nvidia-cuda-mps-control > /dev/null; then
   echo "$(hostname): no nvidia-cuda-mps-control in PATH: ranks take turns on a shared GPU" >&2
   exec "$@"
 fi
-# A job that was queued again must not find the folder of its last start.
-start=${SLURM_JOB_ID:-${PBS_JOBID:-${LSB_JOBID:-$PPID}}}.${SLURM_STEP_ID:-0}.${SLURM_RESTART_COUNT:-0}
+# A job that was queued again must not find the folder of its last start. Slurm numbers starts; else all
+# ranks of a node have one parent, the launcher's process there.
+start=$PPID
+[ -z "${SLURM_JOB_ID:-}" ] || start=$SLURM_JOB_ID.${SLURM_STEP_ID:-0}.${SLURM_RESTART_COUNT:-0}
 folder=${TMPDIR:-/tmp}/renas-mps-$(id -u)-$start
 export CUDA_MPS_PIPE_DIRECTORY="$folder" CUDA_MPS_LOG_DIRECTORY="$folder"
 if mkdir -m 700 "$folder" 2> /dev/null; then

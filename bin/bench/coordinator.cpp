@@ -252,6 +252,17 @@ void run_real(Options options) {
 
 }  // namespace
 
+void renas::bench::add_run_options(CLI::App& app, std::string& folder, SearchRunOptions& run) {
+  app.add_option("--folder", folder,
+                 "A folder to make, on the file system to measure; removed in the end");
+  app.add_option("--strategy", run.strategy.name, "As of renas-search")
+      ->check(CLI::IsMember(strategy_names()));
+  app.add_option("--population", run.strategy.population, "As of renas-search")
+      ->check(CLI::Range(2, 1000000));
+  app.add_option("--snapshot-seconds", run.snapshot_seconds, "As of renas-search")
+      ->check(CLI::NonNegativeNumber);
+}
+
 double renas::bench::thread_seconds() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -280,14 +291,7 @@ void add_coordinator_bench(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   c->add_option("--seconds", options->seconds, "Seconds to measure, once all ranks have work")
       ->check(CLI::PositiveNumber);
-  c->add_option("--folder", options->folder,
-                "A folder to make, on the file system to measure; removed in the end");
-  c->add_option("--strategy", options->run.strategy.name, "As of renas-search")
-      ->check(CLI::IsMember(strategy_names()));
-  c->add_option("--population", options->run.strategy.population, "As of renas-search")
-      ->check(CLI::Range(2, 1000000));
-  c->add_option("--snapshot-seconds", options->run.snapshot_seconds, "As of renas-search")
-      ->check(CLI::NonNegativeNumber);
+  add_run_options(*c, options->folder, options->run);
   c->add_option("--seed", options->run.strategy.seed, "As of renas-search");
   c->callback([options] {
     if (options->real) return run_real(*options);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ struct Measured {
   double processor = 0;     ///< seconds of the coordinator's thread
   double longest_wait = 0;  ///< of a rank, from its result to its next task, in seconds
 };
+
+/// Adds --folder, --strategy, --population and --snapshot-seconds.
+void add_run_options(CLI::App& app, std::string& folder, SearchRunOptions& run);
 
 /// Processor seconds of the calling thread.
 double thread_seconds();

@@ -248,15 +248,8 @@ void add_endurance_bench(CLI::App& app) {
   c->option_defaults()->always_capture_default();
   c->add_option("--results", options->results, "How many")->check(CLI::Range(10, 100000000));
   c->add_option("--ranks", options->ranks, "Candidates out at once")->check(CLI::Range(1, 100000));
-  c->add_option("--folder", options->folder,
-                "A folder to make, on the file system to measure; removed in the end");
-  c->add_option("--strategy", options->run.strategy.name, "As of renas-search")
-      ->check(CLI::IsMember(strategy_names()));
-  c->add_option("--population", options->run.strategy.population, "As of renas-search")
-      ->check(CLI::Range(2, 1000000));
+  bench::add_run_options(*c, options->folder, options->run);
   c->add_option("--blocks", options->run.blocks, "As of renas-search")->check(CLI::Range(1, 10));
-  c->add_option("--snapshot-seconds", options->run.snapshot_seconds, "As of renas-search")
-      ->check(CLI::NonNegativeNumber);
   c->callback([options] {
     if (fs::exists(options->folder)) {
       throw InvalidInput(options->folder + ": exists; name a folder to make");

@@ -191,8 +191,10 @@ BOOST_AUTO_TEST_CASE(of_two_snapshots_one_is_there_whatever_fails) {
         threw = true;
       }
       stop_injecting();
-      const auto found = run.load_snapshot();
+      std::string problem;
+      const auto found = run.load_snapshot(&problem);
       BOOST_REQUIRE_MESSAGE(found.has_value(), to_string(fault));
+      BOOST_TEST(problem == "", to_string(fault) << ": " << problem);  // the newest is in its place
       BOOST_TEST((found->strategy == next.strategy));
       if (!threw) BOOST_TEST(found->journal_lines == next.journal_lines);
       if (threw) BOOST_TEST(next.journal_lines - found->journal_lines <= 1U);

@@ -12,13 +12,6 @@ using namespace renas::test;
 
 namespace {
 
-void refused(const std::string& command, const std::string& part) {
-  const Ran ran = run_command(command);
-  BOOST_TEST(ran.code == 2, command << "\n" << ran.output);
-  BOOST_TEST(ran.output.find(part) != std::string::npos,
-             "'" << ran.output << "' does not say '" << part << "'");
-}
-
 std::string inspect(const std::string& genome) {
   return kPrograms + "renas-inspect genome '" + genome + "'";
 }

@@ -15,20 +15,6 @@ using namespace renas::test;
 
 namespace {
 
-void refused(const std::string& command, const std::string& part) {
-  const Ran ran = run_command(command);
-  BOOST_TEST(ran.code == 2, command << "\n" << ran.output);
-  BOOST_TEST(ran.output.find(part) != std::string::npos,
-             "'" << ran.output << "' does not say '" << part << "'");
-  BOOST_TEST(ran.output.find("INI") == std::string::npos, ran.output);
-}
-
-Ran done(const std::string& command) {
-  Ran ran = run_command(command);
-  BOOST_TEST(ran.code == 0, command << "\n" << ran.output);
-  return ran;
-}
-
 const std::string kCells =
     "# known cells\n"
     "c-2:sep3x3+c-1:identity,1:max3x3+c-1:sep3x3   # a good one\n"

@@ -35,6 +35,10 @@ for restart in 0 1; do
 done
 [ "$(wc -l < "$folder/starts")" = 2 ] || fail "not one start a job: $(cat "$folder/starts")"
 
+ranks 3 > /dev/null 2>&1  # by hand, without a scheduler
+ranks 3 > /dev/null 2>&1
+[ "$(wc -l < "$folder/starts")" = 3 ] || fail "ranks of one parent did not share a start: $(cat "$folder/starts")"
+
 failed=$(FAILS=1 SLURM_JOB_ID=8 ranks 2 2>&1)
 [ "$(grep -c 'MPS did not start' <<< "$failed")" = 2 ] || fail "a failed start is not named: $failed"
 [ "$(grep -c 'pipe none' <<< "$failed")" = 2 ] || fail "ranks look for a service that is not there: $failed"

@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <boost/test/unit_test.hpp>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
@@ -24,6 +25,23 @@ inline Ran run_command(const std::string& command) {
   const int status = ::pclose(pipe);
   ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
   return ran;
+}
+
+/// Runs a command that must end well.
+inline Ran done(const std::string& command) {
+  Ran ran = run_command(command);
+  BOOST_TEST(ran.code == 0, command << "\n" << ran.output);
+  return ran;
+}
+
+/// Runs a command that must be refused as something to mend, and say `part`.
+inline void refused(const std::string& command, const std::string& part) {
+  const Ran ran = run_command(command);
+  BOOST_TEST(ran.code == 2, command << "\n" << ran.output);
+  BOOST_TEST(ran.output.find(part) != std::string::npos,
+             "'" << ran.output << "' does not say '" << part << "'");
+  // What a parser of options says of the form of a file is no message for people.
+  BOOST_TEST(ran.output.find("INI") == std::string::npos, ran.output);
 }
 
 }  // namespace renas::test

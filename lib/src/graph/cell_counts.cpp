@@ -1,7 +1,6 @@
 #include "graph/cell_counts.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <vector>
 

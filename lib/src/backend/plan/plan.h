@@ -21,9 +21,9 @@
 ///   conv; concat of 1x1 convs; linear      one group, a matrix product
 ///   pool; add; global average; dropout     a group each
 ///   resize; broadcast; selected channels   a group each
-///   relu, batch norm, concat, pixel shift  none, except where a reader needs the map itself: then
-///   a
-///                                          group materialises the view
+///   relu, batch norm, concat, pixel shift  none, except where a reader needs the
+///                                          map itself: then a group materialises
+///                                          the view
 namespace renas::plan {
 
 struct Group;
