@@ -87,13 +87,15 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     }
     const bool fails = trial.fail_above > 0 &&
                        mult_adds_of(objective.space(), candidate.genome) > trial.fail_above;
-    in_flight.push({now + clock.duration(candidate.genome),
+    const double factor = candidate.parent ? 1 : trial.initial_duration;
+    in_flight.push({now + factor * clock.duration(candidate.genome),
                     candidate.id,
                     {fails ? renas::Status::kOutOfMemory : renas::Status::kOk, reward / 100,
                      deficits.inherited(candidate, changes)}});
   };
   for (int told = 0; told < trial.evaluations; ++told) {
-    while (std::ssize(in_flight) < trial.in_flight && asked < trial.evaluations) {
+    while (std::ssize(in_flight) < trial.in_flight && asked < trial.evaluations &&
+           !(trial.wait && strategy->waits())) {
       begin();
     }
     const Evaluation evaluation = in_flight.top();
@@ -111,6 +113,7 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
         sum / std::max(1.0, static_cast<double>(strategy->population().size()))));
   }
   run.winner = winner_of(*strategy, objective, options.seed);
+  run.time = now;
   run.counts = strategy->counts();
   run.seconds = std::chrono::duration<double>(spent).count();
   return run;

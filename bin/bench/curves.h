@@ -19,6 +19,7 @@ struct SearchRun {
   double winner = 0;
   renas::SearchCounts counts;
   double seconds = 0;  ///< time spent in the strategy alone
+  double time = 0;     ///< when the last evaluation ended, in durations of a child
 };
 
 /// How strategies are tried.
@@ -28,6 +29,8 @@ struct Trial {
   LineageModel lineage;  ///< takes the deficits of children off their rewards
   int in_flight = 1;     ///< candidates that are evaluated at once
   Durations durations = Durations::kConstant;  ///< where there are several
+  double initial_duration = 1;  ///< factor of the duration of candidates without a parent
+  bool wait = false;            ///< whether a strategy that waits is not asked
   /// Candidates whose network of (N, F) = (1, 8) has more mult-adds fail, as if out of memory; 0:
   /// none does.
   int64_t fail_above = 0;

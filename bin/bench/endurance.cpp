@@ -71,6 +71,7 @@ class TimedStrategy final : public Strategy {
     const Timed timed(seconds_);
     return strategy_->ask();
   }
+  bool waits() const override { return strategy_->waits(); }
   Told tell(uint64_t id, const Outcome& outcome) override {
     const Timed timed(seconds_);
     return strategy_->tell(id, outcome);

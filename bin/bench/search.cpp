@@ -341,6 +341,14 @@ void run(Settings s) {
       counts.redrawn_repeats += r.counts.redrawn_repeats;
     }
     const double pairs = static_cast<double>(counts.asked);
+    double time = 0;
+    double without_parent = 0;
+    for (const SearchRun& r : curves.runs) {
+      time += r.time / static_cast<double>(s.seeds);
+      without_parent += static_cast<double>(r.counts.asked - r.changes.size());
+    }
+    entry["time"] = time;
+    entry["without_parent"] = without_parent / static_cast<double>(s.seeds);
     entry["milliseconds_per_pair"] = 1000 * seconds / pairs;
     entry["repeats"] = static_cast<double>(counts.repeats) / static_cast<double>(s.seeds);
     entry["failed"] = static_cast<double>(counts.failed) / static_cast<double>(s.seeds);
@@ -379,14 +387,16 @@ void run(Settings s) {
     fmt::print("\n{:<28}{:>22}", curves.name, cell(curves.winner()));
     if (against != all.end()) fmt::print("{:>28}", cell(curves.winner_minus(*against)));
   }
-  fmt::print("\n\n{:<28}{:>22}{:>22}{:>22}{:>22}{:>22}\n", "", "reaches evolution at",
-             "repeats a run", "redrawn a run", "failed a run", "ms a pair");
+  fmt::print("\n\n{:<28}{:>22}{:>16}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "", "reaches evolution at",
+             "repeats a run", "redrawn a run", "failed a run", "parentless", "time a run",
+             "ms a pair");
   for (const StrategyCurves& curves : all) {
     const nlohmann::json& entry = result["strategies"][curves.name];
     const nlohmann::json& reached = entry["evaluations_to_reach_evolution"];
-    fmt::print("{:<28}{:>22}{:>22.1f}{:>22.1f}{:>22.1f}{:>22.3f}\n", curves.name,
+    fmt::print("{:<28}{:>22}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.3f}\n", curves.name,
                reached.is_null() ? "never" : reached.dump(), entry["repeats"].get<double>(),
                entry["redrawn_repeats"].get<double>(), entry["failed"].get<double>(),
+               entry["without_parent"].get<double>(), entry["time"].get<double>(),
                entry["milliseconds_per_pair"].get<double>());
   }
   fmt::print("(evolution's truth after {}: {:.3f})\n", s.trial.evaluations, goal);
@@ -453,6 +463,12 @@ void add_search_bench(CLI::App& app) {
                   "of evaluations, with --in-flight: constant, heavy-tailed (log-normal), or by "
                   "mult-adds of the network")
       ->check(CLI::IsMember({"constant", "heavy-tailed", "mult-adds"}));
+  sub->add_option("--initial-duration", s->trial.initial_duration,
+                  "of candidates without a parent, in durations of a child: their passes over its")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag(
+      "--wait-for-parents", s->trial.wait,
+      "do not ask while the strategy waits, as renas-search does where it has this option");
   sub->add_option("--fail-above", s->trial.fail_above,
                   "candidates whose network of (N, F) = (1, 8) has more mult-adds than this fail, "
                   "as if out of memory (--space renas); 0: none")

@@ -193,6 +193,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       "Count results in the order in which children were handed out: equal seeds give equal "
       "runs on equally many ranks, which may then wait for a slow one; results that still wait "
       "when the run is stopped are computed again");
+  search.flag("--wait-for-parents", o.wait_for_parents,
+              "Where many more than P ranks begin at once, those without work wait for the first "
+              "members; else they train more cells without a parent, which count as children");
   search
       .option("--time-budget", o.time_budget,
               "End the search after so many seconds, earlier sessions included; 0: no limit")

@@ -208,6 +208,39 @@ BOOST_AUTO_TEST_CASE(in_order_a_stopped_run_ends_like_one_that_was_not) {
   BOOST_TEST(history_of(pieces) == whole);
 }
 
+BOOST_AUTO_TEST_CASE(ranks_wait_for_parents_where_that_is_asked_for) {
+  // 25 ranks begin, P is 4.
+  const auto without_parent = [](const std::vector<HistoryEntry>& history) {
+    return std::count_if(history.begin(), history.end(),
+                         [](const HistoryEntry& e) { return !e.parent.has_value(); });
+  };
+  for (const bool in_order : {false, true}) {
+    for (const bool wait : {false, true}) {
+      SearchRunOptions o = options(in_order ? "ordered" : "free", in_order);
+      o.folder += wait ? "-wait" : "";
+      o.wait_for_parents = wait;
+      ScriptedRanks ranks(25, 1);
+      run(o, ranks);
+      const auto history = RunDirectory::open(o.folder).history();
+      BOOST_TEST(history.size() == 34);
+      if (wait) BOOST_TEST(without_parent(history) == 4);
+      if (!wait) BOOST_TEST(without_parent(history) >= 25);
+      BOOST_TEST(replay_search(o, true).difference == "");
+    }
+  }
+  // In order they wait alike whoever is fast, and across sessions.
+  SearchRunOptions pieces = options("pieces", true);
+  pieces.wait_for_parents = true;
+  for (unsigned session = 0; session < 12; ++session) {
+    ScriptedRanks ranks(25, session, session < 11 ? 3 : 1000);
+    run(pieces, ranks);
+    pieces.resume = true;
+  }
+  SearchRunOptions whole = options("ordered", true);
+  whole.folder += "-wait";
+  BOOST_TEST(history_of(pieces) == history_of(whole));
+}
+
 BOOST_AUTO_TEST_CASE(in_order_more_children_leave_what_was_done_as_it_would_have_been) {
   history("whole", true, 1);
   SearchRunOptions more = options("more", true);

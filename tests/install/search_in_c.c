@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   EXPECT(search && again);
   EXPECT(renas_best(search, &id, &genome, &fitness) == -1);
   EXPECT(strstr(renas_last_error(search), "no candidate"));
+  EXPECT(renas_waits(search) == 0 && renas_waits(NULL) == -1);
   for (i = 0; i < 60; ++i) EXPECT(step(search, text, sizeof text) == 0);
   EXPECT(renas_best(search, &id, &genome, &fitness) == 0);
   EXPECT(fitness > 0.99 && strcmp(genome, "green+square,1+large") == 0);

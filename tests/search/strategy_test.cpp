@@ -581,6 +581,68 @@ BOOST_AUTO_TEST_CASE(more_candidates_than_the_population_may_be_out_before_the_f
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_population_that_hardly_begins_waits) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (StrategyOptions options : all_options()) {
+    BOOST_TEST_CONTEXT(options.name) {
+      options.population = 12;
+      options.sample = 4;
+      const auto strategy = make_strategy(space, options);
+      // A thousand evaluators, of which those that the strategy waits for have nothing to do.
+      std::vector<Candidate> out;
+      const auto ask = [&] {
+        while (out.size() < 1000 && !strategy->waits()) out.push_back(strategy->ask());
+      };
+      const auto tell_first = [&](Status status) {
+        strategy->tell(out.front().id, {status, fitness_of(space, out.front().genome)});
+        out.erase(out.begin());
+      };
+      ask();
+      if (!renas::has_tournaments(options.name)) {
+        BOOST_TEST(out.size() == 1000U);
+        continue;
+      }
+      BOOST_TEST(out.size() == 12U);
+      tell_first(Status::kDiverged);  // another one may begin in its place
+      ask();
+      BOOST_TEST(out.size() == 12U);
+      BOOST_TEST(!out.back().parent.has_value());
+      for (int member = 1; member < 4; ++member) {
+        tell_first(Status::kOk);
+        BOOST_TEST(strategy->waits());
+      }
+      const renas::State state = strategy->save();
+      const auto loaded = make_strategy(space, options);
+      loaded->load(state);
+      BOOST_TEST(loaded->waits());
+      tell_first(Status::kOk);
+      ask();
+      BOOST_TEST(out.size() == 1000U);
+      BOOST_TEST(out.back().parent.has_value());
+      const auto without = std::count_if(out.begin(), out.end(),
+                                         [](const Candidate& c) { return !c.parent.has_value(); });
+      BOOST_TEST(without == 8);
+    }
+  }
+  // Few evaluators never wait, whatever comes back first.
+  for (const int count : {1, 2, 6}) {
+    StrategyOptions options = options_of("renas");
+    options.population = 12;
+    const auto strategy = make_strategy(space, options);
+    Random random(7);
+    std::vector<Candidate> out;
+    for (int i = 0; i < 40; ++i) {
+      while (std::ssize(out) < count) {
+        BOOST_TEST(!strategy->waits());
+        out.push_back(strategy->ask());
+      }
+      const auto k = static_cast<std::ptrdiff_t>(random.below(out.size()));
+      strategy->tell(out[k].id, {Status::kOk, fitness_of(space, out[k].genome)});
+      out.erase(out.begin() + k);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(misuse_is_named_and_changes_nothing) {
   const SearchSpace space = SearchSpace::renas(3);
   for (const StrategyOptions& options : all_options()) {

@@ -45,6 +45,11 @@ void renas_free(renas_search* search);
  * made from, or -1 if it has no parent. */
 int renas_ask(renas_search* search, uint64_t* id, const char** genome, int64_t* parent);
 
+/* Whether whoever evaluates had better wait for a result before the next renas_ask: 1 or 0, or -1
+ * on an error. 1 only while many candidates are in flight and hardly one was told; renas_ask
+ * answers all the same. */
+int renas_waits(renas_search* search);
+
 /* Tells how the evaluation of candidate `id` ended: a status RENAS_OK ... and, if it is RENAS_OK,
  * the fitness in [0, 1]. */
 int renas_tell(renas_search* search, uint64_t id, int status, double fitness);

@@ -56,6 +56,9 @@ struct SearchRunOptions {
   /// Results count in the order in which candidates were handed out, and as many are out as there
   /// are ranks: equal seeds give equal runs on equally many ranks, which may wait for a slow one.
   bool in_order = false;
+  /// Whether ranks have nothing to do while the strategy waits (Strategy::waits()); false: they
+  /// evaluate more candidates without a parent, which count as children do.
+  bool wait_for_parents = false;
   double time_budget = 0;   ///< seconds of searching over all sessions; 0: none
   int64_t validation = -1;  ///< images of D_val; -1: default_validation_count()
   /// The split that D_val is taken of, `val`; empty: it is held out of the training images.

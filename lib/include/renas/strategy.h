@@ -84,6 +84,11 @@ class Strategy {
   /// Returns the next candidate. Throws InvalidInput only if `StrategyOptions::admits` refuses
   /// 10,000 draws in a row where there is no member to fall back on.
   virtual Candidate ask() = 0;
+  /// Whether whoever evaluates had better wait for a result of a candidate in flight before the
+  /// next ask(). A population that has hardly begun says so: what ask() would return is one more
+  /// candidate without a parent, though as many as there are members are under way. ask() may be
+  /// called all the same. Never true while nothing is in flight.
+  virtual bool waits() const { return false; }
   /// Reports how the evaluation of candidate `id` ended. Throws InvalidInput, and changes nothing,
   /// if the id is unknown or was told before, or if the fitness is not in [0, 1].
   virtual Told tell(uint64_t id, const Outcome& outcome) = 0;

@@ -124,6 +124,12 @@ int renas_ask(renas_search* search, uint64_t* id, const char** genome, int64_t* 
   });
 }
 
+int renas_waits(renas_search* search) {
+  bool waits = false;
+  const int result = guarded(search, [&] { waits = search->strategy->waits(); });
+  return result != 0 ? result : waits ? 1 : 0;
+}
+
 int renas_tell(renas_search* search, uint64_t id, int status, double fitness) {
   return guarded(search, [&] {
     if (status < RENAS_OK || status > RENAS_LOST) {

@@ -309,6 +309,8 @@ uint64_t SearchJournal::total() const {
          static_cast<uint64_t>(options_.children);
 }
 
+bool SearchJournal::waits() const { return options_.wait_for_parents && strategy_->waits(); }
+
 bool SearchJournal::asks_no_more() const { return time_is_up() || out_of_patience_; }
 
 bool SearchJournal::is_over() const {
@@ -332,13 +334,14 @@ std::optional<Candidate> SearchJournal::next() {
     return candidate;
   }
   if (options_.in_order) return std::nullopt;  // ask_ahead() asks
-  if (told_ + out_ >= total() || asks_no_more()) return std::nullopt;
+  if (told_ + out_ >= total() || asks_no_more() || waits()) return std::nullopt;
   return ask();
 }
 
 void SearchJournal::ask_ahead() {
   if (!options_.in_order) return;
-  while (out_ < static_cast<uint64_t>(ranks_) && told_ + out_ < total() && !asks_no_more()) {
+  while (out_ < static_cast<uint64_t>(ranks_) && told_ + out_ < total() && !asks_no_more() &&
+         !waits()) {
     unfinished_.push_back(ask());
   }
 }

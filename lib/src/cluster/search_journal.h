@@ -59,8 +59,8 @@ class SearchJournal {
   /// Appends what was recorded since the last call to the history, and then removes the weights
   /// that nobody needs any more.
   void commit();
-  /// In order, as many candidates are out as there are ranks, working or not: what the strategy
-  /// knows when it is asked then depends on nothing but their number.
+  /// In order, as many candidates are out as there are ranks, working or not, unless the strategy
+  /// waits: what it knows when it is asked then depends on nothing but their number.
   void ask_ahead();
   /// Removes weights that a rank wrote too late to count.
   void discard_late(uint64_t id);
@@ -81,6 +81,7 @@ class SearchJournal {
   void note_improvement(const HistoryEntry& e);
   bool time_is_up() const;
   bool asks_no_more() const;
+  bool waits() const;
   void replace_options();
   void check_that_some_succeed(const HistoryEntry& last) const;
   void resume();

@@ -17,14 +17,24 @@ Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
       learns_failures_(controller_options(options).learn_failures),
       random_(options.seed, Purpose::kSearch) {}
 
+std::size_t Evolution::starting() const {
+  return static_cast<std::size_t>(
+      std::count_if(flights_.begin(), flights_.end(),
+                    [](const auto& flight) { return !flight.second.candidate.parent; }));
+}
+
+bool Evolution::waits() const {
+  const std::size_t enough =
+      std::max<std::size_t>(2, std::min<std::size_t>(options().sample, capacity() / 2));
+  if (members_.size() >= enough) return false;
+  const std::size_t begun = starting();
+  return begun > 0 && members_.size() + begun >= capacity();
+}
+
 Flight Evolution::propose() {
   Flight flight;
-  std::size_t starting = 0;
-  for (const auto& [id, other] : flights_) {
-    starting += other.candidate.parent ? 0 : 1;
-  }
   // A single member would be parent and worst at once.
-  if (members_.size() + starting < capacity() || members_.size() < 2) {
+  if (members_.size() + starting() < capacity() || members_.size() < 2) {
     flight.candidate.genome = filter_.draw([&] { return random_genome(space(), random_); });
     return flight;
   }

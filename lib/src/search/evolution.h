@@ -14,7 +14,8 @@ namespace renas::search {
 
 /// Asynchronous tournament evolution (paper, algorithm 1; Real et al., AAAI 2019 for kOldest):
 ///
-///   ask:   if members and random candidates in flight are fewer than P: propose a random genome
+///   ask:   if members and random candidates in flight are fewer than P, or members fewer than two:
+///          propose a random genome
 ///          else: draw a tournament of S members; the best is the parent, the worst is remembered;
 ///          propose a mutation of the parent (if the limits refuse all that is drawn: a random
 ///          genome, or else the parent's again, from scratch)
@@ -23,7 +24,9 @@ namespace renas::search {
 ///          from the child
 ///
 /// With one candidate in flight at a time this is algorithm 1. Tournaments are drawn without
-/// replacement; among equals, the member drawn first wins.
+/// replacement; among equals, the member drawn first wins. Where many candidates are asked before
+/// the first result, waits() is true from the P-th on, until there are S members to hold a
+/// tournament among, or half of P if that is fewer.
 ///
 /// Best and worst are by effect (Member::effect). It is the fitness, unless members are judged by
 /// effect and results inherit: then a critic estimates it anew, for all members, after each tell,
@@ -43,6 +46,7 @@ class Evolution final : public StrategyBase {
   std::optional<ControllerView> controller_view() const override {
     return mutator_->view(members_);
   }
+  bool waits() const override;
   std::vector<Member> finalists() const override;
   std::optional<Member> best() const override;
 
@@ -55,6 +59,8 @@ class Evolution final : public StrategyBase {
   void load_more(const StateReader& reader) override;
 
  private:
+  /// Candidates in flight that have no parent.
+  std::size_t starting() const;
   /// Draws a tournament of S members and returns the indices of its best and its worst.
   std::pair<std::size_t, std::size_t> tournament();
   /// The standing of every member in effect and size; empty where size is no objective.
