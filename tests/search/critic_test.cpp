@@ -324,4 +324,46 @@ BOOST_AUTO_TEST_CASE(a_look_into_a_controller_shows_probabilities_and_a_falling_
                     renas::InvalidInput);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_in_flight_takes_away_the_variance_that_its_result_will) {
+  const SearchSpace space = SearchSpace::renas(3);
+  Random random(4);
+  std::vector<Genome> told, out, asked;
+  for (int i = 0; i < 6; ++i) told.push_back(renas::random_genome(space, random));
+  for (int i = 0; i < 3; ++i) out.push_back(renas::random_genome(space, random));
+  for (int i = 0; i < 4; ++i) asked.push_back(renas::random_genome(space, random));
+  asked.push_back(out[1]);
+  const auto pointers = [](const std::vector<Genome>& genomes) {
+    std::vector<const Genome*> all;
+    for (const Genome& genome : genomes) all.push_back(&genome);
+    return all;
+  };
+  // The form is chosen at ten results, so nothing but the variance differs where the mean is left
+  // out, and a result's variance does not depend on its fitness.
+  const auto worth = [&](int known, double optimism, bool are_told) {
+    renas::ControllerOptions options = renas::controller_options("default");
+    options.critic_in_flight = known;
+    options.critic_optimism = optimism;
+    Critic critic(space, options);
+    double fitness = 0.3;
+    for (const Genome& genome : told) critic.learn(genome, fitness += 0.05);
+    if (are_told) {
+      for (const Genome& genome : out) critic.learn(genome, fitness += 0.05);
+    }
+    const auto in_flight = pointers(out);
+    return critic.rank(pointers(asked), are_told ? std::vector<const Genome*>{} : in_flight);
+  };
+  const auto deviations = [&](int known, bool are_told) {
+    std::vector<double> above = worth(known, 2, are_told);
+    const std::vector<double> means = worth(known, 0, are_told);
+    for (std::size_t i = 0; i < above.size(); ++i) above[i] = (above[i] - means[i]) / 2;
+    return above;
+  };
+  BOOST_TEST(deviations(32, false) == deviations(32, true),
+             boost::test_tools::tolerance(1e-9) << boost::test_tools::per_element());
+  BOOST_TEST(deviations(32, false).back() < 0.5 * deviations(0, false).back());
+  // Where one may count, it is the one most like a candidate: here its equal.
+  BOOST_TEST(deviations(1, false).back() < 0.5 * deviations(0, false).back());
+  BOOST_TEST((worth(32, 0, false) == worth(0, 0, false)));  // what it expects stays
+}
+
 BOOST_AUTO_TEST_SUITE_END()

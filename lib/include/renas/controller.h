@@ -48,6 +48,10 @@ struct ControllerOptions {
   int critic = 0;
   double critic_share = 0.5;   ///< share of children the critic picks; the others are a single draw
   double critic_optimism = 2;  ///< standard deviations the critic adds to its predicted mean
+  /// Of the candidates in flight so many, those most like the mutations that it ranks, count for
+  /// the critic as if they had been told with what it predicts: its mean stays, and its uncertainty
+  /// about their like is gone. 0: it knows of none.
+  int critic_in_flight = 0;
   /// Share of draws that come from uniform exploration in place of the policy. Exploration changes
   /// one block for certain and each other block with probability 0.3; in a changed block one slot,
   /// drawn uniformly, takes a different choice.

@@ -40,9 +40,11 @@ Flight Evolution::propose() {
   }
   const auto [best, worst] = tournament();
   const Member& parent = members_[best];
+  std::vector<const Genome*> in_flight;
+  for (const auto& [id, other] : flights_) in_flight.push_back(&other.candidate.genome);
   Proposal proposal;
   try {
-    proposal = mutator_->mutate(parent.genome, filter_);
+    proposal = mutator_->mutate(parent.genome, filter_, in_flight);
   } catch (const Refused&) {
     // A search does not end because one member has no children within the limits.
     try {

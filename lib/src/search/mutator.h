@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "renas/random.h"
@@ -32,8 +33,9 @@ struct Sample {
 class Mutator {
  public:
   virtual ~Mutator() = default;
-  /// Draws a child of `parent` that `filter` accepts.
-  virtual Proposal mutate(const Genome& parent, CandidateFilter& filter) = 0;
+  /// Draws a child of `parent` that `filter` accepts, while the genomes `in_flight` are evaluated.
+  virtual Proposal mutate(const Genome& parent, CandidateFilter& filter,
+                          std::span<const Genome* const> in_flight) = 0;
   /// Sets log_probability and entropy of `proposal` to those that its mutations of `parent` have
   /// now. A mutator that does not learn has no use for them.
   virtual void score(const Genome& /*parent*/, Proposal& /*proposal*/) {}

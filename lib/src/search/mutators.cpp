@@ -20,7 +20,8 @@ class RandomMutator : public Mutator {
   RandomMutator(const SearchSpace& space, const StrategyOptions& options)
       : space_(space), random_(options.seed, Purpose::kController) {}
 
-  Proposal mutate(const Genome& parent, CandidateFilter& filter) final {
+  Proposal mutate(const Genome& parent, CandidateFilter& filter,
+                  std::span<const Genome* const> /*in_flight*/) final {
     return filter.draw(
         [&] {
           Proposal proposal;

@@ -78,7 +78,8 @@ Proposal Controller::sample(const Genome& parent, CandidateFilter& filter) {
       options_.redraw_exact);
 }
 
-Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
+Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter,
+                            std::span<const Genome* const> in_flight) {
   const Genome* parents[] = {&parent};
   policy_->encode(parents);
   if (!critic_ || random_.uniform() >= options_.critic_share) {
@@ -94,7 +95,7 @@ Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter) {
   for (const Proposal& proposal : proposals) {
     children.push_back(&proposal.child);
   }
-  const std::vector<double> worth = critic_->rank(children);
+  const std::vector<double> worth = critic_->rank(children, in_flight);
   const auto best = std::max_element(worth.begin(), worth.end()) - worth.begin();
   return std::move(proposals[best]);
 }

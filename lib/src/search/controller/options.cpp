@@ -56,6 +56,7 @@ std::vector<Field> fields() {
           field("critic", &O::critic, 0, 10000),
           field("critic_share", &O::critic_share, 0, 1),
           field("critic_optimism", &O::critic_optimism, 0, 100),
+          field("critic_in_flight", &O::critic_in_flight, 0, 10000),
           field("exploration", &O::exploration, 0, 1),
           field("redraw_exact", &O::redraw_exact, 0, 10000),
           field("learn_failures", &O::learn_failures, 0, 1)};

@@ -41,6 +41,7 @@ double relative_rank(const std::vector<double>& sorted, double fitness) {
 Critic::Critic(const SearchSpace& space, const ControllerOptions& options)
     : space_(space),
       optimism_(options.critic_optimism),
+      most_in_flight_(static_cast<std::size_t>(options.critic_in_flight)),
       similarity_(space),
       process_(make_gaussian_process()) {}
 
@@ -292,29 +293,101 @@ std::vector<Member> Critic::best(std::size_t count) {
   return found;
 }
 
-std::vector<double> Critic::rank(std::span<const Genome* const> candidates) {
+std::vector<Genome> Critic::nearest(const std::vector<Genome>& candidates,
+                                    std::span<const Genome* const> in_flight) const {
+  const std::size_t count = std::min(most_in_flight_, in_flight.size());
+  if (count == 0) return {};
+  Similarity all(space_);
+  all.set(form_.rho, form_.kappa);
+  for (const Genome* genome : in_flight) all.add(canonical(space_, *genome));
+  std::vector<double> highest(in_flight.size());
+  std::vector<double> row(in_flight.size());
+  for (const Genome& candidate : candidates) {
+    all.compare(candidate, 0, row.size(), row.data());
+    for (std::size_t i = 0; i < row.size(); ++i) highest[i] = std::max(highest[i], row[i]);
+  }
+  std::vector<std::size_t> order(in_flight.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return highest[a] > highest[b]; });
+  std::vector<Genome> genomes;
+  for (std::size_t i = 0; i < count; ++i) genomes.push_back(all.genomes()[order[i]]);
+  return genomes;
+}
+
+void Critic::count_pending(const std::vector<Genome>& candidates,
+                           const std::vector<Genome>& pending, const std::vector<double>& solved,
+                           std::vector<double>& variances) const {
+  const std::size_t n = genomes().size();
+  const std::size_t count = pending.size();
+  const std::size_t columns = candidates.size();
+  Similarity similarity(space_);
+  similarity.set(form_.rho, form_.kappa);
+  for (const Genome& genome : pending) similarity.add(genome);
+  std::vector<double> row(std::max(n, count));
+  std::vector<double> known(n * count);  // L^-1 times their covariances with the results
+  for (std::size_t p = 0; p < count; ++p) {
+    similarity_.compare(pending[p], 0, n, row.data());
+    for (std::size_t i = 0; i < n; ++i) known[i * count + p] = row[i];
+  }
+  process_->solve_lower(known.data(), count);
+  // A process of its own for what the results leave unexplained.
+  const std::unique_ptr<GaussianProcess> rest = make_gaussian_process();
+  for (std::size_t p = 0; p < count; ++p) {
+    similarity.compare(pending[p], 0, p + 1, row.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double own = known[i * count + p];
+      for (std::size_t q = 0; q <= p; ++q) row[q] -= own * known[i * count + q];
+    }
+    rest->append(row.data(), row[p] + form_.noise);
+  }
+  std::vector<double> covariance(count * columns);
+  for (std::size_t c = 0; c < columns; ++c) {
+    similarity.compare(candidates[c], 0, count, row.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double own = solved[i * columns + c];
+      for (std::size_t p = 0; p < count; ++p) row[p] -= own * known[i * count + p];
+    }
+    for (std::size_t p = 0; p < count; ++p) covariance[p * columns + c] = row[p];
+  }
+  rest->solve_lower(covariance.data(), columns);
+  for (std::size_t p = 0; p < count; ++p) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      variances[c] -= covariance[p * columns + c] * covariance[p * columns + c];
+    }
+  }
+}
+
+std::vector<double> Critic::rank(std::span<const Genome* const> given,
+                                 std::span<const Genome* const> in_flight) {
   const std::size_t n = genomes().size();
   refresh();
-  const std::size_t columns = candidates.size();
+  const std::size_t columns = given.size();
+  std::vector<Genome> candidates;
+  for (const Genome* genome : given) candidates.push_back(canonical(space_, *genome));
   std::vector<double> means(columns);
   row_.resize(n);
   solved_.resize(n * columns);
   for (std::size_t c = 0; c < columns; ++c) {
-    similarity_.compare(canonical(space_, *candidates[c]), 0, n, row_.data());
+    similarity_.compare(candidates[c], 0, n, row_.data());
     for (std::size_t i = 0; i < n; ++i) {
       means[c] += row_[i] * weights_[i];
       solved_[i * columns + c] = row_[i];
     }
   }
   process_->solve_lower(solved_.data(), columns);
+  std::vector<double> variances(columns, 1.0);
+  for (std::size_t c = 0; c < columns; ++c) {
+    for (std::size_t i = 0; i < n; ++i) {
+      variances[c] -= solved_[i * columns + c] * solved_[i * columns + c];
+    }
+  }
+  const std::vector<Genome> pending = nearest(candidates, in_flight);
+  if (!pending.empty()) count_pending(candidates, pending, solved_, variances);
   std::vector<double> worth;
   const double optimism = corrects_ ? optimism_ * scale_ : optimism_;
   for (std::size_t c = 0; c < columns; ++c) {
-    double variance = 1;
-    for (std::size_t i = 0; i < n; ++i) {
-      variance -= solved_[i * columns + c] * solved_[i * columns + c];
-    }
-    worth.push_back(means[c] + optimism * std::sqrt(std::max(0.0, variance)));
+    worth.push_back(means[c] + optimism * std::sqrt(std::max(0.0, variances[c])));
   }
   return worth;
 }

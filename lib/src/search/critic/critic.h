@@ -46,8 +46,10 @@ class Critic {
   void learn(const Genome& genome, double fitness, const Descent& descent = {});
   /// The lowest fitness that it remembers; 0: it remembers none.
   double worst() const;
-  /// Predicts the worth of `candidates`, in the order given.
-  std::vector<double> rank(std::span<const Genome* const> candidates);
+  /// Predicts the worth of `candidates`, in the order given. Of the candidates `in_flight` those
+  /// most like them, as many as the options say, take part of the variance away, as results would.
+  std::vector<double> rank(std::span<const Genome* const> candidates,
+                           std::span<const Genome* const> in_flight = {});
 
   /// Whether fitness and effect differ: a result inherited weights.
   bool corrects() const { return corrects_; }
@@ -96,11 +98,20 @@ class Critic {
   /// Brings targets, process and weights up to date.
   void refresh();
   void compute_effects();
+  /// The genomes in flight that are most like the candidates, canonical.
+  std::vector<Genome> nearest(const std::vector<Genome>& candidates,
+                              std::span<const Genome* const> in_flight) const;
+  /// Takes off `variances` [candidates] what the genomes `pending` would, were they told.
+  ///
+  /// solved  [results, candidates]: L^-1 times the candidates' covariances with the results
+  void count_pending(const std::vector<Genome>& candidates, const std::vector<Genome>& pending,
+                     const std::vector<double>& solved, std::vector<double>& variances) const;
   /// Drops the results that tell least: the oldest but the best.
   void forget();
 
   SearchSpace space_;
   double optimism_;
+  std::size_t most_in_flight_;
   Similarity similarity_;  // and the genomes, canonical, oldest first
   std::unique_ptr<GaussianProcess> process_;
   Form form_;
