@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -30,6 +31,7 @@ struct Settings {
   std::string bank;
   std::vector<std::string> protocols{"base"};
   bool report = false;
+  bool fill_losses = false;
   uint64_t seed = 1;
   int blocks = 5;
   int random = 24;
@@ -49,13 +51,27 @@ struct Settings {
 struct Protocol {
   const char* name;
   const char* help;
-  int epochs;      // passes of a child
-  uint64_t round;  // another one draws other random numbers
+  int epochs = 1;       // passes of a child
+  uint64_t round = 0;   // another one draws other random numbers
+  bool anneal = false;  // ChildOptions::anneal_children
+  double new_rate = 0.01;
+  double inherited_rate = 0.001;
+  bool inherits = true;  // false: it is trained as a random cell is
 };
-constexpr Protocol kProtocols[] = {{"base", "one pass, as the search does", 1, 0},
-                                   {"again", "the same with other random numbers", 1, 1},
-                                   {"two-passes", "two passes", 2, 0},
-                                   {"four-passes", "four passes", 4, 0}};
+constexpr Protocol kProtocols[] = {
+    {.name = "base", .help = "one pass, as the search does"},
+    {.name = "again", .help = "the same with other random numbers", .round = 1},
+    {.name = "two-passes", .help = "two passes", .epochs = 2},
+    {.name = "four-passes", .help = "four passes", .epochs = 4},
+    {.name = "annealed", .help = "one pass, rates fall to 0 by a cosine", .anneal = true},
+    {.name = "annealed-two", .help = "two such passes", .epochs = 2, .anneal = true},
+    {.name = "lively",
+     .help = "one such pass at higher rates, 0.03 and 0.01",
+     .anneal = true,
+     .new_rate = 0.03,
+     .inherited_rate = 0.01},
+    {.name = "frozen", .help = "one pass, inherited parameters stay", .inherited_rate = 0},
+    {.name = "anew", .help = "no inheritance, trained as random cells are", .inherits = false}};
 
 /// Makes a bank, step by step. Each step looks whether its line is there.
 class Making {
@@ -75,6 +91,7 @@ class Making {
   void run() {
     make_random_cells();
     make_children();
+    find_gradients();
     for (const std::string& name : s_.protocols) {
       run_protocol(*std::find_if(std::begin(kProtocols), std::end(kProtocols),
                                  [&](const Protocol& p) { return name == p.name; }));
@@ -129,6 +146,7 @@ class Making {
       bank_.add({{"cell", i},
                  {"genome", renas::to_string(space_, genome)},
                  {"fitness", evaluation.fitness},
+                 {"loss", evaluation.score.loss},
                  {"parameters", evaluation.counts.parameters},
                  {"mult_adds", evaluation.counts.mult_adds}});
       say(fmt::format("random cell {} of {}: {:.2f} %", i + 1, s_.random,
@@ -185,10 +203,37 @@ class Making {
     return genome;
   }
 
+  /// The gradient of every cell at a fresh initialisation, over one batch of training images.
+  void find_gradients() {
+    constexpr int kImages = 64;
+    for (const FitnessBank::Cell& cell : bank_.cells()) {
+      if (cell.gradient) continue;
+      const renas::Graph graph =
+          renas::build_network(space_, renas::parse_genome(space_, cell.genome), s_.child.network);
+      Random random(s_.seed, Purpose::kInitialize, static_cast<uint64_t>(cell.id));
+      const auto program = backend_->compile(graph, {.batch = kImages,
+                                                     .threads = s_.child.device.threads,
+                                                     .precision = s_.child.device.precision});
+      program->load(renas::initialize(graph, random));
+      renas::Loader loader(search_.images, search_.train,
+                           {.batch = kImages, .seed = s_.seed, .augmentation = {}});
+      loader.start(0);
+      renas::HostBatch& batch = program->staging();
+      batch.count = loader.next(batch.images, batch.labels);
+      program->gradients({});
+      double squares = 0;
+      for (const auto& [name, gradient] : program->gradients_by_name()) {
+        for (const float value : gradient.values) squares += double{value} * double{value};
+      }
+      bank_.add({{"initial_gradient", cell.id}, {"norm", std::sqrt(squares)}});
+    }
+  }
+
   void run_protocol(const Protocol& protocol) {
     const auto done = [&](int64_t id) {
       const auto found = bank_.results().find(protocol.name);
-      return found != bank_.results().end() && found->second.contains(id);
+      if (found == bank_.results().end() || !found->second.contains(id)) return false;
+      return found->second.at(id).loss.has_value() || !s_.fill_losses;
     };
     for (const int64_t id : parents()) {
       std::vector<FitnessBank::Cell> children;
@@ -197,18 +242,29 @@ class Making {
       }
       if (children.empty()) continue;
       // The parent's weights are not kept: equal random numbers give them again.
-      const Genome genome = renas::parse_genome(space_, bank_.cells()[id].genome);
-      renas::Parent parent{genome,
-                           evaluate(genome, static_cast<uint64_t>(id), nullptr, s_.child).weights};
+      renas::Parent parent{renas::parse_genome(space_, bank_.cells()[id].genome), {}};
+      if (protocol.inherits || !bank_.cells()[id].loss) {
+        renas::Evaluation evaluation =
+            evaluate(parent.genome, static_cast<uint64_t>(id), nullptr, s_.child);
+        parent.weights = std::move(evaluation.weights);
+        if (!bank_.cells()[id].loss) {
+          bank_.add({{"random_loss", id}, {"loss", evaluation.score.loss}});
+        }
+      }
       for (const FitnessBank::Cell& child : children) {
         renas::ChildOptions options = s_.child;
         options.child_epochs = protocol.epochs;
+        options.anneal_children = protocol.anneal;
+        options.new_rate = protocol.new_rate;
+        options.inherited_rate = protocol.inherited_rate;
         const renas::Evaluation evaluation =
             evaluate(renas::parse_genome(space_, child.genome),
-                     static_cast<uint64_t>(child.id) + 1000000 * protocol.round, &parent, options);
+                     static_cast<uint64_t>(child.id) + 1000000 * protocol.round,
+                     protocol.inherits ? &parent : nullptr, options);
         bank_.add({{"protocol", protocol.name},
                    {"cell", child.id},
                    {"fitness", evaluation.fitness},
+                   {"loss", evaluation.score.loss},
                    {"inherited", evaluation.inherited_share},
                    {"images", evaluation.images}});
         say(fmt::format("{}, child {} of {}: {:.2f} %", protocol.name, child.id, id,
@@ -307,6 +363,9 @@ void add_fitness_bench(CLI::App& app) {
     help += fmt::format("{} {}: {}", names.size() == 1 ? ":" : ";", protocol.name, protocol.help);
   }
   sub->add_option("--protocol", s->protocols, help)->check(CLI::IsMember(names))->expected(1, 100);
+  sub->add_flag("--fill-losses", s->fill_losses,
+                "train children whose results are of an earlier version, which noted no loss, once "
+                "more for it");
   sub->add_option("--seed", s->seed, "all randomness of the bank follows from it");
   sub->add_option("--blocks", s->blocks, "blocks B of a cell")->check(CLI::Range(1, 64));
   sub->add_option("--random", s->random, "random cells, of which parents are taken")

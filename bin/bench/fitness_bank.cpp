@@ -6,11 +6,23 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "renas/error.h"
 
 using nlohmann::json;
+
+namespace {
+
+/// A number of a line; none where the line lacks it. One that was not finite counts as infinite.
+std::optional<double> number_of(const json& line, const char* key) {
+  if (!line.contains(key)) return std::nullopt;
+  const json& number = line.at(key);
+  return number.is_null() ? std::numeric_limits<double>::infinity() : number.get<double>();
+}
+
+}  // namespace
 
 FitnessBank::FitnessBank(std::string path, const json& options) : path_(std::move(path)) {
   if (!std::filesystem::exists(path_)) {
@@ -60,7 +72,12 @@ void FitnessBank::take(const json& line) {
         line.at("accuracy").get<double>();
   } else if (line.contains("protocol")) {
     results_[line.at("protocol").get<std::string>()][line.at("cell").get<int64_t>()] = {
-        line.at("fitness").get<double>(), line.at("inherited").get<double>()};
+        line.at("fitness").get<double>(), line.at("inherited").get<double>(),
+        number_of(line, "loss")};
+  } else if (line.contains("random_loss")) {
+    cells_.at(line.at("random_loss").get<std::size_t>()).loss = number_of(line, "loss");
+  } else if (line.contains("initial_gradient")) {
+    cells_.at(line.at("initial_gradient").get<std::size_t>()).gradient = number_of(line, "norm");
   } else {
     Cell cell;
     cell.id = line.at("cell").get<int64_t>();
@@ -70,6 +87,7 @@ void FitnessBank::take(const json& line) {
       cell.changes = line.at("changes").get<int>();
     } else {
       cell.fitness = line.at("fitness").get<double>();
+      cell.loss = number_of(line, "loss");
     }
     if (cell.id != static_cast<int64_t>(cells_.size())) {
       throw renas::InvalidInput(

@@ -14,16 +14,21 @@
 /// an interrupted making goes on where it stood:
 ///
 ///   {"bank": 1, "options": {...}}                          how the cells are made and judged
-///   {"cell": 3, "genome": G, "fitness": F, "parameters": n, "mult_adds": n}
+///   {"cell": 3, "genome": G, "fitness": F, "loss": L, "parameters": n, "mult_adds": n}
 ///                                                          a random cell, as a search starts from
 ///   {"cell": 20, "parent": 3, "genome": G, "changes": c}   a child; `changes` counts changed slots
 ///   {"truth": 20, "seed": s, "accuracy": A}                trained from scratch, on the test
 ///   images
-///   {"protocol": NAME, "cell": 20, "fitness": F, "inherited": h, "images": n}
+///   {"protocol": NAME, "cell": 20, "fitness": F, "loss": L, "inherited": h, "images": n}
 ///                                                          the child trained from its parent
+///   {"random_loss": 3, "loss": L}                          of a random cell whose line lacks it
+///   {"initial_gradient": 20, "norm": g}                    of the cell before all training
 ///
 /// Fitness and accuracy are shares in [0, 1]; `inherited` is the share of the trainable numbers
-/// that the parent gave; a cell that fails has the accuracy 0.
+/// that the parent gave; a cell that fails has the accuracy 0. A loss is the mean cross-entropy in
+/// nats on the images that the fitness is measured on, null if it is not finite; results of earlier
+/// versions lack it. `norm` is the Euclidean length of the loss's gradient by all parameters, over
+/// one batch.
 class FitnessBank {
  public:
   struct Cell {
@@ -32,12 +37,15 @@ class FitnessBank {
     std::string genome;
     int changes = 0;
     double fitness = 0;               ///< of a random cell
+    std::optional<double> loss;       ///< of a random cell; none: not known
+    std::optional<double> gradient;   ///< the norm at its initialisation; none: not known
     std::map<int64_t, double> truth;  ///< by the seed of the training
   };
   /// A result of a protocol.
   struct Result {
     double fitness = 0;
     double inherited = 0;
+    std::optional<double> loss;
   };
 
   /// Opens the bank in file `path`, or begins one. A last line that was not finished is cut off.
@@ -65,6 +73,7 @@ class FitnessBank {
 };
 
 /// Prints what the bank says of each of its protocols: Kendall's tau of fitness with truth over all
-/// cells and within the children of one parent, the recall of the best ten, the mean drop below the
-/// parent by the number of changes; and the reliability of the truth.
+/// cells and within the children of one parent, that of the loss, the recall of the best ten, the
+/// mean drop below the parent by the number of changes; and the reliability of the truth, and what
+/// the gradient at the initialisation tells of it.
 void print_report(const FitnessBank& bank);

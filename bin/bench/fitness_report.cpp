@@ -107,24 +107,46 @@ std::optional<double> truth_of(const FitnessBank::Cell& cell) {
   return sum / static_cast<double>(cell.truth.size());
 }
 
-void print_reliability(const FitnessBank& bank) {
-  std::vector<Pair> pairs;
-  for (const FitnessBank::Cell& cell : bank.cells()) {
-    if (cell.truth.contains(0) && cell.truth.contains(1)) {
-      pairs.push_back({cell.id, 0, 0, cell.truth.at(0), cell.truth.at(1)});
-    }
+/// The interval of a statistic of pairs with another judgement, and of how it differs from what it
+/// is with the first. Both hold the same cells in the same order.
+struct Comparison {
+  Interval value, difference;
+};
+template <class Statistic>
+Comparison compare(const std::vector<Pair>& first, const std::vector<Pair>& other,
+                   const Statistic& statistic) {
+  const auto numbers = resamples(first.size());
+  const auto from = pick(first, numbers);
+  const auto to = pick(other, numbers);
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    differences.push_back(statistic(to[i]) - statistic(from[i]));
   }
-  if (pairs.size() < 3) return;
-  const Interval interval = interval_of(pick(pairs, resamples(pairs.size())), tau_of_all);
-  fmt::print(
-      "reliability of the truth: tau {:.2f} [{:.2f}, {:.2f}] between two seeds of {} cells\n",
-      tau_of_all(pairs), interval.low, interval.high, pairs.size());
+  Comparison comparison{interval_of(to, statistic), percentiles(std::move(differences))};
+  comparison.value.mean = statistic(other);
+  comparison.difference.mean = statistic(other) - statistic(first);
+  return comparison;
 }
 
+std::string text_of(const Interval& interval) {
+  return fmt::format("{:.2f} [{:.2f}, {:.2f}]", interval.mean, interval.low, interval.high);
+}
+
+/// Prints how far two measures of the same cells, `fitness` and `truth` of the pairs, agree.
+void print_reliability(const char* what, const char* between, const std::vector<Pair>& pairs) {
+  if (pairs.size() < 3) return;
+  Interval interval = interval_of(pick(pairs, resamples(pairs.size())), tau_of_all);
+  interval.mean = tau_of_all(pairs);
+  fmt::print("reliability of the {}: tau {} between {} of {} cells\n", what, text_of(interval),
+             between, pairs.size());
+}
+
+using Results = std::map<int64_t, FitnessBank::Result>;  // by cell
+using Scores = std::map<int64_t, double>;                // by cell; more is better
+
 /// What a search that judges by effect would make of the results of a protocol: the effects of the
-/// random cells and of the children, by cell.
-std::map<int64_t, double> effects_of(const FitnessBank& bank,
-                                     const std::map<int64_t, FitnessBank::Result>& results) {
+/// random cells and of the children. Empty where no child inherited.
+Scores effects_of(const FitnessBank& bank, const Results& results) {
   const auto space = renas::SearchSpace::renas(bank.options().at("blocks").get<int>());
   renas::search::Critic critic(space, renas::controller_options("default"));
   for (const FitnessBank::Cell& cell : bank.cells()) {
@@ -140,11 +162,55 @@ std::map<int64_t, double> effects_of(const FitnessBank& bank,
     }
     critic.learn(genome, cell.parent ? result->second.fitness : cell.fitness, descent);
   }
-  std::map<int64_t, double> effects;
+  Scores effects;
   for (const auto& effect : critic.effects()) {
     effects[static_cast<int64_t>(effect.id)] = effect.value;
   }
   return effects;
+}
+
+/// The losses, negated, of the children and of the random cells, as far as they are known.
+Scores losses_of(const FitnessBank& bank, const Results& results) {
+  Scores losses;
+  for (const FitnessBank::Cell& cell : bank.cells()) {
+    if (!cell.parent && cell.loss) losses[cell.id] = -*cell.loss;
+  }
+  for (const auto& [id, result] : results) {
+    if (result.loss) losses[id] = -*result.loss;
+  }
+  return losses;
+}
+
+/// The pairs, judged by `scores` in place of the fitness; empty where one of them has no score.
+std::vector<Pair> judged_by(const Scores& scores, std::vector<Pair> pairs) {
+  for (Pair& pair : pairs) {
+    const auto score = scores.find(pair.id);
+    if (score == scores.end()) return {};
+    pair.fitness = score->second;
+  }
+  return pairs;
+}
+
+/// The children of a protocol and their parents, as far as their truth is known.
+std::vector<Pair> pairs_of(const FitnessBank& bank, const Results& results) {
+  std::vector<Pair> pairs;
+  std::set<int64_t> parents;
+  const auto add = [&](int64_t id, double fitness) {
+    const FitnessBank::Cell& cell = bank.cells()[static_cast<std::size_t>(id)];
+    const auto truth = truth_of(cell);
+    if (truth) pairs.push_back({id, cell.parent.value_or(-1), cell.changes, fitness, *truth});
+  };
+  for (const auto& [id, result] : results) {
+    parents.insert(*bank.cells()[static_cast<std::size_t>(id)].parent);
+    add(id, result.fitness);
+  }
+  for (const int64_t id : parents) add(id, bank.cells()[static_cast<std::size_t>(id)].fitness);
+  return pairs;
+}
+
+std::vector<Pair> children_of(std::vector<Pair> pairs) {
+  std::erase_if(pairs, [](const Pair& pair) { return pair.group < 0; });
+  return pairs;
 }
 
 void print_drops(const FitnessBank& bank, const std::map<int64_t, FitnessBank::Result>& results) {
@@ -164,60 +230,111 @@ void print_drops(const FitnessBank& bank, const std::map<int64_t, FitnessBank::R
   fmt::print("\n");
 }
 
+/// Prints how well each judgement of a protocol's results ranks cells.
+void print_judgements(const FitnessBank& bank, const Results& results) {
+  const std::vector<Pair> pairs = pairs_of(bank, results);
+  if (pairs.size() < 3) return;
+  const std::pair<const char*, Scores> judges[] = {{"by effect", effects_of(bank, results)},
+                                                   {"by loss", losses_of(bank, results)}};
+  fmt::print("  {:<34}{:>20}", "", "by fitness");
+  for (const auto& [name, scores] : judges) {
+    if (!judged_by(scores, pairs).empty()) fmt::print("{:>20}{:>22}", name, "minus by fitness");
+  }
+  fmt::print("\n");
+  const auto print = [&](const char* what, const std::vector<Pair>& some, const auto& statistic) {
+    fmt::print("  {:<34}{:>20}", what, text_of(compare(some, some, statistic).value));
+    for (const auto& [name, scores] : judges) {
+      const std::vector<Pair> other = judged_by(scores, some);
+      if (judged_by(scores, pairs).empty()) continue;
+      const Comparison comparison = compare(some, other, statistic);
+      fmt::print("{:>20}{:>22}", text_of(comparison.value), text_of(comparison.difference));
+    }
+    fmt::print("\n");
+  };
+  print("tau over all cells", pairs, tau_of_all);
+  print("tau among children of one parent", children_of(pairs), tau_of_siblings);
+  print("recall of the best ten in twenty", pairs, recall);
+}
+
+/// Prints how tau over all cells differs from that of fitness in the protocol `base`, over the
+/// cells that both have.
+void print_against_base(const FitnessBank& bank) {
+  const auto base = bank.results().find("base");
+  if (base == bank.results().end() || bank.results().size() < 2) return;
+  fmt::print("\n{:<36}{:>22}{:>22}{:>22}\n", "tau over all, minus base by fitness", "by fitness",
+             "by effect", "by loss");
+  for (const auto& [protocol, all] : bank.results()) {
+    if (protocol == "base") continue;
+    Results results;
+    Results of_base;
+    for (const auto& [id, result] : all) {
+      const auto same = base->second.find(id);
+      if (same == base->second.end()) continue;
+      results[id] = result;
+      of_base[id] = same->second;
+    }
+    const std::vector<Pair> from = pairs_of(bank, of_base);
+    const std::vector<Pair> to = pairs_of(bank, results);
+    if (from.size() < 3) continue;
+    fmt::print("  {:<34}", protocol);
+    for (const std::vector<Pair>& pairs :
+         {to, judged_by(effects_of(bank, results), to), judged_by(losses_of(bank, results), to)}) {
+      fmt::print("{:>22}",
+                 pairs.empty() ? "-" : text_of(compare(from, pairs, tau_of_all).difference));
+    }
+    fmt::print("\n");
+  }
+}
+
+/// Prints what the gradient before all training tells of the truth.
+void print_gradient(const FitnessBank& bank) {
+  std::vector<Pair> pairs;
+  for (const FitnessBank::Cell& cell : bank.cells()) {
+    const auto truth = truth_of(cell);
+    if (truth && cell.gradient) {
+      pairs.push_back({cell.id, cell.parent.value_or(-1), cell.changes, -*cell.gradient, *truth});
+    }
+  }
+  if (pairs.size() < 3) return;
+  const auto children = children_of(pairs);
+  fmt::print(
+      "\nminus the norm of the initial gradient: tau {} over {} cells, {} among children "
+      "of one parent\n",
+      text_of(compare(pairs, pairs, tau_of_all).value), pairs.size(),
+      text_of(compare(children, children, tau_of_siblings).value));
+}
+
 }  // namespace
 
 void print_report(const FitnessBank& bank) {
   std::size_t children = 0;
   std::size_t known = 0;
+  std::vector<Pair> truths;
   for (const FitnessBank::Cell& cell : bank.cells()) {
     children += cell.parent ? 1 : 0;
     known += truth_of(cell) ? 1 : 0;
+    if (cell.truth.contains(0) && cell.truth.contains(1)) {
+      truths.push_back({cell.id, 0, 0, cell.truth.at(0), cell.truth.at(1)});
+    }
   }
   fmt::print("{} random cells and {} children; the truth of {} is known\n",
              bank.cells().size() - children, children, known);
-  print_reliability(bank);
+  print_reliability("truth", "two seeds", truths);
+  std::vector<Pair> repeats;
+  if (bank.results().contains("base") && bank.results().contains("again")) {
+    const Results& again = bank.results().at("again");
+    for (const auto& [id, result] : bank.results().at("base")) {
+      const auto other = again.find(id);
+      if (other == again.end()) continue;
+      repeats.push_back({id, 0, 0, result.fitness, other->second.fitness});
+    }
+  }
+  print_reliability("fitness", "base and again", repeats);
   for (const auto& [protocol, results] : bank.results()) {
-    std::vector<Pair> pairs;  // children and their parents
-    std::set<int64_t> parents;
-    for (const auto& [id, result] : results) {
-      const FitnessBank::Cell& cell = bank.cells()[static_cast<std::size_t>(id)];
-      parents.insert(*cell.parent);
-      if (const auto truth = truth_of(cell)) {
-        pairs.push_back({id, *cell.parent, cell.changes, result.fitness, *truth});
-      }
-    }
-    const std::map<int64_t, double> effects = effects_of(bank, results);
-    std::vector<Pair> siblings = pairs;
-    for (const int64_t id : parents) {
-      const FitnessBank::Cell& cell = bank.cells()[static_cast<std::size_t>(id)];
-      if (const auto truth = truth_of(cell)) pairs.push_back({id, id, 0, cell.fitness, *truth});
-    }
     fmt::print("\n{}: {} children\n", protocol, results.size());
     print_drops(bank, results);
-    if (pairs.size() < 3) continue;
-    const auto judged = [&](std::vector<Pair> all) {
-      for (Pair& pair : all) pair.fitness = effects.at(pair.id);
-      return all;
-    };
-    fmt::print("  {:<36}{:>20}{:>20}{:>22}\n", "", "by fitness", "by effect", "difference");
-    const auto print = [&](const char* what, const std::vector<Pair>& all, const auto& statistic) {
-      const auto numbers = resamples(all.size());
-      const auto raw = pick(all, numbers);
-      const auto by_effect = pick(judged(all), numbers);
-      const auto cell = [](double value, const Interval& interval) {
-        return fmt::format("{:.2f} [{:.2f}, {:.2f}]", value, interval.low, interval.high);
-      };
-      std::vector<double> differences;
-      for (std::size_t i = 0; i < raw.size(); ++i) {
-        differences.push_back(statistic(by_effect[i]) - statistic(raw[i]));
-      }
-      fmt::print("  {:<36}{:>20}{:>20}{:>22}\n", what,
-                 cell(statistic(all), interval_of(raw, statistic)),
-                 cell(statistic(judged(all)), interval_of(by_effect, statistic)),
-                 cell(statistic(judged(all)) - statistic(all), percentiles(differences)));
-    };
-    print("tau over all cells", pairs, tau_of_all);
-    print("tau among children of one parent", siblings, tau_of_siblings);
-    print("recall of the best ten in twenty", pairs, recall);
+    print_judgements(bank, results);
   }
+  print_against_base(bank);
+  print_gradient(bank);
 }

@@ -172,9 +172,11 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   search
       .text(
           "--fitness", [&o](const std::string& text) { o.child.fitness = parse_fitness(text); },
-          "What cells are judged by on D_val: accuracy, or balanced: the mean over classes of the "
-          "share of their images that is right")
-      ->check(CLI::IsMember({"accuracy", "balanced"}))
+          "What cells are judged by on D_val: accuracy; balanced: the mean over classes of the "
+          "share of their images that is right; likelihood: the geometric mean of the "
+          "probabilities of the right classes, exp(-loss); retrained networks are then compared "
+          "by accuracy")
+      ->check(CLI::IsMember({"accuracy", "balanced", "likelihood"}))
       ->default_str("accuracy");
   search.option("--population", o.strategy.population, "P: members of the population")
       ->check(CLI::Range(2, 1000000));
@@ -224,6 +226,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::NonNegativeNumber);
   children.option("--inherited-rate", o.child.inherited_rate, "Learning rate of inherited ones")
       ->check(CLI::NonNegativeNumber);
+  children.flag("--child-anneal", o.child.anneal_children,
+                "Both fall to 0 by a cosine over a child's passes, as those of members without a "
+                "parent do; the paper keeps them constant");
   children.option("--momentum", o.child.momentum, "Momentum of SGD")->check(CLI::Range(0.0, 1.0));
   children.option("--weight-decay", o.child.weight_decay, "Decay of conv and linear weights")
       ->check(CLI::NonNegativeNumber);
@@ -394,7 +399,7 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   }
   o.balance_classes = settings.class_weights == "auto";
   o.child.network.class_weights = class_weights_of(settings.class_weights);
-  o.final.fitness = o.child.fitness;
+  o.final.fitness = o.child.fitness == Fitness::kLikelihood ? Fitness::kAccuracy : o.child.fitness;
   o.child.augmentation.flip = !settings.no_flip;
   o.final.network = o.child.network;
   o.final.recipe.epochs = settings.retrain_epochs;

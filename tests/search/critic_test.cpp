@@ -36,6 +36,17 @@ double correlation(const std::vector<double>& x, const std::vector<double>& y) {
   return (sxy - sx * sy / n) / std::sqrt((sxx - sx * sx / n) * (syy - sy * sy / n));
 }
 
+/// The similarity of two genomes under rho and kappa.
+double similarity_of(const SearchSpace& space, double rho, double kappa, const Genome& a,
+                     const Genome& b) {
+  Similarity held(space);
+  held.add(b);
+  held.set(rho, kappa);
+  double value = 0;
+  held.compare(a, 0, 1, &value);
+  return value;
+}
+
 renas::State run(const SearchSpace& space, const StrategyOptions& options, int pairs) {
   const auto objective = renas::synthetic_objective(space, 3);
   const auto strategy = renas::make_strategy(space, options);
@@ -52,8 +63,9 @@ BOOST_AUTO_TEST_SUITE(critic)
 
 BOOST_AUTO_TEST_CASE(similarity_is_one_for_equal_networks_and_falls_with_every_difference) {
   const SearchSpace space = SearchSpace::renas(5);
-  Similarity similarity(space);
-  similarity.set(0.7, 0.9);
+  const auto similarity = [&](const Genome& a, const Genome& b) {
+    return similarity_of(space, 0.7, 0.9, a, b);
+  };
   const Genome cell = renas::parse_genome(space, renas::kRenasNet);
   Genome swapped = cell;
   std::swap(swapped[0], swapped[1]);
@@ -73,14 +85,36 @@ BOOST_AUTO_TEST_CASE(similarity_is_one_for_equal_networks_and_falls_with_every_d
 
 BOOST_AUTO_TEST_CASE(networks_of_the_same_operators_are_more_alike_than_of_others) {
   const SearchSpace space = SearchSpace::nas_bench_201();
-  Similarity similarity(space);
-  similarity.set(0.7, 0.8);
+  const auto similarity = [&](const Genome& a, const Genome& b) {
+    return similarity_of(space, 0.7, 0.8, a, b);
+  };
   const Genome genome{0, 1, 2, 3, 4, 0};
   const Genome moved{1, 0, 2, 3, 4, 0};     // two slots differ, no count does
   const Genome replaced{3, 4, 2, 3, 4, 0};  // two slots differ, and four counts by one each
   BOOST_TEST(similarity(genome, moved) == 0.7 * 0.7, boost::test_tools::tolerance(1e-12));
   BOOST_TEST(similarity(genome, replaced) == 0.7 * 0.7 * std::pow(0.8, 4),
              boost::test_tools::tolerance(1e-12));
+}
+
+BOOST_AUTO_TEST_CASE(comparing_with_many_is_comparing_with_each) {
+  for (const SearchSpace& space : {SearchSpace::renas(5), SearchSpace::nas_bench_201()}) {
+    Random random(4);
+    Similarity held(space);
+    std::vector<bool> dropped;
+    for (int i = 0; i < 40; ++i) {
+      held.add(renas::random_genome(space, random));
+      dropped.push_back(i % 3 == 0);
+    }
+    held.set(0.6, 0.85);
+    held.drop(dropped);
+    BOOST_REQUIRE(held.size() == 26u);
+    const Genome genome = renas::random_genome(space, random);
+    std::vector<double> row(20);
+    held.compare(genome, 5, 25, row.data());
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      BOOST_TEST(row[i] == similarity_of(space, 0.6, 0.85, genome, held.genomes()[5 + i]));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(quantiles_are_those_of_the_normal_distribution) {

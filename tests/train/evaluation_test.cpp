@@ -102,6 +102,31 @@ BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
   BOOST_TEST(result.inherited_share < 1.0);
 }
 
+BOOST_AUTO_TEST_CASE(a_childs_rates_fall_to_nothing_where_that_is_asked_for) {
+  const auto backend = make_backend({"reference"});
+  const SearchData data = toy_data();
+  ChildOptions options = toy_child(data);
+  const Parent parent{parse_genome(kSpace, kToyGenome),
+                      evaluate(*backend, 1, data, options).weights};
+  const Genome genome = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
+  const auto weights_of = [&](int batch, bool anneal) {
+    options.batch = batch;
+    options.anneal_children = anneal;
+    return evaluate_candidate(*backend, kSpace, genome, Random(9, Purpose::kChild, 2), &parent,
+                              data, options)
+        .weights;
+  };
+  // A cosine begins at the full rate: a pass of one step is the same, one of many steps is not.
+  BOOST_TEST((weights_of(72, true) == weights_of(72, false)));
+  const Weights constant = weights_of(4, false);
+  const Weights annealed = weights_of(4, true);
+  BOOST_TEST((annealed != constant));
+  // Members without a parent are trained as ever.
+  options.batch = toy_child(data).batch;
+  options.anneal_children = true;
+  BOOST_TEST((evaluate(*backend, 1, data, options).weights == parent.weights));
+}
+
 BOOST_AUTO_TEST_CASE(a_training_that_blows_up_is_a_result) {
   const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();

@@ -1,5 +1,6 @@
 // What recipes add to plain SGD, on every backend.
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
@@ -190,6 +191,35 @@ BOOST_AUTO_TEST_CASE(the_best_five_count) {
   other->load(zero);
   Loader all(ten.images, all_indices(100), {.batch = 24, .shuffle = false});
   BOOST_TEST(score(*other, all, 10).top5_accuracy == 0.5);
+}
+
+BOOST_AUTO_TEST_CASE(the_loss_is_the_mean_cross_entropy_and_the_likelihood_its_geometric_mean) {
+  SearchData ten = toy_data(100, 10);
+  const Graph graph = small_network(ten);
+  Weights weights = start(graph);
+  for (auto& [name, tensor] : weights) {
+    if (name.starts_with("linear")) std::fill(tensor.values.begin(), tensor.values.end(), 0.0F);
+  }
+  // Whatever the image, class 3 has the odds exp(2) to 1 of each other one.
+  weights.at("linear/bias").values[3] = 2;
+  const auto program = make_backend({"reference"})->compile(graph, {.batch = 24});
+  program->load(weights);
+  std::vector<int64_t> images;  // of class 3 one in four
+  for (int64_t i = 0; i < 100; ++i) {
+    const bool third = ten.images.labels()[static_cast<std::size_t>(i)] == 3;
+    const auto same = std::count_if(images.begin(), images.end(), [&](int64_t j) {
+      return (ten.images.labels()[static_cast<std::size_t>(j)] == 3) == third;
+    });
+    if (same < (third ? 4 : 12)) images.push_back(i);
+  }
+  Loader loader(ten.images, images, {.batch = 24, .shuffle = false});
+  const Score found = score(*program, loader, 10);
+  const double expected = std::log(std::exp(2.0) + 9) - 0.25 * 2;
+  BOOST_TEST(found.count == 16);
+  BOOST_TEST(found.accuracy == 0.25);
+  BOOST_TEST(std::abs(found.loss - expected) < 1e-6);
+  BOOST_TEST(std::abs(found.judged_by(Fitness::kLikelihood) - std::exp(-expected)) < 1e-6);
+  BOOST_TEST(found.judged_by(Fitness::kAccuracy) == 0.25);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

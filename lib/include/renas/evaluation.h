@@ -45,6 +45,9 @@ struct ChildOptions {
   int child_epochs = 1;           ///< passes over D_train of a child that inherits
   double new_rate = 0.01;         ///< learning rate of a child's new parameters
   double inherited_rate = 0.001;  ///< and of inherited ones
+  /// Both fall to 0 by a cosine over a child's passes, as the rate of members without a parent
+  /// does; false: they are constant, as in the paper.
+  bool anneal_children = false;
   double momentum = 0.9;
   double weight_decay = 3e-4;
   Augmentation augmentation = Augmentation::search();
@@ -85,6 +88,7 @@ struct FinalOptions {
   int batch = 64;
   Augmentation augmentation = Augmentation::search();
   int plain_epochs = 0;  ///< at the end, with Augmentation::crop_and_flip() only
+  /// What networks are compared by; with kLikelihood a search compares them by accuracy.
   Fitness fitness = Fitness::kAccuracy;
   bool frozen_statistics = false;  ///< of batch norms, see ProgramOptions
   Device device;

@@ -105,21 +105,27 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
 enum class Fitness {
   kAccuracy,          ///< share of the images that it gets right
   kBalancedAccuracy,  ///< mean over classes of the share of their images that it gets right
+  kLikelihood,        ///< geometric mean of the probabilities of the right classes: exp(-loss)
 };
-const char* to_string(Fitness fitness);  ///< "accuracy", "balanced"
-/// Throws InvalidInput where `text` is neither.
+const char* to_string(Fitness fitness);  ///< "accuracy", "balanced", "likelihood"
+/// Throws InvalidInput where `text` is none of them.
 Fitness parse_fitness(const std::string& text);
 
 struct Score {
   double accuracy = 0;           ///< in [0, 1]
   double balanced_accuracy = 0;  ///< mean recall over the classes that occur, in [0, 1]
   double top5_accuracy = 0;      ///< the right class is among the five highest scores, in [0, 1]
+  double loss = 0;  ///< mean cross-entropy in nats; infinite or NaN where scores are not finite
   int64_t correct = 0;
   int64_t count = 0;
+
+  /// What `fitness` says of it, in [0, 1].
+  double judged_by(Fitness fitness) const;
 };
 
-/// Accuracy over one epoch of `loader` (which must not augment), by running statistics. Over the
-/// ranks of `communicator`, each with its part of the images, every rank gets the score of all.
+/// Accuracy and loss over one epoch of `loader` (which must not augment), by running statistics.
+/// Over the ranks of `communicator`, each with its part of the images, every rank gets the score of
+/// all.
 Score score(Program& program, Loader& loader, int classes,
             const std::function<bool()>& stop = nullptr, Communicator* communicator = nullptr);
 

@@ -156,8 +156,8 @@ int Retraining::ranks_for(const RetrainedNetwork& network, const RankCounts& ran
 }
 
 double Retraining::fitness_of(const RetrainedNetwork& network) const {
-  return fitness_ == Fitness::kAccuracy ? network.validation_accuracy
-                                        : network.validation_balanced_accuracy.value_or(0);
+  return fitness_ == Fitness::kBalancedAccuracy ? network.validation_balanced_accuracy.value_or(0)
+                                                : network.validation_accuracy;
 }
 
 double Retraining::best() const {

@@ -77,8 +77,7 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, const Opti
     Loader loader = scoring_loader(data.images, data.validation, options.batch,
                                    options.augmentation, communicator);
     evaluation.score = score(program, loader, options.network.classes, hooks.stop, communicator);
-    evaluation.fitness = options.fitness == Fitness::kAccuracy ? evaluation.score.accuracy
-                                                               : evaluation.score.balanced_accuracy;
+    evaluation.fitness = evaluation.score.judged_by(options.fitness);
   }
   evaluation.stopped =
       end == TrainingEnd::kStopped || any(communicator, hooks.stop && hooks.stop());
@@ -251,6 +250,7 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
       }
       recipe.epochs = options.child_epochs;
       recipe.learning_rates = {options.inherited_rate, options.new_rate};
+      if (options.anneal_children) recipe.cosine_cycles = {options.child_epochs};
     }
 
     const auto program = backend.compile(graph, program_options);

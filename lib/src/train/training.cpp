@@ -16,14 +16,24 @@
 namespace renas {
 
 const char* to_string(Fitness fitness) {
-  return fitness == Fitness::kAccuracy ? "accuracy" : "balanced";
+  return fitness == Fitness::kAccuracy           ? "accuracy"
+         : fitness == Fitness::kBalancedAccuracy ? "balanced"
+                                                 : "likelihood";
 }
 
 Fitness parse_fitness(const std::string& text) {
-  for (const Fitness fitness : {Fitness::kAccuracy, Fitness::kBalancedAccuracy}) {
+  for (const Fitness fitness :
+       {Fitness::kAccuracy, Fitness::kBalancedAccuracy, Fitness::kLikelihood}) {
     if (text == to_string(fitness)) return fitness;
   }
-  throw InvalidInput(fmt::format("fitness: expected accuracy or balanced, got '{}'", text));
+  throw InvalidInput(
+      fmt::format("fitness: expected accuracy, balanced or likelihood, got '{}'", text));
+}
+
+double Score::judged_by(Fitness fitness) const {
+  if (fitness == Fitness::kAccuracy) return accuracy;
+  if (fitness == Fitness::kBalancedAccuracy) return balanced_accuracy;
+  return count > 0 && std::isfinite(loss) ? std::exp(-loss) : 0;
 }
 
 const char* to_string(Schedule schedule) {
@@ -253,6 +263,14 @@ bool among_best_five(const float* scores, int classes, int label) {
   return better < 5;
 }
 
+/// The cross-entropy of the softmax of `scores` with `label`, in nats.
+double cross_entropy(const float* scores, int classes, int label) {
+  const double highest = *std::max_element(scores, scores + classes);
+  double sum = 0;
+  for (int k = 0; k < classes; ++k) sum += std::exp(double{scores[k]} - highest);
+  return highest + std::log(sum) - double{scores[label]};
+}
+
 }  // namespace
 
 Score score(Program& program, Loader& loader, int classes, const std::function<bool()>& stop,
@@ -261,11 +279,13 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
   loader.start(0);
   std::vector<float> scores;
   // For each class the images of it that the network gets right, then for each class all of it; at
-  // the end the images whose class is among the best five.
+  // the end the images whose class is among the best five, and the loss.
   const auto class_count = static_cast<std::size_t>(classes);
-  std::vector<double> counts(2 * class_count + 1);
+  std::vector<double> counts(2 * class_count + 2);
   const std::span<double> correct(counts.data(), class_count);
   const std::span<double> count(counts.data() + class_count, class_count);
+  double& among_five = counts[2 * class_count];
+  double& loss = counts[2 * class_count + 1];
   for (;;) {
     HostBatch& batch = program.staging();
     batch.count = loader.next(batch.images, batch.labels);
@@ -279,7 +299,8 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
       const bool right = contract::correct(row, classes, label);
       correct[static_cast<std::size_t>(label)] += right ? 1 : 0;
       ++count[static_cast<std::size_t>(label)];
-      counts.back() += among_best_five(row, classes, label) ? 1 : 0;
+      among_five += among_best_five(row, classes, label) ? 1 : 0;
+      loss += cross_entropy(row, classes, label);
     }
     if (stop && stop()) break;
   }
@@ -289,7 +310,10 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
   result.accuracy = result.count == 0
                         ? 0
                         : static_cast<double>(result.correct) / static_cast<double>(result.count);
-  if (result.count > 0) result.top5_accuracy = counts.back() / static_cast<double>(result.count);
+  if (result.count > 0) {
+    result.top5_accuracy = among_five / static_cast<double>(result.count);
+    result.loss = loss / static_cast<double>(result.count);
+  }
   int present = 0;
   for (std::size_t k = 0; k < count.size(); ++k) {
     if (count[k] == 0) continue;

@@ -46,9 +46,9 @@ Critic::Critic(const SearchSpace& space, const ControllerOptions& options)
 
 void Critic::append(std::size_t i) {
   row_.resize(i - first_);
-  for (std::size_t j = first_; j < i; ++j) {
-    row_[j - first_] = similarity_(genomes_[i], genomes_[j]);
-    if (corrects_) {
+  similarity_.compare(genomes()[i], first_, i, row_.data());
+  if (corrects_) {
+    for (std::size_t j = first_; j < i; ++j) {
       row_[j - first_] += deficits_.covariance(i, j);
     }
   }
@@ -61,7 +61,7 @@ void Critic::rebuild(const Form& form, std::size_t first) {
   similarity_.set(form.rho, form.kappa);
   deficits_.set(form.shock, form.recovery);
   process_->clear();
-  for (std::size_t i = first; i < genomes_.size(); ++i) {
+  for (std::size_t i = first; i < genomes().size(); ++i) {
     append(i);
   }
 }
@@ -73,7 +73,7 @@ double Critic::likelihood(const Form& form, std::size_t first) {
     return likelihood;
   }
   // The scale of the effects is unknown: its likeliest value counts.
-  const std::size_t n = genomes_.size() - first;
+  const std::size_t n = genomes().size() - first;
   double squares = 0;
   for (std::size_t i = 0; i < n; ++i) {
     squares += targets_[first + i] * weights_[i];
@@ -83,7 +83,7 @@ double Critic::likelihood(const Form& form, std::size_t first) {
 }
 
 void Critic::choose() {
-  const std::size_t first = genomes_.size() - std::min(genomes_.size(), kJudges);
+  const std::size_t first = genomes().size() - std::min(genomes().size(), kJudges);
   double best = -std::numeric_limits<double>::infinity();
   Form chosen = form_;
   const auto consider = [&](const Form& form) {
@@ -146,8 +146,8 @@ void Critic::set_fitness_targets() {
 
 void Critic::set_rank_targets() {
   std::map<Genome, std::pair<double, double>> sums;
-  for (std::size_t i = 0; i < genomes_.size(); ++i) {
-    auto& [sum, count] = sums[genomes_[i]];
+  for (std::size_t i = 0; i < genomes().size(); ++i) {
+    auto& [sum, count] = sums[genomes()[i]];
     sum += fitness_[i];
     count += 1;
   }
@@ -172,20 +172,20 @@ void Critic::set_rank_targets() {
 }
 
 void Critic::learn(const Genome& genome, double fitness, const Descent& descent) {
-  genomes_.push_back(canonical(space_, genome));
+  similarity_.add(canonical(space_, genome));
   fitness_.push_back(fitness);
   deficits_.add(descent);
   if (descent.inherited > 0 && !corrects_) {
     corrects_ = true;
-    next_choice_ = std::min<uint64_t>(next_choice_, std::max<uint64_t>(10, genomes_.size()));
+    next_choice_ = std::min<uint64_t>(next_choice_, std::max<uint64_t>(10, genomes().size()));
     process_->clear();
   }
-  if (process_->size() + 1 == genomes_.size()) {
-    append(genomes_.size() - 1);
+  if (process_->size() + 1 == genomes().size()) {
+    append(genomes().size() - 1);
   }
   fresh_ = false;
   effects_fresh_ = false;
-  if (genomes_.size() > kMemory) {
+  if (genomes().size() > kMemory) {
     forget();
   }
 }
@@ -206,7 +206,7 @@ void Critic::forget() {
   std::vector<double> sorted = value;
   std::nth_element(sorted.begin(), sorted.end() - kKeep, sorted.end());
   const double best = *(sorted.end() - kKeep);
-  std::vector<bool> dropped(genomes_.size());
+  std::vector<bool> dropped(genomes().size());
   std::size_t count = 0;
   // Where many are equal, the oldest of them go too.
   for (const bool equal : {false, true}) {
@@ -220,13 +220,12 @@ void Critic::forget() {
   std::size_t to = 0;
   for (std::size_t i = 0; i < dropped.size(); ++i) {
     if (dropped[i]) continue;
-    std::swap(genomes_[to], genomes_[i]);
     fitness_[to++] = fitness_[i];
   }
-  genomes_.resize(to);
   fitness_.resize(to);
+  similarity_.drop(dropped);
   deficits_.drop(dropped);
-  next_choice_ = genomes_.size();
+  next_choice_ = genomes().size();
   process_->clear();
   fresh_ = false;
   effects_fresh_ = false;
@@ -234,7 +233,7 @@ void Critic::forget() {
 
 void Critic::refresh() {
   if (fresh_) return;
-  const std::size_t n = genomes_.size();
+  const std::size_t n = genomes().size();
   set_targets();
   weights_.resize(n);
   if (n >= next_choice_) {
@@ -259,7 +258,7 @@ void Critic::compute_effects() {
   effects_.clear();
   // What the process explains of a target, without the deficit and the noise.
   const std::vector<double> deficits = deficits_.times(weights_);
-  for (std::size_t i = 0; i < genomes_.size(); ++i) {
+  for (std::size_t i = 0; i < genomes().size(); ++i) {
     const double effect = targets_[i] - form_.noise * weights_[i] - deficits[i];
     effects_.push_back({deficits_.id(i), offset_ + unit_ * effect});
   }
@@ -275,7 +274,7 @@ const std::vector<Critic::Effect>& Critic::effects() {
 
 std::vector<Member> Critic::best(std::size_t count) {
   compute_effects();
-  std::vector<std::size_t> order(genomes_.size());
+  std::vector<std::size_t> order(genomes().size());
   std::iota(order.rbegin(), order.rend(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return effects_[a].value > effects_[b].value;
@@ -284,27 +283,27 @@ std::vector<Member> Critic::best(std::size_t count) {
   for (const std::size_t i : order) {
     if (found.size() == count) break;
     const bool again = std::any_of(found.begin(), found.end(), [&](const Member& member) {
-      return member.genome == genomes_[i];
+      return member.genome == genomes()[i];
     });
     if (!again) {
-      found.push_back({effects_[i].id, genomes_[i], fitness_[i], effects_[i].value});
+      found.push_back({effects_[i].id, genomes()[i], fitness_[i], effects_[i].value});
     }
   }
   return found;
 }
 
-std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
-  const std::size_t n = genomes_.size();
+std::vector<double> Critic::rank(std::span<const Genome* const> candidates) {
+  const std::size_t n = genomes().size();
   refresh();
-  const std::size_t columns = genomes.size();
+  const std::size_t columns = candidates.size();
   std::vector<double> means(columns);
+  row_.resize(n);
   solved_.resize(n * columns);
   for (std::size_t c = 0; c < columns; ++c) {
-    const Genome genome = canonical(space_, *genomes[c]);
+    similarity_.compare(canonical(space_, *candidates[c]), 0, n, row_.data());
     for (std::size_t i = 0; i < n; ++i) {
-      const double k = similarity_(genome, genomes_[i]);
-      means[c] += k * weights_[i];
-      solved_[i * columns + c] = k;
+      means[c] += row_[i] * weights_[i];
+      solved_[i * columns + c] = row_[i];
     }
   }
   process_->solve_lower(solved_.data(), columns);
@@ -321,7 +320,7 @@ std::vector<double> Critic::rank(std::span<const Genome* const> genomes) {
 }
 
 void Critic::save(StateWriter& writer) const {
-  writer.genomes("critic/genome", genomes_);
+  writer.genomes("critic/genome", genomes());
   writer.put("critic/fitness", fitness_);
   writer.put("critic/next_choice", std::vector<uint64_t>{next_choice_});
   writer.put("critic/form",
@@ -338,7 +337,10 @@ void Critic::load(const StateReader& reader) {
     throw InvalidInput("search state: array 'critic/form' is out of range");
   }
   const auto& fitness = reader.doubles("critic/fitness");
-  genomes_ = reader.genomes("critic/genome", space_, fitness.size());
+  similarity_ = Similarity(space_);
+  for (Genome& genome : reader.genomes("critic/genome", space_, fitness.size())) {
+    similarity_.add(std::move(genome));
+  }
   deficits_.load(reader, fitness.size());
   fitness_ = fitness;
   corrects_ = form[5] != 0;

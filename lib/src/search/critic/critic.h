@@ -46,8 +46,8 @@ class Critic {
   void learn(const Genome& genome, double fitness, const Descent& descent = {});
   /// The lowest fitness that it remembers; 0: it remembers none.
   double worst() const;
-  /// Predicts the worth of `genomes`, in the order given.
-  std::vector<double> rank(std::span<const Genome* const> genomes);
+  /// Predicts the worth of `candidates`, in the order given.
+  std::vector<double> rank(std::span<const Genome* const> candidates);
 
   /// Whether fitness and effect differ: a result inherited weights.
   bool corrects() const { return corrects_; }
@@ -80,6 +80,7 @@ class Critic {
     int recovery = 1;    // of the deficit: an index into kRecoveries
   };
 
+  const std::vector<Genome>& genomes() const { return similarity_.genomes(); }
   /// Adds result number i to the process.
   void append(std::size_t i);
   /// Makes the process anew, with hyper-parameters `form`, from the results `first` and newer.
@@ -100,13 +101,12 @@ class Critic {
 
   SearchSpace space_;
   double optimism_;
-  Similarity similarity_;
+  Similarity similarity_;  // and the genomes, canonical, oldest first
   std::unique_ptr<GaussianProcess> process_;
   Form form_;
   std::size_t first_ = 0;      // the result that is the process's first point
   uint64_t next_choice_ = 10;  // number of results at which the form is chosen anew
   bool corrects_ = false;
-  std::vector<Genome> genomes_;  // canonical, oldest first
   std::vector<double> fitness_;
   Deficits deficits_;
   bool fresh_ = false;  // whether targets_ and weights_ hold for the present results

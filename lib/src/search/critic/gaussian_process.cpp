@@ -50,18 +50,30 @@ class EigenGaussianProcess final : public GaussianProcess {
   }
 
   void solve_lower(double* v, std::size_t columns) const override {
-    const Index k = static_cast<Index>(columns);
-    for (Index i = 0; i < n_; ++i) {
-      Map row(v + i * k, k);
-      const ConstMap factors = lower(i);
-      for (Index j = 0; j < i; ++j) {
-        row -= factors[j] * ConstMap(v + j * k, k);
-      }
-      row /= factors[i];
-    }
+    solve_lower<16>(v, columns, columns);
   }
 
  private:
+  // Solves for the last `left` of `columns` columns, kWide at a time, whose sums stay in registers
+  // while a row of L is gone through.
+  template <int kWide>
+  void solve_lower(double* v, std::size_t columns, std::size_t left) const {
+    using Sums = Eigen::Array<double, kWide, 1>;
+    const Index stride = static_cast<Index>(columns);
+    for (; left >= kWide; left -= kWide, v += kWide) {
+      for (Index i = 0; i < n_; ++i) {
+        const ConstMap factors = lower(i);
+        Eigen::Map<Sums> row(v + i * stride);
+        Sums sums = row;
+        for (Index j = 0; j < i; ++j) {
+          sums -= factors[j] * Eigen::Map<const Sums>(v + j * stride);
+        }
+        row = sums / factors[i];
+      }
+    }
+    if constexpr (kWide > 1) solve_lower<kWide / 2>(v, columns, left);
+  }
+
   // The offset of a row in the packed triangle.
   static Index start(Index row) { return row * (row + 1) / 2; }
   // One row of L, up to its diagonal.

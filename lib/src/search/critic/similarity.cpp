@@ -42,6 +42,10 @@ Similarity::Similarity(const SearchSpace& space)
       first_count_.back() = group->second;
     }
   }
+  constexpr int kMost = 256;
+  if (counts_ > kMost) counts_ = 0;
+  choices_.resize(space.slot_count());
+  operator_counts_.resize(counts_);
   set(0.8, 0.9);
 }
 
@@ -52,57 +56,113 @@ void Similarity::set(double rho, double kappa) {
       (*powers)[i] = (powers == &powers_ ? rho : kappa) * (*powers)[i - 1];
     }
   }
-}
-
-double Similarity::operator()(const Genome& a, const Genome& b) const {
-  return by_place(a, b) * count_powers_[count_difference(a, b)];
-}
-
-int Similarity::count_difference(const Genome& a, const Genome& b) const {
-  constexpr int kMost = 256;
-  if (counts_ > kMost) {
-    return 0;
+  for (std::size_t i = 0; i < genomes_.size(); ++i) {
+    scales_[i] = scale(genomes_[i]);
   }
-  int more[kMost] = {};
-  int difference = 0;
-  // `more` holds count in a minus count in b. A step towards zero takes one off the sum of absolute
-  // values, a step away from zero adds one.
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (first_count_[i] < 0 || a[i] == b[i]) {
-      continue;
+}
+
+void Similarity::add(Genome genome) {
+  for (std::size_t slot = 0; slot < choices_.size(); ++slot) {
+    choices_[slot].push_back(static_cast<uint16_t>(genome[slot]));
+  }
+  const std::vector<uint16_t> counts = counts_in(genome);
+  for (int c = 0; c < counts_; ++c) {
+    operator_counts_[c].push_back(counts[c]);
+  }
+  scales_.push_back(scale(genome));
+  genomes_.push_back(std::move(genome));
+}
+
+void Similarity::drop(const std::vector<bool>& dropped) {
+  const auto compact = [&](auto& values) {
+    std::size_t to = 0;
+    for (std::size_t i = 0; i < dropped.size(); ++i) {
+      if (!dropped[i]) std::swap(values[to++], values[i]);
     }
-    int& up = more[first_count_[i] + a[i]];
-    difference += up >= 0 ? 1 : -1;
-    ++up;
-    int& down = more[first_count_[i] + b[i]];
-    difference += down <= 0 ? 1 : -1;
-    --down;
-  }
-  return difference;
+    values.resize(to);
+  };
+  for (Column& column : choices_) compact(column);
+  for (Column& column : operator_counts_) compact(column);
+  compact(scales_);
+  compact(genomes_);
 }
 
-double Similarity::by_place(const Genome& a, const Genome& b) const {
+void Similarity::compare(const Genome& genome, std::size_t first, std::size_t last,
+                         double* row) const {
+  const std::size_t n = last - first;
+  compare_by_place(genome, first, n, row);
+  if (counts_ > 0) {
+    compare_by_count(genome, first, n, row);
+  }
+}
+
+void Similarity::compare_by_place(const Genome& genome, std::size_t first, std::size_t n,
+                                  double* row) const {
+  // How many slots differ, of all or of a block; and in a block whose halves are swapped.
+  Column straight(n);
+  Column swapped(n);
+  const auto add_differences = [&](int choice, std::size_t slot, Column& differ) {
+    const auto wanted = static_cast<uint16_t>(choice);
+    const uint16_t* held = choices_[slot].data() + first;
+    for (std::size_t i = 0; i < n; ++i) {
+      differ[i] = static_cast<uint16_t>(differ[i] + (held[i] != wanted ? 1 : 0));
+    }
+  };
   if (!swappable_) {
-    std::size_t differ = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      differ += a[i] != b[i] ? 1 : 0;
+    for (std::size_t slot = 0; slot < choices_.size(); ++slot) {
+      add_differences(genome[slot], slot, straight);
     }
-    return powers_[differ];
+    for (std::size_t i = 0; i < n; ++i) row[i] = powers_[straight[i]];
+    return;
   }
-  double product = 1;
-  const int* x = a.data();
-  const int* y = b.data();
-  for (int k = 0; k < blocks_; ++k, x += 4, y += 4) {
-    const int straight = (x[0] != y[0]) + (x[1] != y[1]) + (x[2] != y[2]) + (x[3] != y[3]);
-    const int swapped = (x[0] != y[1]) + (x[1] != y[0]) + (x[2] != y[3]) + (x[3] != y[2]);
-    product *= powers_[straight] + powers_[swapped];
+  std::fill_n(row, n, 1.0);
+  for (std::size_t slot = 0; slot < choices_.size(); slot += 4) {
+    std::fill(straight.begin(), straight.end(), uint16_t{0});
+    std::fill(swapped.begin(), swapped.end(), uint16_t{0});
+    for (std::size_t k = 0; k < 4; ++k) {
+      add_differences(genome[slot + k], slot + k, straight);
+      add_differences(genome[slot + k], slot + (k ^ 1), swapped);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      row[i] *= powers_[straight[i]] + powers_[swapped[i]];
+    }
   }
-  return product * scale(a) * scale(b);
+  const double own = scale(genome);
+  for (std::size_t i = 0; i < n; ++i) {
+    row[i] *= own;
+    row[i] *= scales_[first + i];
+  }
 }
 
-double Similarity::scale(const Genome& a) const {
+void Similarity::compare_by_count(const Genome& genome, std::size_t first, std::size_t n,
+                                  double* row) const {
+  const std::vector<uint16_t> counts = counts_in(genome);
+  Column difference(n);
+  for (int c = 0; c < counts_; ++c) {
+    const uint16_t own = counts[c];
+    const uint16_t* held = operator_counts_[c].data() + first;
+    for (std::size_t i = 0; i < n; ++i) {
+      const int apart = held[i] > own ? held[i] - own : own - held[i];
+      difference[i] = static_cast<uint16_t>(difference[i] + apart);
+    }
+  }
+  for (std::size_t i = 0; i < n; ++i) row[i] *= count_powers_[difference[i]];
+}
+
+std::vector<uint16_t> Similarity::counts_in(const Genome& genome) const {
+  std::vector<uint16_t> counts(counts_);
+  if (counts_ > 0) {
+    for (std::size_t slot = 0; slot < genome.size(); ++slot) {
+      if (first_count_[slot] >= 0) ++counts[first_count_[slot] + genome[slot]];
+    }
+  }
+  return counts;
+}
+
+double Similarity::scale(const Genome& genome) const {
+  if (!swappable_) return 1;
   double product = 1;
-  const int* x = a.data();
+  const int* x = genome.data();
   for (int k = 0; k < blocks_; ++k, x += 4) {
     product *= 1 + powers_[2 * (x[0] != x[1]) + 2 * (x[2] != x[3])];
   }
