@@ -38,6 +38,7 @@ test: deps all
 
 test-long: deps all
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	BUILD=$(BUILD) JOBS=$(JOBS) .ci/emulated_gpu_races
 
 gpu:
 	$(MAKE) all BUILD=$(BUILD)-gpu CMAKE_ARGS='-DRENAS_CUDA=ON $(CMAKE_ARGS)'
