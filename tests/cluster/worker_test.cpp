@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <deque>
 
+#include "cluster/coordinator_connection.h"
 #include "cluster/messages.h"
 #include "cluster/retrain_id.h"
 #include "cluster/worker_pool.h"

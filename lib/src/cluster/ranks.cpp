@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cluster/coordinator.h"
+#include "cluster/coordinator_connection.h"
 #include "cluster/worker.h"
 
 namespace renas {

@@ -1,17 +1,10 @@
 #pragma once
 
 #include "cluster/run_setup.h"
-#include "renas/error.h"
 #include "renas/search_run.h"
 #include "renas/transport.h"
 
 namespace renas {
-
-/// Rank 0 has been silent for longer than the run's `worker_timeout`.
-class CoordinatorLost : public Error {
- public:
-  using Error::Error;
-};
 
 /// Does what the coordinator asks of this rank until it says stop. Returns then; whatever fails is
 /// reported to the coordinator, which decides. Throws CoordinatorLost.
