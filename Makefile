@@ -16,7 +16,7 @@ help:
 	@echo 'make gpu-test   is the cuDNN backend right on this machine'"'"'s GPU, and how fast; minutes'
 	@echo 'make gpu-bundle packs what gpu-test needs elsewhere: gpu-bundle.tar.gz'
 	@echo 'make demo       search and train on real images (Fashion-MNIST), about ten minutes'
-	@echo 'make test       the tests; make test-long: fuzzing and kills as well'
+	@echo 'make test       the tests; make test-long: fuzzing, kills and races as well'
 	@echo 'make bench      benchmarks'
 	@echo 'make install    headers, librenas.a, CMake package, renas.pc, programs to PREFIX'
 	@echo 'make asan       the tests under the address and undefined-behaviour sanitizers'
@@ -38,6 +38,7 @@ test: deps all
 
 test-long: deps all
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	BUILD=$(BUILD) JOBS=$(JOBS) .ci/emulated_gpu_races
 
 gpu:
 	$(MAKE) all BUILD=$(BUILD)-gpu CMAKE_ARGS='-DRENAS_CUDA=ON $(CMAKE_ARGS)'

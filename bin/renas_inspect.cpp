@@ -274,7 +274,10 @@ int inspect_controller(const RunSettings& s) {
                  distribution_text(space.slot(i).choices, view.choices[i]));
     }
   }
-  fmt::print("\nentropy of a child's decisions, in nats (uniform: {:.2f})\n", view.largest_entropy);
+  fmt::print(
+      "\nentropy of a child's decisions along the path they took, in nats (a uniform policy: "
+      "{:.2f} in the mean)\n",
+      view.largest_entropy);
   const std::size_t step = std::max<std::size_t>(1, view.entropy.size() / 10);
   for (std::size_t from = 0; from < view.entropy.size(); from += step) {
     const std::size_t to = std::min(view.entropy.size(), from + step);

@@ -6,7 +6,7 @@
 #
 # Options take the place of those that the script has. CAMVID is a folder as of PASCAL VOC: JPEGImages,
 # SegmentationClass (values 0 to 10, 255 is void), ImageSets/Segmentation/{train,val,test}.txt,
-# classes.txt. OUT is a folder: data.h5, model.h5, seen/. EPOCHS (60) and PROGRAMS (build/bin); killed,
+# classes.txt. OUT is a folder: data.h5, model.h5, seen/. EPOCHS (60) and RENAS_BIN (build/bin); killed,
 # the same command goes on.
 set -euo pipefail
 if [ $# -lt 2 ]; then
@@ -16,7 +16,7 @@ fi
 camvid=$1
 out=$2
 shift 2
-bin=${PROGRAMS:-build/bin}
+bin=${RENAS_BIN:-build/bin}
 mkdir -p "$out"
 [ -e "$out/data.h5" ] ||
   "$bin/renas-prep-voc" "$camvid" "$out/data.h5" --train train --val val --test test

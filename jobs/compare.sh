@@ -8,12 +8,12 @@
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
 #   jobs/compare.sh --report OUT                                  the table of what is there
 #
-# STRATEGIES (renas evolution random), SEEDS (1 2 3 4 5), RANKS (2), PROGRAMS (build/bin),
+# STRATEGIES (renas evolution random), SEEDS (1 2 3 4 5), RANKS (2), RENAS_BIN (build/bin),
 # CHILDREN_ANEW (as --children); a run that is there is resumed, one that is finished is left.
 set -euo pipefail
 strategies=(${STRATEGIES:-renas evolution random})
 seeds=(${SEEDS:-1 2 3 4 5})
-bin=${PROGRAMS:-build/bin}
+bin=${RENAS_BIN:-build/bin}
 
 report() {
   local out=$1
@@ -58,6 +58,8 @@ mkdir -p "$out"
 if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
+# More ranks than cores, to OpenMPI 4 and 5; MPICH allows it anyway.
+export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 
 if [ -n "${CHILDREN_ANEW:-}" ] && [[ " $* " != *" --children "* ]]; then
   echo "CHILDREN_ANEW=$CHILDREN_ANEW exchanges the number after --children: expected --children N" >&2
@@ -82,6 +84,6 @@ for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
     esac
   fi
   echo "$(date -Is) $strategy, seed $seed"
-  mpirun -np "${RANKS:-2}" --oversubscribe "$bin/renas-search" "${arguments[@]}" --quiet
+  mpirun -np "${RANKS:-2}" "$bin/renas-search" "${arguments[@]}" --quiet
 done
 report "$out"

@@ -385,7 +385,8 @@ void add_fitness_bench(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   sub->add_option("--initial-epochs", s->child.initial_epochs, "passes of random cells")
       ->check(CLI::Range(1, 100000));
-  sub->add_option("--truth-seeds", s->truth_seeds, "trainings from scratch of each cell")
+  sub->add_option("--truth-seeds", s->truth_seeds,
+                  "trainings from scratch of each parent and each child")
       ->check(CLI::Range(0, 1000));
   sub->add_option("--truth-epochs", s->truth_epochs, "passes of each")->check(CLI::Range(1, 10000));
   sub->add_option("--truth-subset", s->truth_subset, "images of each pass")

@@ -29,6 +29,12 @@ void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
                std::filesystem::exists(s.out) && load_model(s.out).genome == t.genome;
   if (t.finished) return;
   if (s.resume) {
+    if (!std::filesystem::exists(t.checkpoint)) {
+      throw InvalidInput(
+          fmt::format("{}: there is no checkpoint to go on from; leave --resume out "
+                      "to begin",
+                      t.checkpoint));
+    }
     t.state = load_checkpoint(t.checkpoint, t.purpose);
     return;
   }

@@ -231,11 +231,11 @@ BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {
   BOOST_TEST((bytes_of(folder / "c.h5") == bytes_of(folder / "d.h5")));
   BOOST_TEST((bytes_of(folder / "a.h5") != bytes_of(folder / "d.h5")));
   const std::string bad = one + (folder / "e.h5") + " --class-weights ";
-  refused(bad + "1,2", "expected 3 class weights");
+  refused(bad + "1,2", "expected 3 numbers, one a class");
   refused(bad + "1,2,-1", "'-1'");
   refused(bad + "none.txt", "none.txt");
   refused(bad + file("weights.txt", "1\nmany\n1\n"), "weights.txt:2");
-  refused(toy_search(folder, "bad") + "--class-weights 1,2", "expected 3 class weights");
+  refused(toy_search(folder, "bad") + "--class-weights 1,2", "expected 3 numbers, one a class");
   expect_nothing("e.h5");
   expect_nothing("bad");
 }

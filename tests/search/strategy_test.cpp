@@ -699,7 +699,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
     return message_of([&] { make_strategy(space, options); });
   };
   BOOST_TEST(holds(with([](auto& o) { o.sample = 21; }),
-                   "21 members cannot be drawn from a population of 20"));
+                   "sample: expected 1 to 20, the size of the population, got 21"));
   BOOST_TEST(holds(with([](auto& o) { o.sample = 0; }), "sample: expected at least 1, got 0"));
   BOOST_TEST(holds(with([](auto& o) { o.population = 1; }), "population"));
   BOOST_TEST(holds(with([](auto& o) { o.name = "annealing"; }), "got 'annealing'"));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <map>
 
 #include "core/files.h"
@@ -193,6 +194,9 @@ File open_file(const std::string& path) {
   Handle<H5Fclose> file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties));
   if (file >= 0) return {std::move(file), std::move(failure)};
   const std::string why = reason();
+  if (std::filesystem::is_directory(path)) {
+    throw IoError(fmt::format("{}: a folder; expected an HDF5 file", final_name(path)));
+  }
   if (why.find("truncated") != std::string::npos) {
     throw IoError(fmt::format("{}: the file is truncated ({}); copy or make it again",
                               final_name(path), why));

@@ -30,7 +30,7 @@ void check_options(const NetworkOptions& o) {
   expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label smoothing", "in [0, 1)",
          o.label_smoothing);
   if (!o.class_weights.empty() && static_cast<int>(o.class_weights.size()) != o.classes) {
-    throw InvalidInput(fmt::format("network: expected {} class weights, one a class, got {}",
+    throw InvalidInput(fmt::format("class weights: expected {} numbers, one a class, got {}",
                                    o.classes, o.class_weights.size()));
   }
 }

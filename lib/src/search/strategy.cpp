@@ -136,8 +136,8 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
   expect("population", options.population, options.population >= 2, "at least 2");
   expect("sample", options.sample, options.sample >= 1, "at least 1");
   if (options.sample > options.population) {
-    throw InvalidInput(fmt::format("sample: {} members cannot be drawn from a population of {}",
-                                   options.sample, options.population));
+    throw InvalidInput(fmt::format("sample: expected 1 to {}, the size of the population, got {}",
+                                   options.population, options.sample));
   }
   expect("redraw-repeats", options.redraw_repeats, options.redraw_repeats >= 0, "0 or more");
   for (const double changes : options.changes_per_child) {

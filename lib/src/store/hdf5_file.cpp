@@ -6,14 +6,22 @@
 
 namespace renas {
 
+namespace {
+
+constexpr const char* kModels =
+    "; models are RUN/best.h5, RUN/retrain/NAME.h5 and what renas-train --out wrote";
+
+}  // namespace
+
 h5::File open_hdf5(const std::string& path, const std::string& format, int version) {
   const h5::Guard guard;
   h5::File file = h5::open_file(path);
   const std::string found =
       h5::has_attribute(file, "format") ? h5::read_string_attribute(file, "format") : "";
   if (found != format) {
-    throw IoError(fmt::format("{}: expected a file of format '{}', found {}", path, format,
-                              found.empty() ? "no format attribute" : "'" + found + "'"));
+    throw IoError(fmt::format("{}: expected a file of format '{}', found {}{}", path, format,
+                              found.empty() ? "no format attribute" : "'" + found + "'",
+                              format == "renas-model" ? kModels : ""));
   }
   const auto found_version = h5::read_attribute<int32_t>(file, "format_version");
   if (found_version != version) {

@@ -133,8 +133,9 @@ RunLock::~RunLock() { sys::close(descriptor_); }
 
 void RunDirectory::check_unused(const std::string& path) {
   if (exists(path) && !holds_nothing(path)) {
-    throw InvalidInput(
-        fmt::format("{}: exists and is not empty. Name a new folder, or resume that run.", path));
+    throw InvalidInput(fmt::format(
+        "{}: exists and is not empty. Name a new folder, or go on with that run by --resume.",
+        path));
   }
 }
 

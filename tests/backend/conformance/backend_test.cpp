@@ -219,9 +219,7 @@ BOOST_AUTO_TEST_CASE(adds_gradients_until_the_update_and_divides_them_by_the_ran
 BOOST_AUTO_TEST_CASE(a_batch_of_ignored_pixels_has_neither_loss_nor_gradient) {
   on_each_backend([](Backend& backend) {
     for (const Case& c : conformance::segmentation_cases()) {
-      if (!conformance::computed_by(backend, c) || c.name.find("pixels") == std::string::npos) {
-        continue;
-      }
+      if (c.name.find("pixels") == std::string::npos) continue;
       const auto program = backend.compile(c.graph, {.batch = c.batch});
       program->load(conformance::ramp_weights(c.graph, 1));
       conformance::stage(*program, c.graph, c.count, 2);
@@ -242,7 +240,6 @@ BOOST_AUTO_TEST_CASE(a_pixel_without_a_finite_score_makes_the_loss_no_number) {
   g.set_scores(g.conv("conv", g.input({1, 2, 3}), {.out_channels = 11, .bias = true}));
   g.cross_entropy("loss", g.scores(), 1, 0);
   on_each_backend([&](Backend& backend) {
-    if (backend.name() == "cudnn") return;
     for (const float wild :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       const auto program = backend.compile(g, {.batch = 1});
@@ -259,7 +256,6 @@ BOOST_AUTO_TEST_CASE(a_pixel_without_a_finite_score_makes_the_loss_no_number) {
 BOOST_AUTO_TEST_CASE(saves_what_was_loaded_bit_for_bit) {
   on_each_backend([](Backend& backend) {
     for (const Case& c : all_cases()) {
-      if (!conformance::computed_by(backend, c)) continue;
       Weights weights = conformance::ramp_weights(c.graph, 1);
       for (const Parameter& p : c.graph.parameters()) {
         if (!p.trainable()) continue;
@@ -289,7 +285,6 @@ BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
     for (Case& c : conformance::large_segmentation_cases()) cases.push_back(std::move(c));
     for (const Case& c : cases) {
       if (c.name.find("28x28x1") == std::string::npos && !c.segmentation) continue;
-      if (!conformance::computed_by(backend, c)) continue;
       for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
         Weights alone;
         for (const int threads : {1, 2, 3}) {
@@ -317,7 +312,6 @@ BOOST_AUTO_TEST_CASE(equal_inputs_give_equal_bits) {
 BOOST_AUTO_TEST_CASE(what_another_program_left_in_memory_is_not_read) {
   on_each_backend([](Backend& backend) {
     for (const Case& c : all_cases()) {
-      if (!conformance::computed_by(backend, c)) continue;
       for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
         const auto train = [&](Backend& by, float factor) {
           const auto program = by.compile(c.graph, {.batch = c.batch, .precision = precision});
@@ -388,9 +382,7 @@ BOOST_AUTO_TEST_CASE(a_variance_beyond_float32_gives_the_right_loss_or_none) {
 BOOST_AUTO_TEST_CASE(a_program_for_inference_gives_the_scores_of_one_for_training) {
   on_each_backend([](Backend& backend) {
     std::vector<Case> cases = conformance::small_cases();
-    for (Case& c : conformance::segmentation_cases()) {
-      if (conformance::computed_by(backend, c)) cases.push_back(std::move(c));
-    }
+    for (Case& c : conformance::segmentation_cases()) cases.push_back(std::move(c));
     for (const Case& c : cases) {
       const Weights weights = conformance::ramp_weights(c.graph, 1);
       const Graph pruned = c.graph.pruned(false);

@@ -645,17 +645,4 @@ renas::ProgramOptions options_of(const Case& c, int threads, renas::Precision pr
   return options;
 }
 
-bool computed_by(const renas::Backend& backend, const Case& c) {
-  if (backend.name() != "cudnn") return true;
-  const auto has_kernels = [&](const renas::Node& node) {
-    using renas::NodeKind;
-    const renas::Shape& in = node.inputs.empty() ? node.shape : c.graph.node(node.inputs[0]).shape;
-    const bool of_pixels = node.kind == NodeKind::kCrossEntropy && in.height * in.width > 1;
-    const bool bias = node.kind == NodeKind::kConv && node.parameters.size() > 1;
-    return node.kind != NodeKind::kResize && node.kind != NodeKind::kBroadcast &&
-           node.kind != NodeKind::kSelectChannels && !bias && !of_pixels;
-  };
-  return std::all_of(c.graph.nodes().begin(), c.graph.nodes().end(), has_kernels);
-}
-
 }  // namespace conformance

@@ -36,9 +36,6 @@ std::vector<Case> large_cases();
 std::vector<Case> segmentation_cases();
 std::vector<Case> large_segmentation_cases();
 
-/// Whether the backend computes the case. Otherwise it must refuse it with Unsupported.
-bool computed_by(const renas::Backend& backend, const Case& c);
-
 /// The small and the large cases, those of segmentation among them.
 std::vector<Case> all_cases();
 

@@ -172,6 +172,16 @@ std::vector<Case> large_segmentation_cases() {
                     {.out_channels = 19, .window = Window::same(kernel, 1, 2), .groups = 19});
     }));
   }
+  // So wide that backends leave them to a library.
+  all.push_back(of_images(
+      "conv 3x3 dilation 2 of 40 filters with bias", {3, 13, 17}, 19, [](Graph& g, int in) {
+        return norm_relu(g, "one", g.conv("conv", in, biased(40, Window::same(3, 1, 2))));
+      }));
+  all.push_back(of_images("conv 1x1 of 130 filters with bias read by two", {3, 5, 7}, 130,
+                          [](Graph& g, int in) {
+                            const int conv = g.conv("conv", g.relu("relu", in), biased(130));
+                            return g.add("add", {g.batch_norm("bn", conv), conv});
+                          }));
   for (Case& c : all) c.segmentation = true;
   return all;
 }

@@ -59,7 +59,15 @@ std::vector<Network> networks() {
   imagenet.image = {3, 224, 224};
   imagenet.classes = 1000;
   imagenet.auxiliary = true;
-  return {{"search", 64, search}, {"CIFAR", 128, cifar}, {"ImageNet", 128, imagenet}};
+  NetworkOptions deeplab = imagenet;
+  deeplab.kind = NetworkKind::kDeepLab;
+  deeplab.image = {3, 513, 513};
+  deeplab.classes = 21;
+  deeplab.auxiliary = false;
+  return {{"search", 64, search},
+          {"CIFAR", 128, cifar},
+          {"ImageNet", 128, imagenet},
+          {"DeepLab", 16, deeplab}};
 }
 
 /// Maps are padded to whole blocks of 8 channels.

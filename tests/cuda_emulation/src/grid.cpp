@@ -495,6 +495,8 @@ void* static_shared(const void* key, std::size_t bytes, std::size_t alignment) {
 
 void run_grid(const KernelCall& call, const void* function, dim3 grid, dim3 block,
               std::size_t shared_bytes, std::size_t branch, Random& random) {
+  // Of the stream's line; the CUDA threads' lines are compared.
+  const OwnAccesses own;
   Machine& m = machine();
   const auto begun = std::make_unique<Clock>();
   const auto ended = std::make_unique<Clock>();

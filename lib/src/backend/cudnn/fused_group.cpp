@@ -85,9 +85,10 @@ std::unique_ptr<FusedGroup> make_group(const Lowering& lowering, const plan::Gro
       return make_global_average(lowering, group);
     case Kind::kDropout:
       return make_dropout(lowering, group);
-    case Kind::kResize:  // refused before anything is planned
+    case Kind::kResize:
+      return make_resize(lowering, group);
     case Kind::kSelectChannels:
-      break;
+      return make_select_channels(lowering, group);
     case Kind::kLoss:
       return make_loss(lowering, group);
   }

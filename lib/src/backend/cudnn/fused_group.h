@@ -45,9 +45,8 @@ struct Workspace {
 /// What the step's inputs and outputs are, in device memory.
 struct StepMemory {
   const float* images = nullptr;    // [batch, H, W, C]
-  const int32_t* labels = nullptr;  // [batch]
-  double* losses = nullptr;         // [batch]
-  int32_t* correct = nullptr;       // [batch]
+  const int32_t* labels = nullptr;  // [batch, height, width] of the scores
+  MetricSums* losses = nullptr;     // [kLossBlocks], partial sums
   MetricSums* metrics = nullptr;
 };
 

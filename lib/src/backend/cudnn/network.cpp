@@ -1,8 +1,5 @@
-#include <fmt/format.h>
-
 #include "backend/contract.h"
 #include "backend/cudnn/program.h"
-#include "renas/error.h"
 
 namespace renas::cudnn {
 
@@ -17,28 +14,9 @@ plan::PlanOptions plan_options(const ProgramOptions& options) {
   return o;
 }
 
-/// Throws Unsupported where the network has a node without kernels here.
-void check_nodes(const Graph& graph) {
-  for (const Node& node : graph.nodes()) {
-    const Shape& in = node.inputs.empty() ? node.shape : graph.node(node.inputs[0]).shape;
-    const char* what = nullptr;
-    if (node.kind == NodeKind::kResize) what = "a resize";
-    if (node.kind == NodeKind::kBroadcast) what = "a broadcast";
-    if (node.kind == NodeKind::kSelectChannels) what = "a selection of channels";
-    if (node.kind == NodeKind::kConv && node.parameters.size() > 1) what = "a bias";
-    if (node.kind == NodeKind::kCrossEntropy && in.height * in.width > 1) what = "a loss of pixels";
-    if (what == nullptr) continue;
-    throw Unsupported(
-        fmt::format("cudnn backend: '{}' needs {}, which is not on this backend yet; the backend "
-                    "cpu has it",
-                    node.name, what));
-  }
-}
-
 /// Checks before anything is planned.
 const Graph& checked(const Graph& graph, const ProgramOptions& options) {
   contract::check_program(graph, options);
-  check_nodes(graph);
   return graph;
 }
 
@@ -72,9 +50,8 @@ void GpuNetwork::bind(Layout& layout) {
     if (node.kind != NodeKind::kInput) continue;
     images_ = layout.take<float>(static_cast<std::size_t>(node.shape.size()) * batch);
   }
-  labels_ = layout.take<int32_t>(batch);
-  step_ = {images_, labels_, layout.take<double>(batch), layout.take<int32_t>(batch),
-           layout.take<MetricSums>(1)};
+  labels_ = layout.take<int32_t>(batch * contract::labels_per_image(graph_));
+  step_ = {images_, labels_, layout.take<MetricSums>(kLossBlocks), layout.take<MetricSums>(1)};
   views_.emplace(plan_, arena_, norms_.coefficients());
   float* packed = packed_;
   for (const auto& group : groups_) {

@@ -7,11 +7,24 @@
 
 namespace renas::cudnn {
 
+namespace {
+
+/// Scores of pixels are many: of as many images as 4 MiB hold, and of one at least.
+int images_at_a_time(const plan::Map& scores, int batch) {
+  constexpr std::size_t kFloats = std::size_t{1} << 20;
+  return static_cast<int>(
+      std::clamp(kFloats / scores.size(), std::size_t{1}, static_cast<std::size_t>(batch)));
+}
+
+}  // namespace
+
 GpuProgram::GpuProgram(const Graph& graph, const ProgramOptions& options,
                        std::shared_ptr<GpuContext> context)
     : options_(options),
       context_((use_device(context->device), std::move(context))),
-      network_(graph, options, &context_->plans) {
+      network_(graph, options, &context_->plans),
+      labels_per_image_(contract::labels_per_image(network_.graph())),
+      score_images_(images_at_a_time(stored_scores().map, options.batch)) {
   Layout measured;
   network_.bind(measured);
   block_ = context_->device_blocks.take(measured.bytes());
@@ -39,6 +52,10 @@ int GpuProgram::classes() const {
   return network_.graph().node(network_.graph().scores()).shape.channels;
 }
 
+const plan::Stored& GpuProgram::stored_scores() const {
+  return network_.plan().stored[static_cast<std::size_t>(network_.plan().scores)];
+}
+
 void GpuProgram::lay_out_host(Layout& layout) {
   const auto batch = static_cast<std::size_t>(options_.batch);
   for (const Node& node : network_.graph().nodes()) {
@@ -46,12 +63,12 @@ void GpuProgram::lay_out_host(Layout& layout) {
     const auto size = static_cast<std::size_t>(node.shape.size()) * batch;
     host_.batch.images = {layout.take<float>(size), size};
   }
-  host_.batch.labels = {layout.take<int32_t>(batch), batch};
+  const std::size_t labels = batch * labels_per_image_;
+  host_.batch.labels = {layout.take<int32_t>(labels), labels};
   host_.state = layout.take<StepState>(1);
   host_.metrics = layout.take<MetricSums>(1);
-  const plan::Stored& scores =
-      network_.plan().stored[static_cast<std::size_t>(network_.plan().scores)];
-  host_.scores = layout.take<float>(batch * scores.map.size());
+  host_.scores =
+      layout.take<float>(static_cast<std::size_t>(score_images_) * stored_scores().map.size());
 }
 
 HostBatch& GpuProgram::staging() {
@@ -63,16 +80,17 @@ void GpuProgram::copy_batch(const StepScalars& step) {
   copied_.wait();
   const HostBatch& batch = host_.batch;
   const auto images = static_cast<std::size_t>(batch.count);
-  *host_.state = {
-      step.seed, step.step, step.drop_path, batch.count,
-      std::max(1, static_cast<int>(contract::counted_labels(batch.labels, batch.count)))};
+  const std::size_t labels = images * labels_per_image_;
+  const int64_t counted = contract::counted_labels(batch.labels, static_cast<int64_t>(labels));
+  *host_.state = {step.seed, step.step, step.drop_path, batch.count,
+                  std::max(1, static_cast<int>(counted))};
   const auto copy = [&](void* to, const void* from, std::size_t bytes) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()),
           "copying a batch to the GPU");
   };
   const std::size_t image = batch.images.size_bytes() / static_cast<std::size_t>(options_.batch);
   copy(network_.images(), batch.images.data(), images * image);
-  copy(network_.labels(), batch.labels.data(), images * sizeof(int32_t));
+  copy(network_.labels(), batch.labels.data(), labels * sizeof(int32_t));
   copy(network_.state(), host_.state, sizeof(StepState));
   copied_.record(stream_);
 }
@@ -100,7 +118,7 @@ void GpuProgram::gradients(const StepScalars& step) {
     throw InvalidInput("cudnn backend: gradients() of a program compiled for inference");
   }
   use_device(context_->device);
-  contract::check_batch(host_.batch, options_.batch, classes(), true);
+  contract::check_batch(host_.batch, options_.batch, classes(), true, labels_per_image_);
   copy_batch(step);
   run(true);
 }
@@ -108,21 +126,28 @@ void GpuProgram::gradients(const StepScalars& step) {
 void GpuProgram::infer(std::span<float> scores) {
   use_device(context_->device);
   contract::check_batch(host_.batch, options_.batch, classes(), false);
-  contract::check_scores(scores, host_.batch.count, classes());
+  contract::check_scores(scores, host_.batch.count, classes(), labels_per_image_);
   // Inference needs no labels, so they may be anything.
   copy_batch({});
   run(false);
-  const plan::Stored& stored =
-      network_.plan().stored[static_cast<std::size_t>(network_.plan().scores)];
-  const auto images = static_cast<std::size_t>(host_.batch.count);
-  check(cudaMemcpyAsync(host_.scores, network_.scores(), images * stored.map.size() * sizeof(float),
-                        cudaMemcpyDeviceToHost, stream_.get()),
+  float* to = scores.data();
+  for (int first = 0; first < host_.batch.count; first += score_images_) {
+    to = fetch_scores(first, std::min(score_images_, host_.batch.count - first), to);
+  }
+}
+
+float* GpuProgram::fetch_scores(int first, int images, float* to) {
+  const plan::Map& map = stored_scores().map;
+  const std::size_t numbers = static_cast<std::size_t>(images) * map.size();
+  check(cudaMemcpyAsync(host_.scores,
+                        network_.scores() + static_cast<std::size_t>(first) * map.size(),
+                        numbers * sizeof(float), cudaMemcpyDeviceToHost, stream_.get()),
         "copying scores from the GPU");
   stream_.wait();
-  for (std::size_t n = 0; n < images; ++n) {
-    std::copy_n(host_.scores + n * stored.map.size(), classes(),
-                scores.begin() + static_cast<std::ptrdiff_t>(n) * classes());
+  for (std::size_t at = 0; at < numbers; at += static_cast<std::size_t>(map.channels)) {
+    to = std::copy_n(host_.scores + at, classes(), to);
   }
+  return to;
 }
 
 void GpuProgram::update(const SgdStep& step) {

@@ -112,17 +112,22 @@ class GpuProgram final : public Program {
     HostBatch batch;
     StepState* state = nullptr;
     MetricSums* metrics = nullptr;
-    float* scores = nullptr;
+    float* scores = nullptr;  // of score_images_ images
   };
 
   int classes() const;
+  const plan::Stored& stored_scores() const;
   void lay_out_host(Layout& layout);
+  /// Stores the scores of some images, unpadded, and returns where the next go. Waits.
+  float* fetch_scores(int first, int images, float* to);
   void copy_batch(const StepScalars& step);
   void run(bool training);
 
   ProgramOptions options_;
   std::shared_ptr<GpuContext> context_;
   GpuNetwork network_;
+  const std::size_t labels_per_image_;
+  const int score_images_;  // whose scores are copied from the device at a time
   DeviceBlock block_;
   PinnedBlock pinned_;
   Host host_;

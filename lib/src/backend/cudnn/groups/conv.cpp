@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "backend/cudnn/groups/bias.h"
 #include "backend/cudnn/groups/groups.h"
 #include "backend/cudnn/slice_count.h"
 
@@ -7,11 +8,12 @@ namespace renas::cudnn {
 
 namespace {
 
-/// A dense convolution, several 1x1 convolutions side by side, or a linear layer: a sum of matrix
-/// products, one for each map of the input.
+/// A dense convolution with or without bias, several 1x1 convolutions side by side, or a linear
+/// layer: a sum of matrix products, one for each map of the input.
 class ConvGroup final : public FusedGroup {
  public:
-  ConvGroup(const Lowering& lowering, const plan::Group& group) : FusedGroup(lowering, group) {
+  ConvGroup(const Lowering& lowering, const plan::Group& group)
+      : FusedGroup(lowering, group), bias_(node_, stored(group.out).map, batch_) {
     const int columns = stored(group.out).map.channels;
     for (std::size_t k = 0; k < group.parts.size(); ++k) {
       const plan::Part& part = group.parts[k];
@@ -36,11 +38,11 @@ class ConvGroup final : public FusedGroup {
       plan::append_term(lowering.graph, group.terms[k], matrix, weights_);
       terms_.push_back(term);
     }
-    if (node_.kind == NodeKind::kLinear) bias_parameter_ = node_.parameters[1];
   }
 
   void reserve(Workspace& workspace) const override {
     if (!training_) return;
+    bias_.reserve(workspace);
     for (const TermArgs& term : terms_) {
       workspace.needs_partials(static_cast<std::size_t>(slices(term)) * size(term));
     }
@@ -58,11 +60,9 @@ class ConvGroup final : public FusedGroup {
       term.weight_transposed = term.weight + weights_.forward_size;
       if (training_) maps_.push_back(bind_gradients(binding, k, first_[k], size(term)));
     }
-    args_ = {binding.layout.constant(terms_), static_cast<int>(terms_.size()), nullptr,
+    bias_.bind(binding);
+    args_ = {binding.layout.constant(terms_), static_cast<int>(terms_.size()), bias_.values(),
              node_.shape.channels, out_};
-    if (bias_parameter_ < 0) return;
-    args_.bias = binding.parameters.values(bias_parameter_);
-    if (training_) bias_gradient_ = binding.parameters.gradient(bias_parameter_);
   }
 
   void forward(const Launch& launch, bool) const override { product_forward(launch, args_); }
@@ -74,7 +74,7 @@ class ConvGroup final : public FusedGroup {
       product_weight_gradient(launch, term, out_, slices(term), partials_);
       add_gradients(launch, maps_[k], slices(term), partials_, gradients_);
     }
-    if (bias_parameter_ >= 0) bias_gradient(launch, out_, node_.shape.channels, bias_gradient_);
+    bias_.backward(launch, out_);
   }
 
  private:
@@ -93,8 +93,7 @@ class ConvGroup final : public FusedGroup {
   std::vector<std::size_t> first_;  // where each term's weights begin
   std::vector<GradientMap> maps_;
   ProductArgs args_;
-  int bias_parameter_ = -1;  // of a linear layer
-  float* bias_gradient_ = nullptr;
+  Bias bias_;
   float* partials_ = nullptr;
   float* gradients_ = nullptr;
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "backend/cudnn/groups/bias.h"
 #include "backend/cudnn/groups/groups.h"
 #include "backend/cudnn/slice_count.h"
 
@@ -13,7 +14,9 @@ namespace {
 class DenseConvGroup final : public FusedGroup {
  public:
   DenseConvGroup(const Lowering& lowering, const plan::Group& group)
-      : FusedGroup(lowering, group), plans_(lowering.plans) {
+      : FusedGroup(lowering, group),
+        plans_(lowering.plans),
+        bias_(node_, stored(group.out).map, batch_) {
     const plan::Stored& in =
         stored(plan_.values[static_cast<std::size_t>(group.parts[0].value)].stored);
     const plan::Stored& out = stored(group.out);
@@ -54,6 +57,7 @@ class DenseConvGroup final : public FusedGroup {
       if (*plan) workspace.needs_cudnn(static_cast<std::size_t>((*plan)->workspace_bytes()));
     }
     if (!training_) return;
+    bias_.reserve(workspace);
     workspace.needs_scratch(1, batch * stored(group_.out).map.size() * number);
     workspace.needs_partials(in_bf16_ ? static_cast<std::size_t>(slices()) * weights_.forward_size
                                       : weights_.backward_size);
@@ -70,6 +74,7 @@ class DenseConvGroup final : public FusedGroup {
     weights_of_cudnn_ = binding.packed + weights_.forward_size;
     rounded_weights_ =
         binding.layout.take<uint16_t>(in_bf16_ ? weights_.backward_size : std::size_t{0});
+    bias_.bind(binding);
     if (!training_) return;
     gradient_map_ = in_bf16_ ? bind_gradients(binding, 0, 0, weights_.forward_size)
                              : bind_transposed_gradients(binding, 0);
@@ -83,9 +88,11 @@ class DenseConvGroup final : public FusedGroup {
     copy_input(launch, in_, copied_input_);
     forward_->execute(launch.cudnn, copied_input_.as<void>(), weights(), out_.data.as<void>(),
                       workspace_);
+    bias_.add(launch, out_);
   }
 
   void backward(const Launch& launch) const override {
+    bias_.backward(launch, out_);
     copy_gradient(launch, out_, copied_gradient_);
     if (weight_gradient_) {
       copy_input(launch, in_, copied_input_);
@@ -122,6 +129,7 @@ class DenseConvGroup final : public FusedGroup {
   }
 
   PlanCache* plans_;
+  Bias bias_;
   ConvShape shape_;
   std::shared_ptr<const ConvPlan> forward_, data_gradient_, weight_gradient_;
   Map in_map_;

@@ -20,6 +20,9 @@ std::unique_ptr<FusedGroup> make_add(const Lowering& lowering, const plan::Group
 std::unique_ptr<FusedGroup> make_materialise(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_global_average(const Lowering& lowering, const plan::Group& group);
 std::unique_ptr<FusedGroup> make_dropout(const Lowering& lowering, const plan::Group& group);
+std::unique_ptr<FusedGroup> make_resize(const Lowering& lowering, const plan::Group& group);
+std::unique_ptr<FusedGroup> make_select_channels(const Lowering& lowering,
+                                                 const plan::Group& group);
 std::unique_ptr<FusedGroup> make_loss(const Lowering& lowering, const plan::Group& group);
 
 }  // namespace renas::cudnn

@@ -20,8 +20,7 @@ class LossGroup final : public FusedGroup {
              node_.loss_weight,
              node_.label_smoothing,
              weights.empty() ? nullptr : binding.layout.constant(weights),
-             binding.step.losses,
-             binding.step.correct};
+             binding.step.losses};
   }
   void forward(const Launch& launch, bool training) const override {
     if (training && !node_.auxiliary) loss_forward(launch, args_, metrics_);

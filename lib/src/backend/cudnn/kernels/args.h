@@ -100,16 +100,49 @@ struct DropoutArgs {
   bool path = false;  // drop path: whole images
 };
 
+/// What an output row (or column) of a resize reads: (1 - weight) of `first`, weight of `second`.
+struct ResizeTap {
+  int first = 0;
+  int second = 0;
+  float weight = 0;
+};
+/// The output rows (or columns) that read an input row: `first` to before `last`.
+struct ResizeReaders {
+  int first = 0;
+  int last = 0;
+};
+
+/// A bilinear resize. Arrays are in device memory.
+struct ResizeArgs {
+  InputView in;                               // a raw map: no batch norm or ReLU in between
+  const ResizeTap* rows = nullptr;            // by output row
+  const ResizeTap* columns = nullptr;         // by output column
+  const ResizeReaders* of_rows = nullptr;     // by input row
+  const ResizeReaders* of_columns = nullptr;  // by input column
+  OutputMap out;
+};
+
+/// Some of the input's channels in another order. Arrays are in device memory.
+struct SelectChannelsArgs {
+  InputView in;                   // a raw map: no batch norm or ReLU in between
+  const int32_t* from = nullptr;  // of the input, by output channel, padded; -1: none
+  const int32_t* to = nullptr;    // of the output, by input channel, padded; -1: none
+  OutputMap out;
+};
+
+/// Softmax and cross-entropy. Each pixel of the scores has a label; those of classification have
+/// one pixel.
 struct LossArgs {
-  InputView in;  // scores, float32
-  const int32_t* labels = nullptr;
+  InputView in;                     // scores, float32
+  const int32_t* labels = nullptr;  // [batch, height, width]
   int classes = 0;
   float loss_weight = 1;
   float label_smoothing = 0;
   const float* class_weights = nullptr;  // [classes]; null: all 1
-  double* losses = nullptr;              // [batch], by image
-  int32_t* correct = nullptr;            // [batch]
+  MetricSums* partials = nullptr;        // [kLossBlocks]
 };
+/// A loss is summed by at most this many blocks.
+constexpr int kLossBlocks = 256;
 
 /// A batch norm of the program, in device memory. Arrays of coefficients are [padded channels];
 /// those of parameters [channels].
@@ -156,6 +189,10 @@ void dropout_forward(const Launch& launch, const DropoutArgs& args, bool trainin
 void dropout_backward(const Launch& launch, const DropoutArgs& args);
 void pool_forward(const Launch& launch, const PoolArgs& args);
 void pool_backward(const Launch& launch, const PoolArgs& args);
+void resize_forward(const Launch& launch, const ResizeArgs& args);
+void resize_backward(const Launch& launch, const ResizeArgs& args);
+void select_channels_forward(const Launch& launch, const SelectChannelsArgs& args);
+void select_channels_backward(const Launch& launch, const SelectChannelsArgs& args);
 
 // Convolutions. The weight gradients of a slice of pixels go to partials[slice][size of weight];
 // add_weight_gradients() adds them up.
@@ -169,8 +206,11 @@ void product_data_gradient(const Launch& launch, const TermArgs& term, const Out
 /// `partials` is [slices][depth][columns].
 void product_weight_gradient(const Launch& launch, const TermArgs& term, const OutputMap& out,
                              int slices, float* partials);
-/// Adds to the bias's gradient, in order of images.
-void bias_gradient(const Launch& launch, const OutputMap& out, int channels, float* gradient);
+/// Adds a bias, [channels], to a map that is there.
+void add_bias(const Launch& launch, const OutputMap& out, const float* bias, int channels);
+/// Adds to the bias's gradient the sum over pixels. `partials` is [slices][padded channels].
+void bias_gradient(const Launch& launch, const OutputMap& out, int channels, int slices,
+                   double* partials, float* gradient);
 
 // What cuDNN reads and writes. It knows no views and computes whole batches, so its inputs are
 // copied first, with zeros for the images that are not there.

@@ -172,17 +172,6 @@ __global__ void norm_input_gradient_kernel(const StepState* state, OutputMap out
   store8(gradient, p.i, g);
 }
 
-namespace {
-
-Grid sum_grid(const Map& map, int slices) {
-  const SumShape shape = sum_shape(map.channels);
-  const int chunks = (map.channels / kBlock + shape.blocks - 1) / shape.blocks;
-  return {dim3(static_cast<unsigned>(slices), static_cast<unsigned>(chunks)), dim3(kSumThreads),
-          kDoubleSumBytes};
-}
-
-}  // namespace
-
 void prepare_norms(const Launch& to, const NormArgs* norms, int count, bool training) {
   if (count == 0) return;
   launch_grid(to, {dim3(static_cast<unsigned>(count)), dim3(128), 0}, prepare_norms_kernel, norms,

@@ -76,18 +76,24 @@ void preload_parameters() {
               scale_kernel);
 }
 
+void preload_bias();
 void preload_dense();
 void preload_elementwise();
 void preload_pool();
+void preload_resize();
+void preload_select_channels();
 void preload_depthwise();
 void preload_product();
 void preload_norm();
 void preload_loss();
 
 void preload_kernels() {
+  preload_bias();
   preload_dense();
   preload_elementwise();
   preload_pool();
+  preload_resize();
+  preload_select_channels();
   preload_depthwise();
   preload_product();
   preload_norm();

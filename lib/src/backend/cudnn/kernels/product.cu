@@ -259,16 +259,6 @@ __global__ void __launch_bounds__(kTileThreads, 1)
   }
 }
 
-/// A thread for each channel.
-__global__ void bias_gradient_kernel(const StepState* state, OutputMap out, int channels,
-                                     float* gradient) {
-  const int c = static_cast<int>(thread_index());
-  if (c >= channels) return;
-  float sum = gradient[c];
-  for (int n = 0; n < state->count; ++n) sum += load(out.gradient, pixel_at(out.map, n, 0, 0, c));
-  gradient[c] = sum;
-}
-
 namespace {
 
 constexpr int kColumns = 32;
@@ -311,14 +301,9 @@ void product_weight_gradient(const Launch& to, const TermArgs& term, const Outpu
               product_weight_gradient_kernel<kColumns>, to.state, term, out, slices, partials);
 }
 
-void bias_gradient(const Launch& to, const OutputMap& out, int channels, float* gradient) {
-  launch_threads(to, static_cast<std::size_t>(channels), bias_gradient_kernel, to.state, out,
-                 channels, gradient);
-}
-
 void preload_product() {
   preload_all(product_forward_kernel<kColumns>, product_data_gradient_kernel<kColumns>,
-              product_weight_gradient_kernel<kColumns>, bias_gradient_kernel);
+              product_weight_gradient_kernel<kColumns>);
 }
 
 }  // namespace renas::cudnn

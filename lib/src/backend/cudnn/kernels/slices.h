@@ -32,6 +32,15 @@ RENAS_HOST_DEVICE inline SumShape sum_shape(int channels) {
   return {blocks, kSumThreads / blocks};
 }
 
+/// The grid of kernels in which a block sums doubles over a slice: blockIdx.x is the slice,
+/// blockIdx.y the chunk of channel blocks.
+inline Grid sum_grid(const Map& map, int slices) {
+  const SumShape shape = sum_shape(map.channels);
+  const int chunks = (map.channels / kBlock + shape.blocks - 1) / shape.blocks;
+  return {dim3(static_cast<unsigned>(slices), static_cast<unsigned>(chunks)), dim3(kSumThreads),
+          kDoubleSumBytes};
+}
+
 /// Pixels number `first` to before `last`, counted over the images of the batch.
 struct PixelSlice {
   std::size_t first, last;
