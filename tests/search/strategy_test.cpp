@@ -340,6 +340,30 @@ BOOST_AUTO_TEST_CASE(a_search_whose_limits_refuse_everything_drawn_goes_on_with_
   }
 }
 
+// The same before there are enough members for a tournament, and where no candidate has a parent.
+BOOST_AUTO_TEST_CASE(limits_that_refuse_every_cell_without_a_parent_do_not_end_a_search) {
+  const SearchSpace space = SearchSpace::renas(2);
+  for (const char* name : {"renas", "evolution", "regularized", "random", "reinforce"}) {
+    bool closed = false;
+    StrategyOptions options = options_of(name);
+    options.population = 4;
+    options.sample = 2;
+    options.critic = 0;
+    options.admits = [&](const Genome&) { return !closed; };
+    const auto strategy = make_strategy(space, options);
+    for (const double fitness : {0.1, 0.3, 0.2}) {
+      strategy->tell(strategy->ask().id, {Status::kOk, fitness});
+    }
+    closed = true;
+    const Candidate candidate = strategy->ask();
+    BOOST_TEST((candidate.genome == strategy->population()[1].genome));
+    BOOST_TEST(!candidate.parent);
+    strategy->tell(candidate.id, {Status::kOk, 0.25});
+    closed = false;
+    BOOST_TEST(!(strategy->ask().genome == candidate.genome));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_strategy_stays_within_a_part_of_the_papers_space) {
   const SearchSpace space = SearchSpace::parse(R"(
     block

@@ -82,7 +82,7 @@ class Strategy {
 
   virtual const SearchSpace& space() const = 0;
   /// Returns the next candidate. Throws InvalidInput only if `StrategyOptions::admits` refuses
-  /// 10,000 draws in a row where there is no member to fall back on.
+  /// 10,000 draws in a row while there is no member; else a member's genome is asked once more.
   virtual Candidate ask() = 0;
   /// Whether whoever evaluates had better wait for a result of a candidate in flight before the
   /// next ask(). A population that has hardly begun says so: what ask() would return is one more

@@ -35,7 +35,7 @@ Flight Evolution::propose() {
   Flight flight;
   // A single member would be parent and worst at once.
   if (members_.size() + starting() < capacity() || members_.size() < 2) {
-    flight.candidate.genome = filter_.draw([&] { return random_genome(space(), random_); });
+    flight.candidate.genome = draw_without_parent([&] { return random_genome(space(), random_); });
     return flight;
   }
   const auto [best, worst] = tournament();

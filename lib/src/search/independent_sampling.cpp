@@ -6,7 +6,7 @@ namespace renas::search {
 
 Flight IndependentSampling::propose() {
   Flight flight;
-  flight.candidate.genome = filter_.draw([&] { return draw(); });
+  flight.candidate.genome = draw_without_parent([&] { return draw(); });
   return flight;
 }
 

@@ -117,6 +117,17 @@ SearchCounts StrategyBase::counts() const {
           filter_.redrawn_repeats};
 }
 
+Genome StrategyBase::draw_without_parent(const std::function<Genome()>& make) {
+  try {
+    return filter_.draw(make);
+  } catch (const Refused&) {
+    if (members_.empty()) throw;
+    return std::max_element(members_.begin(), members_.end(),
+                            [](const Member& a, const Member& b) { return a.fitness < b.fitness; })
+        ->genome;
+  }
+}
+
 Member StrategyBase::make_member(uint64_t id, const Genome& genome, double fitness) const {
   return {id, genome, fitness, fitness, options_.size ? options_.size(genome) : 0};
 }

@@ -53,6 +53,10 @@ class StrategyBase : public Strategy {
   const StrategyOptions& options() const { return options_; }
   std::size_t capacity() const { return options_.population; }
   /// A member that is judged by `fitness` as yet.
+  /// Draws the genome of a candidate without a parent, by `make`. Where the limits refuse all that
+  /// is drawn, the best member's is asked once more: a search does not end for that. Throws Refused
+  /// where there is no member.
+  Genome draw_without_parent(const std::function<Genome()>& make);
   Member make_member(uint64_t id, const Genome& genome, double fitness) const;
   /// The index of member `id`; empty if it has left.
   std::optional<std::size_t> find(uint64_t id) const;
