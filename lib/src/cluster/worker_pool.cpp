@@ -72,6 +72,7 @@ uint64_t WorkerPool::assign(const std::vector<int>& ranks, const std::string& ta
     w.serial = last_serial_;
     w.task = task;
     w.helps = true;
+    w.shares = ranks.size() > 1;
     w.heard = now;
   }
   at(ranks.front()).helps = false;
@@ -82,7 +83,7 @@ uint64_t WorkerPool::assign(const std::vector<int>& ranks, const std::string& ta
 std::vector<int> WorkerPool::partners(int rank) const {
   std::vector<int> ranks;
   const Worker& one = (*this)[rank];
-  if (!one.busy()) return ranks;
+  if (!one.busy() || !one.shares) return ranks;
   for (int r = 0; r < size(); ++r) {
     if (r != rank && (*this)[r].busy() && (*this)[r].serial == one.serial) ranks.push_back(r);
   }

@@ -30,6 +30,7 @@ class WorkerPool {
     uint64_t serial = 0;       ///< of the handing out of that task
     std::optional<Work> work;  ///< the same; of ranks that have a task together the first has it
     bool helps = false;        ///< has the task together with the rank that has its work
+    bool shares = false;       ///< the task was given to several ranks
 
     bool busy() const { return work.has_value() || helps; }
   };

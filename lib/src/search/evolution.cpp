@@ -17,34 +17,27 @@ Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
       learns_failures_(controller_options(options).learn_failures),
       random_(options.seed, Purpose::kSearch) {}
 
-std::size_t Evolution::starting() const {
-  return static_cast<std::size_t>(
-      std::count_if(flights_.begin(), flights_.end(),
-                    [](const auto& flight) { return !flight.second.candidate.parent; }));
-}
-
 bool Evolution::waits() const {
   const std::size_t enough =
       std::max<std::size_t>(2, std::min<std::size_t>(options().sample, capacity() / 2));
   if (members_.size() >= enough) return false;
-  const std::size_t begun = starting();
+  const std::size_t begun = flights_.children_of(std::nullopt);
   return begun > 0 && members_.size() + begun >= capacity();
 }
 
 Flight Evolution::propose() {
   Flight flight;
   // A single member would be parent and worst at once.
-  if (members_.size() + starting() < capacity() || members_.size() < 2) {
+  const std::size_t begun = flights_.children_of(std::nullopt);
+  if (members_.size() + begun < capacity() || members_.size() < 2) {
     flight.candidate.genome = draw_without_parent([&] { return random_genome(space(), random_); });
     return flight;
   }
   const auto [best, worst] = tournament();
   const Member& parent = members_[best];
-  std::vector<const Genome*> in_flight;
-  for (const auto& [id, other] : flights_) in_flight.push_back(&other.candidate.genome);
   Proposal proposal;
   try {
-    proposal = mutator_->mutate(parent.genome, filter_, in_flight);
+    proposal = mutator_->mutate(parent.genome, filter_, flights_);
   } catch (const Refused&) {
     // A search does not end because one member has no children within the limits.
     try {

@@ -59,8 +59,6 @@ class Evolution final : public StrategyBase {
   void load_more(const StateReader& reader) override;
 
  private:
-  /// Candidates in flight that have no parent.
-  std::size_t starting() const;
   /// Draws a tournament of S members and returns the indices of its best and its worst.
   std::pair<std::size_t, std::size_t> tournament();
   /// The standing of every member in effect and size; empty where size is no objective.

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "renas/random.h"
 #include "renas/strategy.h"
 #include "search/candidate_filter.h"
+#include "search/flights.h"
 #include "search/state_io.h"
 
 namespace renas::search {
@@ -33,9 +33,9 @@ struct Sample {
 class Mutator {
  public:
   virtual ~Mutator() = default;
-  /// Draws a child of `parent` that `filter` accepts, while the genomes `in_flight` are evaluated.
+  /// Draws a child of `parent` that `filter` accepts, while others are `in_flight`.
   virtual Proposal mutate(const Genome& parent, CandidateFilter& filter,
-                          std::span<const Genome* const> in_flight) = 0;
+                          const Flights& in_flight) = 0;
   /// Sets log_probability and entropy of `proposal` to those that its mutations of `parent` have
   /// now. A mutator that does not learn has no use for them.
   virtual void score(const Genome& /*parent*/, Proposal& /*proposal*/) {}

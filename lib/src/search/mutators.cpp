@@ -21,7 +21,7 @@ class RandomMutator : public Mutator {
       : space_(space), random_(options.seed, Purpose::kController) {}
 
   Proposal mutate(const Genome& parent, CandidateFilter& filter,
-                  std::span<const Genome* const> /*in_flight*/) final {
+                  const Flights& /*in_flight*/) final {
     return filter.draw(
         [&] {
           Proposal proposal;

@@ -44,12 +44,11 @@ Candidate StrategyBase::ask() {
   }
   flight.candidate.id = next_id_++;
   filter_.asked(flight.candidate.genome);
-  return flights_.emplace(flight.candidate.id, std::move(flight)).first->second.candidate;
+  return flights_.add(std::move(flight)).candidate;
 }
 
 Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
-  const auto found = flights_.find(id);
-  if (found == flights_.end()) {
+  if (!flights_.contains(id)) {
     throw InvalidInput(
         id >= next_id_
             ? fmt::format("tell: candidate {} was never asked; {} were asked so far", id, next_id_)
@@ -65,8 +64,7 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
         fmt::format("tell: the inherited share of candidate {} is {}; expected a share in [0, 1]",
                     id, outcome.inherited));
   }
-  Flight flight = std::move(found->second);
-  flights_.erase(found);
+  const Flight flight = *flights_.take(id);
   if (outcome.status != Status::kOk) {
     ++failed_;
     fail(flight, outcome.status);
@@ -81,17 +79,17 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
 }
 
 void StrategyBase::adopt(const Candidate& asked, std::optional<uint64_t> removed) {
-  const auto found = flights_.find(asked.id);
-  if (found == flights_.end()) {
+  std::optional<Flight> flight = flights_.take(asked.id);
+  if (!flight) {
     throw InvalidInput(fmt::format("adopt: candidate {} is not in flight", asked.id));
   }
-  Flight& flight = found->second;
-  if (flight.candidate != asked) {
-    flight.candidate = asked;
+  if (flight->candidate != asked) {
+    flight->candidate = asked;
     filter_.asked(asked.genome);
-    score(flight);
+    score(*flight);
   }
-  flight.worst = removed;
+  flight->worst = removed;
+  flights_.add(std::move(*flight));
 }
 
 std::vector<Candidate> StrategyBase::in_flight() const {
@@ -103,9 +101,7 @@ std::vector<Candidate> StrategyBase::in_flight() const {
 }
 
 bool StrategyBase::keeps(uint64_t id) const {
-  return find(id).has_value() ||
-         std::any_of(flights_.begin(), flights_.end(),
-                     [&](const auto& entry) { return entry.second.candidate.parent == id; });
+  return find(id).has_value() || flights_.children_of(id) > 0;
 }
 
 SearchCounts StrategyBase::counts() const {
@@ -266,7 +262,7 @@ void StrategyBase::load_all(const State& state) {
     }
     flight.log_probability = probabilities[2 * i];
     flight.entropy = probabilities[2 * i + 1];
-    flights_.emplace(flight_ids[i], std::move(flight));
+    flights_.add(std::move(flight));
   }
   load_more(reader);
 }

@@ -1,23 +1,16 @@
 #pragma once
 
-#include <map>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "renas/strategy.h"
 #include "search/candidate_filter.h"
+#include "search/flights.h"
 #include "search/state_io.h"
 
 namespace renas::search {
-
-/// A candidate in flight, and what its strategy must remember until it is told.
-struct Flight {
-  Candidate candidate;
-  std::optional<uint64_t> worst;  ///< the member that leaves when the candidate joins
-  double log_probability = 0;     ///< of its mutations when they were drawn, in nats
-  double entropy = 0;             ///< of the decisions that drew them, in nats
-};
 
 /// The base of all strategies: ids, candidates in flight, the best candidate, counts, and how all
 /// of that is saved and loaded.
@@ -52,11 +45,11 @@ class StrategyBase : public Strategy {
 
   const StrategyOptions& options() const { return options_; }
   std::size_t capacity() const { return options_.population; }
-  /// A member that is judged by `fitness` as yet.
   /// Draws the genome of a candidate without a parent, by `make`. Where the limits refuse all that
   /// is drawn, the best member's is asked once more: a search does not end for that. Throws Refused
   /// where there is no member.
   Genome draw_without_parent(const std::function<Genome()>& make);
+  /// A member that is judged by `fitness` as yet.
   Member make_member(uint64_t id, const Genome& genome, double fitness) const;
   /// The index of member `id`; empty if it has left.
   std::optional<std::size_t> find(uint64_t id) const;
@@ -64,7 +57,7 @@ class StrategyBase : public Strategy {
   uint64_t remove(std::size_t index);
 
   std::vector<Member> members_;  ///< oldest first
-  std::map<uint64_t, Flight> flights_;
+  Flights flights_;
   CandidateFilter filter_;
 
  private:

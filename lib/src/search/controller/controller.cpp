@@ -79,7 +79,7 @@ Proposal Controller::sample(const Genome& parent, CandidateFilter& filter) {
 }
 
 Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter,
-                            std::span<const Genome* const> in_flight) {
+                            const Flights& in_flight) {
   const Genome* parents[] = {&parent};
   policy_->encode(parents);
   if (!critic_ || random_.uniform() >= options_.critic_share) {
@@ -95,7 +95,11 @@ Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter,
   for (const Proposal& proposal : proposals) {
     children.push_back(&proposal.child);
   }
-  const std::vector<double> worth = critic_->rank(children, in_flight);
+  std::vector<const Genome*> others;
+  if (options_.critic_in_flight > 0) {
+    for (const auto& [id, flight] : in_flight) others.push_back(&flight.candidate.genome);
+  }
+  const std::vector<double> worth = critic_->rank(children, others);
   const auto best = std::max_element(worth.begin(), worth.end()) - worth.begin();
   return std::move(proposals[best]);
 }

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "renas/controller.h"
@@ -27,8 +26,7 @@ class Controller final : public Mutator {
   Controller(const SearchSpace& space, const ControllerOptions& options, uint64_t seed,
              std::shared_ptr<Critic> critic);
 
-  Proposal mutate(const Genome& parent, CandidateFilter& filter,
-                  std::span<const Genome* const> in_flight) override;
+  Proposal mutate(const Genome& parent, CandidateFilter& filter, const Flights& in_flight) override;
   void score(const Genome& parent, Proposal& proposal) override;
   void learn(const Sample& sample) override;
   std::optional<ControllerView> view(const std::vector<Member>& members) const override;
