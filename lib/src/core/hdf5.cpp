@@ -53,12 +53,12 @@ Type string_type(std::size_t width) {
 
 // HDF5 locks files by default, which fails on some network file systems. Nothing here needs it:
 // files are written beside their name by one process and never changed.
-Properties access(std::string& failure) {
+Properties access(File::Driver& driver) {
   Properties properties(H5Pcreate(H5P_FILE_ACCESS));
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERS_MINOR == 10 && H5_VERS_RELEASE >= 7)
   H5Pset_file_locking(properties, false, true);
 #endif
-  use_driver(properties, failure);
+  driver.id = Handle<H5FDunregister>(use_driver(properties, driver.failure));
   return properties;
 }
 
@@ -189,10 +189,10 @@ void check_written(hid_t location, const std::string& what) {
 
 File open_file(const std::string& path) {
   const Guard guard;
-  auto failure = std::make_unique<std::string>();
-  const Properties properties = access(*failure);
+  auto driver = std::make_unique<File::Driver>();
+  const Properties properties = access(*driver);
   Handle<H5Fclose> file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties));
-  if (file >= 0) return {std::move(file), std::move(failure)};
+  if (file >= 0) return {std::move(file), std::move(driver)};
   const std::string why = reason();
   if (std::filesystem::is_directory(path)) {
     throw IoError(fmt::format("{}: a folder; expected an HDF5 file", final_name(path)));
@@ -209,16 +209,16 @@ File open_file(const std::string& path) {
 
 File create_file(const std::string& path) {
   const Guard guard;
-  auto failure = std::make_unique<std::string>();
-  const Properties properties = access(*failure);
+  auto driver = std::make_unique<File::Driver>();
+  const Properties properties = access(*driver);
   H5Pset_libver_bounds(properties, H5F_LIBVER_V110, H5F_LIBVER_V110);
   const Properties created = creation(H5P_FILE_CREATE);
   Handle<H5Fclose> file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, created, properties));
   if (file < 0) {
     throw IoError(fmt::format("{}: cannot create: {}", final_name(path),
-                              failure->empty() ? reason() : *failure));
+                              driver->failure.empty() ? reason() : driver->failure));
   }
-  return {std::move(file), std::move(failure)};
+  return {std::move(file), std::move(driver)};
 }
 
 void close_file(File file) {

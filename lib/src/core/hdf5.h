@@ -66,16 +66,28 @@ using Properties = Handle<H5Pclose>;
 /// is closed in order, but may lack what could not be written.
 class File {
  public:
+  /// What a file needs from before it is opened until after it is closed (core/hdf5_driver.h).
+  struct Driver {
+    std::string failure;
+    Handle<H5FDunregister> id;
+  };
+
   File() = default;
-  File(Handle<H5Fclose> handle, std::unique_ptr<std::string> failure)
-      : failure_(std::move(failure)), handle_(std::move(handle)) {}
+  File(Handle<H5Fclose> handle, std::unique_ptr<Driver> driver)
+      : driver_(std::move(driver)), handle_(std::move(handle)) {}
+  File(File&&) noexcept = default;
+  File& operator=(File&& other) noexcept {
+    std::swap(driver_, other.driver_);
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
   operator hid_t() const { return handle_; }  // NOLINT: stands for its hid_t everywhere
   bool close() { return handle_.close(); }
   /// Why bytes could not be written (core/hdf5_driver.h); empty: all were.
-  const std::string& failure() const { return *failure_; }
+  const std::string& failure() const { return driver_->failure; }
 
  private:
-  std::unique_ptr<std::string> failure_;  // outlives the handle
+  std::unique_ptr<Driver> driver_;  // outlives the handle
   Handle<H5Fclose> handle_;
 };
 

@@ -218,13 +218,12 @@ H5FD_class_t make_class() {
 
 }  // namespace
 
-void use_driver(hid_t properties, std::string& failure) {
+hid_t use_driver(hid_t properties, std::string& failure) {
   const H5FD_class_t driver = make_class();
   const hid_t id = H5FDregister(&driver);
   const DriverInfo info{&failure};
-  H5Pset_driver(properties, id,
-                &info);  // which keeps the driver registered as long as it is needed
-  H5FDunregister(id);
+  H5Pset_driver(properties, id, &info);
+  return id;
 }
 
 std::string driver_failure(hid_t location) {

@@ -21,7 +21,11 @@ namespace renas::h5 {
 /// A file of up to 64 MiB that is only read is read whole when it is opened: HDF5 does not survive
 /// every failed read either. Failed reads of larger ones are reported to HDF5 with the system's
 /// reason.
-void use_driver(hid_t properties, std::string& failure);
+///
+/// Returns the driver's identifier, which the caller gives back with H5FDunregister after the file
+/// is closed: HDF5 drops a file's own reference to its driver before it calls the driver to close
+/// the file, and would call through freed memory if that reference was the last.
+hid_t use_driver(hid_t properties, std::string& failure);
 
 /// The `failure` of the open file that `location` belongs to; empty where there is none, or where
 /// the file was opened without use_driver.
