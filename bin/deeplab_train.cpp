@@ -133,6 +133,7 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
 
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
+  hooks.on_sums = [&](const std::string& how) { log(LogLevel::kInfo, how); };
   if (first) hooks.on_step = show_progress(console, t, s);
   const SegmentationResult result = train_segmentation(
       *backend, t.genome, std::move(t.state), *t.data, t.options, hooks,

@@ -138,6 +138,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
 
   TrainingHooks hooks;
   hooks.stop = [&] { return stop.load(); };
+  hooks.on_sums = [&](const std::string& how) { log(LogLevel::kInfo, how); };
   if (first) hooks.on_step = cli::show_progress(console, t, s);
   const Evaluation result = train_from_scratch(
       *backend, graph, std::move(t.state), *t.data, f, hooks, [&](const FinalState& reached) {

@@ -1,5 +1,5 @@
 # What the cuDNN backend needs: the CUDA toolkit and cuDNN; of the latter, an emulated build needs the headers
-# only. Hints: CUDAToolkit_ROOT, CUDNN_ROOT.
+# only. NCCL's header, where it is there. Hints: CUDAToolkit_ROOT, CUDNN_ROOT, NCCL_ROOT.
 
 if(NOT RENAS_CUDA MATCHES "^(OFF|ON|EMULATED)$")
   message(FATAL_ERROR "RENAS_CUDA: expected OFF, ON or EMULATED, got '${RENAS_CUDA}'")
@@ -54,4 +54,38 @@ if(CUDNN_LIBRARY AND NOT TARGET CUDNN::cudnn)
   add_library(CUDNN::cudnn SHARED IMPORTED)
   set_target_properties(CUDNN::cudnn PROPERTIES IMPORTED_LOCATION ${CUDNN_LIBRARY}
                                                 INTERFACE_INCLUDE_DIRECTORIES ${CUDNN_INCLUDE_DIR})
+endif()
+
+# NCCL lies in the same kinds of places, in Python's package nvidia-nccl. Programs open the library when they run,
+# first as the loader finds it, then where it is now.
+if(RENAS_WITH_NCCL)
+  set(nccl_folders ${NCCL_ROOT} $ENV{NCCL_ROOT} ${CUDAToolkit_INCLUDE_DIRS} ${CUDAToolkit_LIBRARY_ROOT} /usr)
+  if(RENAS_PYTHON3 AND NOT RENAS_NCCL_INCLUDE_DIR)
+    execute_process(COMMAND ${RENAS_PYTHON3} -c "import nvidia.nccl; print(list(nvidia.nccl.__path__)[0])"
+                    OUTPUT_VARIABLE wheel ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+    list(APPEND nccl_folders ${wheel})
+  endif()
+  find_path(RENAS_NCCL_INCLUDE_DIR nccl.h HINTS ${nccl_folders} PATH_SUFFIXES include)
+  if(RENAS_NCCL_INCLUDE_DIR)
+    file(STRINGS ${RENAS_NCCL_INCLUDE_DIR}/nccl.h nccl_version REGEX "^#define NCCL_VERSION_CODE +[0-9]+")
+    string(REGEX MATCH "[0-9]+" nccl_version "${nccl_version}")
+    if(nccl_version LESS 21400)
+      message(STATUS "NCCL 2.14 or newer is needed; ${RENAS_NCCL_INCLUDE_DIR}/nccl.h is of version ${nccl_version}")
+      set(RENAS_NCCL_INCLUDE_DIR "")
+    endif()
+  endif()
+  if(RENAS_NCCL_INCLUDE_DIR)
+    get_filename_component(nccl_folder "${RENAS_NCCL_INCLUDE_DIR}" DIRECTORY)
+    find_file(RENAS_NCCL_LIBRARY libnccl.so.2 PATH_SUFFIXES lib lib64
+              HINTS ${nccl_folder} ${nccl_folders} ${CUDAToolkit_LIBRARY_DIR})
+    if(NOT RENAS_NCCL_LIBRARY)
+      set(RENAS_NCCL_LIBRARY "")
+    endif()
+  elseif(RENAS_WITH_NCCL STREQUAL "AUTO")
+    message(STATUS "NCCL's nccl.h was not found, so ranks sum gradients through the hosts and MPI, not among their GPUs. "
+                   "Say where it is by -DNCCL_ROOT=DIR.")
+  else()
+    message(FATAL_ERROR "NCCL's nccl.h was not found. Say where it is by -DNCCL_ROOT=DIR, "
+                        "or configure with -DRENAS_WITH_NCCL=OFF to build without it.")
+  endif()
 endif()

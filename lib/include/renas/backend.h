@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "renas/device_link.h"
 #include "renas/graph.h"
 #include "renas/tensor.h"
 
@@ -18,6 +20,12 @@ class Reducer {
   virtual ~Reducer() = default;
   /// Replaces `values` by their sum over all ranks. Called by all ranks in the same order.
   virtual void sum(std::span<float> values) = 0;
+  /// Queues the same sum of `values` [size] in a device's memory on `stream`, a CUDA stream of that
+  /// device. Returns false, on all ranks alike, where that is not to be had and nothing was done:
+  /// the numbers then go through sum().
+  virtual bool sum_on_device(float* /*values*/, std::size_t /*size*/, void* /*stream*/) {
+    return false;
+  }
 };
 
 /// How activations and their gradients are stored. kBfloat16 halves their memory and traffic; where
@@ -157,6 +165,17 @@ class Backend {
   virtual std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) = 0;
   /// The device memory that compile() would take, without taking it.
   virtual MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const = 0;
+
+  /// Whether this rank's device can be linked to those of other ranks.
+  virtual DeviceLinkOffer device_link_offer() { return {}; }
+  /// A name for a new link, which one rank makes for all. Only where the offer lacks nothing.
+  virtual std::string make_link_id();
+  /// Links this rank's device to those of the other ranks, which make the same call with the same
+  /// `id`. Waits for them, here as in the link's calls, and then asks `keep_waiting` about a
+  /// thousand times a second, which throws where the wait is to end. Throws Error where the devices
+  /// cannot be linked.
+  virtual std::unique_ptr<DeviceLink> link_devices(const std::string& id, int rank, int ranks,
+                                                   std::function<void()> keep_waiting);
 };
 
 /// The backends that this build has and this machine can use, best first: "cudnn", "cpu",

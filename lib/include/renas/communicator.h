@@ -19,6 +19,12 @@ class Communicator : public Reducer {
   using Reducer::sum;
   /// Replaces `values` by their sum over all ranks.
   virtual void sum(std::span<double> values) = 0;
+  /// Returns when all that sum_on_device() queued is done. A rank that is lost ends it as it ends a
+  /// sum, while any other wait for the device would then have no end: so it comes before those.
+  virtual void wait_for_device() {}
+  /// Called while this rank waits for others otherwise than by a sum: throws where they are to be
+  /// waited for no longer.
+  virtual void keep_waiting() {}
 };
 
 // In what follows a null pointer stands for one rank alone.

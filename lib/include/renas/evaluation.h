@@ -66,6 +66,7 @@ struct Evaluation {
   Status status = Status::kOk;
   bool stopped = false;  ///< a hook ended it before it had a result
   std::string message;   ///< of a failure, for people
+  std::string sums;      ///< what TrainingHooks::on_sums was told; empty: nothing
   double fitness = 0;    ///< on D_val, in [0, 1]: what the options' Fitness says of `score`
   Score score;           ///< on D_val
   Counts counts;

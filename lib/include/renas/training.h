@@ -79,6 +79,9 @@ struct TrainingHooks {
   std::function<bool()> stop;
   /// Told after every step: images in it, on all ranks.
   std::function<void(int images)> on_step;
+  /// Told at the start, where devices could have summed the gradients of several ranks: how they
+  /// are summed, and why so.
+  std::function<void(const std::string&)> on_sums;
   /// Told after every epoch; the program holds the weights and momenta of that moment.
   std::function<void(const TrainingState&)> on_epoch;
 };

@@ -44,6 +44,15 @@ Precision parse_precision(const std::string& text) {
   throw InvalidInput(fmt::format("precision: expected f32 or bf16, got '{}'", text));
 }
 
+std::string Backend::make_link_id() {
+  throw Unsupported(fmt::format("backend {} links no devices", name()));
+}
+
+std::unique_ptr<DeviceLink> Backend::link_devices(const std::string&, int, int,
+                                                  std::function<void()>) {
+  throw Unsupported(fmt::format("backend {} links no devices", name()));
+}
+
 namespace {
 
 constexpr std::string_view kCheck = "check:";

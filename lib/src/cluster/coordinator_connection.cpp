@@ -140,6 +140,7 @@ void CoordinatorConnection::finish(const Evaluation& evaluation, Clock::time_poi
         .test = test,
         .counts = evaluation.counts,
         .inherited = evaluation.inherited_share,
+        .sums = evaluation.sums,
         .seconds = std::chrono::duration<double>(Clock::now() - start).count()});
 }
 

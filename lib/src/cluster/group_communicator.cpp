@@ -35,6 +35,10 @@ GroupCommunicator::GroupCommunicator(Transport& transport, std::vector<int> rank
 void GroupCommunicator::sum(std::span<float> values) { sum_on_ring(values); }
 void GroupCommunicator::sum(std::span<double> values) { sum_on_ring(values); }
 
+void GroupCommunicator::keep_waiting() {
+  if (give_up_()) throw ExchangeAbandoned("the ranks of a group wait for each other no longer");
+}
+
 template <class T>
 void GroupCommunicator::pass_on(std::span<const T> out, std::span<T> in) {
   const auto count = ranks_.size();

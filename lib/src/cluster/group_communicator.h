@@ -32,6 +32,7 @@ class GroupCommunicator final : public Communicator {
   int ranks() const override { return static_cast<int>(ranks_.size()); }
   void sum(std::span<float> values) override;
   void sum(std::span<double> values) override;
+  void keep_waiting() override;
 
  private:
   template <class T>

@@ -67,6 +67,7 @@ Report read_report(const Json& json) {
   if (!json.at("test").is_null()) r.test = read_accuracies(json.at("test"));
   r.counts = {json.at("parameters").get<int64_t>(), json.at("mult_adds").get<int64_t>()};
   r.inherited = json.at("inherited").get<double>();
+  r.sums = json.at("sums").get<std::string>();
   r.seconds = json.at("seconds").get<double>();
   return r;
 }
@@ -115,6 +116,7 @@ std::string encode(const Report& r) {
                {"parameters", r.counts.parameters},
                {"mult_adds", r.counts.mult_adds},
                {"inherited", r.inherited},
+               {"sums", r.sums},
                {"seconds", r.seconds}});
 }
 

@@ -58,6 +58,7 @@ struct Report {
   std::optional<Score> test = {};  ///< likewise, where a test set is scored after each network
   Counts counts = {};
   double inherited = 0;
+  std::string sums = {};  ///< Evaluation::sums
   double seconds = 0;
 };
 

@@ -179,6 +179,9 @@ void Retraining::take(RetrainedNetwork network, int rank, const Report& report, 
   if (!report.message.empty()) {
     say(LogLevel::kWarning, fmt::format("retraining of {}: {}", network.name, report.message));
   }
+  if (!report.sums.empty()) {
+    say(LogLevel::kInfo, fmt::format("retraining of {}: {}", network.name, report.sums));
+  }
   network.validation_accuracy = report.validation.accuracy;
   network.validation_balanced_accuracy = report.validation.balanced_accuracy;
   say(LogLevel::kInfo, fmt::format("retrained {} on rank {}: {:.2f} % on D_val, {}", network.name,

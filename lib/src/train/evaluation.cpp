@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "renas/error.h"
+#include "train/linked_ranks.h"
 
 namespace renas {
 
@@ -293,8 +294,13 @@ Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState s
       if (hooks.on_epoch) hooks.on_epoch(training);
       if (on_epoch) on_epoch({training, program->save(true)});
     };
+    // Ends before the program, which waits for its device.
+    LinkedRanks linked(communicator, backend);
+    evaluation.sums = linked.how();
+    if (hooks.on_sums && !linked.how().empty()) hooks.on_sums(linked.how());
     const TrainingEnd end =
-        train(*program, loader, options.recipe, state.training, inner, communicator);
+        train(*program, loader, options.recipe, state.training, inner, linked.communicator());
+    linked.close();
     if (!state.training.average.empty()) program->load(state.training.average);
     judge(*program, end, data, options, hooks, communicator, evaluation);
   };

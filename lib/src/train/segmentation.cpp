@@ -8,6 +8,7 @@
 
 #include "renas/error.h"
 #include "renas/image.h"
+#include "train/linked_ranks.h"
 
 namespace renas {
 
@@ -174,8 +175,12 @@ SegmentationResult train_segmentation(Backend& backend, const std::string& genom
       if (hooks.on_epoch) hooks.on_epoch(training);
       if (on_epoch) on_epoch({training, program->save(true)});
     };
+    LinkedRanks linked(communicator, backend);
+    evaluation.sums = linked.how();
+    if (hooks.on_sums && !linked.how().empty()) hooks.on_sums(linked.how());
     const TrainingEnd end =
-        train(*program, loader, final.recipe, state.training, inner, communicator);
+        train(*program, loader, final.recipe, state.training, inner, linked.communicator());
+    linked.close();
     evaluation.stopped = end == TrainingEnd::kStopped;
     if (end == TrainingEnd::kDiverged) {
       evaluation.status = Status::kDiverged;

@@ -196,6 +196,7 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
     int64_t correct = 0;
     /// Adds the program's metrics to the epoch's. Returns false if the loss is not finite.
     const auto take_metrics = [&] {
+      if (communicator != nullptr) communicator->wait_for_device();
       const StepMetrics metrics = program.metrics();
       std::array<double, 3> sums{metrics.loss, static_cast<double>(metrics.correct),
                                  static_cast<double>(metrics.count)};
@@ -215,7 +216,10 @@ TrainingEnd train(Program& program, Loader& loader, const Recipe& recipe, Traini
       program.gradients({.seed = mask_seed(state.seed, communicator),
                          .step = static_cast<uint64_t>(step),
                          .drop_path = recipe.drop_path_grows ? progress : 1.0F});
-      if (communicator != nullptr) program.reduce(*communicator, ranks);
+      if (communicator != nullptr) {
+        program.reduce(*communicator, ranks);
+        if (recipe.clip_norm > 0 || recipe.average_decay > 0) communicator->wait_for_device();
+      }
       const double factor = rate_factor(recipe, step, steps_per_epoch);
       for (std::size_t g = 0; g < sgd.learning_rates.size(); ++g) {
         sgd.learning_rates[g] = static_cast<float>(factor * recipe.learning_rates[g]);

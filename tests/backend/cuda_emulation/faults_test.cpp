@@ -142,10 +142,21 @@ const Planted kPlanted[] = {
     {"descriptor-freed-early", "cudnn-plain", "was destroyed before its last use"},
     {"plan-freed-early", "cudnn-plain", "a plan was destroyed before the work"},
     {"convolution-not-waited-for", "cudnn-thread", "data race"},
+#ifdef RENAS_PLANTED_NCCL
+    {"one-device", "nccl-plain", "Duplicate GPU detected: rank"},
+    {"sizes-differ", "nccl-plain", "but rank"},
+    {"rank-missing", "nccl-plain", "in sum 1, of 4 numbers, rank 0 of 2 waits for rank 1 (waited"},
+    {"rank-gone", "nccl-plain", "rank 1 is gone"},
+    {"parted-early", "nccl-plain", "ranks part while sums are still queued"},
+    {"destroyed", "nccl-plain",
+     "ncclAllReduce of a communicator that does not exist, or no longer"},
+    {"captured", "nccl-plain", "the stream took no work"},
+    {"blocking", "nccl-plain", "a communicator that blocks"},
+#endif
     {"leak", "plain", "1 blocks of device memory are not freed"},
 };
 
-Ran run_planted(const char* tool, const std::string& fault, int seed) {
+Ran run_planted(const std::string& tool, const std::string& fault, int seed) {
   Ran ran =
       run_command("RENAS_EMULATED_SEED=" + std::to_string(seed) + " TSAN_OPTIONS=halt_on_error=1 " +
                   RENAS_PLANTED_PREFIX + tool + " " + fault);
@@ -172,8 +183,12 @@ BOOST_AUTO_TEST_CASE(every_planted_fault_is_seen_by_its_tool) {
 }
 
 BOOST_AUTO_TEST_CASE(programs_without_a_fault_are_clean_in_three_orders) {
-  for (const char* tool :
-       {"plain", "address", "thread", "cudnn-plain", "cudnn-address", "cudnn-thread"}) {
+  std::vector<std::string> tools{"plain",       "address",       "thread",
+                                 "cudnn-plain", "cudnn-address", "cudnn-thread"};
+#ifdef RENAS_PLANTED_NCCL
+  tools.insert(tools.end(), {"nccl-plain", "nccl-address"});
+#endif
+  for (const std::string& tool : tools) {
     for (int seed = 1; seed < 4; ++seed) {
       BOOST_TEST_CONTEXT(tool << ", order " << seed) {
         const Ran ran = run_planted(tool, "none", seed);

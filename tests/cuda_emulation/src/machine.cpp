@@ -99,12 +99,27 @@ void Machine::add(cudaStream_t stream, std::unique_ptr<Operation> operation) {
   stream->operations.push_back(std::move(operation));
 }
 
+bool Machine::is_able(CUstream_st& stream) {
+  if (stream.operations.empty()) return false;
+  Operation& operation = *stream.operations.front();
+  if (operation.waits_for && !operation.waits_for->done) return false;
+  const bool lost = devices[static_cast<std::size_t>(stream.device)].error != cudaSuccess;
+  if (!operation.ready || lost) return true;
+  const Line host = current_line();
+  switch_to(stream.line);
+  acquire(operation.issued);
+  memory.open(stream.device);
+  const bool ready = operation.ready();
+  switch_to(host);
+  waits_for_others = waits_for_others || !ready;
+  return ready;
+}
+
 bool Machine::step() {
   std::vector<cudaStream_t> able;
+  waits_for_others = false;
   const auto consider = [&](cudaStream_t stream) {
-    if (stream->operations.empty()) return;
-    const auto& moment = stream->operations.front()->waits_for;
-    if (!moment || moment->done) able.push_back(stream);
+    if (is_able(*stream)) able.push_back(stream);
   };
   // In the order in which they were made, so that equal seeds give equal orders.
   std::vector<cudaStream_t> all(streams.begin(), streams.end());
@@ -140,7 +155,14 @@ bool Machine::step() {
 void Machine::run_until(const std::function<bool()>& done) {
   working = true;
   while (!done()) {
-    if (!step()) fail("the host waits for what no stream will do");
+    if (step()) continue;
+    if (!waits_for_others) fail("the host waits for what no stream will do");
+    // Others may be threads of this process, whose calls wait for this one.
+    working = false;
+    mutex.unlock();
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    mutex.lock();
+    working = true;
   }
   memory.open(-1);
   working = false;
@@ -366,6 +388,32 @@ cudaError_t enqueue(cudaStream_t handle, std::function<void()> work) {
   }
   m.add(stream, std::move(work));
   return cudaSuccess;
+}
+
+cudaError_t enqueue(cudaStream_t handle, std::function<bool()> ready, std::function<void()> work) {
+  const Call call("work for a stream");
+  if (call.error() != cudaSuccess) return call.error();
+  Machine& m = machine();
+  cudaStream_t stream = m.find(handle, current_device());
+  if (stream == nullptr || stream->device != current_device()) {
+    return refuse(cudaErrorInvalidResourceHandle,
+                  "work for a stream that is not the current device's");
+  }
+  if (stream->capture) {
+    stream->capture->invalid = true;
+    return refuse(cudaErrorStreamCaptureUnsupported, "work with other ranks in a capture");
+  }
+  auto operation = std::make_unique<Operation>();
+  operation->ready = std::move(ready);
+  operation->work = std::move(work);
+  m.add(stream, std::move(operation));
+  return cudaSuccess;
+}
+
+bool device_holds(const void* at, std::size_t size) {
+  Machine& m = machine();
+  const std::lock_guard lock(m.mutex);
+  return m.memory.holds(current_device(), at, size);
 }
 
 cudaError_t refuse_in_capture(const char* what) {

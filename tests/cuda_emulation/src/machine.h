@@ -34,6 +34,7 @@ struct Moment {
 /// What a stream was given.
 struct Operation {
   Work work;
+  std::function<bool()> ready;  ///< asked before the work; empty: at any time
   std::shared_ptr<Moment> records;
   std::shared_ptr<Moment> waits_for;
   Clock issued;  ///< what the host did before
@@ -102,7 +103,8 @@ struct Machine {
   ~Machine();
 
   std::recursive_mutex mutex;
-  bool working = false;  ///< a thread runs what streams were given
+  bool working = false;           ///< a thread runs what streams were given
+  bool waits_for_others = false;  ///< in its last step a stream was not ready
   std::vector<EmulatedDevice> devices;
   std::size_t memory_per_device = 0;
   DeviceMemory memory;
@@ -134,6 +136,8 @@ struct Machine {
   void finish_all();
   /// One operation of any stream; false if there is none.
   bool step();
+  /// Whether the first operation of a stream can be done.
+  bool is_able(CUstream_st& stream);
   void run(const CUgraph_st& graph, std::size_t stream_number);
 };
 

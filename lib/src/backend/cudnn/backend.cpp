@@ -2,9 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+#include <utility>
+
 #include "backend/cudnn/device.h"
 #include "backend/cudnn/program.h"
 #include "renas/error.h"
+#ifdef RENAS_WITH_NCCL
+#include "backend/cudnn/nccl_link.h"
+#endif
 
 namespace renas::cudnn {
 
@@ -30,10 +36,32 @@ class CudnnBackend final : public Backend {
   MemoryEstimate estimate(const Graph& graph, const ProgramOptions& options) const override {
     return {GpuProgram::bytes(graph, options)};
   }
+  DeviceLinkOffer device_link_offer() override {
+    DeviceLinkOffer offer{device_.uuid, place_of(device_), "NCCL", ""};
+#ifdef RENAS_WITH_NCCL
+    if (!nccl_) nccl_ = open_nccl(nccl_lacks_);
+    if (nccl_lacks_.empty()) offer.library = nccl_version(*nccl_, nccl_lacks_);
+    offer.lacks = nccl_lacks_;
+#else
+    offer.lacks = "renas was built without NCCL";
+#endif
+    return offer;
+  }
+#ifdef RENAS_WITH_NCCL
+  std::string make_link_id() override { return nccl_id(nccl_.value()); }
+  std::unique_ptr<DeviceLink> link_devices(const std::string& id, int rank, int ranks,
+                                           std::function<void()> keep_waiting) override {
+    return link_by_nccl(nccl_.value(), device_.index, id, rank, ranks, std::move(keep_waiting));
+  }
+#endif
 
  private:
   const GpuInfo device_;
   const std::shared_ptr<GpuContext> context_;
+#ifdef RENAS_WITH_NCCL
+  std::optional<Nccl> nccl_;  ///< opened where ranks ask for it
+  std::string nccl_lacks_;
+#endif
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <cudnn_version.h>
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "renas/error.h"
 
 namespace renas::cudnn {
@@ -82,10 +84,20 @@ std::vector<GpuInfo> list_gpus(std::string* reason) {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, i), "reading a GPU's properties");
     devices.push_back({i, properties.name, uuid_of(properties.uuid),
+                       fmt::format("{:04x}:{:02x}:{:02x}", properties.pciDomainID,
+                                   properties.pciBusID, properties.pciDeviceID),
                        static_cast<int64_t>(properties.totalGlobalMem), properties.major,
                        properties.minor});
   }
   return devices;
+}
+
+std::string place_of(const GpuInfo& gpu) {
+  // Containers of one machine may have names of their own, but it was booted once.
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string machine;
+  std::getline(file, machine);
+  return machine.empty() ? gpu.uuid : machine + " " + gpu.bus;
 }
 
 void use_device(int index) { check(cudaSetDevice(index), "choosing a GPU"); }

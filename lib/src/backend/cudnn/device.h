@@ -13,6 +13,7 @@ struct GpuInfo {
   int index = 0;
   std::string name;  // "NVIDIA H100 80GB HBM3"
   std::string uuid;  // "GPU-8d3f...": the same for every process that sees the card
+  std::string bus;   // "0000:1b:00", its address on the PCI bus
   int64_t bytes = 0;
   int major = 0;  // compute capability
   int minor = 0;
@@ -20,6 +21,10 @@ struct GpuInfo {
 
 /// The devices that can be used. Where there is none, sets `reason` to a sentence that says why.
 std::vector<GpuInfo> list_gpus(std::string* reason = nullptr);
+
+/// Where a device is: equal for all processes that use it, and on one machine only. Unlike their
+/// UUIDs the places of two parts of one card (MIG) are equal.
+std::string place_of(const GpuInfo& gpu);
 
 /// Makes a device that of the calling thread.
 void use_device(int index);

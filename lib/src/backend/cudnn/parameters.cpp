@@ -52,10 +52,12 @@ void Parameters::update(const Launch& launch, const SgdStep& step) {
 }
 
 void Parameters::reduce(const Launch& launch, const Stream& stream, Reducer& reducer, int ranks) {
-  std::vector<float> gradients = fetch(gradients_, stream);
-  reducer.sum(gradients);
-  check(cudaMemcpy(gradients_, gradients.data(), size_ * sizeof(float), cudaMemcpyHostToDevice),
-        "copying gradients to the GPU");
+  if (!reducer.sum_on_device(gradients_, size_, stream.get())) {
+    std::vector<float> gradients = fetch(gradients_, stream);
+    reducer.sum(gradients);
+    check(cudaMemcpy(gradients_, gradients.data(), size_ * sizeof(float), cudaMemcpyHostToDevice),
+          "copying gradients to the GPU");
+  }
   scale(launch, gradients_, size_, 1.0F / static_cast<float>(ranks));
 }
 

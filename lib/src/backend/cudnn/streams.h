@@ -36,6 +36,7 @@ class Event {
     check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "making an event");
     event_.reset(made);
   }
+  cudaEvent_t get() const { return event_.get(); }
   void record(const Stream& stream) const {
     check(cudaEventRecord(event_.get(), stream.get()), "recording an event");
   }

@@ -35,4 +35,7 @@ struct Counts {
 };
 Counts counts();
 
+/// Sums over ranks that this process took part in, by the emulated NCCL, since the program began.
+std::size_t nccl_sums();
+
 }  // namespace emulation
