@@ -86,6 +86,7 @@ int run_rank(const std::string& fault, int rank, const ncclUniqueId& id) {
 
 int main(int argc, char** argv) {
   const std::string fault = argc == 2 ? argv[1] : "";
+  alarm(60);  // whatever happens
   setenv("RENAS_EMULATED_NCCL_PATIENCE", "1", 0);
   ncclUniqueId id;
   must_succeed(ncclGetUniqueId(&id));

@@ -10,18 +10,17 @@
 #include <cuda_runtime_api.h>
 #include <fcntl.h>
 #include <nccl.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -63,6 +62,15 @@ std::size_t bytes_of(int ranks) {
 double patience() {
   const char* text = std::getenv("RENAS_EMULATED_NCCL_PATIENCE");
   return text == nullptr ? 60 : std::atof(text);
+}
+
+/// Whether a process runs: one that has ended stays known until its parent has asked for its end.
+bool runs(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/stat");
+  std::string text;
+  std::getline(status, text);
+  const std::size_t name_end = text.rfind(')');
+  return name_end != std::string::npos && text.compare(name_end, 3, ") Z") != 0;
 }
 
 /// Ends the program if called for longer than the patience.
@@ -123,8 +131,7 @@ struct ncclComm {
   void look_for_the_dead() {
     const int dead = find([](const Meeting::Rank& r) {
       const Presence presence = r.presence;
-      return presence == Presence::kAborted ||
-             (presence == Presence::kHere && kill(r.process, 0) != 0 && errno == ESRCH);
+      return presence == Presence::kAborted || (presence == Presence::kHere && !runs(r.process));
     });
     if (dead >= 0 && error == ncclSuccess) {
       error = ncclRemoteError;
@@ -195,7 +202,7 @@ void meet(ncclComm& c) {
   }
   c.linked = true;
   c.limit = {};
-  if (c.rank == 0) shm_unlink(c.name.c_str());
+  shm_unlink(c.name.c_str());  // the first of them
   const int same = c.find([&](const Meeting::Rank& r) {
     return &r != &c.own() && std::memcmp(r.uuid, c.own().uuid, sizeof r.uuid) == 0;
   });
@@ -354,6 +361,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t communicator) {
 ncclResult_t ncclCommAbort(ncclComm_t communicator) {
   const std::lock_guard lock(mutex);
   const std::shared_ptr<ncclComm> c = communicators.find(communicator, "ncclCommAbort");
+  if (!c->linked) shm_unlink(c->name.c_str());
   c->aborted = true;
   c->own().presence = Presence::kAborted;
   communicators.all.erase(c);
