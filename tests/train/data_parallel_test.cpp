@@ -173,6 +173,81 @@ BOOST_AUTO_TEST_CASE(a_whole_training_is_that_of_one_rank_with_all_their_images)
   BOOST_TEST(largest_difference(one, two) < 2e-3);
 }
 
+namespace {
+
+/// A program whose reduce() is still under way when it returns, until somebody waits for it: its
+/// own waits for the device would have no end where another rank is lost.
+class Unhurried final : public Program {
+ public:
+  Unhurried(std::unique_ptr<Program> program, bool& under_way)
+      : program_(std::move(program)), under_way_(under_way) {}
+  HostBatch& staging() override { return program_->staging(); }
+  void gradients(const StepScalars& step) override { program_->gradients(step); }
+  void reduce(Reducer& reducer, int ranks) override {
+    BOOST_TEST(!under_way_);
+    program_->reduce(reducer, ranks);
+    under_way_ = dynamic_cast<Communicator*>(&reducer) != nullptr;
+  }
+  void update(const SgdStep& step) override {
+    program_->update(step);
+    under_way_ = under_way_ && ++steps_ % steps_between_metrics() == 0;  // one ahead at most
+  }
+  StepMetrics metrics() override {
+    BOOST_TEST(!under_way_);
+    ++metrics_;
+    return program_->metrics();
+  }
+  int steps_between_metrics() const override { return 3; }
+  void infer(std::span<float> scores) override { program_->infer(scores); }
+  void load(const Weights& host) override { program_->load(host); }
+  Weights save(bool momenta) const override {
+    BOOST_TEST(!under_way_);
+    return program_->save(momenta);
+  }
+  Weights gradients_by_name() const override { return program_->gradients_by_name(); }
+  int metrics_ = 0;
+
+ private:
+  std::unique_ptr<Program> program_;
+  bool& under_way_;
+  int steps_ = 0;
+};
+
+/// One rank, told to wait for its device.
+class Patient final : public Communicator {
+ public:
+  explicit Patient(bool& under_way) : under_way_(under_way) {}
+  int rank() const override { return 0; }
+  int ranks() const override { return 1; }
+  void sum(std::span<float>) override {}
+  void sum(std::span<double>) override {}
+  void wait_for_device() override { under_way_ = false; }
+
+ private:
+  bool& under_way_;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(sums_of_devices_are_waited_for_before_the_device_is) {
+  const SearchData data = toy_data();
+  const Graph graph = small_network(data.images.shape(), true);
+  Recipe recipe{.epochs = 2, .learning_rates = {0.1}};
+  for (const bool looks_at_gradients : {false, true}) {
+    recipe.clip_norm = looks_at_gradients ? 1e-3 : 0;
+    recipe.average_decay = looks_at_gradients ? 0.5 : 0;
+    bool under_way = false;
+    Random random(3);
+    Unhurried program(make_backend({"reference"})->compile(graph, {.batch = 12}), under_way);
+    program.load(initialize(graph, random));
+    Loader loader(data.images, data.train, {.batch = 12, .seed = 5, .drop_last = true});
+    TrainingState state{.seed = 5};
+    Patient communicator(under_way);
+    BOOST_TEST((train(program, loader, recipe, state, {}, &communicator) == TrainingEnd::kDone));
+    BOOST_TEST(program.metrics_ > 4);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(ranks_agree_and_train_twice_the_same_and_resume_to_the_bit) {
   const SearchData data = toy_data();
   std::vector<FinalState> states;
