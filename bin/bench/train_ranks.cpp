@@ -13,6 +13,7 @@
 #include "renas/communicator.h"
 #include "renas/error.h"
 #include "renas/transport.h"
+#include "train/linked_ranks.h"
 
 namespace {
 
@@ -41,10 +42,12 @@ Round time_steps(renas::Program& program, int steps, renas::Communicator* commun
   for (int step = 0; step < steps; ++step) {
     program.gradients({.seed = 1, .step = static_cast<uint64_t>(step)});
     if (communicator != nullptr) {
+      program.metrics();  // a device has computed the gradients
       const auto computed = Clock::now();
       renas::any(communicator, false);
       const auto together = Clock::now();
       program.reduce(*communicator, communicator->ranks());
+      communicator->wait_for_device();
       round.waiting += std::chrono::duration<double>(together - computed).count();
       round.summing += seconds_since(together);
     }
@@ -88,14 +91,16 @@ void run_ranks_bench(const RanksBench& options) {
   }
   const NetworkChoice& o = options.network;
   const std::unique_ptr<renas::Transport> transport = ranks.make_transport();
-  const std::unique_ptr<renas::Communicator> communicator = ranks.make_communicator();
+  const std::unique_ptr<renas::Communicator> hosts = ranks.make_communicator();
   const auto backend =
       renas::make_backend({options.backend, ranks.choose_device(options.backend, ranks.ranks())});
   const renas::Graph graph = o.graph();
   const auto program = backend->compile(graph, o.program_options());
   program->load(o.weights(graph));
   o.stage(*program);
-  time_steps(*program, 2, communicator.get());  // memory is touched, connections are made
+  renas::LinkedRanks linked(hosts.get(), *backend);
+  renas::Communicator* const communicator = linked.communicator();
+  time_steps(*program, 2, communicator);  // memory is touched, connections are made
 
   const bool first = ranks.rank() == 0;
   nlohmann::json rounds = nlohmann::json::array();
@@ -105,11 +110,12 @@ void run_ranks_bench(const RanksBench& options) {
     std::printf("%s, %s N=%d F=%d, %s, a batch of %d and %d thread%s a rank, %d steps a round\n",
                 backend->description().c_str(), o.network.c_str(), o.cells, o.filters,
                 o.image.c_str(), o.batch, o.threads, o.threads == 1 ? "" : "s", options.steps);
+    if (!linked.how().empty()) std::printf("%s\n", linked.how().c_str());
   }
   for (int round = 0; round < options.rounds; ++round) {
     double alone = 0;
     on_first_rank(*transport, [&] { alone = time_steps(*program, options.steps, nullptr).all; });
-    const Round together = time_steps(*program, options.steps, communicator.get());
+    const Round together = time_steps(*program, options.steps, communicator);
     const double images = static_cast<double>(options.steps) * o.batch;
     const double one = images / alone;
     const double all = images * ranks.ranks() / together.all;
@@ -131,13 +137,18 @@ void run_ranks_bench(const RanksBench& options) {
       std::fflush(stdout);
     }
   }
+  linked.close();
   if (!first) return;
   if (options.json) {
-    const nlohmann::json result = {
-        {"backend", backend->name()}, {"ranks", ranks.ranks()},
-        {"threads", o.threads},       {"batch", o.batch},
-        {"steps", options.steps},     {"rounds", rounds},
-        {"ratio", median(ratios)},    {"all_reduce_share", median(shares)}};
+    const nlohmann::json result = {{"backend", backend->name()},
+                                   {"ranks", ranks.ranks()},
+                                   {"threads", o.threads},
+                                   {"batch", o.batch},
+                                   {"steps", options.steps},
+                                   {"rounds", rounds},
+                                   {"sums", linked.how()},
+                                   {"ratio", median(ratios)},
+                                   {"all_reduce_share", median(shares)}};
     std::printf("%s\n", result.dump(2).c_str());
     return;
   }
