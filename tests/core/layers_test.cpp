@@ -52,6 +52,7 @@ const std::map<std::string, std::string> kFolderOfHeader{
     {"objective", "search"},
     {"renas", "c"},
     {"backend", "backend"},
+    {"device_link", "backend"},
     {"dataset", "data"},
     {"dataset_writer", "data"},
     {"image", "data"},

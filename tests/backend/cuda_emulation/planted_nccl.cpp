@@ -54,14 +54,17 @@ void run(const std::string& fault, int rank, const ncclUniqueId& id) {
                                communicator, stream));
   };
   if (fault == "rank-gone" && rank == 1) std::_Exit(0);
-  if (fault == "rank-missing" && rank == 1) std::this_thread::sleep_for(std::chrono::seconds(3));
+  if (fault == "rank-missing" && rank == 1) std::this_thread::sleep_for(std::chrono::seconds(6));
   if (fault == "captured") {
     must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   }
   sum();
   if (fault == "parted-early") part(communicator);
-  if (fault == "rank-gone") {
-    for (;;) settle(communicator);
+  try {
+    while (fault == "rank-gone") settle(communicator);
+  } catch (...) {
+    ncclCommAbort(communicator);  // the stream no longer waits
+    throw;
   }
   sum();  // of the first: it is queued behind it
   stream.wait();
@@ -87,7 +90,7 @@ int run_rank(const std::string& fault, int rank, const ncclUniqueId& id) {
 int main(int argc, char** argv) {
   const std::string fault = argc == 2 ? argv[1] : "";
   alarm(60);  // whatever happens
-  setenv("RENAS_EMULATED_NCCL_PATIENCE", "1", 0);
+  if (fault == "rank-missing") setenv("RENAS_EMULATED_NCCL_PATIENCE", "3", 1);
   ncclUniqueId id;
   must_succeed(ncclGetUniqueId(&id));
   const pid_t other = fork();
