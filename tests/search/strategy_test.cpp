@@ -99,6 +99,9 @@ std::vector<StrategyOptions> all_options() {
   all.push_back(options_of("renas"));
   all.back().controller_form = renas::controller_options("default");
   all.back().controller_form->learn_failures = !all.back().controller_form->learn_failures;
+  all.push_back(options_of("renas"));
+  all.back().controller_form = renas::controller_options("default");
+  all.back().controller_form->attention = 4;
   all.push_back(options_of("evolution"));
   all.back().changes_per_child = {3, 2, 1};
   for (const char* name : {"evolution", "renas"}) {

@@ -22,8 +22,13 @@ struct ControllerOptions {
     kStandardised,   ///< (reward - mean) / standard deviation, over the last `window` rewards
   };
 
-  int embedding = 100;           ///< size of a token's embedding
-  int hidden = 100;              ///< hidden units of each direction of the LSTM
+  int embedding = 100;  ///< size of a token's embedding
+  int hidden = 100;     ///< hidden units of each direction of the LSTM
+  /// How the input mutator scores a source, with hidden state h, for the slot to change, with g.
+  /// 0: by one linear unit, w . [h ; g] + b, which is our reading of the paper's "concat". It
+  /// orders the sources of one parent alike for every slot. n: by additive attention of n units, v
+  /// . tanh(W h + U g + b) (Bahdanau et al., ICLR 2015), by which each slot may want another.
+  int attention = 0;
   bool bidirectional = true;     ///< false: the paper's "non-bi" counterpart
   bool learn = true;             ///< false: the controller is never updated (a control experiment)
   double initial_sd = 0.01;      ///< standard deviation of the initial parameters

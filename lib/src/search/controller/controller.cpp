@@ -24,8 +24,8 @@ Controller::Controller(const SearchSpace& space, const ControllerOptions& option
       random_(seed, Purpose::kController),
       replay_random_(seed, Purpose::kController, 2) {
   policy_ = std::make_unique<MutationPolicy<float>>(space, options.embedding, options.hidden,
-                                                    options.bidirectional);
-  initialize(policy_->lstm(), options.initial_sd, random_);
+                                                    options.bidirectional, options.attention);
+  policy_->initialize(options.initial_sd, random_);
 }
 
 Proposal Controller::draw(const Genome& parent) {

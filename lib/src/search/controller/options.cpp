@@ -41,6 +41,7 @@ std::vector<Field> fields() {
   using O = ControllerOptions;
   return {field("embedding", &O::embedding, 1, 4096),
           field("hidden", &O::hidden, 1, 4096),
+          field("attention", &O::attention, 0, 4096),
           field("bidirectional", &O::bidirectional, 0, 1),
           field("learn", &O::learn, 0, 1),
           field("initial_sd", &O::initial_sd, 0, 10),
