@@ -138,6 +138,10 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->default_str("linear");
   search.flag("--learn-failures", s.learn_failures,
               "Children that diverge or run out of memory teach controller and critic, too");
+  search.flag(
+      "--learn-refusals", s.learn_refusals,
+      "So do mutations beyond --max-parameters or --max-mult-adds, the controller: of those "
+      "drawn between two results the last 8");
   search
       .option("--judge", o.strategy.judge,
               "What cells are judged by during the search. fitness: what their training gave; "
@@ -406,9 +410,10 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   SearchRunOptions o = settings.run;
   o.operators = split_operators(settings.operators);
   add_inputs(settings, o);
-  if (settings.learn_failures || settings.additive_attention) {
+  if (settings.learn_failures || settings.learn_refusals || settings.additive_attention) {
     ControllerOptions form = controller_options(o.strategy);
     form.learn_failures = settings.learn_failures;
+    form.learn_refusals = settings.learn_refusals ? 8 : 0;
     form.attention = settings.additive_attention ? 16 : 0;
     o.strategy.controller_form = form;
   }

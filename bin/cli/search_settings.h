@@ -21,6 +21,7 @@ struct SearchSettings {
   int retrain_cutout = 0;
   bool additive_attention = false;
   bool learn_failures = false;
+  bool learn_refusals = false;
   bool no_flip = false;
   bool quiet = false;
   bool plan = false;

@@ -70,6 +70,10 @@ struct ControllerOptions {
   /// that its actions brought fitness 0, which the baseline leaves out; the critic, unless it also
   /// judges members, that it is as bad as the worst result the critic remembers.
   bool learn_failures = false;
+  /// How many of the draws that StrategyOptions::admits refused since the last result, the newest,
+  /// join the batch of each step, as if they had brought fitness 0, which the baseline leaves out.
+  /// So the policy learns what it need not ask for. 0: none.
+  int learn_refusals = 0;
 
   bool operator==(const ControllerOptions&) const = default;
 };

@@ -60,7 +60,8 @@ std::vector<Field> fields() {
           field("critic_in_flight", &O::critic_in_flight, 0, 10000),
           field("exploration", &O::exploration, 0, 1),
           field("redraw_exact", &O::redraw_exact, 0, 10000),
-          field("learn_failures", &O::learn_failures, 0, 1)};
+          field("learn_failures", &O::learn_failures, 0, 1),
+          field("learn_refusals", &O::learn_refusals, 0, 1000)};
 }
 
 constexpr std::pair<const char*, Advantage> kAdvantages[]{
