@@ -42,6 +42,7 @@ struct Settings {
   uint64_t first_seed = 0;
   int threads = 0;
   renas::StrategyOptions strategy;
+  int64_t max_mult_adds = 0;
   std::vector<std::string> controller_set;
   std::string json;
   std::string picture;
@@ -236,6 +237,12 @@ void draw(const std::string& path, const Settings& s, const std::vector<Strategy
 void run(Settings s) {
   if (s.threads == 0) s.threads = renas::cli::default_threads().count;
   const auto objectives = make_objectives(s);
+  if (s.max_mult_adds > 0) {
+    s.strategy.admits = [&space = objectives[0]->space(),
+                         most = s.max_mult_adds](const renas::Genome& genome) {
+      return mult_adds_of(space, genome) <= most;
+    };
+  }
   s.trial.durations = s.durations == "constant"       ? Durations::kConstant
                       : s.durations == "heavy-tailed" ? Durations::kHeavyTailed
                                                       : Durations::kMultAdds;
@@ -339,6 +346,7 @@ void run(Settings s) {
       counts.failed += r.counts.failed;
       counts.repeats += r.counts.repeats;
       counts.redrawn_repeats += r.counts.redrawn_repeats;
+      counts.redrawn_limits += r.counts.redrawn_limits;
     }
     const double pairs = static_cast<double>(counts.asked);
     double time = 0;
@@ -352,6 +360,7 @@ void run(Settings s) {
     entry["milliseconds_per_pair"] = 1000 * seconds / pairs;
     entry["repeats"] = static_cast<double>(counts.repeats) / static_cast<double>(s.seeds);
     entry["failed"] = static_cast<double>(counts.failed) / static_cast<double>(s.seeds);
+    entry["refused"] = static_cast<double>(counts.redrawn_limits) / static_cast<double>(s.seeds);
     entry["redrawn_repeats"] =
         static_cast<double>(counts.redrawn_repeats) / static_cast<double>(s.seeds);
   }
@@ -387,15 +396,16 @@ void run(Settings s) {
     fmt::print("\n{:<28}{:>22}", curves.name, cell(curves.winner()));
     if (against != all.end()) fmt::print("{:>28}", cell(curves.winner_minus(*against)));
   }
-  fmt::print("\n\n{:<28}{:>22}{:>16}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "", "reaches evolution at",
-             "repeats a run", "redrawn a run", "failed a run", "parentless", "time a run",
-             "ms a pair");
+  fmt::print("\n\n{:<28}{:>22}{:>16}{:>16}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "",
+             "reaches evolution at", "repeats a run", "redrawn a run", "refused a run",
+             "failed a run", "parentless", "time a run", "ms a pair");
   for (const StrategyCurves& curves : all) {
     const nlohmann::json& entry = result["strategies"][curves.name];
     const nlohmann::json& reached = entry["evaluations_to_reach_evolution"];
-    fmt::print("{:<28}{:>22}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.3f}\n", curves.name,
-               reached.is_null() ? "never" : reached.dump(), entry["repeats"].get<double>(),
-               entry["redrawn_repeats"].get<double>(), entry["failed"].get<double>(),
+    fmt::print("{:<28}{:>22}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.1f}{:>16.3f}\n",
+               curves.name, reached.is_null() ? "never" : reached.dump(),
+               entry["repeats"].get<double>(), entry["redrawn_repeats"].get<double>(),
+               entry["refused"].get<double>(), entry["failed"].get<double>(),
                entry["without_parent"].get<double>(), entry["time"].get<double>(),
                entry["milliseconds_per_pair"].get<double>());
   }
@@ -472,6 +482,10 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--fail-above", s->trial.fail_above,
                   "candidates whose network of (N, F) = (1, 8) has more mult-adds than this fail, "
                   "as if out of memory (--space renas); 0: none")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--max-mult-adds", s->max_mult_adds,
+                  "candidates whose network of (N, F) = (1, 8) has more are drawn again (--space "
+                  "renas); 0: no limit")
       ->check(CLI::NonNegativeNumber);
   sub->add_option("--population", s->strategy.population, "population P");
   sub->add_option("--sample", s->strategy.sample, "tournament size S");

@@ -126,8 +126,22 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       .option("--critic", o.strategy.critic,
               "Mutations sampled, of which a critic picks one; 0: none; -1: the controller's own")
       ->check(CLI::Range(-1, 10000));
+  search
+      .text(
+          "--input-attention",
+          [&s](const std::string& text) { s.additive_attention = text == "additive"; },
+          "How the controller scores the sources of an input slot. linear: by one linear unit, the "
+          "paper's form as we read it, for which one parent's sources are in the same order for "
+          "every slot; additive: by additive attention of 16 units, by which each slot may want "
+          "another")
+      ->check(CLI::IsMember({"linear", "additive"}))
+      ->default_str("linear");
   search.flag("--learn-failures", s.learn_failures,
               "Children that diverge or run out of memory teach controller and critic, too");
+  search.flag(
+      "--learn-refusals", s.learn_refusals,
+      "So do mutations beyond --max-parameters or --max-mult-adds, the controller: of those "
+      "drawn between two results the last 8");
   search
       .option("--judge", o.strategy.judge,
               "What cells are judged by during the search. fitness: what their training gave; "
@@ -396,9 +410,12 @@ SearchRunOptions run_options(const SearchSettings& settings) {
   SearchRunOptions o = settings.run;
   o.operators = split_operators(settings.operators);
   add_inputs(settings, o);
-  if (settings.learn_failures) {
-    o.strategy.controller_form = controller_options(o.strategy);
-    o.strategy.controller_form->learn_failures = true;
+  if (settings.learn_failures || settings.learn_refusals || settings.additive_attention) {
+    ControllerOptions form = controller_options(o.strategy);
+    form.learn_failures = settings.learn_failures;
+    form.learn_refusals = settings.learn_refusals ? 8 : 0;
+    form.attention = settings.additive_attention ? 16 : 0;
+    o.strategy.controller_form = form;
   }
   o.balance_classes = settings.class_weights == "auto";
   o.child.network.class_weights = class_weights_of(settings.class_weights);

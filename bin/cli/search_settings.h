@@ -19,7 +19,9 @@ struct SearchSettings {
   int retrain_epochs = 20;
   double retrain_rate = 0.05;
   int retrain_cutout = 0;
+  bool additive_attention = false;
   bool learn_failures = false;
+  bool learn_refusals = false;
   bool no_flip = false;
   bool quiet = false;
   bool plan = false;

@@ -217,6 +217,24 @@ BOOST_AUTO_TEST_CASE(children_that_diverge_teach_where_it_is_asked_for) {
   done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "with"));
 }
 
+BOOST_AUTO_TEST_CASE(how_the_controller_attends_and_learns_belongs_to_the_run) {
+  const std::string limited = "--max-parameters 7000 ";  // about every second cell has more
+  done(toy_search(folder, "without") + limited);
+  done(toy_search(folder, "refusals") + limited + "--learn-refusals");
+  BOOST_TEST(history_of(folder / "without") != history_of(folder / "refusals"));
+  done(resume("refusals") + "--children 12");
+  done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "refusals"));
+
+  done(toy_search(folder, "linear"));
+  done(toy_search(folder, "run") + "--input-attention additive");
+  BOOST_TEST(history_of(folder / "linear") != history_of(folder / "run"));
+  refused(resume("run") + "--input-attention linear", "was started with additive");
+  refused(toy_search(folder, "bad") + "--input-attention dot", "--input-attention");
+  done(resume("run") + "--children 12");
+  done(kPrograms + "renas-inspect controller " + (folder / "run"));
+  done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "run"));
+}
+
 BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {
   const std::string weights = file("weights.txt", "1  # the first class\n2.5 0.5\n");
   const Ran by_file = done(train("--genome c-2:sep3x3+c-1:identity --quiet --class-weights " +

@@ -20,6 +20,7 @@ struct Case {
   bool bidirectional;
   bool inputs;     // every action changes an input slot
   bool operators;  // every action changes an operator slot
+  int attention = 0;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.what; }
@@ -40,7 +41,10 @@ std::vector<Case> cases() {
           {"two cells", SearchSpace::pair(SearchSpace::renas(2), SearchSpace::renas(3)), true, true,
            true},
           {"NAS-Bench-201", SearchSpace::nas_bench_201(), true, true, true},
-          {"a user's space", odd, true, true, true}};
+          {"a user's space", odd, true, true, true},
+          {"additive attention", SearchSpace::renas(3), true, true, false, 3},
+          {"additive attention, one direction", SearchSpace::renas(3), false, true, true, 1},
+          {"additive attention in a user's space", odd, true, true, true, 2}};
 }
 
 std::vector<Mutation> draw_actions(const Case& c, const Genome& parent, Random& random) {
@@ -70,7 +74,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
   for (const Case& c : cases()) {
     BOOST_TEST_CONTEXT(c) {
       Random random(11);
-      MutationPolicy<double> policy(c.space, 3, 4, c.bidirectional);
+      MutationPolicy<double> policy(c.space, 3, 4, c.bidirectional, c.attention);
       renas::search::initialize(policy.lstm(), 0.7, random);
       std::vector<Genome> parents;
       std::vector<std::vector<Mutation>> actions;
@@ -101,11 +105,12 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
                                          policy.lstm().gradient().end());
       auto theta = policy.lstm().parameters();
       const std::size_t outputs = policy.lstm().shape().outputs;
-      const std::size_t fixed_bias = theta.size() - outputs + 1;
+      const std::size_t units = std::max(1, c.attention);
+      const std::size_t fixed_bias = theta.size() - c.attention - outputs + 1;
       double largest = 0;
       std::size_t moving = 0;
       for (std::size_t i = 0; i < theta.size(); ++i) {
-        if (i == fixed_bias) {  // the input mutator has one bias, not two
+        if (i >= fixed_bias && i < fixed_bias + units) {  // a unit has one bias, not two
           BOOST_TEST(gradient[i] == 0);
           continue;
         }
@@ -134,8 +139,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_decision_agree_with_finite_differences) 
 
 BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
   const SearchSpace space = SearchSpace::renas(5);
-  MutationPolicy<float> fast(space, 20, 24, true);
-  MutationPolicy<double> exact(space, 20, 24, true);
+  MutationPolicy<float> fast(space, 20, 24, true, 8);
+  MutationPolicy<double> exact(space, 20, 24, true, 8);
   Random random(5);
   renas::search::initialize(fast.lstm(), 0.3, random);
   for (std::size_t i = 0; i < fast.lstm().parameters().size(); ++i) {
@@ -177,6 +182,52 @@ BOOST_AUTO_TEST_CASE(single_precision_agrees_with_double_on_whole_batches) {
     std::copy(fast.lstm().parameters().begin(), fast.lstm().parameters().end(),
               exact.lstm().parameters().begin());
     exact.lstm().changed();
+  }
+}
+
+// In blocks 1 and 3 source a is right, in blocks 2 and 4 source b.
+BOOST_AUTO_TEST_CASE(additive_attention_learns_that_slots_want_different_sources) {
+  std::vector<renas::Block> blocks;
+  for (int b = 0; b < 4; ++b) blocks.push_back({{{renas::Slot::Kind::kInput, "i", {"a", "b"}}}});
+  const SearchSpace space("wires", renas::Notation::kList, {"a", "b"}, blocks);
+  const auto right_share = [](const Genome& genome) {
+    double sum = 0;
+    for (int b = 0; b < 4; ++b) sum += genome[b] == b % 2 ? 0.25 : 0;
+    return sum;
+  };
+  for (const int attention : {0, 16}) {
+    double late = 0;  // share of right sources over the last hundred children of each seed
+    int alike = 0;    // of their parents, those in which slots 0 and 1 prefer the same source
+    for (const uint64_t seed : {1, 2, 3, 4}) {
+      Random random(seed);
+      MutationPolicy<float> policy(space, 16, 16, true, attention);
+      policy.initialize(0.01, random);
+      const Genome first(4, 0);
+      const Genome* begin[] = {&first};
+      policy.encode(begin);
+      BOOST_TEST(std::abs(policy.choices(0, 0)[0] - 0.5) < 0.01);
+      for (int i = 1; i <= 2000; ++i) {
+        const Genome parent = renas::random_genome(space, random);
+        const Genome* parents[] = {&parent};
+        policy.encode(parents);
+        const auto actions = policy.sample(0, parent, random, nullptr);
+        const double share = right_share(renas::apply(parent, actions));
+        const PolicyTerm term{&parent, &actions, 4 * (share - 0.5)};
+        if (i > 1900) {
+          late += share / 400;
+          alike += (policy.choices(0, 0)[0] < 0.5) == (policy.choices(0, 1)[0] < 0.5) ? 1 : 0;
+        }
+        policy.gradient({&term, 1}, 0.1);
+        policy.lstm().adam({.learning_rate = 0.003}, i);
+      }
+    }
+    if (attention > 0) {
+      BOOST_TEST(late > 0.85);
+      BOOST_TEST(alike < 100);
+    } else {
+      BOOST_TEST(late < 0.75);  // where one slot is right for certain, the other is at best even
+      BOOST_TEST(alike == 400);
+    }
   }
 }
 

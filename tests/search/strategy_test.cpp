@@ -99,6 +99,11 @@ std::vector<StrategyOptions> all_options() {
   all.push_back(options_of("renas"));
   all.back().controller_form = renas::controller_options("default");
   all.back().controller_form->learn_failures = !all.back().controller_form->learn_failures;
+  all.push_back(options_of("renas"));
+  all.back().controller_form = renas::controller_options("default");
+  all.back().controller_form->attention = 4;
+  all.back().controller_form->learn_refusals = 8;
+  all.back().admits = [](const Genome& genome) { return genome[2] != 0; };
   all.push_back(options_of("evolution"));
   all.back().changes_per_child = {3, 2, 1};
   for (const char* name : {"evolution", "renas"}) {
@@ -564,6 +569,44 @@ BOOST_AUTO_TEST_CASE(what_fails_by_itself_teaches_where_it_is_asked_to) {
     }
   }
   BOOST_TEST(failed[1] < 0.8 * failed[0], failed[1] << " against " << failed[0]);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_limits_refuse_teaches_where_it_is_asked_to) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const char* controller : {"default", "paper"}) {
+    std::array<uint64_t, 2>
+        refused{};  // draws beyond the limits, without and with learning from it
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      for (const bool learns : {false, true}) {
+        StrategyOptions options = options_of("renas", controller);
+        options.seed = seed;
+        options.controller_form = renas::controller_options(controller);
+        options.controller_form->critic = 0;
+        options.controller_form->learn_refusals = learns ? 8 : 0;
+        options.admits = [&](const Genome& genome) {
+          return renas::to_string(space, genome).find("sep7x7") == std::string::npos;
+        };
+        const auto strategy = make_strategy(space, options);
+        uint64_t before = 0;
+        for (int i = 0; i < 500; ++i) {
+          if (i == 300) before = strategy->counts().redrawn_limits;
+          const Candidate c = strategy->ask();
+          strategy->tell(c.id, {Status::kOk, 0.5 + 0.4 * fitness_of(space, c.genome)});
+        }
+        refused[learns ? 1 : 0] += strategy->counts().redrawn_limits - before;
+        // What was refused since the last result belongs to the state.
+        for (int i = 0; i < 5; ++i) {
+          const Candidate c = strategy->ask();
+          const auto resumed = make_strategy(space, options);
+          resumed->load(strategy->save());
+          for (Strategy* s : {strategy.get(), resumed.get()}) s->tell(c.id, {Status::kOk, 0.5});
+          BOOST_TEST((resumed->save() == strategy->save()));
+        }
+      }
+    }
+    BOOST_TEST(refused[1] < 0.7 * refused[0],
+               controller << ": " << refused[1] << " against " << refused[0]);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_parent_is_kept_while_its_child_is_out_even_after_it_left) {

@@ -22,8 +22,13 @@ struct ControllerOptions {
     kStandardised,   ///< (reward - mean) / standard deviation, over the last `window` rewards
   };
 
-  int embedding = 100;           ///< size of a token's embedding
-  int hidden = 100;              ///< hidden units of each direction of the LSTM
+  int embedding = 100;  ///< size of a token's embedding
+  int hidden = 100;     ///< hidden units of each direction of the LSTM
+  /// How the input mutator scores a source, with hidden state h, for the slot to change, with g.
+  /// 0: by one linear unit, w . [h ; g] + b, which is our reading of the paper's "concat". It
+  /// orders the sources of one parent alike for every slot. n: by additive attention of n units, v
+  /// . tanh(W h + U g + b) (Bahdanau et al., ICLR 2015), by which each slot may want another.
+  int attention = 0;
   bool bidirectional = true;     ///< false: the paper's "non-bi" counterpart
   bool learn = true;             ///< false: the controller is never updated (a control experiment)
   double initial_sd = 0.01;      ///< standard deviation of the initial parameters
@@ -65,6 +70,10 @@ struct ControllerOptions {
   /// that its actions brought fitness 0, which the baseline leaves out; the critic, unless it also
   /// judges members, that it is as bad as the worst result the critic remembers.
   bool learn_failures = false;
+  /// How many of the draws that StrategyOptions::admits refused since the last result, the newest,
+  /// join the batch of each step, as if they had brought fitness 0, which the baseline leaves out.
+  /// So the policy learns what it need not ask for. 0: none.
+  int learn_refusals = 0;
 
   bool operator==(const ControllerOptions&) const = default;
 };

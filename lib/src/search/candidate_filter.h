@@ -28,9 +28,10 @@ class CandidateFilter {
   ///
   /// genome_of      gives the genome of what `draw` returns
   /// redraw_exact   as in ControllerOptions
+  /// on_refused     called with what `draw` returned where the genome is beyond the limits
   /// Throws Refused after 10,000 draws beyond the limits.
-  template <class Draw, class GenomeOf>
-  auto draw(Draw&& draw, GenomeOf&& genome_of, int redraw_exact = 0) {
+  template <class Draw, class GenomeOf, class OnRefused>
+  auto draw(Draw&& draw, GenomeOf&& genome_of, int redraw_exact, OnRefused&& on_refused) {
     const int redraws = exact() && redraw_exact > redraws_ ? redraw_exact : redraws_;
     int repeats = 0;
     for (int refused = 0; refused < kMaxDraws;) {
@@ -39,6 +40,7 @@ class CandidateFilter {
       if (admits_ && !admits_(genome)) {
         ++refused;
         ++redrawn_limits;
+        on_refused(drawn);
       } else if (repeats < redraws && asked_.contains(hash(genome))) {
         ++repeats;
         ++redrawn_repeats;
@@ -47,6 +49,10 @@ class CandidateFilter {
       }
     }
     give_up();
+  }
+  template <class Draw, class GenomeOf>
+  auto draw(Draw&& draw_one, GenomeOf&& genome_of) {
+    return draw(draw_one, genome_of, 0, [](const auto&) {});
   }
   /// The same where `make` returns the genome itself.
   Genome draw(const std::function<Genome()>& make) {

@@ -24,8 +24,8 @@ Controller::Controller(const SearchSpace& space, const ControllerOptions& option
       random_(seed, Purpose::kController),
       replay_random_(seed, Purpose::kController, 2) {
   policy_ = std::make_unique<MutationPolicy<float>>(space, options.embedding, options.hidden,
-                                                    options.bidirectional);
-  initialize(policy_->lstm(), options.initial_sd, random_);
+                                                    options.bidirectional, options.attention);
+  policy_->initialize(options.initial_sd, random_);
 }
 
 Proposal Controller::draw(const Genome& parent) {
@@ -75,7 +75,17 @@ Proposal Controller::sample(const Genome& parent, CandidateFilter& filter) {
         return converged ? explore(parent) : draw(parent);
       },
       [](const Proposal& proposal) -> const Genome& { return proposal.child; },
-      options_.redraw_exact);
+      options_.redraw_exact, [&](const Proposal& proposal) { remember_refused(parent, proposal); });
+}
+
+void Controller::remember_refused(const Genome& parent, const Proposal& proposal) {
+  if (options_.learn_refusals == 0) {
+    return;
+  }
+  refused_.push_back({parent, proposal.mutations, proposal.log_probability, proposal.entropy, 0});
+  if (std::ssize(refused_) > options_.learn_refusals) {
+    refused_.pop_front();
+  }
 }
 
 Proposal Controller::mutate(const Genome& parent, CandidateFilter& filter,
@@ -123,6 +133,7 @@ void Controller::learn(const Sample& sample) {
   for (int i = 0; i < options_.updates; ++i) {
     update(sample);
   }
+  refused_.clear();
   if (options_.replay > 0) {
     recent_.push_back(sample);
     if (std::ssize(recent_) > options_.replay) {
@@ -137,6 +148,9 @@ void Controller::update(const Sample& sample) {
     for (int i = 1; i < options_.batch; ++i) {
       batch.push_back(&recent_[replay_random_.below(recent_.size())]);
     }
+  }
+  for (const Sample& refused : refused_) {
+    batch.push_back(&refused);
   }
   std::vector<const Genome*> parents;
   parents.reserve(batch.size());
@@ -159,6 +173,38 @@ void Controller::update(const Sample& sample) {
   policy_->lstm().adam({.learning_rate = options_.learning_rate}, ++steps_);
 }
 
+namespace {
+
+void save_samples(StateWriter& writer, const std::string& name, const std::deque<Sample>& samples) {
+  std::vector<Genome> parents;
+  std::vector<std::vector<Mutation>> mutations;
+  std::vector<double> numbers;
+  for (const Sample& sample : samples) {
+    parents.push_back(sample.parent);
+    mutations.push_back(sample.mutations);
+    numbers.insert(numbers.end(), {sample.log_probability, sample.entropy, sample.fitness});
+  }
+  writer.genomes(name + "/parent", parents);
+  writer.mutations(name, mutations);
+  writer.put(name + "/numbers", numbers);
+}
+
+std::deque<Sample> load_samples(const StateReader& reader, const std::string& name,
+                                const SearchSpace& space) {
+  const auto& numbers = reader.doubles(name + "/numbers");
+  const std::size_t count = numbers.size() / 3;
+  const auto parents = reader.genomes(name + "/parent", space, count);
+  const auto mutations = reader.mutations(name, space, count);
+  std::deque<Sample> samples;
+  for (std::size_t i = 0; i < count; ++i) {
+    samples.push_back(
+        {parents[i], mutations[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
+  }
+  return samples;
+}
+
+}  // namespace
+
 void Controller::save(StateWriter& writer) const {
   Lstm<float>& lstm = policy_->lstm();
   writer.random("controller/random", random_);
@@ -170,17 +216,10 @@ void Controller::save(StateWriter& writer) const {
   writer.put("controller/children", std::vector<uint64_t>{entropy_.size()});
   writer.put("controller/entropy", entropy_);
   advantage_.save(writer);
-  std::vector<Genome> parents;
-  std::vector<std::vector<Mutation>> mutations;
-  std::vector<double> numbers;
-  for (const Sample& sample : recent_) {
-    parents.push_back(sample.parent);
-    mutations.push_back(sample.mutations);
-    numbers.insert(numbers.end(), {sample.log_probability, sample.entropy, sample.fitness});
+  save_samples(writer, "replay", recent_);
+  if (options_.learn_refusals > 0) {
+    save_samples(writer, "refused", refused_);
   }
-  writer.genomes("replay/parent", parents);
-  writer.mutations("replay", mutations);
-  writer.put("replay/numbers", numbers);
 }
 
 void Controller::load(const StateReader& reader) {
@@ -191,20 +230,15 @@ void Controller::load(const StateReader& reader) {
   const auto& second = reader.floats("controller/second_moment", size);
   const uint64_t children = reader.words("controller/children", 1)[0];
   const auto& entropy = reader.floats("controller/entropy", children);
-  const auto& numbers = reader.doubles("replay/numbers");
-  const std::size_t count = numbers.size() / 3;
-  const auto parents = reader.genomes("replay/parent", space_, count);
-  const auto mutations = reader.mutations("replay", space_, count);
+  recent_ = load_samples(reader, "replay", space_);
+  if (options_.learn_refusals > 0) {
+    refused_ = load_samples(reader, "refused", space_);
+  }
   random_ = reader.random("controller/random");
   replay_random_ = reader.random("controller/replay_random");
   steps_ = static_cast<long>(reader.ints("controller/steps", 1)[0]);
   advantage_.load(reader);
   entropy_ = entropy;
-  recent_.clear();
-  for (std::size_t i = 0; i < count; ++i) {
-    recent_.push_back(
-        {parents[i], mutations[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
-  }
   std::copy(parameters.begin(), parameters.end(), lstm.parameters().begin());
   std::copy(first.begin(), first.end(), lstm.first_moment().begin());
   std::copy(second.begin(), second.end(), lstm.second_moment().begin());

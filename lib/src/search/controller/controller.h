@@ -41,7 +41,9 @@ class Controller final : public Mutator {
   Proposal explore(const Genome& parent);
   /// Draws mutations until the filter accepts one.
   Proposal sample(const Genome& parent, CandidateFilter& filter);
-  /// Takes one Adam step on `sample` and replayed results.
+  /// Remembers a draw that the limits refused.
+  void remember_refused(const Genome& parent, const Proposal& proposal);
+  /// Takes one Adam step on `sample`, replayed results and refused draws.
   void update(const Sample& sample);
 
   SearchSpace space_;
@@ -54,6 +56,7 @@ class Controller final : public Mutator {
   long steps_ = 0;              // of Adam
   std::vector<float> entropy_;  // of the decisions of each child learnt from, in nats
   std::deque<Sample> recent_;   // the last `replay` results, oldest first
+  std::deque<Sample> refused_;  // the last `learn_refusals` draws refused since, oldest first
 };
 
 }  // namespace renas::search

@@ -319,7 +319,7 @@ std::size_t parameter_count(const LstmShape& shape) {
   const std::size_t embedding = shape.embedding;
   const std::size_t outputs = shape.outputs;
   return embedding * shape.vocabulary + directions * 4 * hidden * (embedding + hidden + 1) +
-         outputs * (directions * hidden + 1);
+         outputs * (directions * hidden + 1) + shape.more;
 }
 
 template <class T>

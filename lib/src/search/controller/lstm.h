@@ -18,6 +18,9 @@ struct LstmShape {
   int hidden = 0;      ///< hidden units of one direction
   int outputs = 0;     ///< K, linear outputs computed from the hidden state of every step
   bool bidirectional = true;
+  /// Parameters behind all others that the LSTM itself does not use. They belong to what is
+  /// computed from the outputs, and are saved and trained with the rest.
+  int more = 0;
 };
 
 /// The hyper-parameters of Adam (Kingma & Ba 2015).
@@ -34,7 +37,8 @@ struct AdamOptions {
 ///   x_t = E[token_t];  [i f o] = sigmoid, g = tanh of Wx x_t + b + Wh h_(t-1)
 ///   c_t = f c_(t-1) + i g;  h_t = o tanh(c_t);  y_t = Q [h_t forward ; h_t backward] + q
 ///
-/// All parameters lie in one array, in the order E, then Wx, Wh, b of each direction, then Q, q.
+/// All parameters lie in one array, in the order E, then Wx, Wh, b of each direction, then Q, q,
+/// then LstmShape::more others. Matrices lie there column by column.
 /// The gradient and Adam's two moments have the same order. Wx E + b is computed once for each
 /// token of the vocabulary, not at every step, because a batch has many more steps than the
 /// vocabulary has tokens. Reference: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et

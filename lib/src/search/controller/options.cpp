@@ -41,6 +41,7 @@ std::vector<Field> fields() {
   using O = ControllerOptions;
   return {field("embedding", &O::embedding, 1, 4096),
           field("hidden", &O::hidden, 1, 4096),
+          field("attention", &O::attention, 0, 4096),
           field("bidirectional", &O::bidirectional, 0, 1),
           field("learn", &O::learn, 0, 1),
           field("initial_sd", &O::initial_sd, 0, 10),
@@ -59,7 +60,8 @@ std::vector<Field> fields() {
           field("critic_in_flight", &O::critic_in_flight, 0, 10000),
           field("exploration", &O::exploration, 0, 1),
           field("redraw_exact", &O::redraw_exact, 0, 10000),
-          field("learn_failures", &O::learn_failures, 0, 1)};
+          field("learn_failures", &O::learn_failures, 0, 1),
+          field("learn_refusals", &O::learn_refusals, 0, 1000)};
 }
 
 constexpr std::pair<const char*, Advantage> kAdvantages[]{

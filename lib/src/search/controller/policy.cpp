@@ -1,30 +1,53 @@
 #include "search/controller/policy.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace renas::search {
 
 namespace {
 
-// Outputs of the LSTM.
+// Outputs of the LSTM. Behind the source's part of the input mutator follows, from the hidden state
+// of the slot to change, a part of as many units.
 constexpr int kRouter = 0;
-constexpr int kSource = 1;  // input mutator, from the source's hidden state
-constexpr int kChosen = 2;  // input mutator, from the hidden state of the slot to change
-constexpr int kFirstOperator = 3;
+constexpr int kSource = 1;
 
 }  // namespace
 
 template <class T>
 MutationPolicy<T>::MutationPolicy(const SearchSpace& space, int embedding, int hidden,
-                                  bool bidirectional)
-    : space_(space), layout_(space) {
-  int outputs = kFirstOperator;
+                                  bool bidirectional, int attention)
+    : space_(space), layout_(space), attention_(attention) {
+  int outputs = kSource + 2 * units();
   for (int kind = 0; kind < layout_.kinds(); ++kind) {
     first_output_.push_back(outputs);
     outputs += layout_.kind_size(kind);
   }
-  lstm_ = make_lstm<T>(
-      {layout_.steps(), layout_.vocabulary(), embedding, hidden, outputs, bidirectional});
+  lstm_ = make_lstm<T>({layout_.steps(), layout_.vocabulary(), embedding, hidden, outputs,
+                        bidirectional, attention});
+}
+
+template <class T>
+void MutationPolicy<T>::initialize(double deviation, Random& random) {
+  search::initialize(*lstm_, deviation, random);
+  if (attention_ == 0) {
+    return;
+  }
+  const LstmShape& shape = lstm_->shape();
+  const std::size_t outputs = shape.outputs;
+  const std::size_t columns = (shape.bidirectional ? 2 : 1) * shape.hidden + 1;  // of Q and q
+  const std::span<T> linear = lstm_->parameters().last(outputs * columns + attention_);
+  for (std::size_t i = 0; i < outputs * columns; ++i) {
+    const int output = static_cast<int>(i % outputs);
+    if (output >= kSource && output < kSource + 2 * units()) {
+      linear[i] = static_cast<T>(random.normal());
+    }
+  }
+  for (T& v : lstm_->parameters().last(attention_)) {
+    v = static_cast<T>(random.normal() / std::sqrt(attention_));
+  }
+  lstm_->changed();
 }
 
 template <class T>
@@ -53,13 +76,51 @@ void MutationPolicy<T>::decide_router(int index, int block) {
 }
 
 template <class T>
+T MutationPolicy<T>::input_score(const T* source, const T* chosen) const {
+  const T* w = source + kSource;
+  const T* u = chosen + kSource + units();
+  if (attention_ == 0) {
+    return w[0] + u[0];
+  }
+  const std::span<const T> v = std::as_const(*lstm_).parameters().last(attention_);
+  T sum = 0;
+  for (int j = 0; j < attention_; ++j) {
+    sum += v[j] * std::tanh(w[j] + u[j]);
+  }
+  return sum;
+}
+
+template <class T>
+void MutationPolicy<T>::input_gradient(const T* source, const T* chosen, T d, T* d_source,
+                                       T* d_chosen) {
+  T* d_w = d_source + kSource;
+  T* d_u = d_chosen + kSource + units();
+  if (attention_ == 0) {
+    d_w[0] += d;
+    d_u[0] += d;
+    return;
+  }
+  const T* w = source + kSource;
+  const T* u = chosen + kSource + units();
+  const std::span<const T> v = std::as_const(*lstm_).parameters().last(attention_);
+  const std::span<T> d_v = lstm_->gradient().last(attention_);
+  for (int j = 0; j < attention_; ++j) {
+    const T z = std::tanh(w[j] + u[j]);
+    d_v[j] += d * z;
+    const T inner = d * v[j] * (1 - z * z);
+    d_w[j] += inner;
+    d_u[j] += inner;
+  }
+}
+
+template <class T>
 void MutationPolicy<T>::decide_choice(int index, int slot) {
   const T* chosen = row(index, layout_.slot_step(slot));
   const int count = static_cast<int>(space_.slot(slot).choices.size());
   const int kind = layout_.kind(slot);
   decision_.clear();
   for (int c = 0; c < count; ++c) {
-    decision_.add(kind < 0 ? row(index, layout_.source_step(slot, c))[kSource] + chosen[kChosen]
+    decision_.add(kind < 0 ? input_score(row(index, layout_.source_step(slot, c)), chosen)
                            : chosen[first_output_[kind] + c]);
   }
   decision_.finish();
@@ -122,24 +183,24 @@ void MutationPolicy<T>::gradient(std::span<const PolicyTerm> terms, double entro
             decision_.gradient(s, action.slot - first, weight, entropy);
       }
       decide_choice(i, action.slot);
-      T* chosen = d_row(layout_.slot_step(action.slot));
+      const int step = layout_.slot_step(action.slot);
       const int kind = layout_.kind(action.slot);
       for (int c = 0; c < decision_.size(); ++c) {
         const T d = decision_.gradient(c, action.to, weight, entropy);
         if (kind < 0) {
-          d_row(layout_.source_step(action.slot, c))[kSource] += d;
-          chosen[kChosen] += d;
+          const int source = layout_.source_step(action.slot, c);
+          input_gradient(row(i, source), row(i, step), d, d_row(source), d_row(step));
         } else {
-          chosen[first_output_[kind] + c] += d;
+          d_row(step)[first_output_[kind] + c] += d;
         }
       }
     }
   }
   lstm_->backward(d_outputs_.data());
-  // The input mutator is one linear unit and has one bias, that of kChosen. The bias of kSource
-  // would be redundant, so it is never changed.
-  std::span<T> gradient = lstm_->gradient();
-  gradient[gradient.size() - outputs + kSource] = 0;
+  // A unit of the input mutator has one bias, that of the slot's part. The bias of the source's
+  // part would be redundant, so it is never changed.
+  const std::span<T> biases = lstm_->gradient().last(outputs + attention_).first(outputs);
+  std::fill_n(biases.begin() + kSource, units(), T(0));
 }
 
 template <class T>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,17 +32,27 @@ struct LogProbability {
 /// parent once into hidden states H; then, for each block in order,
 ///
 ///   router            softmax over the slots: w_r . H(slot) + b_r; sample the slot to change
-///   input mutator     softmax over the sources k of an input slot: w_i . [H(k) ; H(slot)] + b_i
+///   input mutator     softmax over the sources k of an input slot: w_i . [H(k) ; H(slot)] + b_i,
+///                     or by additive attention v . tanh(W H(k) + U H(slot) + b_i)
+///                     (ControllerOptions::attention)
 ///   operator mutator  softmax over the operators of an operator slot: W_o H(slot) + b_o
 ///
-/// All three are linear in hidden states, so they are outputs of one Lstm: output 0 is the router,
-/// 1 the source's part and 2 the slot's part of the input mutator, then follow the operators of
-/// every kind. A block without a choice (one slot, one choice) takes part as a decision of
-/// probability 1.
+/// All three begin with what is linear in hidden states, so these are outputs of one Lstm: output 0
+/// is the router, then follow the source's and the slot's part of the input mutator, each of one
+/// unit or those of the attention, then the operators of every kind. A block without a choice (one
+/// slot, one choice) takes part as a decision of probability 1.
 template <class T>
 class MutationPolicy {
  public:
-  MutationPolicy(const SearchSpace& space, int embedding, int hidden, bool bidirectional);
+  /// attention   units of additive attention in the input mutator; 0: one linear unit
+  MutationPolicy(const SearchSpace& space, int embedding, int hidden, bool bidirectional,
+                 int attention = 0);
+
+  /// Draws initial parameters: normal numbers of the given standard deviation; but of the additive
+  /// attention W, U and b of deviation 1 and v of 1 / sqrt(units). Hidden states are near 0 at
+  /// first, so every source begins with the same score all the same. With a small v and b, what
+  /// tells slots apart would be a product of many small numbers, and hardly learnt.
+  void initialize(double deviation, Random& random);
 
   Lstm<T>& lstm() { return *lstm_; }
   const Lstm<T>& lstm() const { return *lstm_; }
@@ -70,9 +81,17 @@ class MutationPolicy {
   void decide_router(int index, int block);
   /// Sets decision_ to the distribution over the choices of `slot`.
   void decide_choice(int index, int slot);
+  /// The input mutator's score of a source for the slot `chosen`, rows of the outputs.
+  T input_score(const T* source, const T* chosen) const;
+  /// Adds to `d_source`, `d_chosen` and the gradient by v what a derivative `d` by that score
+  /// makes.
+  void input_gradient(const T* source, const T* chosen, T d, T* d_source, T* d_chosen);
+  /// Outputs of each part of the input mutator.
+  int units() const { return std::max(1, attention_); }
 
   SearchSpace space_;
   TokenLayout layout_;
+  int attention_;
   std::vector<int> first_output_;  // of each kind of operator slot
   std::unique_ptr<Lstm<T>> lstm_;
   SoftmaxDecision<T> decision_;
