@@ -217,7 +217,10 @@ BOOST_AUTO_TEST_CASE(
           differ = differ || member.effect != member.fitness;
         }
         BOOST_TEST(differ == (inherits && renas::judges_by_effect(options)));
-        if (!differ) BOOST_TEST((strategy->finalists() == strategy->population()));
+        if (!differ) {
+          const bool members = strategy->finalists() == strategy->population();
+          BOOST_TEST(members == !renas::finalists_by_mean(options));
+        }
         BOOST_TEST(strategy->finalists().size() == static_cast<std::size_t>(options.population));
       }
     }
