@@ -116,7 +116,7 @@ void parallel(int count, int threads, const std::function<void(int)>& work) {
 }
 
 /// The options of a strategy by its name, behind which words may stand that change them:
-/// "renas:paper", "evolution:effect", "renas:fitness", "renas:critic_optimism=1".
+/// "renas:paper", "evolution:effect", "renas:posterior-mean", "renas:critic_optimism=1".
 renas::StrategyOptions named_options(renas::StrategyOptions options, const std::string& name) {
   std::istringstream words(name);
   std::getline(words, options.name, ':');
@@ -129,6 +129,8 @@ renas::StrategyOptions named_options(renas::StrategyOptions options, const std::
       renas::ControllerOptions form = renas::controller_options(options);
       renas::set_controller_option(form, word.substr(0, equals), word.substr(equals + 1));
       options.controller_form = form;
+    } else if (word == "posterior-mean") {
+      options.finalists = word;
     } else {
       options.judge = word;
     }
@@ -440,7 +442,8 @@ void add_search_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--strategy", s->strategies,
                   fmt::format("'all' or names: {}; words may follow that change the options below, "
-                              "as in renas:paper, evolution:effect, renas:critic_optimism=1",
+                              "as in renas:paper, evolution:effect, renas:posterior-mean, "
+                              "renas:critic_optimism=1",
                               fmt::join(renas::strategy_names(), ", ")))
       ->expected(1, 100);
   sub->add_option("--changes-like", s->changes_like,

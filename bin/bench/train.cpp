@@ -21,6 +21,7 @@ namespace {
 struct Options {
   NetworkChoice network;
   std::string backend = "auto";
+  int streams = 0;
   int steps = 20;
   int children = 0;
   bool ranks = false;
@@ -81,7 +82,8 @@ nlohmann::json start_children(renas::Backend& backend, const NetworkChoice& choi
 void run(const Options& options) {
   const NetworkChoice& o = options.network;
   const renas::ProgramOptions program_options = o.program_options();
-  const auto backend = renas::make_backend({options.backend});
+  const auto backend =
+      renas::make_backend({.backend = options.backend, .streams = options.streams});
   const renas::Graph graph = o.graph();
   if (backend->precision(program_options.precision) != program_options.precision) {
     std::fprintf(stderr, "renas-bench: backend %s has no bf16; using float32\n",
@@ -201,6 +203,9 @@ void add_train_bench(CLI::App& app) {
       ->needs(ranks)
       ->capture_default_str();
   train->add_option("--backend", o.backend, "Backend, or auto")->capture_default_str();
+  train->add_option("--streams", o.streams, "cudnn: streams of a step; 0: the backend's choice")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
   train->add_flag("--json", o.json, "Print JSON");
   train->callback([options] {
     if (!options->ranks) return run(*options);

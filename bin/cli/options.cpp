@@ -61,6 +61,12 @@ void add_device_options(CLI::App& app, Device& device) {
               "fewer, if a control group's quota, SLURM_CPUS_PER_TASK or OMP_NUM_THREADS says so")
       ->check(CLI::Range(0, 4096));
   group
+      .option(
+          "--streams", device.streams,
+          "cudnn: streams that parts of a network which do not depend on each other run on side "
+          "by side; changes no result. 0: four")
+      ->check(CLI::Range(0, 64));
+  group
       .text(
           "--precision",
           [&device](const std::string& text) { device.precision = parse_precision(text); },

@@ -149,6 +149,12 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
               "empty: fitness")
       ->check(CLI::IsMember({"", "fitness", "effect"}));
   search
+      .option("--finalists", o.strategy.finalists,
+              "What is retrained at the end. population: the last members; posterior-mean: of all "
+              "candidates the P networks that a Gaussian process over all results expects the most "
+              "of; empty: population")
+      ->check(CLI::IsMember({"", "population", "posterior-mean"}));
+  search
       .text(
           "--objective",
           [&o](const std::string& text) { o.weigh_parameters = text == "accuracy-size"; },

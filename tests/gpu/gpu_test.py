@@ -288,6 +288,11 @@ def how_fast(machine, journal):
     journal.row(f"{machine.options.children} children, one after the other",
                 f"{many['start_seconds_median']:.3f} s each to the first step, {many['resident_growth_bytes'] / 1e6:.1f}"
                 " MB of host memory more" if many else f"WRONG: {result.get('error')}", seconds, result)
+    for streams in (1, 2, 4, 8):
+        result, seconds = ours(machine, [*size, *steps, "--precision", "bf16", "--streams", str(streams)])
+        rate = result.get("images_per_second", 0)
+        journal.row(f"bf16, {streams} stream{'s' * (streams > 1)}",
+                    f"{rate:,.0f} images/s" if rate else f"WRONG: {result['error']}", seconds, result)
     for ranks in range(1, machine.options.together + 1):
         together(machine, journal, ranks, [*size, *steps, "--precision", "bf16"])
 

@@ -235,6 +235,17 @@ BOOST_AUTO_TEST_CASE(how_the_controller_attends_and_learns_belongs_to_the_run) {
   done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "run"));
 }
 
+BOOST_AUTO_TEST_CASE(finalists_may_be_chosen_by_posterior_mean) {
+  done(toy_search(folder, "without"));
+  done(toy_search(folder, "run") + "--finalists posterior-mean");
+  BOOST_TEST(history_of(folder / "without") == history_of(folder / "run"));
+  done(resume("run") + "--children 12");
+  done(toy_search(folder, "whole", "0", 12) + "--finalists posterior-mean");
+  BOOST_TEST((bytes_of(folder / "run/result.json") == bytes_of(folder / "whole/result.json")));
+  done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "run"));
+  refused(toy_search(folder, "bad") + "--finalists posterior-mean --strategy random", "'random'");
+}
+
 BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {
   const std::string weights = file("weights.txt", "1  # the first class\n2.5 0.5\n");
   const Ran by_file = done(train("--genome c-2:sep3x3+c-1:identity --quiet --class-weights " +

@@ -113,6 +113,8 @@ std::vector<StrategyOptions> all_options() {
   for (const char* name : {"regularized", "renas"}) {
     all.push_back(options_of(name));
     all.back().size = size_of;
+    all.push_back(options_of(name));
+    all.back().finalists = "posterior-mean";
   }
   return all;
 }
@@ -215,7 +217,10 @@ BOOST_AUTO_TEST_CASE(
           differ = differ || member.effect != member.fitness;
         }
         BOOST_TEST(differ == (inherits && renas::judges_by_effect(options)));
-        if (!differ) BOOST_TEST((strategy->finalists() == strategy->population()));
+        if (!differ) {
+          const bool members = strategy->finalists() == strategy->population();
+          BOOST_TEST(members == !renas::finalists_by_mean(options));
+        }
         BOOST_TEST(strategy->finalists().size() == static_cast<std::size_t>(options.population));
       }
     }
@@ -571,6 +576,41 @@ BOOST_AUTO_TEST_CASE(what_fails_by_itself_teaches_where_it_is_asked_to) {
   BOOST_TEST(failed[1] < 0.8 * failed[0], failed[1] << " against " << failed[0]);
 }
 
+BOOST_AUTO_TEST_CASE(finalists_by_posterior_mean_are_better_and_change_no_decision) {
+  const SearchSpace space = SearchSpace::renas(3);
+  for (const char* name : {"renas", "evolution"}) {
+    double gain = 0;  // of the best's true fitness
+    for (uint64_t seed = 0; seed < 16; ++seed) {
+      StrategyOptions options = options_of(name);
+      options.seed = seed;
+      const auto plain = make_strategy(space, options);
+      options.finalists = "posterior-mean";
+      const auto by_mean = make_strategy(space, options);
+      const auto unasked = make_strategy(space, options);
+      Random random(seed);
+      for (int i = 0; i < 150; ++i) {
+        const Candidate c = plain->ask();
+        BOOST_REQUIRE((by_mean->ask() == c && unasked->ask() == c));
+        const double fitness =
+            std::clamp(0.2 + 0.5 * fitness_of(space, c.genome) + 0.1 * random.normal(), 0.0, 1.0);
+        for (Strategy* s : {plain.get(), by_mean.get(), unasked.get()}) {
+          s->tell(c.id, {Status::kOk, fitness});
+        }
+        if (i % 10 == 0) BOOST_TEST(std::ssize(by_mean->finalists()) == std::min(20, i + 1));
+        BOOST_TEST((by_mean->population() == plain->population()));
+      }
+      // When it is asked changes nothing either.
+      BOOST_TEST((by_mean->save() == unasked->save()));
+      BOOST_TEST((by_mean->finalists() == unasked->finalists()));
+      BOOST_TEST((by_mean->best() == by_mean->finalists().front()));
+      gain +=
+          (fitness_of(space, by_mean->best()->genome) - fitness_of(space, plain->best()->genome)) /
+          8;
+    }
+    BOOST_TEST(gain > 0.02, name << ": " << gain);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_the_limits_refuse_teaches_where_it_is_asked_to) {
   const SearchSpace space = SearchSpace::renas(3);
   for (const char* controller : {"default", "paper"}) {
@@ -773,6 +813,12 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   BOOST_TEST(holds(with([](auto& o) { o.controller = "best"; }), "got 'best'"));
   BOOST_TEST(holds(with([](auto& o) { o.baseline = "mean"; }), "got 'mean'"));
   BOOST_TEST(holds(with([](auto& o) { o.critic = -2; }), "critic"));
+  BOOST_TEST(holds(with([](auto& o) { o.finalists = "best"; }), "got 'best'"));
+  BOOST_TEST(holds(with([](auto& o) {
+                     o.finalists = "posterior-mean";
+                     o.name = "random";
+                   }),
+                   "not 'random'"));
   BOOST_TEST(holds(with([](auto& o) { o.changes_per_child = {1}; }), "only strategy 'evolution'"));
 }
 

@@ -45,6 +45,9 @@ struct Device {
   int index = -1;                ///< which of this machine's devices; -1: the backend's choice
   int threads = 1;               ///< threads a program may use
   Precision precision = Precision::kFloat32;
+  /// cuDNN: streams that parts of a network run on side by side; 0: the backend's choice. It
+  /// changes no result.
+  int streams = 0;
 };
 
 struct ProgramOptions {

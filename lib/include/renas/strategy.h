@@ -109,8 +109,8 @@ class Strategy {
   /// of a candidate in flight.
   virtual bool keeps(uint64_t id) const = 0;
   /// The candidate with the highest fitness ever told, the earliest among equals; where candidates
-  /// are judged by effect, that with the highest effect. Empty before the first success. It may
-  /// have left the population.
+  /// are judged by effect, that with the highest effect; or by posterior mean
+  /// (StrategyOptions::finalists). Empty before the first success. It may have left the population.
   virtual std::optional<Member> best() const = 0;
 
   virtual SearchCounts counts() const = 0;
@@ -147,6 +147,14 @@ struct StrategyOptions {
   /// real cells so far does not. Empty: "fitness".
   std::string judge;
 
+  /// Which candidates finalists() and best() are. "population": the members, and the candidate with
+  /// the highest fitness, as in the paper. "posterior-mean": of all candidates the P different
+  /// networks, or the one, whose fitness a Gaussian process over all results expects to be highest,
+  /// so that one lucky result does not count; the search itself decides as without. Only for
+  /// strategies with a population; judged by effect, and with a size as objective, finalists are
+  /// what they are without. Empty: "population".
+  std::string finalists;
+
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
   /// returns false is drawn again. Empty: every genome may be asked.
   std::function<bool(const Genome&)> admits;
@@ -180,6 +188,9 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
 bool has_tournaments(const std::string& name);
 /// Whether `options` judge by effect. Throws InvalidInput if the word is unknown.
 bool judges_by_effect(const StrategyOptions& options);
+/// Whether `options` choose finalists by posterior mean. Throws InvalidInput if the word is
+/// unknown.
+bool finalists_by_mean(const StrategyOptions& options);
 /// The controller's form that results from `options`, the strategy's name included. Throws as
 /// make_strategy().
 ControllerOptions controller_options(const StrategyOptions& options);

@@ -84,7 +84,7 @@ std::unique_ptr<Backend> make_backend(const Device& device) {
   const std::vector<std::string> names = backend_names();
   const std::string wanted = device.backend == "auto" ? names.front() : device.backend;
 #ifdef RENAS_WITH_CUDNN
-  if (wanted == "cudnn") return cudnn::make_cudnn(device.index);
+  if (wanted == "cudnn") return cudnn::make_cudnn(device.index, device.streams);
 #endif
   if (device.index > 0) {
     throw InvalidInput(

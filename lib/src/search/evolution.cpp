@@ -13,6 +13,9 @@ Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
       mutator_(std::move(mutator)),
       removal_(removal),
       critic_(std::move(critic)),
+      jury_(finalists_by_mean(options) && !judges_by_effect(options) && !options.size
+                ? std::make_unique<Critic>(space, controller_options(options))
+                : nullptr),
       by_effect_(critic_ && judges_by_effect(options)),
       learns_failures_(controller_options(options).learn_failures),
       random_(options.seed, Purpose::kSearch) {}
@@ -87,6 +90,10 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
     critic_->learn(candidate.genome, outcome.fitness,
                    {candidate.id, candidate.parent, static_cast<int>(changes),
                     by_effect_ ? outcome.inherited : 0});
+  }
+  if (jury_) {
+    jury_->learn(candidate.genome, outcome.fitness, {candidate.id, candidate.parent, 0, 0});
+    jury_->update();  // after each result, so that nothing depends on when it is asked
   }
   Told told{.joined = true, .removed = std::nullopt};
   if (flight.candidate.parent) {
@@ -192,12 +199,26 @@ void Evolution::judge_members() {
   }
 }
 
+std::vector<Member> Evolution::best_by_mean(std::size_t count) const {
+  std::vector<Member> best = jury_->best(count);
+  for (Member& member : best) {
+    member.effect = member.fitness;  // the jury thinks in quantiles
+  }
+  return best;
+}
+
 std::vector<Member> Evolution::finalists() const {
+  if (jury_) {
+    return best_by_mean(capacity());
+  }
   // The critic knows the best cells of any size, not the fronts.
   return corrects() && !options().size ? critic_->best(capacity()) : population();
 }
 
 std::optional<Member> Evolution::best() const {
+  if (jury_ && StrategyBase::best()) {
+    return best_by_mean(1).front();
+  }
   if (!corrects()) {
     return StrategyBase::best();
   }
@@ -208,7 +229,10 @@ void Evolution::save_more(StateWriter& writer) const {
   writer.random("evolution/random", random_);
   mutator_->save(writer);
   if (critic_) {
-    critic_->save(writer);
+    critic_->save(writer, "critic");
+  }
+  if (jury_) {
+    jury_->save(writer, "jury");
   }
 }
 
@@ -216,7 +240,10 @@ void Evolution::load_more(const StateReader& reader) {
   random_ = reader.random("evolution/random");
   mutator_->load(reader);
   if (critic_) {
-    critic_->load(reader);
+    critic_->load(reader, "critic");
+  }
+  if (jury_) {
+    jury_->load(reader, "jury");
   }
 }
 

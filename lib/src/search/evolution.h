@@ -70,12 +70,17 @@ class Evolution final : public StrategyBase {
   bool corrects() const { return by_effect_ && critic_->corrects(); }
   /// What the mutator learns from a child that was judged by `fitness`.
   static Sample sample_of(const Flight& flight, double fitness);
+  /// The `count` best candidates by posterior mean.
+  std::vector<Member> best_by_mean(std::size_t count) const;
   /// Estimates the effects of all members anew.
   void judge_members();
 
   std::unique_ptr<Mutator> mutator_;
   Removal removal_;
   std::shared_ptr<Critic> critic_;  // null: nothing needs one
+  /// Chooses finalists by its mean. It is a critic of its own, since when a critic is asked decides
+  /// when it chooses its hyper-parameters, and the search must not depend on that. Null: none does.
+  std::unique_ptr<Critic> jury_;
   bool by_effect_;
   bool learns_failures_;
   Random random_;

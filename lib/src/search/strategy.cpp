@@ -132,6 +132,15 @@ bool judges_by_effect(const StrategyOptions& options) {
   return options.judge == "effect";
 }
 
+bool finalists_by_mean(const StrategyOptions& options) {
+  const std::string& word = options.finalists;
+  if (!word.empty() && word != "population" && word != "posterior-mean") {
+    throw InvalidInput(
+        fmt::format("finalists: expected population, posterior-mean or nothing; got '{}'", word));
+  }
+  return word == "posterior-mean";
+}
+
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options) {
   expect("population", options.population, options.population >= 2, "at least 2");
   expect("sample", options.sample, options.sample >= 1, "at least 1");
@@ -151,6 +160,11 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
     throw InvalidInput(
         fmt::format("size as an objective: strategy '{}' has no tournaments that could weigh it",
                     options.name));
+  }
+  if (finalists_by_mean(options) && !has_tournaments(options.name)) {
+    throw InvalidInput(fmt::format(
+        "finalists by posterior mean: only strategies with a population take them, not '{}'",
+        options.name));
   }
   check_initial_genomes(space, options);
   judges_by_effect(options);

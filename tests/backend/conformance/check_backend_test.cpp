@@ -17,7 +17,7 @@ using conformance::Case;
 namespace {
 
 /// What a faulty backend gets wrong.
-enum class Fault { kGradient, kUpdate, kScores, kLoss, kNotANumber };
+enum class Fault { kGradient, kUpdate, kScores, kLoss, kNotANumber, kSmall, kSmallNowAndThen };
 
 /// The reference with one fault.
 class FaultyProgram final : public Program {
@@ -25,7 +25,10 @@ class FaultyProgram final : public Program {
   FaultyProgram(std::unique_ptr<Program> right, Fault fault)
       : right_(std::move(right)), fault_(fault) {}
   HostBatch& staging() override { return right_->staging(); }
-  void gradients(const StepScalars& step) override { right_->gradients(step); }
+  void gradients(const StepScalars& step) override {
+    right_->gradients(step);
+    step_ = step.step;
+  }
   void reduce(Reducer& reducer, int ranks) override { right_->reduce(reducer, ranks); }
   void update(const SgdStep& step) override {
     SgdStep changed = step;
@@ -45,6 +48,11 @@ class FaultyProgram final : public Program {
   Weights save(bool momenta) const override { return right_->save(momenta); }
   Weights gradients_by_name() const override {
     Weights gradients = right_->gradients_by_name();
+    if (fault_ == Fault::kSmall || (fault_ == Fault::kSmallNowAndThen && step_ % 5 != 4)) {
+      for (auto& [name, tensor] : gradients) {
+        for (float& value : tensor.values) value *= 1.01F;
+      }
+    }
     float& value = gradients.begin()->second.values[0];
     if (fault_ == Fault::kGradient) value += 1;
     if (fault_ == Fault::kNotANumber) value = NAN;
@@ -54,6 +62,7 @@ class FaultyProgram final : public Program {
  private:
   std::unique_ptr<Program> right_;
   Fault fault_;
+  uint64_t step_ = 0;
 };
 
 class FaultyBackend final : public Backend {
@@ -139,6 +148,30 @@ BOOST_AUTO_TEST_CASE(a_wrong_gradient_update_loss_or_score_is_named) {
   BOOST_TEST(says(complaint_about(Fault::kLoss), "the loss at step 0"));
   BOOST_TEST(says(complaint_about(Fault::kScores), "the scores"));
   BOOST_TEST(says(complaint_about(Fault::kScores), "backends faulty and reference disagree"));
+}
+
+BOOST_AUTO_TEST_CASE(gradients_may_differ_as_a_relu_does_that_rounding_decides_but_not_always) {
+  const Case c = conformance::training_case();
+  const auto steps_until_it_complains = [&](Fault fault) {
+    const auto program =
+        check::make_check(std::make_unique<FaultyBackend>(fault), reference::make_reference())
+            ->compile(c.graph, {.batch = c.batch});
+    program->load(conformance::ramp_weights(c.graph, 1));
+    uint64_t step = 0;
+    for (; step < 12; ++step) {
+      conformance::stage(*program, c.graph, c.batch, step);
+      try {
+        program->gradients({.seed = 3, .step = step});
+      } catch (const Error& error) {
+        BOOST_TEST(says(error.what(), "the gradient at step 4, as at the 4 steps before, of '"));
+        break;
+      }
+      program->update({.learning_rates = {0.005F}});
+    }
+    return step;
+  };
+  BOOST_TEST(steps_until_it_complains(Fault::kSmall) == 4U);
+  BOOST_TEST(steps_until_it_complains(Fault::kSmallNowAndThen) == 12U);
 }
 
 BOOST_AUTO_TEST_CASE(two_names_are_needed) {

@@ -60,7 +60,6 @@ void free_configuration_early(cudnnHandle_t handle) {
 void run(const std::string& fault) {
   const TestStream stream;
   const CudnnHandle handle;
-  check(cudnnSetStream(handle.get(), stream), "setting a stream");
   if (fault == "descriptor-freed-early") free_configuration_early(handle.get());
   const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 1, 4, 4, 8, 8, 8, 8,
                         Window::same(3)};
@@ -68,7 +67,7 @@ void run(const std::string& fault) {
   const auto bytes = static_cast<std::size_t>(plan->workspace_bytes());
   const DeviceArray<float> x(std::vector<float>(128, 1)), w(std::vector<float>(576, 1)), y(128);
   const DeviceArray<char> workspace(fault == "workspace-too-small" ? bytes - 8 : bytes);
-  plan->execute(handle.get(), x.data(), w.data(), y.data(), workspace.data());
+  plan->execute(handle.get(), stream, x.data(), w.data(), y.data(), workspace.data());
   if (fault == "plan-freed-early") plan.reset();
   const TestStream other;
   if (fault == "convolution-not-waited-for") {

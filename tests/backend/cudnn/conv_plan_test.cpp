@@ -112,7 +112,7 @@ Values run(const ConvShape& s, const ConvPlan& plan, const CudnnHandle& handle, 
   const DeviceArray<T> x(to(o.x)), w(to(o.w)), y(to(o.y));
   const DeviceArray<char> workspace(
       static_cast<std::size_t>(std::max<std::int64_t>(plan.workspace_bytes(), 1)));
-  plan.execute(handle.get(), x.data(), w.data(), y.data(), workspace.data());
+  plan.execute(handle.get(), stream, x.data(), w.data(), y.data(), workspace.data());
   must(cudaStreamSynchronize(stream));
   return from((s.direction == ConvDirection::kForward        ? y
                : s.direction == ConvDirection::kDataGradient ? x
@@ -123,7 +123,6 @@ Values run(const ConvShape& s, const ConvPlan& plan, const CudnnHandle& handle, 
 Values run(const ConvShape& s) {
   const TestStream stream;
   const CudnnHandle handle;
-  check(cudnnSetStream(handle.get(), stream), "setting a stream");
   const ConvPlan plan(s, {handle.get(), ""}, "test");
   const auto same = [](const Values& v) { return v; };
   if (s.precision == Precision::kFloat32)
@@ -191,7 +190,6 @@ BOOST_AUTO_TEST_CASE(engines_that_break_a_rule_are_passed_over) {
 BOOST_AUTO_TEST_CASE(a_convolution_is_captured_and_replayed) {
   const TestStream stream;
   const CudnnHandle handle;
-  check(cudnnSetStream(handle.get(), stream), "setting a stream");
   const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, true, 1, 1, 1, 8, 8, 8, 8,
                         Window::same(1)};
   PlanCache plans({handle.get(), ""});
@@ -200,7 +198,7 @@ BOOST_AUTO_TEST_CASE(a_convolution_is_captured_and_replayed) {
   const DeviceArray<float> x(Values(8, 1)), w(Values(64, 1)), y(Values(8, 0));
   const DeviceArray<char> workspace(static_cast<std::size_t>(plan->workspace_bytes()));
   must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  plan->execute(handle.get(), x.data(), w.data(), y.data(), workspace.data());
+  plan->execute(handle.get(), stream, x.data(), w.data(), y.data(), workspace.data());
   cudaGraph_t graph = nullptr;
   must(cudaStreamEndCapture(stream, &graph));
   cudaGraphExec_t instance = nullptr;
@@ -213,14 +211,16 @@ BOOST_AUTO_TEST_CASE(a_convolution_is_captured_and_replayed) {
 }
 
 BOOST_AUTO_TEST_CASE(addresses_must_be_aligned) {
+  const TestStream stream;
   const CudnnHandle handle;
   const ConvShape shape{ConvDirection::kForward, Precision::kFloat32, false, 1, 1, 1, 8, 8, 8, 8,
                         Window::same(1)};
   const ConvPlan plan(shape, {handle.get(), ""});
   const DeviceArray<float> x(9), w(64), y(8);
   const DeviceArray<char> workspace(static_cast<std::size_t>(plan.workspace_bytes()));
-  BOOST_CHECK_THROW(plan.execute(handle.get(), x.data() + 1, w.data(), y.data(), workspace.data()),
-                    Error);
+  BOOST_CHECK_THROW(
+      plan.execute(handle.get(), stream, x.data() + 1, w.data(), y.data(), workspace.data()),
+      Error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

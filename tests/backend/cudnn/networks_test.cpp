@@ -4,6 +4,7 @@
 
 #include "backend/conformance/cases.h"
 #include "backend/reference/program.h"
+#include "cuda_emulation/control.h"
 #include "renas/network.h"
 #include "renas/random.h"
 
@@ -80,6 +81,37 @@ BOOST_AUTO_TEST_CASE(shufflenet_trains_as_the_reference) {
   options.image = {3, 64, 64};
   options.classes = 5;
   trains_as_the_reference("shufflenet-v2-1.5", options);
+}
+
+BOOST_AUTO_TEST_CASE(streams_change_no_bit) {
+  NetworkOptions options;
+  options.cells = 1;
+  options.filters = 4;
+  options.image = {3, 16, 16};
+  options.auxiliary = true;
+  const Graph graph = build_network("renasnet", options);
+  Random random(1);
+  const Weights begin = initialize(graph, random);
+  const auto train = [&](int streams, uint64_t order) {
+    emulation::restart(order);
+    const auto program = make_backend({.backend = "cudnn", .streams = streams})
+                             ->compile(graph, {.batch = kBatch, .precision = Precision::kBfloat16});
+    program->load(begin);
+    for (uint64_t step = 0; step < 3; ++step) {
+      conformance::stage(*program, graph, kBatch, step);
+      program->gradients({.seed = 1, .step = step});
+      program->update({});
+    }
+    return std::pair(program->save(true), program->metrics().loss);
+  };
+  const auto alone = train(1, 1);
+  for (const uint64_t order : {2, 3}) {
+    const auto together = train(4, order);
+    BOOST_TEST(together.second == alone.second);
+    for (const auto& [name, tensor] : alone.first) {
+      BOOST_TEST((together.first.at(name).values == tensor.values), name);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -20,6 +20,13 @@ namespace {
 /// by a difference as large as the gradient itself.
 double tolerance(Precision precision) { return precision == Precision::kBfloat16 ? 0.5 : 5e-3; }
 
+/// Rounding now and then decides whether a ReLU lets a number pass, which changes all gradients
+/// before it by about a hundredth where batches are small. A fault of a kernel is there at every
+/// step. So float32 gradients may differ by kRounding times the tolerance, but not at
+/// kStepsInARow steps one after the other.
+constexpr double kRounding = 10;
+constexpr int kStepsInARow = 5;
+
 double norm(std::span<const float> values) {
   double sum = 0;
   for (const float v : values) sum += double{v} * v;
@@ -42,21 +49,20 @@ class Comparison {
   Comparison(std::string subject, std::string witness, Precision precision)
       : subject_(std::move(subject)),
         witness_(std::move(witness)),
-        tolerance_(tolerance(precision)) {}
+        tolerance_(tolerance(precision)),
+        rounding_(precision == Precision::kBfloat16 ? 1 : kRounding) {}
 
   /// Throws Error unless |found - expected| <= tolerance * `scale`.
   void near(double distance, double scale, const std::string& what) const {
-    if (std::isfinite(distance) && distance <= tolerance_ * scale) return;
-    throw Error(fmt::format(
-        "backends {} and {} disagree on {}: they differ by {:.3g}, and {:.3g} is allowed "
-        "({:.3g} of the size {:.3g}). One of them computes wrongly: please report it "
-        "with the genome and the options",
-        subject_, witness_, what, distance, tolerance_ * scale, tolerance_, scale));
+    if (!(distance <= tolerance_ * scale)) disagree(distance, scale, what);
   }
 
   /// Compares tensors by name. A tensor that is small beside the others, as the gradient of a
-  /// weight before a batch norm may be, is held to their size.
-  void tensors(const Weights& found, const Weights& expected, const std::string& what) const {
+  /// weight before a batch norm may be, is held to their size. Returns false where they differ by
+  /// no more than rounding may explain; with `strictly` that throws too.
+  bool tensors(const Weights& found, const Weights& expected, const std::string& what,
+               bool strictly) const {
+    bool agree = true;
     double sum = 0;
     std::size_t count = 0;
     for (const auto& [name, tensor] : expected) {
@@ -73,15 +79,30 @@ class Comparison {
       }
       const double floor = typical * std::sqrt(static_cast<double>(tensor.values.size()));
       const double own = norm(tensor.values);
-      near(distance(same->second.values, tensor.values),
-           std::max(std::isfinite(own) ? own : 0, floor), fmt::format("{} of '{}'", what, name));
+      const double scale = std::max(std::isfinite(own) ? own : 0, floor);
+      const double apart = distance(same->second.values, tensor.values);
+      if (apart <= tolerance_ * scale) continue;
+      agree = false;
+      if (strictly || !(apart <= rounding_ * tolerance_ * scale)) {
+        disagree(apart, scale, fmt::format("{} of '{}'", what, name));
+      }
     }
+    return agree;
   }
 
  private:
+  [[noreturn]] void disagree(double distance, double scale, const std::string& what) const {
+    throw Error(fmt::format(
+        "backends {} and {} disagree on {}: they differ by {:.3g}, and {:.3g} is allowed "
+        "({:.3g} of the size {:.3g}). One of them computes wrongly: please report it "
+        "with the genome and the options",
+        subject_, witness_, what, distance, tolerance_ * scale, tolerance_, scale));
+  }
+
   std::string subject_;
   std::string witness_;
   double tolerance_;
+  double rounding_;
 };
 
 class CheckProgram final : public Program {
@@ -98,7 +119,7 @@ class CheckProgram final : public Program {
     stage_witness();
     subject_->gradients(step);
     witness_->gradients(step);
-    const std::string when = fmt::format(" at step {}", step.step);
+    std::string when = fmt::format(" at step {}", step.step);
     const StepMetrics found = subject_->metrics();
     const StepMetrics expected = witness_->metrics();
     if (found.count != expected.count) {
@@ -113,8 +134,13 @@ class CheckProgram final : public Program {
     sums_.loss += found.loss;
     sums_.correct += found.correct;
     sums_.count += found.count;
-    compare_.tensors(subject_->gradients_by_name(), witness_->gradients_by_name(),
-                     "the gradient" + when);
+    const bool last_chance = doubtful_ + 1 == kStepsInARow;
+    if (last_chance) when += fmt::format(", as at the {} steps before,", doubtful_);
+    const bool agree =
+        compare_.tensors(subject_->gradients_by_name(), witness_->gradients_by_name(),
+                         "the gradient" + when, last_chance);
+    doubtful_ = agree ? 0 : doubtful_ + 1;
+    agreed_ = agreed_ && agree;
   }
   void reduce(Reducer& reducer, int ranks) override {
     subject_->reduce(reducer, ranks);
@@ -123,10 +149,11 @@ class CheckProgram final : public Program {
   void update(const SgdStep& step) override {
     subject_->update(step);
     witness_->update(step);
-    if (!reduced_) {
-      compare_.tensors(subject_->save(true), witness_->save(true), "the new value");
+    if (!reduced_ && agreed_) {
+      compare_.tensors(subject_->save(true), witness_->save(true), "the new value", true);
     }
     reduced_ = false;
+    agreed_ = true;
     updated_ = true;
   }
   StepMetrics metrics() override { return std::exchange(sums_, {}); }
@@ -168,6 +195,8 @@ class CheckProgram final : public Program {
   StepMetrics sums_;
   bool updated_ = false;
   bool reduced_ = false;
+  bool agreed_ = true;  // the gradients since the last update
+  int doubtful_ = 0;    // steps in a row whose gradients did not
 };
 
 class CheckBackend final : public Backend {

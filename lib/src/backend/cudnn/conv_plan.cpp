@@ -312,8 +312,9 @@ ConvPlan::ConvPlan(const ConvShape& s, const ConvTarget& target, const std::stri
                   layer, to_string(s), target.max_workspace_bytes, words.empty() ? "none" : words));
 }
 
-void ConvPlan::execute(cudnnHandle_t handle, const void* x, const void* w, const void* y,
-                       void* workspace) const {
+void ConvPlan::execute(cudnnHandle_t handle, cudaStream_t stream, const void* x, const void* w,
+                       const void* y, void* workspace) const {
+  check(cudnnSetStream(handle, stream), "choosing cuDNN's stream");
   const void* const pointers[] = {x, w, y};
   CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, {kX, kW, kY})

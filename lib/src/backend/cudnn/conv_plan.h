@@ -108,10 +108,11 @@ class ConvPlan {
   std::int64_t workspace_bytes() const { return workspace_bytes_; }
   const ConvEngine& engine() const { return engine_; }
 
-  /// Runs it on the handle's stream. `x`, `w` and `y` are maps and weights or, in their place, the
-  /// gradient that is read or written; all 16-byte aligned. `workspace` has workspace_bytes().
-  void execute(cudnnHandle_t handle, const void* x, const void* w, const void* y,
-               void* workspace) const;
+  /// Runs it on `stream`, which becomes the handle's. `x`, `w` and `y` are maps and weights or, in
+  /// their place, the gradient that is read or written; all 16-byte aligned. `workspace` has
+  /// workspace_bytes().
+  void execute(cudnnHandle_t handle, cudaStream_t stream, const void* x, const void* w,
+               const void* y, void* workspace) const;
 
  private:
   struct Candidate;

@@ -26,7 +26,7 @@ struct Lowering {
   PlanCache* plans = nullptr;  ///< cuDNN's; nullptr: only memory is estimated, without a device
 };
 
-/// Memory that all groups use in turn. Groups say what they need; then pointers are set.
+/// Memory that the groups of a stream use in turn. They say what they need; then pointers are set.
 struct Workspace {
   std::size_t partial_floats = 0;     // partial sums
   std::size_t scratch_bytes[2] = {};  // two maps that live only while a group runs
@@ -35,6 +35,7 @@ struct Workspace {
   std::byte* cudnn = nullptr;
   std::byte* scratch[2] = {};
 
+  double* norm_partials() const { return reinterpret_cast<double*>(partials); }
   void needs_partials(std::size_t floats) { partial_floats = std::max(partial_floats, floats); }
   void needs_cudnn(std::size_t bytes) { cudnn_bytes = std::max(cudnn_bytes, bytes); }
   void needs_scratch(int which, std::size_t bytes) {

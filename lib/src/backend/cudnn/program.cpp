@@ -22,9 +22,11 @@ GpuProgram::GpuProgram(const Graph& graph, const ProgramOptions& options,
                        std::shared_ptr<GpuContext> context)
     : options_(options),
       context_((use_device(context->device), std::move(context))),
-      network_(graph, options, &context_->plans),
+      network_(graph, options, context_->streams, &context_->plans),
       labels_per_image_(contract::labels_per_image(network_.graph())),
-      score_images_(images_at_a_time(stored_scores().map, options.batch)) {
+      score_images_(images_at_a_time(stored_scores().map, options.batch)),
+      streams_(network_.make_streams()),
+      stream_(streams_.first()) {
   Layout measured;
   network_.bind(measured);
   block_ = context_->device_blocks.take(measured.bytes());
@@ -97,13 +99,9 @@ void GpuProgram::copy_batch(const StepScalars& step) {
 
 void GpuProgram::run(bool training) {
   const std::lock_guard lock(context_->launching);
-  check(cudnnSetStream(context_->cudnn.get(), stream_.get()), "choosing cuDNN's stream");
   if (!packed_is_current_) network_.pack_weights(launch_);
   packed_is_current_ = true;
-  const auto work = [&] {
-    network_.forward(launch_, training);
-    if (training) network_.backward(launch_);
-  };
+  const auto work = [&] { network_.run(launch_, streams_, training); };
   const int kind = training ? 1 : 0;
   if (context_->graphs && ran_[kind]) {
     if (!recordings_[kind]) recordings_[kind] = Recording::record(stream_, work);
@@ -189,8 +187,8 @@ Weights GpuProgram::gradients_by_name() const {
   return network_.parameters().gradients_by_name(stream_);
 }
 
-int64_t GpuProgram::bytes(const Graph& graph, const ProgramOptions& options) {
-  GpuNetwork network(graph, options);
+int64_t GpuProgram::bytes(const Graph& graph, const ProgramOptions& options, int streams) {
+  GpuNetwork network(graph, options, streams);
   Layout measured;
   network.bind(measured);
   return static_cast<int64_t>(measured.bytes());

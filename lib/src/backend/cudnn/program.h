@@ -15,6 +15,7 @@
 #include "backend/cudnn/plan_cache.h"
 #include "backend/cudnn/streams.h"
 #include "backend/plan/plan.h"
+#include "backend/plan/schedule.h"
 #include "backend/plan/views.h"
 #include "renas/backend.h"
 
@@ -24,6 +25,7 @@ namespace renas::cudnn {
 struct GpuContext {
   int device = 0;
   bool graphs = true;  ///< steps are recorded as CUDA graphs; false: launched kernel by kernel
+  int streams = 1;     ///< of a program
   CudnnHandle cudnn;
   PlanCache plans{ConvTarget{cudnn.get(), {}, ConvTarget().max_workspace_bytes}};
   std::mutex launching;  ///< held while cuDNN's handle works for one program
@@ -36,7 +38,8 @@ struct GpuContext {
 class GpuNetwork {
  public:
   /// Without `plans` it can only be measured.
-  GpuNetwork(const Graph& graph, const ProgramOptions& options, PlanCache* plans = nullptr);
+  GpuNetwork(const Graph& graph, const ProgramOptions& options, int streams,
+             PlanCache* plans = nullptr);
 
   /// Sets every pointer. Called once without memory, to measure, and once with it.
   void bind(Layout& layout);
@@ -55,13 +58,18 @@ class GpuNetwork {
   /// parameters.
   void clear(const Stream& stream);
   void pack_weights(const Launch& launch) const;
-  /// Launches the forward pass; without `training` only what the scores depend on.
-  void forward(const Launch& launch, bool training) const;
-  void backward(const Launch& launch) const;
+  /// The streams and events that run() wants.
+  StepStreams make_streams() const;
+  /// Launches the forward and the backward pass; without `training` only what the scores depend on.
+  /// Groups that do not depend on each other run on different streams. The first stream is done
+  /// when all are. `launch` goes to the first.
+  void run(Launch launch, const StepStreams& streams, bool training) const;
 
  private:
   void bind_packing(Layout& layout);
-  double* norm_partials() const;
+  void forward(const FusedGroup& group, const Launch& launch, const Workspace& workspace,
+               bool training) const;
+  void backward(const FusedGroup& group, const Launch& launch, const Workspace& workspace) const;
 
   Graph graph_;
   ProgramOptions options_;
@@ -70,7 +78,9 @@ class GpuNetwork {
   BatchNorms norms_;
   std::vector<std::unique_ptr<FusedGroup>> groups_;
   std::optional<plan::Views> views_;
-  Workspace workspace_;
+  std::vector<int> stream_of_group_;
+  plan::Schedule schedules_[2];        // by whether the pass trains
+  std::vector<Workspace> workspaces_;  // by stream
   StepMemory step_;
   float* arena_ = nullptr;
   StepState* state_ = nullptr;
@@ -104,7 +114,7 @@ class GpuProgram final : public Program {
   Weights gradients_by_name() const override;
 
   /// The bytes of device memory that a program for `graph` and `options` takes.
-  static int64_t bytes(const Graph& graph, const ProgramOptions& options);
+  static int64_t bytes(const Graph& graph, const ProgramOptions& options, int streams);
 
  private:
   /// The host's side of a step, in pinned memory.
@@ -131,7 +141,8 @@ class GpuProgram final : public Program {
   DeviceBlock block_;
   PinnedBlock pinned_;
   Host host_;
-  Stream stream_;
+  StepStreams streams_;
+  const Stream& stream_;  // the first
   Event copied_;
   Launch launch_;
   bool packed_is_current_ = false;

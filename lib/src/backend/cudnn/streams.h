@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <memory>
+#include <vector>
 
 #include "backend/cudnn/device.h"
 
@@ -40,6 +41,10 @@ class Event {
   void record(const Stream& stream) const {
     check(cudaEventRecord(event_.get(), stream.get()), "recording an event");
   }
+  /// Lets what `stream` is given from now on wait until the point has been passed.
+  void hold(const Stream& stream) const {
+    check(cudaStreamWaitEvent(stream.get(), event_.get(), 0), "making a stream wait");
+  }
   /// Returns when the stream has passed the point; at once if there was none.
   void wait() const { check(cudaEventSynchronize(event_.get()), "waiting for the GPU"); }
 
@@ -48,6 +53,19 @@ class Event {
     void operator()(cudaEvent_t e) const { cudaEventDestroy(e); }
   };
   std::unique_ptr<CUevent_st, Destroy> event_;
+};
+
+/// The streams that a step's work runs on side by side, and the points where they wait for each
+/// other. The first is the one that all other work of a program is given to.
+struct StepStreams {
+  StepStreams(int stream_count, int event_count)
+      : streams(static_cast<std::size_t>(stream_count)),
+        ended(static_cast<std::size_t>(event_count)) {}
+  const Stream& first() const { return streams.front(); }
+
+  std::vector<Stream> streams;
+  Event begun;               ///< of the first stream, when a step begins
+  std::vector<Event> ended;  ///< by plan::Task::event
 };
 
 /// Work that was recorded from a stream and can be launched as a whole: a CUDA graph.

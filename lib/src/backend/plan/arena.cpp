@@ -34,7 +34,12 @@ std::vector<std::size_t> pack_live_ranges(const std::vector<LiveRange>& ranges,
   return offsets;
 }
 
-void lay_out(Plan& plan, int batch, std::size_t alignment) {
+std::size_t floats(const Stored& stored, int batch) {
+  const std::size_t numbers = stored.map.size() * static_cast<std::size_t>(batch);
+  return stored.is_bf16 ? numbers / 2 : numbers;  // channels are padded to an even number
+}
+
+void lay_out(Plan& plan, int batch, std::size_t alignment, int rest) {
   const int groups = static_cast<int>(plan.groups.size());
   const int end = 2 * groups;
   std::vector<LiveRange> ranges;
@@ -68,19 +73,15 @@ void lay_out(Plan& plan, int batch, std::size_t alignment) {
     }
   }
   last_read[plan.scores] = end;
-  const auto floats = [&](const Stored& stored) {
-    const std::size_t numbers = stored.map.size() * batch;
-    return stored.is_bf16 ? numbers / 2 : numbers;  // channels are padded to an even number
-  };
   for (std::size_t s = 0; s < plan.stored.size(); ++s) {
     Stored& stored = plan.stored[s];
-    ranges.push_back({floats(stored), stored.producer, last_read[s]});
+    ranges.push_back({floats(stored, batch), stored.producer, last_read[s] + rest});
     offsets.push_back(&stored.offset);
   }
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
     if (plan.values[v].alias >= 0 || last_gradient[v] < 0) continue;
-    ranges.push_back(
-        {floats(plan.stored[plan.values[v].stored]), first_write[v], last_gradient[v]});
+    ranges.push_back({floats(plan.stored[plan.values[v].stored], batch), first_write[v],
+                      last_gradient[v] + rest});
     offsets.push_back(&plan.values[v].offset);
   }
   const std::vector<std::size_t> packed = pack_live_ranges(ranges, alignment, plan.arena);

@@ -20,8 +20,12 @@ struct LiveRange {
 std::vector<std::size_t> pack_live_ranges(const std::vector<LiveRange>& ranges,
                                           std::size_t alignment, std::size_t& total);
 
+/// The floats of the arena that a map of `batch` images takes, or its gradient.
+std::size_t floats(const Stored& stored, int batch);
+
 /// Gives every stored map and gradient of `plan` its offset in the arena. Group i of G runs forward
-/// at time i and backward at time 2 G - 1 - i.
-void lay_out(Plan& plan, int batch, std::size_t alignment);
+/// at time i and backward at time 2 G - 1 - i. A buffer's memory is free again `rest` groups after
+/// its last use, so that these need not wait for it.
+void lay_out(Plan& plan, int batch, std::size_t alignment, int rest);
 
 }  // namespace renas::plan

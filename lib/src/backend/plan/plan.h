@@ -34,6 +34,9 @@ struct PlanOptions {
   Precision precision = Precision::kFloat32;
   int channel_block = 8;       ///< maps' channels are padded to a multiple of this
   std::size_t alignment = 16;  ///< of every buffer in the arena, in floats
+  /// Groups that run before the memory of a buffer is used again; more than 0 where groups run side
+  /// by side, and would have to wait for it.
+  int rest = 0;
   /// With kBfloat16: maps of one pixel are bfloat16 too. Scores come from them, and they cost
   /// nothing.
   bool single_pixels_in_bf16 = false;

@@ -419,7 +419,7 @@ int Plan::root(int value) const {
 
 Plan make_plan(const Graph& graph, const PlanOptions& options) {
   Plan plan = Planner(graph, options).take();
-  lay_out(plan, options.batch, options.alignment);
+  lay_out(plan, options.batch, options.alignment, options.rest);
   return plan;
 }
 

@@ -392,32 +392,32 @@ std::vector<double> Critic::rank(std::span<const Genome* const> given,
   return worth;
 }
 
-void Critic::save(StateWriter& writer) const {
-  writer.genomes("critic/genome", genomes());
-  writer.put("critic/fitness", fitness_);
-  writer.put("critic/next_choice", std::vector<uint64_t>{next_choice_});
-  writer.put("critic/form",
+void Critic::save(StateWriter& writer, const std::string& name) const {
+  writer.genomes(name + "/genome", genomes());
+  writer.put(name + "/fitness", fitness_);
+  writer.put(name + "/next_choice", std::vector<uint64_t>{next_choice_});
+  writer.put(name + "/form",
              std::vector<double>{form_.rho, form_.kappa, form_.noise, form_.shock,
                                  static_cast<double>(form_.recovery), corrects_ ? 1.0 : 0.0});
-  deficits_.save(writer);
+  deficits_.save(writer, name);
 }
 
-void Critic::load(const StateReader& reader) {
-  const auto& form = reader.doubles("critic/form", 6);
+void Critic::load(const StateReader& reader, const std::string& name) {
+  const auto& form = reader.doubles(name + "/form", 6);
   const int recovery = static_cast<int>(form[4]);
   if (!(form[0] > 0 && form[0] < 1 && form[1] > 0 && form[1] <= 1 && form[2] > 0 && form[3] > 0 &&
         form[4] == recovery && recovery >= 0 && recovery < std::ssize(kRecoveries))) {
-    throw InvalidInput("search state: array 'critic/form' is out of range");
+    throw InvalidInput("search state: array '" + name + "/form' is out of range");
   }
-  const auto& fitness = reader.doubles("critic/fitness");
+  const auto& fitness = reader.doubles(name + "/fitness");
   similarity_ = Similarity(space_);
-  for (Genome& genome : reader.genomes("critic/genome", space_, fitness.size())) {
+  for (Genome& genome : reader.genomes(name + "/genome", space_, fitness.size())) {
     similarity_.add(std::move(genome));
   }
-  deficits_.load(reader, fitness.size());
+  deficits_.load(reader, name, fitness.size());
   fitness_ = fitness;
   corrects_ = form[5] != 0;
-  next_choice_ = reader.words("critic/next_choice", 1)[0];
+  next_choice_ = reader.words(name + "/next_choice", 1)[0];
   // Row by row, as the saved process grew, so that it is equal to the last bit.
   rebuild({form[0], form[1], form[2], form[3], recovery});
   fresh_ = false;

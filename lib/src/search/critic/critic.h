@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "renas/controller.h"
@@ -46,6 +47,9 @@ class Critic {
   void learn(const Genome& genome, double fitness, const Descent& descent = {});
   /// The lowest fitness that it remembers; 0: it remembers none.
   double worst() const;
+  /// Does now what best() and rank() would do first: where it is time for that, hyper-parameters
+  /// are chosen.
+  void update() { refresh(); }
   /// Predicts the worth of `candidates`, in the order given. Of the candidates `in_flight` those
   /// most like them, as many as the options say, take part of the variance away, as results would.
   std::vector<double> rank(std::span<const Genome* const> candidates,
@@ -64,8 +68,9 @@ class Critic {
   /// results the newest.
   std::vector<Member> best(std::size_t count);
 
-  void save(StateWriter& writer) const;
-  void load(const StateReader& reader);
+  /// `name` is that of the critic in the state.
+  void save(StateWriter& writer, const std::string& name) const;
+  void load(const StateReader& reader, const std::string& name);
 
  private:
   static constexpr std::size_t kMemory = 1000;  // results kept at most

@@ -102,7 +102,7 @@ std::vector<double> Deficits::times(std::span<const double> w) const {
   return sums;
 }
 
-void Deficits::save(StateWriter& writer) const {
+void Deficits::save(StateWriter& writer, const std::string& name) const {
   std::vector<uint64_t> ids;
   std::vector<int64_t> parents;
   std::vector<double> numbers;
@@ -115,20 +115,20 @@ void Deficits::save(StateWriter& writer) const {
       numbers.push_back(trace.variance);
     }
   }
-  writer.put("critic/id", ids);
-  writer.put("critic/parent", parents);
-  writer.put("critic/trace", numbers);
+  writer.put(name + "/id", ids);
+  writer.put(name + "/parent", parents);
+  writer.put(name + "/trace", numbers);
 }
 
-void Deficits::load(const StateReader& reader, std::size_t count) {
+void Deficits::load(const StateReader& reader, const std::string& name, std::size_t count) {
   constexpr std::size_t kNumbers = 1 + 4 * kRecoveries.size();
-  const auto& ids = reader.words("critic/id", count);
-  const auto& parents = reader.ints("critic/parent", count);
-  const auto& numbers = reader.doubles("critic/trace", count * kNumbers);
+  const auto& ids = reader.words(name + "/id", count);
+  const auto& parents = reader.ints(name + "/parent", count);
+  const auto& numbers = reader.doubles(name + "/trace", count * kNumbers);
   std::vector<Node> nodes(count);
   for (std::size_t i = 0; i < count; ++i) {
     if (parents[i] < -1 || parents[i] >= static_cast<int64_t>(i)) {
-      throw InvalidInput("search state: array 'critic/parent' holds no earlier result");
+      throw InvalidInput("search state: array '" + name + "/parent' holds no earlier result");
     }
     const double* number = numbers.data() + i * kNumbers;
     nodes[i].id = ids[i];

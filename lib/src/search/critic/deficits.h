@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "search/state_io.h"
@@ -51,8 +52,8 @@ class Deficits {
   /// for each i, without the mean that all results share.
   std::vector<double> times(std::span<const double> w) const;
 
-  void save(StateWriter& writer) const;
-  void load(const StateReader& reader, std::size_t count);
+  void save(StateWriter& writer, const std::string& name) const;
+  void load(const StateReader& reader, const std::string& name, std::size_t count);
 
  private:
   static constexpr double kMeanVariance = 9;   // prior of the mean, in variances of effects

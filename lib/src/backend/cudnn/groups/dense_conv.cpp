@@ -86,8 +86,8 @@ class DenseConvGroup final : public FusedGroup {
       copy_to_bf16(launch, weights_of_cudnn_, weights_.backward_size, rounded_weights_);
     }
     copy_input(launch, in_, copied_input_);
-    forward_->execute(launch.cudnn, copied_input_.as<void>(), weights(), out_.data.as<void>(),
-                      workspace_);
+    forward_->execute(launch.cudnn, launch.stream, copied_input_.as<void>(), weights(),
+                      out_.data.as<void>(), workspace_);
     bias_.add(launch, out_);
   }
 
@@ -96,7 +96,7 @@ class DenseConvGroup final : public FusedGroup {
     copy_gradient(launch, out_, copied_gradient_);
     if (weight_gradient_) {
       copy_input(launch, in_, copied_input_);
-      weight_gradient_->execute(launch.cudnn, copied_input_.as<void>(), partials_,
+      weight_gradient_->execute(launch.cudnn, launch.stream, copied_input_.as<void>(), partials_,
                                 copied_gradient_.as<void>(), workspace_);
       add_gradients(launch, gradient_map_, 1, partials_, gradients_);
     } else {
@@ -105,7 +105,7 @@ class DenseConvGroup final : public FusedGroup {
     }
     if (!data_gradient_) return;
     // The input's copy is not needed any more.
-    data_gradient_->execute(launch.cudnn, copied_input_.as<void>(), weights(),
+    data_gradient_->execute(launch.cudnn, launch.stream, copied_input_.as<void>(), weights(),
                             copied_gradient_.as<void>(), workspace_);
     OutputMap data_gradient;
     data_gradient.map = in_map_;

@@ -26,7 +26,7 @@ using plan::WindowArgs;
 /// Where a launch goes, and what it may know of the step.
 struct Launch {
   cudaStream_t stream = nullptr;
-  cudnnHandle_t cudnn = nullptr;     // which works on that stream
+  cudnnHandle_t cudnn = nullptr;
   const StepState* state = nullptr;  // device memory
   int batch = 0;                     // images that grids cover
 };
