@@ -14,6 +14,7 @@
 #include "renas/error.h"
 #include "renas/model.h"
 #include "support/files.h"
+#include "support/thread_checks.h"
 #include "support/thread_communicator.h"
 #include "support/thread_transport.h"
 #include "support/toy_file.h"
@@ -98,7 +99,7 @@ BOOST_AUTO_TEST_CASE(sums_are_right_and_the_same_on_all_ranks) {
         }
         group.sum(std::span<float>(values));
         found[static_cast<std::size_t>(group.rank())] = values;
-        BOOST_TEST(gather(&group, 3.0 * group.rank()).back() == 3.0 * (ranks - 1));
+        BOOST_TEST_IN_THREAD(gather(&group, 3.0 * group.rank()).back() == 3.0 * (ranks - 1));
       });
       const auto times = static_cast<float>(ranks * (ranks + 1) / 2);
       for (std::size_t i = 0; i < size; ++i) {

@@ -5,6 +5,7 @@
 
 #include "renas/error.h"
 #include "renas/evaluation.h"
+#include "support/thread_checks.h"
 #include "support/thread_communicator.h"
 #include "support/toy_data.h"
 
@@ -50,7 +51,7 @@ void stage(Program& program, const SearchData& data, int first, int stride, int 
   loader.start(0);
   HostBatch& batch = program.staging();
   batch.count = loader.next(batch.images, batch.labels);
-  BOOST_REQUIRE(batch.count == count);
+  BOOST_TEST_IN_THREAD(batch.count == count);
 }
 
 /// The averaged gradients of `ranks` ranks of `batch` images; all ranks must agree to the bit.
@@ -161,7 +162,8 @@ BOOST_AUTO_TEST_CASE(a_whole_training_is_that_of_one_rank_with_all_their_images)
     }
     Loader loader(data.images, data.train, options);
     TrainingState state{.seed = 5};
-    BOOST_TEST((train(*program, loader, recipe, state, {}, communicator) == TrainingEnd::kDone));
+    BOOST_TEST_IN_THREAD(train(*program, loader, recipe, state, {}, communicator) ==
+                         TrainingEnd::kDone);
     return program->save(true);
   };
   const Weights one = trained(24, nullptr);
@@ -184,7 +186,7 @@ class Unhurried final : public Program {
   HostBatch& staging() override { return program_->staging(); }
   void gradients(const StepScalars& step) override { program_->gradients(step); }
   void reduce(Reducer& reducer, int ranks) override {
-    BOOST_TEST(!under_way_);
+    BOOST_TEST_IN_THREAD(!under_way_);
     program_->reduce(reducer, ranks);
     under_way_ = dynamic_cast<Communicator*>(&reducer) != nullptr;
   }
@@ -193,7 +195,7 @@ class Unhurried final : public Program {
     under_way_ = under_way_ && ++steps_ % steps_between_metrics() == 0;  // one ahead at most
   }
   StepMetrics metrics() override {
-    BOOST_TEST(!under_way_);
+    BOOST_TEST_IN_THREAD(!under_way_);
     ++metrics_;
     return program_->metrics();
   }
@@ -201,7 +203,7 @@ class Unhurried final : public Program {
   void infer(std::span<float> scores) override { program_->infer(scores); }
   void load(const Weights& host) override { program_->load(host); }
   Weights save(bool momenta) const override {
-    BOOST_TEST(!under_way_);
+    BOOST_TEST_IN_THREAD(!under_way_);
     return program_->save(momenta);
   }
   Weights gradients_by_name() const override { return program_->gradients_by_name(); }
@@ -243,8 +245,9 @@ BOOST_AUTO_TEST_CASE(sums_of_devices_are_waited_for_before_the_device_is) {
     Loader loader(data.images, data.train, {.batch = 12, .seed = 5, .drop_last = true});
     TrainingState state{.seed = 5};
     Patient communicator(under_way);
-    BOOST_TEST((train(program, loader, recipe, state, {}, &communicator) == TrainingEnd::kDone));
-    BOOST_TEST(program.metrics_ > 4);
+    BOOST_TEST_IN_THREAD(train(program, loader, recipe, state, {}, &communicator) ==
+                         TrainingEnd::kDone);
+    BOOST_TEST_IN_THREAD(program.metrics_ > 4);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "renas/error.h"
+#include "support/thread_checks.h"
 #include "support/thread_communicator.h"
 
 using namespace renas;
@@ -66,10 +67,12 @@ std::string how_after(const std::function<void(int rank, FakeBackend&)>& change)
       LinkedRanks linked(&ranks, backend);
       how[rank] = linked.how();
       on_device[rank] = linked.communicator()->sum_on_device(nullptr, 0, nullptr) ? 1 : 0;
-      BOOST_TEST(backend.open == on_device[rank]);
-      if (on_device[rank] != 0) BOOST_TEST((backend.linked_with == std::string("id\0with\xff", 8)));
+      BOOST_TEST_IN_THREAD(backend.open == on_device[rank]);
+      if (on_device[rank] != 0) {
+        BOOST_TEST_IN_THREAD(backend.linked_with == std::string("id\0with\xff", 8));
+      }
     }
-    BOOST_TEST(backend.open == 0);
+    BOOST_TEST_IN_THREAD(backend.open == 0);
   });
   BOOST_TEST((how[0] == how[1] && how[0] == how[2]));
   BOOST_TEST((on_device[0] == on_device[1] && on_device[0] == on_device[2]));
@@ -120,7 +123,7 @@ BOOST_AUTO_TEST_CASE(texts_are_gathered_by_rank_whatever_they_hold) {
   on_ranks(3, [](Communicator& ranks) {
     const std::vector<std::string> texts =
         gather(ranks, std::string(static_cast<std::size_t>(2 * ranks.rank()), '\xfe'));
-    BOOST_TEST((texts == std::vector<std::string>{"", "\xfe\xfe", "\xfe\xfe\xfe\xfe"}));
+    BOOST_TEST_IN_THREAD(texts == std::vector<std::string>{"", "\xfe\xfe", "\xfe\xfe\xfe\xfe"});
   });
 }
 
