@@ -23,6 +23,7 @@ class CudnnBackend final : public Backend {
     context_->device = device.index;
     context_->graphs = graphs;
     context_->streams = streams;
+    context_->tensor_cores = device.major >= 8;
     preload_kernels();
   }
   std::string name() const override { return "cudnn"; }

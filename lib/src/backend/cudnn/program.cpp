@@ -38,7 +38,8 @@ GpuProgram::GpuProgram(const Graph& graph, const ProgramOptions& options,
   pinned_ = context_->pinned_blocks.take(host_measured.bytes());
   Layout host(pinned_.data(), host_measured);
   lay_out_host(host);
-  launch_ = {stream_.get(), context_->cudnn.get(), network_.state(), options_.batch};
+  launch_ = {stream_.get(), context_->cudnn.get(), network_.state(), options_.batch,
+             context_->tensor_cores};
   network_.clear(stream_);
 }
 

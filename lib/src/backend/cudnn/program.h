@@ -26,6 +26,7 @@ struct GpuContext {
   int device = 0;
   bool graphs = true;  ///< steps are recorded as CUDA graphs; false: launched kernel by kernel
   int streams = 1;     ///< of a program
+  bool tensor_cores = false;  ///< the device has those that multiply bfloat16
   CudnnHandle cudnn;
   PlanCache plans{ConvTarget{cudnn.get(), {}, ConvTarget().max_workspace_bytes}};
   std::mutex launching;  ///< held while cuDNN's handle works for one program

@@ -61,8 +61,15 @@ class ConvGroup final : public FusedGroup {
       if (training_) maps_.push_back(bind_gradients(binding, k, first_[k], size(term)));
     }
     bias_.bind(binding);
-    args_ = {binding.layout.constant(terms_), static_cast<int>(terms_.size()), bias_.values(),
-             node_.shape.channels, out_};
+    const bool bf16 = std::all_of(terms_.begin(), terms_.end(), [&](const TermArgs& term) {
+      return may_multiply_bf16(term, out_);
+    });
+    args_ = {binding.layout.constant(terms_),
+             static_cast<int>(terms_.size()),
+             bf16,
+             bias_.values(),
+             node_.shape.channels,
+             out_};
   }
 
   void forward(const Launch& launch, bool) const override { product_forward(launch, args_); }

@@ -56,8 +56,12 @@ class SeparableGroup final : public FusedGroup {
     term_.in.gradient = rows_.out.gradient;
     term_.weight = binding.packed + depthwise_size_;
     term_.weight_transposed = binding.packed + weights_.forward_size + depthwise_size_;
-    args_ = {binding.layout.constant(std::vector<TermArgs>{term_}), 1, nullptr,
-             node_.shape.channels, out_};
+    args_ = {binding.layout.constant(std::vector<TermArgs>{term_}),
+             1,
+             may_multiply_bf16(term_, out_),
+             nullptr,
+             node_.shape.channels,
+             out_};
     if (training_) {
       pointwise_map_ = bind_gradients(binding, 1, depthwise_size_, pointwise_size());
     }

@@ -29,6 +29,7 @@ struct Launch {
   cudnnHandle_t cudnn = nullptr;
   const StepState* state = nullptr;  // device memory
   int batch = 0;                     // images that grids cover
+  bool tensor_cores = false;         // the device has those that multiply bfloat16
 };
 
 /// Partial sums are taken over at most this many slices of the batch's pixels.
@@ -53,12 +54,21 @@ struct TermArgs {
   const float* weight_transposed = nullptr;  // [columns][depth]
 };
 
+/// Whether a term's product for `out` may be taken of bfloat16, on tensor cores: it is a 1x1
+/// convolution between maps of bfloat16. Weights, and what a norm makes of the numbers, are
+/// rounded.
+inline bool may_multiply_bf16(const TermArgs& term, const OutputMap& out) {
+  return term.window.height == 1 && term.window.width == 1 && term.in.data.is_bf16() &&
+         out.data.is_bf16();
+}
+
 /// A dense convolution, or a linear layer, as a sum of matrix products.
 struct ProductArgs {
   const TermArgs* terms = nullptr;  // device memory
   int term_count = 0;
-  const float* bias = nullptr;  // [channels]; nullptr: none
-  int channels = 0;             // of the output, unpadded
+  bool may_multiply_bf16 = false;  // holds for all terms
+  const float* bias = nullptr;     // [channels]; nullptr: none
+  int channels = 0;                // of the output, unpadded
   OutputMap out;
 };
 

@@ -2,8 +2,8 @@
 
 // The emulation's twin of lib/src/backend/cudnn/kernels/mma.h, which it hides.
 
+#include <bit>
 #include <cstdint>
-#include <cstring>
 
 #include "cuda_emulation/kernel.h"
 
@@ -17,17 +17,18 @@ struct Registers {
   const std::uint32_t* b;
 };
 
+// The last lane to come reads and writes what others call registers, which no other lane can, so
+// that ThreadSanitizer is not to look.
+#define EMULATION_REGISTERS __attribute__((no_sanitize("thread")))
+
 /// Bfloat16 number i of a lane's packed pairs, the lower half of a register first.
-inline float element(const std::uint32_t* registers, int i) {
-  const std::uint32_t bits = (registers[i / 2] >> (i % 2 * 16) & 0xffffU) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
+EMULATION_REGISTERS inline float element(const std::uint32_t* registers, int i) {
+  return std::bit_cast<float>((registers[i / 2] >> (i % 2 * 16) & 0xffffU) << 16);
 }
 
 /// The whole warp's product: gathers both matrices from the lanes' registers and adds to all of d.
 /// The layout is that of the PTX manual, "Matrix fragments for mma.m16n8k16".
-inline void multiply(void* const* lanes) {
+EMULATION_REGISTERS inline void multiply(void* const* lanes) {
   float a[16][16];
   float b[16][8];
   for (int lane = 0; lane < 32; ++lane) {
@@ -53,6 +54,8 @@ inline void multiply(void* const* lanes) {
       of.d[i] += product[lane / 4 + (i >= 2 ? 8 : 0)][2 * (lane % 4) + i % 2];
   }
 }
+
+#undef EMULATION_REGISTERS
 
 }  // namespace emulated_mma
 
