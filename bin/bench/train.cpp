@@ -209,7 +209,7 @@ void add_train_bench(CLI::App& app) {
   train->add_flag("--json", o.json, "Print JSON");
   train->callback([options] {
     if (!options->ranks) return run(*options);
-    run_ranks_bench(
-        {options->network, options->backend, options->steps, options->rounds, options->json});
+    run_ranks_bench({options->network, options->backend, options->streams, options->steps,
+                     options->rounds, options->json});
   });
 }

@@ -93,7 +93,9 @@ void run_ranks_bench(const RanksBench& options) {
   const std::unique_ptr<renas::Transport> transport = ranks.make_transport();
   const std::unique_ptr<renas::Communicator> hosts = ranks.make_communicator();
   const auto backend =
-      renas::make_backend({options.backend, ranks.choose_device(options.backend, ranks.ranks())});
+      renas::make_backend({.backend = options.backend,
+                           .index = ranks.choose_device(options.backend, ranks.ranks()),
+                           .streams = options.streams});
   const renas::Graph graph = o.graph();
   const auto program = backend->compile(graph, o.program_options());
   program->load(o.weights(graph));

@@ -9,7 +9,8 @@
 struct RanksBench {
   NetworkChoice network;
   std::string backend = "auto";
-  int steps = 20;  ///< of a round
+  int streams = 0;  ///< as Device::streams
+  int steps = 20;   ///< of a round
   int rounds = 3;
   bool json = false;
 };

@@ -140,7 +140,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
               "Children that diverge or run out of memory teach controller and critic, too");
   search.flag(
       "--learn-refusals", s.learn_refusals,
-      "So do mutations beyond --max-parameters or --max-mult-adds, the controller: of those "
+      "Mutations beyond --max-parameters or --max-mult-adds teach the controller, too: of those "
       "drawn between two results the last 8");
   search
       .option("--judge", o.strategy.judge,
@@ -152,7 +152,8 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       .option("--finalists", o.strategy.finalists,
               "What is retrained at the end. population: the last members; posterior-mean: of all "
               "candidates the P networks that a Gaussian process over all results expects the most "
-              "of; empty: population")
+              "of, which changes nothing with --judge effect or a size as objective; empty: "
+              "population")
       ->check(CLI::IsMember({"", "population", "posterior-mean"}));
   search
       .text(
@@ -338,6 +339,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
                                       "--snapshot-seconds",
                                       "--drain",
                                       "--threads",
+                                      "--streams",
                                       "--worker-timeout",
                                       "--max-attempts",
                                       "--io-patience",
@@ -396,6 +398,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
   override_by("--ranks-per-gpu", stored.ranks_per_gpu, from_command_line.ranks_per_gpu);
   override_by("--drain", stored.run.drain_seconds, now.drain_seconds);
   override_by("--threads", stored.run.child.device.threads, now.child.device.threads);
+  override_by("--streams", stored.run.child.device.streams, now.child.device.streams);
   if (stored.run.data.empty()) {
     throw InvalidInput(
         fmt::format("{}: its options name no data set; name it by --data", run.path()));
@@ -409,6 +412,7 @@ SearchSettings settings_to_replay(const CLI::App& given, const SearchSettings& f
   settings.decisions_only = from_command_line.decisions_only;
   if (given.get_option("--data")->count() > 0) settings.run.data = from_command_line.run.data;
   settings.run.child.device.threads = from_command_line.run.child.device.threads;
+  settings.run.child.device.streams = from_command_line.run.child.device.streams;
   return settings;
 }
 

@@ -38,6 +38,18 @@ Graph renasnet(int cells, int filters) {
   return build_network("renasnet", options);
 }
 
+/// The time that the schedule takes, in tasks, if all take equally long and streams run at once.
+int length(const Schedule& schedule) {
+  std::vector<int> ends;
+  std::vector<int> free(schedule.last.size(), 0);
+  for (const Task& task : schedule.tasks) {
+    int& stream = free[static_cast<std::size_t>(task.stream)];
+    for (const int d : task.waits) stream = std::max(stream, ends[static_cast<std::size_t>(d)]);
+    ends.push_back(++stream);
+  }
+  return *std::max_element(free.begin(), free.end());
+}
+
 /// Memory as numbers: what a pass writes is a hash of the pass and of all that it read.
 class Memory {
  public:

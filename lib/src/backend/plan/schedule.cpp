@@ -18,29 +18,20 @@ struct Access {
 
 class Accesses {
  public:
-  Accesses(const Plan& plan, int batch, bool training)
-      : plan_(plan), batch_(batch), training_(training) {}
+  Accesses(const Plan& plan, int batch) : plan_(plan), batch_(batch) {}
 
   std::vector<Access> forward(const Group& group) const {
-    std::vector<Access> all;
-    for (const Part& part : group.parts) {
-      const Value& value = plan_.values[part.value];
-      all.push_back(map(value.stored, false));
-      if (value.norm >= 0) all.push_back(norm(value.norm, false));
-    }
+    std::vector<Access> all = inputs(group);
     if (group.kind == Group::Kind::kLoss) all.push_back(metrics());
     if (group.out < 0) return all;
     all.push_back(map(group.out, true));
-    if (const int read = norm_of(group); training_ && read >= 0) all.push_back(norm(read, true));
+    if (const int read = norm_of(group); read >= 0) all.push_back(norm(read, true));
     return all;
   }
 
   std::vector<Access> backward(const Group& group) const {
-    std::vector<Access> all;
+    std::vector<Access> all = inputs(group);
     for (const Part& part : group.parts) {
-      const Value& value = plan_.values[part.value];
-      all.push_back(map(value.stored, false));
-      if (value.norm >= 0) all.push_back(norm(value.norm, false));
       if (part.gradient) all.push_back(gradient(part.value, true));
     }
     if (group.out < 0) return all;
@@ -63,6 +54,15 @@ class Accesses {
   }
 
  private:
+  std::vector<Access> inputs(const Group& group) const {
+    std::vector<Access> all;
+    for (const Part& part : group.parts) {
+      const Value& value = plan_.values[part.value];
+      all.push_back(map(value.stored, false));
+      if (value.norm >= 0) all.push_back(norm(value.norm, false));
+    }
+    return all;
+  }
   int norm_of(const Group& group) const {
     const int value = plan_.stored[group.out].normalised;
     return value < 0 ? -1 : plan_.values[value].norm;
@@ -83,7 +83,6 @@ class Accesses {
 
   const Plan& plan_;
   const int batch_;
-  const bool training_;
 };
 
 /// Whether tasks with these accesses must keep their order.
@@ -99,7 +98,7 @@ bool conflict(const std::vector<Access>& a, const std::vector<Access>& b) {
 }  // namespace
 
 std::vector<int> assign_streams(const Plan& plan, int batch, int streams) {
-  const Accesses accesses(plan, batch, plan.groups.back().backward);
+  const Accesses accesses(plan, batch);
   std::vector<std::vector<Access>> done;
   std::vector<int> ends;
   std::vector<int> chosen;
@@ -127,7 +126,7 @@ std::vector<int> assign_streams(const Plan& plan, int batch, int streams) {
 
 Schedule make_schedule(const Plan& plan, int batch, bool training,
                        const std::vector<int>& streams) {
-  const Accesses accesses(plan, batch, training);
+  const Accesses accesses(plan, batch);
   Schedule schedule;
   std::vector<std::vector<Access>> touched;
   const auto add = [&](std::size_t group, bool backward) {
@@ -173,17 +172,6 @@ Schedule make_schedule(const Plan& plan, int batch, bool training,
     if (schedule.last[s] >= 0) await(schedule.tasks[static_cast<std::size_t>(schedule.last[s])]);
   }
   return schedule;
-}
-
-int length(const Schedule& schedule) {
-  std::vector<int> ends;
-  std::vector<int> free(schedule.last.size(), 0);
-  for (const Task& task : schedule.tasks) {
-    int& stream = free[static_cast<std::size_t>(task.stream)];
-    for (const int d : task.waits) stream = std::max(stream, ends[static_cast<std::size_t>(d)]);
-    ends.push_back(++stream);
-  }
-  return *std::max_element(free.begin(), free.end());
 }
 
 }  // namespace renas::plan

@@ -37,7 +37,4 @@ std::vector<int> assign_streams(const Plan& plan, int batch, int streams);
 /// bits.
 Schedule make_schedule(const Plan& plan, int batch, bool training, const std::vector<int>& streams);
 
-/// The time that the schedule takes, in tasks, if all take equally long and streams run at once.
-int length(const Schedule& schedule);
-
 }  // namespace renas::plan
