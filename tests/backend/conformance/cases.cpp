@@ -437,6 +437,13 @@ std::vector<Case> large_cases() {
              return g.conv("3x3", c, square(130, 3, 2));
            }),
       2, 2);
+  // So many tiles of rows and columns that a block of a GPU's grid sums the statistics of several.
+  add(make("batch norm of a 1x1 of many filters and pixels", {3, 29, 37}, 5,
+           [](Graph& g, int in) {
+             const int wide = g.batch_norm("bn", g.conv("wide", in, square(520, 1)));
+             return g.conv("narrow", g.relu("relu", wide), square(2, 1));
+           }),
+      2, 2);
   add(cells("cells at 28x28x1", {1, 28, 28}, 8), 5, 4);
   add(cells("cells at 32x32x3", {3, 32, 32}, 6), 3, 3);
   Case stem;

@@ -41,7 +41,7 @@ void BatchNorms::bind(Layout& layout, const Parameters& parameters) {
   device_norms_ = layout.constant(norms_);
 }
 
-int BatchNorms::slices(int norm) const {
+int BatchNorms::own_slices(int norm) const {
   const Map& map = norms_[static_cast<std::size_t>(norm)].map;
   return slices_for(static_cast<std::size_t>(batch_) * map.pixels(),
                     2 * static_cast<std::size_t>(map.channels));
@@ -51,7 +51,7 @@ std::size_t BatchNorms::partial_doubles() const {
   std::size_t most = 0;
   for (int i = 0; i < static_cast<int>(norms_.size()); ++i) {
     const int channels = norms_[static_cast<std::size_t>(i)].map.channels;
-    most = std::max(most, static_cast<std::size_t>(slices(i) * 2 * channels));
+    most = std::max(most, static_cast<std::size_t>(own_slices(i) * 2 * channels));
   }
   return most;
 }
@@ -74,11 +74,14 @@ void BatchNorms::prepare(const Launch& launch, bool training) const {
   prepare_norms(launch, device_norms_, static_cast<int>(norms_.size()), training);
 }
 
-void BatchNorms::finish_statistics(const Launch& launch, int norm, const MapData& x,
+void BatchNorms::finish_statistics(const Launch& launch, int norm, const MapData& x, int slices,
                                    double* partials) const {
   const NormArgs& args = norms_[static_cast<std::size_t>(norm)];
-  norm_statistics(launch, args, x, slices(norm), partials);
-  cudnn::finish_statistics(launch, args, slices(norm), partials);
+  if (slices == 0 && !args.frozen) {
+    slices = own_slices(norm);
+    norm_statistics(launch, args, x, slices, partials);
+  }
+  cudnn::finish_statistics(launch, args, slices, partials);
 }
 
 void BatchNorms::backward(const Launch& launch, int norm, const OutputMap& out,
@@ -87,8 +90,8 @@ void BatchNorms::backward(const Launch& launch, int norm, const OutputMap& out,
   const plan::Norm& planned = plan_.norms[static_cast<std::size_t>(norm)];
   const plan::Stored& stored = plan_.stored[static_cast<std::size_t>(planned.stored)];
   const MapData dy = views.gradient(stored.normalised);
-  norm_gradient_sums(launch, args, out.data, dy, slices(norm), partials);
-  finish_norm_gradient(launch, args, slices(norm), partials);
+  norm_gradient_sums(launch, args, out.data, dy, own_slices(norm), partials);
+  finish_norm_gradient(launch, args, own_slices(norm), partials);
   if (planned.fused || !plan_.values[static_cast<std::size_t>(stored.raw)].needs_gradient) return;
   OutputMap normalised = out;
   normalised.gradient = dy;

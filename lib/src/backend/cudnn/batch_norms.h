@@ -11,8 +11,9 @@
 namespace renas::cudnn {
 
 /// The batch norms of one program. A normalised map is never stored: readers apply scale and shift
-/// while loading. The formulas are those of the CPU's BatchNorms; sums are taken by passes of their
-/// own over slices of the pixels. Keeps references to what it is made from.
+/// while loading. The formulas are those of the CPU's BatchNorms; sums are taken over slices of
+/// the pixels, forward by the product that computes the map where it is one, otherwise and backward
+/// by passes of their own. Keeps references to what it is made from.
 class BatchNorms {
  public:
   BatchNorms(const Graph& graph, const plan::Plan& plan, int batch, bool frozen);
@@ -28,15 +29,17 @@ class BatchNorms {
 
   /// Before a forward pass: sets the centres or, for inference, the coefficients.
   void prepare(const Launch& launch, bool training) const;
-  /// Computes coefficients and running statistics of the norm that reads map x.
-  void finish_statistics(const Launch& launch, int norm, const MapData& x, double* partials) const;
+  /// Computes coefficients and running statistics of the norm that reads map x. If `slices` is not
+  /// 0, the producer of the map has left so many partial sums.
+  void finish_statistics(const Launch& launch, int norm, const MapData& x, int slices,
+                         double* partials) const;
   /// Computes the parameters' gradients and the coefficients of dx. Where the producer of the map,
   /// whose output is `out`, does not apply these, also computes dx itself.
   void backward(const Launch& launch, int norm, const OutputMap& out, const plan::Views& views,
                 double* partials) const;
 
  private:
-  int slices(int norm) const;
+  int own_slices(int norm) const;
 
   const Graph& graph_;
   const plan::Plan& plan_;

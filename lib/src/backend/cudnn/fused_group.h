@@ -82,6 +82,9 @@ class FusedGroup {
   const OutputMap& out() const { return out_; }
   /// The batch norm that reads the output, an index into Plan::norms; -1: none.
   int norm() const { return norm_; }
+  /// In how many slices forward() in training leaves the sums for that norm's statistics in the
+  /// workspace; 0: it takes none.
+  virtual int statistics_slices() const { return 0; }
   const plan::GroupWeights& weights() const { return weights_; }
   std::size_t packed_floats() const { return weights_.forward_size + weights_.backward_size; }
 

@@ -161,7 +161,8 @@ void GpuNetwork::forward(const FusedGroup& group, const Launch& launch, const Wo
                          bool training) const {
   group.forward(launch, training);
   if (training && group.norm() >= 0) {
-    norms_.finish_statistics(launch, group.norm(), group.out().data, workspace.norm_partials());
+    norms_.finish_statistics(launch, group.norm(), group.out().data, group.statistics_slices(),
+                             workspace.norm_partials());
   }
 }
 

@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "backend/cudnn/groups/bias.h"
+#include "backend/cudnn/groups/forward_product.h"
 #include "backend/cudnn/groups/groups.h"
 #include "backend/cudnn/slice_count.h"
 
@@ -13,7 +12,9 @@ namespace {
 class ConvGroup final : public FusedGroup {
  public:
   ConvGroup(const Lowering& lowering, const plan::Group& group)
-      : FusedGroup(lowering, group), bias_(node_, stored(group.out).map, batch_) {
+      : FusedGroup(lowering, group),
+        product_(lowering, stored(group.out).map),
+        bias_(node_, stored(group.out).map, batch_) {
     const int columns = stored(group.out).map.channels;
     for (std::size_t k = 0; k < group.parts.size(); ++k) {
       const plan::Part& part = group.parts[k];
@@ -42,6 +43,7 @@ class ConvGroup final : public FusedGroup {
 
   void reserve(Workspace& workspace) const override {
     if (!training_) return;
+    product_.reserve(workspace);
     bias_.reserve(workspace);
     for (const TermArgs& term : terms_) {
       workspace.needs_partials(static_cast<std::size_t>(slices(term)) * size(term));
@@ -61,18 +63,14 @@ class ConvGroup final : public FusedGroup {
       if (training_) maps_.push_back(bind_gradients(binding, k, first_[k], size(term)));
     }
     bias_.bind(binding);
-    const bool bf16 = std::all_of(terms_.begin(), terms_.end(), [&](const TermArgs& term) {
-      return may_multiply_bf16(term, out_);
-    });
-    args_ = {binding.layout.constant(terms_),
-             static_cast<int>(terms_.size()),
-             bf16,
-             bias_.values(),
-             node_.shape.channels,
-             out_};
+    product_.bind(binding, terms_, bias_.values(), node_.shape.channels, out_);
   }
 
-  void forward(const Launch& launch, bool) const override { product_forward(launch, args_); }
+  int statistics_slices() const override { return product_.statistics_slices(); }
+
+  void forward(const Launch& launch, bool training) const override {
+    product_.forward(launch, training);
+  }
 
   void backward(const Launch& launch) const override {
     for (std::size_t k = 0; k < terms_.size(); ++k) {
@@ -99,7 +97,7 @@ class ConvGroup final : public FusedGroup {
   std::vector<TermArgs> terms_;
   std::vector<std::size_t> first_;  // where each term's weights begin
   std::vector<GradientMap> maps_;
-  ProductArgs args_;
+  ForwardProduct product_;
   Bias bias_;
   float* partials_ = nullptr;
   float* gradients_ = nullptr;

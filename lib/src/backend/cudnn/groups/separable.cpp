@@ -1,3 +1,4 @@
+#include "backend/cudnn/groups/forward_product.h"
 #include "backend/cudnn/groups/groups.h"
 #include "backend/cudnn/slice_count.h"
 
@@ -10,7 +11,9 @@ namespace {
 class SeparableGroup final : public FusedGroup {
  public:
   SeparableGroup(const Lowering& lowering, const plan::Group& group)
-      : FusedGroup(lowering, group), depthwise_(lowering.graph.node(group.depthwise)) {
+      : FusedGroup(lowering, group),
+        depthwise_(lowering.graph.node(group.depthwise)),
+        product_(lowering, stored(group.out).map) {
     const plan::Stored& in =
         stored(plan_.values[static_cast<std::size_t>(group.parts[0].value)].stored);
     const plan::Stored& out = stored(group.out);
@@ -28,6 +31,7 @@ class SeparableGroup final : public FusedGroup {
 
   void reserve(Workspace& workspace) const override {
     if (has_pointwise()) {
+      product_.reserve(workspace);
       const std::size_t numbers = static_cast<std::size_t>(batch_) * middle_map_.size();
       workspace.needs_scratch(0, numbers * (middle_is_bf16_ ? 2 : 4));
       if (training_) workspace.needs_scratch(1, numbers * (middle_is_bf16_ ? 2 : 4));
@@ -56,20 +60,17 @@ class SeparableGroup final : public FusedGroup {
     term_.in.gradient = rows_.out.gradient;
     term_.weight = binding.packed + depthwise_size_;
     term_.weight_transposed = binding.packed + weights_.forward_size + depthwise_size_;
-    args_ = {binding.layout.constant(std::vector<TermArgs>{term_}),
-             1,
-             may_multiply_bf16(term_, out_),
-             nullptr,
-             node_.shape.channels,
-             out_};
+    product_.bind(binding, {term_}, nullptr, node_.shape.channels, out_);
     if (training_) {
       pointwise_map_ = bind_gradients(binding, 1, depthwise_size_, pointwise_size());
     }
   }
 
-  void forward(const Launch& launch, bool) const override {
+  int statistics_slices() const override { return product_.statistics_slices(); }
+
+  void forward(const Launch& launch, bool training) const override {
     depthwise_forward(launch, rows_);
-    if (has_pointwise()) product_forward(launch, args_);
+    if (has_pointwise()) product_.forward(launch, training);
   }
 
   void backward(const Launch& launch) const override {
@@ -98,7 +99,7 @@ class SeparableGroup final : public FusedGroup {
   std::size_t depthwise_size_ = 0;  // of its packed weights, in floats
   DepthwiseArgs rows_;
   TermArgs term_;
-  ProductArgs args_;
+  ForwardProduct product_;
   GradientMap depthwise_map_;
   GradientMap pointwise_map_;
   float* partials_ = nullptr;

@@ -71,6 +71,8 @@ struct ProductArgs {
   int channels = 0;                // of the output, unpadded
   OutputMap out;
 };
+/// How many slices of the output's pixels, of a batch, the statistics of a product are summed in.
+int product_slices(const Map& out, int batch);
 
 /// A maximum or average pool. Averages do not count the padding.
 struct PoolArgs {
@@ -212,6 +214,10 @@ void depthwise_data_gradient(const Launch& launch, const DepthwiseArgs& args);
 void depthwise_weight_gradient(const Launch& launch, const DepthwiseArgs& args, int slices,
                                float* partials);
 void product_forward(const Launch& launch, const ProductArgs& args);
+/// The same, and sums x - centre and its square over the pixels of the output x, as
+/// norm_statistics() does, in product_slices() slices.
+void product_forward_with_statistics(const Launch& launch, const ProductArgs& args,
+                                     double* partials);
 void product_data_gradient(const Launch& launch, const TermArgs& term, const OutputMap& out);
 /// `partials` is [slices][depth][columns].
 void product_weight_gradient(const Launch& launch, const TermArgs& term, const OutputMap& out,

@@ -62,14 +62,7 @@ __global__ void __launch_bounds__(kSumThreads, 1)
                            double* partials) {
   sum_two(norm.map, state->count, slices, partials,
           [&](std::size_t i, int c, Double8& sum, Double8& square) {
-            const Float8 v = load8(x, i);
-            const Float8 centre = load8(norm.centre, c);
-#pragma unroll
-            for (int k = 0; k < kBlock; ++k) {
-              const double d = static_cast<double>(v.v[k]) - centre.v[k];
-              sum.v[k] += d;
-              square.v[k] += d * d;
-            }
+            add_statistics(load8(x, i), load8(norm.centre, c), sum, square);
           });
 }
 
@@ -89,34 +82,60 @@ __global__ void __launch_bounds__(kSumThreads, 1)
           });
 }
 
-/// The two sums of channel c, added up over the slices in order.
+/// A block that adds up slices has eight channels and 32 lanes; each lane adds every 32nd slice.
+constexpr int kSliceLanes = 32;
+constexpr int kSliceThreads = kSliceLanes * kBlock;
+
+/// The channel of a thread of such a block.
+__device__ inline int channel_of_thread() {
+  return static_cast<int>(blockIdx.x) * kBlock + static_cast<int>(threadIdx.x) % kBlock;
+}
+
+/// The two sums of a channel.
 struct TwoSums {
-  double first = 0;
-  double second = 0;
+  double first, second;
 };
-__device__ inline TwoSums add_slices(const NormArgs& norm, int slices, const double* partials,
-                                     int c) {
-  TwoSums sums;
-  for (int slice = 0; slice < slices; ++slice) {
-    const double* from = partials + static_cast<std::size_t>(slice) * 2 * norm.map.channels + c;
-    sums.first += from[0];
-    sums.second += from[norm.map.channels];
+
+/// Adds up partial sums over slices in a fixed order. All threads of the block call it; the threads
+/// of the first lane, a channel each, get the sums.
+__device__ inline TwoSums add_slices(const NormArgs& norm, int slices, const double* partials) {
+  TwoSums* shared = shared_memory<TwoSums>();  // [lane][8]
+  const int lane = static_cast<int>(threadIdx.x) / kBlock;
+  TwoSums sums = {0, 0};
+  for (int slice = lane; slice < slices; slice += kSliceLanes) {
+    const double* from = partials + static_cast<std::size_t>(slice) * 2 * norm.map.channels;
+    sums.first += from[channel_of_thread()];
+    sums.second += from[norm.map.channels + channel_of_thread()];
+  }
+  shared[threadIdx.x] = sums;
+  __syncthreads();
+  if (lane > 0) return sums;
+  for (int other = 1; other < kSliceLanes && other < slices; ++other) {
+    sums.first += shared[other * kBlock + threadIdx.x].first;
+    sums.second += shared[other * kBlock + threadIdx.x].second;
   }
   return sums;
+}
+
+/// The grid of kernels that add up the slices of a norm's sums.
+Grid slices_grid(const NormArgs& norm) {
+  return {dim3(static_cast<unsigned>(norm.map.channels / kBlock)), dim3(kSliceThreads),
+          kSliceThreads * sizeof(TwoSums)};
 }
 
 __device__ inline double values_of(const NormArgs& norm, int images) {
   return static_cast<double>(norm.map.height) * norm.map.width * images;
 }
 
-__global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, int slices,
-                                         const double* partials) {
-  const int c = static_cast<int>(thread_index());
-  if (c >= norm.channels) return;
+__global__ void __launch_bounds__(kSliceThreads, 1)
+    finish_statistics_kernel(const StepState* state, NormArgs norm, int slices,
+                             const double* partials) {
+  const TwoSums sums = add_slices(norm, slices, partials);
+  const int c = channel_of_thread();
+  if (threadIdx.x >= kBlock || c >= norm.channels) return;
   double mean = norm.running_mean[c];
   double variance = norm.running_variance[c];
   if (!norm.frozen) {
-    const TwoSums sums = add_slices(norm, slices, partials, c);
     const double count = values_of(norm, state->count);
     const double from_centre = sums.first / count;
     mean = norm.centre[c] + from_centre;
@@ -138,11 +157,12 @@ __global__ void finish_statistics_kernel(const StepState* state, NormArgs norm, 
   norm.shift[c] = shift_of(norm.beta[c], mean, scale);
 }
 
-__global__ void finish_norm_gradient_kernel(const StepState* state, NormArgs norm, int slices,
-                                            const double* partials) {
-  const int c = static_cast<int>(thread_index());
-  if (c >= norm.channels) return;
-  const TwoSums sums = add_slices(norm, slices, partials, c);
+__global__ void __launch_bounds__(kSliceThreads, 1)
+    finish_norm_gradient_kernel(const StepState* state, NormArgs norm, int slices,
+                                const double* partials) {
+  const TwoSums sums = add_slices(norm, slices, partials);
+  const int c = channel_of_thread();
+  if (threadIdx.x >= kBlock || c >= norm.channels) return;
   const double count = values_of(norm, state->count);
   const double inverse = norm.inverse[c];
   norm.gamma_gradient[c] += static_cast<float>(sums.second * inverse);
@@ -183,8 +203,7 @@ void norm_statistics(const Launch& to, const NormArgs& norm, const MapData& x, i
               partials);
 }
 void finish_statistics(const Launch& to, const NormArgs& norm, int slices, const double* partials) {
-  launch_threads(to, static_cast<std::size_t>(norm.channels), finish_statistics_kernel, to.state,
-                 norm, slices, partials);
+  launch_grid(to, slices_grid(norm), finish_statistics_kernel, to.state, norm, slices, partials);
 }
 void norm_gradient_sums(const Launch& to, const NormArgs& norm, const MapData& x, const MapData& dy,
                         int slices, double* partials) {
@@ -193,8 +212,7 @@ void norm_gradient_sums(const Launch& to, const NormArgs& norm, const MapData& x
 }
 void finish_norm_gradient(const Launch& to, const NormArgs& norm, int slices,
                           const double* partials) {
-  launch_threads(to, static_cast<std::size_t>(norm.channels), finish_norm_gradient_kernel, to.state,
-                 norm, slices, partials);
+  launch_grid(to, slices_grid(norm), finish_norm_gradient_kernel, to.state, norm, slices, partials);
 }
 void norm_input_gradient(const Launch& to, const OutputMap& out, const MapData& gradient,
                          bool accumulate) {

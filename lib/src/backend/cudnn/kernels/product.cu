@@ -68,18 +68,15 @@ __device__ inline Float8 covering_gradient8(const TermArgs& term, const OutputMa
   return output_gradient8(out, at, c);
 }
 
-/// Rows are output pixels, columns output channels, the inner sum goes over terms, taps and input
-/// channels. blockIdx.x is the tile of rows, blockIdx.y that of columns.
+/// Adds the product of an output tile whose first row is pixel `first_pixel` and whose first column
+/// is channel `column`. The inner sum goes over terms, taps and input channels.
 template <class T>
-__global__ void __launch_bounds__(kTileThreads, 1)
-    product_forward_kernel(const StepState* state, ProductArgs a) {
+__device__ inline void add_terms(const ProductArgs& a, int images, std::size_t first_pixel,
+                                 int column, T& tile) {
   const Map& out = a.out.map;
   const int row = static_cast<int>(threadIdx.x) % kRows;
   const int half = static_cast<int>(threadIdx.x) / kRows * kBlock;
-  const int column = static_cast<int>(blockIdx.y) * kColumns;
-  const std::size_t first_pixel = static_cast<std::size_t>(blockIdx.x) * kRows;
-  const Pixel p = pixel_of(out, state->count, first_pixel + row);
-  T tile;
+  const Pixel p = pixel_of(out, images, first_pixel + row);
   for (int t = 0; t < a.term_count; ++t) {
     const TermArgs& term = a.terms[t];
     if (term.last_column <= column || term.first_column >= column + kColumns) continue;
@@ -95,19 +92,55 @@ __global__ void __launch_bounds__(kTileThreads, 1)
       }
     }
   }
-  tile.to_shared();
-  for (int i = threadIdx.x; i < kRows * kColumns / kBlock; i += kTileThreads) {
-    const std::size_t pixel = first_pixel + i / (kColumns / kBlock);
-    const int own = i % (kColumns / kBlock) * kBlock;
-    const int c = column + own;
-    if (c >= out.channels || !pixel_of(out, state->count, pixel).exists) continue;
-    Float8 y = tile_results8(i / (kColumns / kBlock), own);
+}
+
+/// Channel blocks of a tile.
+constexpr int kColumnBlocks = kColumns / kBlock;
+
+/// Rows are output pixels, columns output channels. blockIdx.x is the first tile of rows, of which
+/// every gridDim.x-th is the block's; blockIdx.y is the tile of columns. The statistics of the
+/// block's tiles are partial sums number blockIdx.x, [2][padded channels].
+template <class T, bool kStatistics>
+__global__ void __launch_bounds__(kTileThreads, 1)
+    product_forward_kernel(const StepState* state, ProductArgs a, double* partials) {
+  const Map& out = a.out.map;
+  const std::size_t pixels = static_cast<std::size_t>(state->count) * out.height * out.width;
+  const int column = static_cast<int>(blockIdx.y) * kColumns;
+  // In what follows the tile's product a thread has channels c to c + 7 of every 32nd row.
+  const int own = static_cast<int>(threadIdx.x) % kColumnBlocks * kBlock;
+  const int c = column + own;
+  const bool exists = c < out.channels;
+  Double8 sum = {};
+  Double8 square = {};
+  Float8 centre = {};
+  if (kStatistics && exists) centre = load8(a.out.centre, c);
+  for (std::size_t first_pixel = static_cast<std::size_t>(blockIdx.x) * kRows; first_pixel < pixels;
+       first_pixel += static_cast<std::size_t>(gridDim.x) * kRows) {
+    T tile;
+    add_terms(a, state->count, first_pixel, column, tile);
+    tile.to_shared();
+    for (int row = static_cast<int>(threadIdx.x) / kColumnBlocks; row < kRows;
+         row += kTileThreads / kColumnBlocks) {
+      const std::size_t pixel = first_pixel + row;
+      if (!exists || pixel >= pixels) continue;
+      Float8 y = tile_results8(row, own);
 #pragma unroll
-    for (int k = 0; k < kBlock; ++k) {
-      if (a.bias != nullptr && c + k < a.channels) y.v[k] += a.bias[c + k];
+      for (int k = 0; k < kBlock; ++k) {
+        if (a.bias != nullptr && c + k < a.channels) y.v[k] += a.bias[c + k];
+      }
+      store8(a.out.data, pixel * out.channels + c, y);
+      if (kStatistics) add_statistics(as_stored8(a.out.data, y), centre, sum, square);
     }
-    store8(a.out.data, pixel * out.channels + c, y);
+    __syncthreads();  // the results have been read
   }
+  if (!kStatistics) return;
+  static_assert(kTileBytes<T> >= kTileThreads * sizeof(Double8));
+  const int rest = (out.channels - column) / kBlock;
+  const SumShape shape = {kColumnBlocks, kTileThreads / kColumnBlocks};
+  const int blocks_here = rest < shape.blocks ? rest : shape.blocks;
+  double* to = partials + static_cast<std::size_t>(blockIdx.x) * 2 * out.channels + column;
+  add_lanes(sum, shape, blocks_here, to);
+  add_lanes(square, shape, blocks_here, to + out.channels);
 }
 
 /// Rows are input pixels of the term, columns its channels, the inner sum goes over taps and output
@@ -211,29 +244,49 @@ unsigned column_tiles(const Map& map) {
   return tiles(static_cast<std::size_t>(map.channels), kColumns);
 }
 
-unsigned pixel_tiles(const Launch& to, const Map& map) {
-  return tiles(static_cast<std::size_t>(to.batch) * map.pixels(), kRows);
+unsigned pixel_tiles(int batch, const Map& map) {
+  return tiles(static_cast<std::size_t>(batch) * map.pixels(), kRows);
+}
+
+}  // namespace
+
+int product_slices(const Map& out, int batch) {
+  constexpr unsigned kBlocks = 512;  // of a grid: some for each multiprocessor
+  return static_cast<int>(
+      std::min(pixel_tiles(batch, out), std::max(1U, kBlocks / column_tiles(out))));
+}
+
+namespace {
+
+template <bool kStatistics>
+void launch_forward(const Launch& to, const ProductArgs& args, unsigned row_blocks,
+                    double* partials) {
+  const auto launch_with = [&](auto tile) {
+    using T = decltype(tile);
+    launch_grid(to,
+                {dim3(row_blocks, column_tiles(args.out.map)), dim3(kTileThreads), kTileBytes<T>},
+                product_forward_kernel<T, kStatistics>, to.state, args, partials);
+  };
+  to.tensor_cores&& args.may_multiply_bf16 ? launch_with(TensorTile()) : launch_with(Tile());
 }
 
 }  // namespace
 
 void product_forward(const Launch& to, const ProductArgs& args) {
-  const auto launch_with = [&](auto tile) {
-    using T = decltype(tile);
-    launch_grid(to,
-                {dim3(pixel_tiles(to, args.out.map), column_tiles(args.out.map)),
-                 dim3(kTileThreads), kTileBytes<T>},
-                product_forward_kernel<T>, to.state, args);
-  };
-  to.tensor_cores&& args.may_multiply_bf16 ? launch_with(TensorTile()) : launch_with(Tile());
+  launch_forward<false>(to, args, pixel_tiles(to.batch, args.out.map), nullptr);
+}
+
+void product_forward_with_statistics(const Launch& to, const ProductArgs& args, double* partials) {
+  const auto slices = static_cast<unsigned>(product_slices(args.out.map, to.batch));
+  launch_forward<true>(to, args, slices, partials);
 }
 
 void product_data_gradient(const Launch& to, const TermArgs& term, const OutputMap& out) {
   const auto launch_with = [&](auto tile) {
     using T = decltype(tile);
     launch_grid(to,
-                {dim3(pixel_tiles(to, term.in.map), column_tiles(term.in.map)), dim3(kTileThreads),
-                 kTileBytes<T>},
+                {dim3(pixel_tiles(to.batch, term.in.map), column_tiles(term.in.map)),
+                 dim3(kTileThreads), kTileBytes<T>},
                 product_data_gradient_kernel<T>, to.state, term, out);
   };
   to.tensor_cores&& may_multiply_bf16(term, out) ? launch_with(TensorTile()) : launch_with(Tile());
@@ -253,8 +306,9 @@ void product_weight_gradient(const Launch& to, const TermArgs& term, const Outpu
 }
 
 void preload_product() {
-  preload_all(product_forward_kernel<Tile>, product_data_gradient_kernel<Tile>,
-              product_weight_gradient_kernel<Tile>, product_forward_kernel<TensorTile>,
+  preload_all(product_forward_kernel<Tile, false>, product_forward_kernel<Tile, true>,
+              product_data_gradient_kernel<Tile>, product_weight_gradient_kernel<Tile>,
+              product_forward_kernel<TensorTile, false>, product_forward_kernel<TensorTile, true>,
               product_data_gradient_kernel<TensorTile>, product_weight_gradient_kernel<TensorTile>);
 }
 

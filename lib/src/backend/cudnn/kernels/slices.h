@@ -50,6 +50,17 @@ __device__ inline PixelSlice slice_of(const Map& map, int images, int slice, int
   return {pixels * slice / slices, pixels * (slice + 1) / slices};
 }
 
+/// Adds what a batch norm's statistics are taken from, x - centre and its square.
+__device__ inline void add_statistics(const Float8& x, const Float8& centre, Double8& sum,
+                                      Double8& square) {
+#pragma unroll
+  for (int k = 0; k < kBlock; ++k) {
+    const double d = static_cast<double>(x.v[k]) - centre.v[k];
+    sum.v[k] += d;
+    square.v[k] += d * d;
+  }
+}
+
 /// Adds up `value` over the lanes and stores the sums at to[channel block * 8 ...]. All threads of
 /// the block call it.
 template <class Eight, class T>

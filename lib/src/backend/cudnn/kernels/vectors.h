@@ -93,6 +93,14 @@ __device__ inline void store8(const MapData& map, std::size_t i, const Float8& v
   to[1] = make_float4(v[4], v[5], v[6], v[7]);
 }
 
+/// Numbers as a map holds them once they are stored.
+__device__ inline Float8 as_stored8(const MapData& map, Float8 value) {
+  if (!map.is_bf16()) return value;
+#pragma unroll
+  for (int k = 0; k < kBlock; ++k) value.v[k] = float_of_bits(to_bf16_bits(value.v[k]) << 16);
+  return value;
+}
+
 __device__ inline Float8 zeros8() { return {{0, 0, 0, 0, 0, 0, 0, 0}}; }
 /// Numbers c to c + 7 of an array of floats; c is a multiple of 8.
 __device__ inline Float8 load8(const float* from, int c) {
