@@ -6,6 +6,7 @@
 #include "cli/frame.h"
 #include "cli/print_plan.h"
 #include "cli/ranks.h"
+#include "cli/recipe.h"
 #include "cli/run_on_ranks.h"
 #include "cli/search_settings.h"
 #include "renas/error.h"
@@ -157,6 +158,7 @@ int main(int argc, char** argv) {
   const std::unique_ptr<Transport> transport = ranks.make_transport();
   SearchRunOptions options;
   const auto prepare = [&] {
+    cli::apply_recipe(app, argc, argv);
     cli::parse(app, argc, argv);
     for (const char* other : {"--blocks", "--operators"}) {
       const CLI::Option& option = *app.get_option(other);

@@ -221,7 +221,7 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   if (!s.recipe.empty()) {
     throw InvalidInput(
         fmt::format("--recipe and --list: name the recipe's file by --config {}/{}.toml instead",
-                    cli::recipe_folder(), s.recipe));
+                    cli::recipe_folder("renas-train"), s.recipe));
   }
   if (s.force) {
     throw InvalidInput("--force and --list: models of a list are not replaced; name a new folder");

@@ -8,8 +8,9 @@
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
 #   jobs/compare.sh --report OUT                                  the table of what is there
 #
-# STRATEGIES (renas evolution random), SEEDS (1 2 3 4 5), RANKS (2), RENAS_BIN (build/bin),
-# CHILDREN_ANEW (as --children); a run that is there is resumed, one that is finished is left.
+# STRATEGIES (renas evolution random; renas:paper is renas by the recipe paper), SEEDS (1 2 3 4 5),
+# RANKS (2), RENAS_BIN (build/bin), CHILDREN_ANEW (as --children); a run that is there is resumed, one
+# that is finished is left.
 set -euo pipefail
 strategies=(${STRATEGIES:-renas evolution random})
 seeds=(${SEEDS:-1 2 3 4 5})
@@ -19,7 +20,7 @@ report() {
   local out=$1
   printf '%-20s %5s %18s %18s %12s\n' strategy runs 'population, D_val' 'best, D_val' 'test'
   for strategy in "${strategies[@]}"; do
-    for run in "$out/$strategy"-[0-9]*; do
+    for run in "$out/${strategy/:/-}"-[0-9]*; do
       [ -e "$run/result.json" ] || continue
       "$bin/renas-inspect" run "$run" --json
     done | python3 -c '
@@ -48,7 +49,7 @@ if [ "${1:-}" = --report ]; then
   exit
 fi
 if [ $# -lt 2 ]; then
-  sed -n '2,14s/^# \?//p' "$0" >&2
+  sed -n '2,15s/^# \?//p' "$0" >&2
   exit 2
 fi
 data=$1
@@ -71,12 +72,13 @@ for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
   # Seeds in the outer loop: after any whole round all strategies have equally many runs.
   strategy=${strategies[i % ${#strategies[@]}]}
   seed=${seeds[i / ${#strategies[@]}]}
-  run=$out/$strategy-$seed
+  run=$out/${strategy/:/-}-$seed
   [ -e "$run/result.json" ] && continue
   if [ -e "$run/options.toml" ]; then
     arguments=(--data "$data" --run "$run" --resume)
   else
-    arguments=(--data "$data" --run "$run" --strategy "$strategy" --seed "$seed" "$@")
+    arguments=(--data "$data" --run "$run" --strategy "${strategy%%:*}" --seed "$seed" "$@")
+    case $strategy in *:*) arguments+=(--recipe "${strategy#*:}") ;; esac
     case $strategy in random | reinforce)
       for ((a = 0; a + 1 < ${#arguments[@]}; ++a)); do
         [ "${arguments[a]}" = --children ] && arguments[a + 1]=${CHILDREN_ANEW:-${arguments[a + 1]}}

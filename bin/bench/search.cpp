@@ -499,8 +499,7 @@ void add_search_bench(CLI::App& app) {
                   "none, moving or standardised; the controller's own if not given");
   sub->add_option("--critic", s->strategy.critic,
                   "mutations a critic ranks, 0: no critic; -1: the controller's own");
-  sub->add_option("--judge", s->strategy.judge,
-                  "what members are judged by: fitness or effect; fitness if not given");
+  sub->add_option("--judge", s->strategy.judge, "what members are judged by: effect or fitness");
   sub->add_option("--against", s->against,
                   "prints how the truth of winners differs from this strategy's, seed by seed")
       ->type_name("NAME");

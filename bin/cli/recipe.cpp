@@ -29,34 +29,42 @@ std::optional<std::string> recipe_of(int argc, const char* const* argv) {
 
 }  // namespace
 
-std::string recipe_folder() {
+std::string recipe_folder(const std::string& program_name) {
   std::error_code failure;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failure);
-  return (program.parent_path().parent_path() / "share/renas/recipes").string();
+  return (program.parent_path().parent_path() / "share/renas/recipes" / program_name).string();
 }
 
-std::vector<std::string> recipe_names() {
+std::vector<std::string> recipe_names(const std::string& program) {
   std::vector<std::string> names;
   std::error_code failure;
-  for (const auto& entry : std::filesystem::directory_iterator(recipe_folder(), failure)) {
+  for (const auto& entry : std::filesystem::directory_iterator(recipe_folder(program), failure)) {
     if (entry.path().extension() == ".toml") names.push_back(entry.path().stem().string());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
+void add_recipe_option(CLI::App& app, std::string& recipe, const std::string& group) {
+  app.add_option("--recipe", recipe,
+                 fmt::format("Options by name, of which any may be given otherwise besides: {}",
+                             fmt::join(recipe_names(app.get_name()), ", ")))
+      ->configurable(false)
+      ->group(group);
+}
+
 void apply_recipe(CLI::App& app, int argc, const char* const* argv) {
   const std::optional<std::string> name = recipe_of(argc, argv);
   if (!name) return;
-  const std::vector<std::string> names = recipe_names();
+  const std::string folder = recipe_folder(app.get_name());
+  const std::vector<std::string> names = recipe_names(app.get_name());
   if (std::find(names.begin(), names.end(), *name) == names.end()) {
     throw InvalidInput(fmt::format(
         "--recipe {}: there is no such recipe in {}; found {}. A file of options of your own is "
         "read by --config FILE",
-        *name, recipe_folder(),
-        names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+        *name, folder, names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
   }
-  const std::string path = recipe_folder() + "/" + *name + ".toml";
+  const std::string path = folder + "/" + *name + ".toml";
   std::ifstream file(path);
   if (!file) throw IoError(fmt::format("{}: cannot be read", path));
   for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(file)) {

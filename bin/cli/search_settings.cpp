@@ -10,6 +10,7 @@
 #include "cli/frame.h"
 #include "cli/lists.h"
 #include "cli/options.h"
+#include "cli/recipe.h"
 #include "renas/controller.h"
 #include "renas/error.h"
 #include "renas/run_directory.h"
@@ -82,6 +83,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->transform(absolute_path());
   run.option("--run", o.folder, "Folder of the run; a new one, unless --resume")
       ->configurable(false);
+  add_recipe_option(app, s.recipe, "Run");
   run.flag("--resume", o.resume,
            "Go on with the run in that folder; its options hold. If its data set has moved, each "
            "time --data says where it lies; --threads, --worker-timeout, --max-attempts, --drain, "
@@ -144,15 +146,15 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       "drawn between two results the last 8");
   search
       .option("--judge", o.strategy.judge,
-              "What cells are judged by during the search. fitness: what their training gave; "
-              "effect: an estimate of what they are worth, apart from what their mutation broke; "
-              "empty: fitness")
+              "What cells are judged by during the search. effect: an estimate of what they are "
+              "worth, apart from what their mutation broke; fitness: what their training gave, the "
+              "paper's rule; empty: fitness")
       ->check(CLI::IsMember({"", "fitness", "effect"}));
   search
       .option("--finalists", o.strategy.finalists,
               "What is retrained at the end. population: the last members; posterior-mean: of all "
               "candidates the P networks that a Gaussian process over all results expects the most "
-              "of, which changes nothing with --judge effect or a size as objective; empty: "
+              "of, which changes nothing where --judge effect does or size is an objective; empty: "
               "population")
       ->check(CLI::IsMember({"", "population", "posterior-mean"}));
   search
@@ -246,13 +248,19 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       ->check(CLI::PositiveNumber);
   children.option("--child-epochs", o.child.child_epochs, "Passes over D_train of a child")
       ->check(CLI::Range(1, 100000));
-  children.option("--new-rate", o.child.new_rate, "Learning rate of a child's new parameters")
+  children
+      .option("--new-rate", o.child.new_rate,
+              "Learning rate of a child's new parameters; the paper's is 0.01")
       ->check(CLI::NonNegativeNumber);
-  children.option("--inherited-rate", o.child.inherited_rate, "Learning rate of inherited ones")
+  children
+      .option("--inherited-rate", o.child.inherited_rate,
+              "Learning rate of inherited ones; the paper's is 0.001")
       ->check(CLI::NonNegativeNumber);
-  children.flag("--child-anneal", o.child.anneal_children,
-                "Both fall to 0 by a cosine over a child's passes, as those of members without a "
-                "parent do; the paper keeps them constant");
+  children
+      .flag("--child-anneal", o.child.anneal_children,
+            "Both fall to 0 by a cosine over a child's passes, as those of members without a "
+            "parent do; --child-anneal=false keeps them constant, as the paper does")
+      ->default_str("true");
   children.option("--momentum", o.child.momentum, "Momentum of SGD")->check(CLI::Range(0.0, 1.0));
   children.option("--weight-decay", o.child.weight_decay, "Decay of conv and linear weights")
       ->check(CLI::NonNegativeNumber);
@@ -299,7 +307,7 @@ std::vector<std::pair<std::string, std::string>> options_of_run(const std::strin
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     if (!option->get_configurable() || name == "--config" || name == "--resume" ||
-        name == "--quiet" || name == "--run") {
+        name == "--quiet" || name == "--run" || name == "--recipe") {
       continue;
     }
     options.emplace_back(name, value_text(*option));
@@ -316,11 +324,19 @@ std::string command_of_run(const std::string& run, int ranks) {
   std::string command = ranks > 1 ? fmt::format("mpirun -np {} ", ranks) : "";
   command += "renas-search --run NEW_FOLDER";
   for (const auto& [name, value] : options_of_run(run)) {
+    const CLI::Option& option = *app.get_option(name);
     const bool flag = value == "true" || value == "false";
-    if (flag ? value == "false" : value == value_text(*app.get_option(name))) continue;
+    std::string usual = value_text(option);
+    if (flag && usual.empty()) usual = "false";
+    if (value == usual) continue;
     const bool plain =
         !value.empty() && value.find_first_of(" '\"\\$*?;&|<>()") == std::string::npos;
-    command += " " + name + (flag ? "" : plain ? " " + value : " '" + value + "'");
+    command += " " + name;
+    if (flag) {
+      command += value == "true" ? "" : "=" + value;
+    } else {
+      command += plain ? " " + value : " '" + value + "'";
+    }
   }
   return command;
 }
@@ -335,6 +351,7 @@ SearchSettings settings_of_run(const CLI::App& given, const SearchSettings& from
                                       "--resume",
                                       "--quiet",
                                       "--config",
+                                      "--recipe",
                                       "--data",
                                       "--snapshot-seconds",
                                       "--drain",

@@ -12,6 +12,7 @@ namespace renas::cli {
 /// The command line of renas-search.
 struct SearchSettings {
   SearchRunOptions run;
+  std::string recipe;  ///< its name; empty: none
   std::string operators = "all";
   std::string space;            ///< a file; empty: by blocks and operators
   std::string initial_genomes;  ///< a file; empty: none

@@ -88,11 +88,7 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
   app.add_option("--out", s.out,
                  "Model to write; OUT.checkpoint appears beside it. With --list, a folder")
       ->required();
-  app.add_option("--recipe", s.recipe,
-                 fmt::format("Options of a published training, of which any may be given otherwise "
-                             "besides: {}",
-                             fmt::join(recipe_names(), ", ")))
-      ->configurable(false);
+  add_recipe_option(app, s.recipe, "OPTIONS");
   app.add_flag("--resume", s.resume, "Go on from OUT.checkpoint, or with the list in OUT")
       ->configurable(false);
   app.add_flag("--force", s.force, "Replace OUT or OUT.checkpoint where they exist")

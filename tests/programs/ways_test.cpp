@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_search_takes_a_space_of_ones_own_and_keeps_it) {
 
 #ifdef RENAS_MPIRUN
 BOOST_AUTO_TEST_CASE(two_ranks_search_two_cells_and_every_program_takes_them) {
-  done(on_ranks(2) + toy_search(folder, "run") + "--cells-searched 2");
+  done(on_ranks(2) + toy_search(folder, "run") + "--cells-searched 2 --judge fitness");
   done(resume("run") + "--children 11");
   const auto history = renas::RunDirectory::open(folder / "run").history();
   BOOST_TEST(history.size() == 15);
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(a_search_ends_by_patience_and_judges_by_balanced_accuracy) 
 }
 
 BOOST_AUTO_TEST_CASE(children_that_diverge_teach_where_it_is_asked_for) {
-  const std::string diverging = "--new-rate 1e30 --inherited-rate 1e30 ";
+  const std::string diverging = "--new-rate 1e30 --inherited-rate 1e30 --judge fitness ";
   done(toy_search(folder, "without") + diverging);
   done(toy_search(folder, "with") + diverging + "--learn-failures");
   const auto asked = [&](const std::string& run) {
@@ -219,10 +219,10 @@ BOOST_AUTO_TEST_CASE(children_that_diverge_teach_where_it_is_asked_for) {
 
 BOOST_AUTO_TEST_CASE(how_the_controller_attends_and_learns_belongs_to_the_run) {
   const std::string limited = "--max-parameters 7000 ";  // about every second cell has more
-  done(toy_search(folder, "without") + limited);
-  done(toy_search(folder, "refusals") + limited + "--learn-refusals");
+  done(toy_search(folder, "without", "0", 24) + limited);
+  done(toy_search(folder, "refusals", "0", 24) + limited + "--learn-refusals");
   BOOST_TEST(history_of(folder / "without") != history_of(folder / "refusals"));
-  done(resume("refusals") + "--children 12");
+  done(resume("refusals") + "--children 28");
   done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "refusals"));
 
   done(toy_search(folder, "linear"));

@@ -143,16 +143,15 @@ struct StrategyOptions {
   /// were told with, as in the paper. "effect": an estimate of what the cell is worth, learnt from
   /// all results, in which a child is not blamed for what its mutation broke, nor a lucky result
   /// praised. It differs from the fitness once results say that they inherited weights
-  /// (Outcome::inherited). It is no default: a model of lineages speaks for it, the one bank of
-  /// real cells so far does not. Empty: "fitness".
-  std::string judge;
+  /// (Outcome::inherited). Empty: "fitness".
+  std::string judge = "effect";
 
   /// Which candidates finalists() and best() are. "population": the members, and the candidate with
   /// the highest fitness, as in the paper. "posterior-mean": of all candidates the P different
   /// networks, or the one, whose fitness a Gaussian process over all results expects to be highest,
   /// so that one lucky result does not count; the search itself decides as without. Only for
-  /// strategies with a population; judged by effect, and with a size as objective, finalists are
-  /// what they are without. Empty: "population".
+  /// strategies with a population; where effects differ from fitness, and with a size as objective,
+  /// finalists are what they are without. Empty: "population".
   std::string finalists;
 
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
@@ -186,7 +185,8 @@ std::vector<std::string> strategy_names();
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options);
 /// Whether strategy `name` keeps a population in which tournaments are held.
 bool has_tournaments(const std::string& name);
-/// Whether `options` judge by effect. Throws InvalidInput if the word is unknown.
+/// Whether `options` judge by effect, which strategies with a population can. Throws InvalidInput
+/// if the word is unknown.
 bool judges_by_effect(const StrategyOptions& options);
 /// Whether `options` choose finalists by posterior mean. Throws InvalidInput if the word is
 /// unknown.

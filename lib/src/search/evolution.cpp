@@ -13,7 +13,7 @@ Evolution::Evolution(const SearchSpace& space, const StrategyOptions& options,
       mutator_(std::move(mutator)),
       removal_(removal),
       critic_(std::move(critic)),
-      jury_(finalists_by_mean(options) && !judges_by_effect(options) && !options.size
+      jury_(finalists_by_mean(options) && !options.size
                 ? std::make_unique<Critic>(space, controller_options(options))
                 : nullptr),
       by_effect_(critic_ && judges_by_effect(options)),
@@ -208,21 +208,18 @@ std::vector<Member> Evolution::best_by_mean(std::size_t count) const {
 }
 
 std::vector<Member> Evolution::finalists() const {
-  if (jury_) {
-    return best_by_mean(capacity());
-  }
   // The critic knows the best cells of any size, not the fronts.
-  return corrects() && !options().size ? critic_->best(capacity()) : population();
+  if (corrects() && !options().size) {
+    return critic_->best(capacity());
+  }
+  return jury_ ? best_by_mean(capacity()) : population();
 }
 
 std::optional<Member> Evolution::best() const {
-  if (jury_ && StrategyBase::best()) {
-    return best_by_mean(1).front();
+  if (corrects()) {
+    return critic_->best(1).front();
   }
-  if (!corrects()) {
-    return StrategyBase::best();
-  }
-  return critic_->best(1).front();
+  return jury_ && StrategyBase::best() ? best_by_mean(1).front() : StrategyBase::best();
 }
 
 void Evolution::save_more(StateWriter& writer) const {

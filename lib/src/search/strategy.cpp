@@ -129,7 +129,7 @@ bool judges_by_effect(const StrategyOptions& options) {
     throw InvalidInput(
         fmt::format("judge: expected fitness, effect or nothing; got '{}'", options.judge));
   }
-  return options.judge == "effect";
+  return options.judge == "effect" && has_tournaments(options.name);
 }
 
 bool finalists_by_mean(const StrategyOptions& options) {
