@@ -16,7 +16,9 @@ double Deficits::draw(const renas::Candidate& candidate, int changes) {
     const auto last = std::ssize(model_.drops) - 1;
     deficit += factor * model_.drops[std::min<std::ptrdiff_t>(changes - 1, last)];
   }
-  return deficit;
+  const int generations = generations_[*candidate.parent] + 1;
+  generations_[candidate.id] = generations;
+  return deficit - model_.gain * std::log2(1.0 + generations);
 }
 
 double Deficits::inherited(const renas::Candidate& candidate, int changes) const {

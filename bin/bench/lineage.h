@@ -15,6 +15,9 @@
 ///   deficit(child) = recovery * deficit(parent) + drop(changes) * exp(spread * normal)
 ///
 /// A candidate without a parent has none. A child that changes nothing has its parent's, recovered.
+/// On the other hand its line has been trained for longer than a cell without a parent:
+///
+///   gain(child) = gain * log2(1 + generations since the one without a parent)
 struct LineageModel {
   bool on = false;
   /// The median drop of a child with 1, 2, ... changed slots; the last holds for more. On CIFAR-10,
@@ -23,6 +26,7 @@ struct LineageModel {
   std::vector<double> drops{2, 4.5, 6, 7, 8};
   double spread = 0.5;    ///< standard deviation of the drop's logarithm
   double recovery = 0.5;  ///< share of the parent's deficit that is left after the child's pass
+  double gain = 0;        ///< points for each doubling of a line's generations
 };
 
 /// Keeps the deficits of a run's candidates.
@@ -31,7 +35,8 @@ class Deficits {
   Deficits(const LineageModel& model, uint64_t seed)
       : model_(model), random_(seed, renas::Purpose::kNoise, 1) {}
 
-  /// Draws the deficit of a new candidate, in points; `changes` counts its changed slots.
+  /// Draws the deficit of a new candidate, less its gain, in points; `changes` counts its changed
+  /// slots.
   double draw(const renas::Candidate& candidate, int changes);
   /// The share of the trainable numbers that a child with so many changes inherits; 0 where the
   /// model is off, so that results count as trained from scratch.
@@ -41,6 +46,7 @@ class Deficits {
   LineageModel model_;
   renas::Random random_;
   std::unordered_map<uint64_t, double> deficits_;  // by candidate
+  std::unordered_map<uint64_t, int> generations_;  // likewise
 };
 
 /// How long evaluations take where several are in flight.

@@ -470,6 +470,9 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--recovery", s->trial.lineage.recovery,
                   "of --lineage: share of its parent's loss that a child keeps")
       ->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--lineage-gain", s->trial.lineage.gain,
+                  "of --lineage: points that each doubling of a line's generations brings")
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--in-flight", s->trial.in_flight, "candidates that are evaluated at once")
       ->check(CLI::Range(1, 1000000));
   sub->add_option("--durations", s->durations,

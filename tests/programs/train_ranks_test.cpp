@@ -148,4 +148,25 @@ BOOST_AUTO_TEST_CASE(a_recipe_gives_defaults_that_options_replace) {
   expect_part(unknown, "cifar-renas, cifar-short, imagenet-mobile");
 }
 
+BOOST_AUTO_TEST_CASE(a_search_by_the_papers_rule_keeps_its_options) {
+  const std::string search = renas::test::toy_search(folder, "run") + "--recipe paper ";
+  const Ran ran = run_command(search + "--new-rate 0.02");
+  BOOST_TEST(ran.code == 0, ran.output);
+  const std::string options = renas::RunDirectory::open(folder / "run").options();
+  for (const char* line :
+       {"\ncontroller=\"paper\"\n", "\njudge=\"fitness\"\n", "\nchild-anneal=false\n",
+        "\nnew-rate=0.02\n", "\ninherited-rate=0.001\n"}) {
+    BOOST_TEST(options.find(line) != std::string::npos, options);
+  }
+  // A run that is resumed has its own options, with the recipe named again or not.
+  for (const char* recipe : {"--recipe paper", ""}) {
+    const Ran again =
+        run_command(kPrograms + "renas-search --resume --run " + (folder / "run") + " " + recipe);
+    BOOST_TEST(again.code == 0, again.output);
+  }
+  BOOST_TEST(renas::RunDirectory::open(folder / "run").options() == options);
+  const Ran other = run_command(search + "--recipe=cifar-short");
+  BOOST_TEST(other.code == 2);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
