@@ -3,7 +3,7 @@
 # two MPI ranks, the final population retrained from scratch, the winner's test accuracy beside two
 # random cells trained in the same way; then a page about the run and the network as ONNX.
 #
-#   jobs/demo.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR DATA AND RUN]
+#   jobs/demo.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR DATA AND RUN]     RANKS (2), SEED (1)
 set -euo pipefail
 bin=${1:-build/bin}
 out=${2:-demo}
@@ -21,7 +21,7 @@ fi
 # More ranks than cores, to OpenMPI 4 and 5; MPICH allows it anyway.
 export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 mpirun -np "$ranks" "$bin/renas-search" \
-  --data "$out/fashion-mnist.h5" --run "$out/run" --seed 1 \
+  --data "$out/fashion-mnist.h5" --run "$out/run" --seed "${SEED:-1}" \
   --strategy renas --population 4 --sample 2 --children 24 --blocks 5 \
   --cells 1 --filters 8 --max-mult-adds 8000000 --batch 16 --pad 0 --no-flip \
   --in-order --validation 3000 --subset 2000 --initial-epochs 2 \
