@@ -150,6 +150,24 @@ int inspect_pareto(const std::vector<HistoryEntry>& history, bool json) {
   return cli::kDone;
 }
 
+/// What a run's last snapshot knows of its cells' effects.
+struct Effects {
+  std::map<uint64_t, double> of_members;  ///< by id; empty where members are judged by fitness
+  std::optional<uint64_t> best;           ///< the candidate with the highest effect
+};
+
+Effects effects_of(const RunDirectory& run) {
+  Effects effects;
+  const SearchRunOptions options = cli::run_options(cli::stored_settings(run.path()));
+  const auto snapshot = run.load_snapshot();
+  if (!snapshot || options.make_strategy || !judges_by_effect(options.strategy)) return effects;
+  const auto strategy = make_strategy(space_of(options), options.strategy);
+  strategy->load(snapshot->strategy);
+  for (const Member& member : strategy->population()) effects.of_members[member.id] = member.effect;
+  if (const auto best = strategy->best()) effects.best = best->id;
+  return effects;
+}
+
 int inspect_run(const RunSettings& s) {
   const RunDirectory run = RunDirectory::open(s.folder);
   const History whole = run.read_history();
@@ -178,9 +196,16 @@ int inspect_run(const RunSettings& s) {
       ++children;
     }
   }
+  const Effects effects = effects_of(run);
+  const bool by_effect = !effects.of_members.empty();
+  if (effects.best && by_id.contains(*effects.best)) best = by_id.at(*effects.best);
+  const auto effect_of = [&](const HistoryEntry& e) {
+    const auto at = effects.of_members.find(e.id);  // what joined after the snapshot is not there
+    return at == effects.of_members.end() ? e.fitness : at->second;
+  };
   std::vector<const HistoryEntry*> members = living(history);
   std::stable_sort(members.begin(), members.end(),
-                   [](const auto* a, const auto* b) { return a->fitness > b->fitness; });
+                   [&](const auto* a, const auto* b) { return effect_of(*a) > effect_of(*b); });
   std::vector<const HistoryEntry*> lineage;
   if (best != nullptr) lineage = lineage_of(history, *best);
   const double share = children == 0 ? 0 : inherited / children;
@@ -193,8 +218,12 @@ int inspect_run(const RunSettings& s) {
       for (const HistoryEntry* e : list) array.push_back(Json::parse(to_json(*e)));
       return array;
     };
+    Json judged = Json::object();
+    for (const auto& [id, effect] : effects.of_members) judged[std::to_string(id)] = effect;
     fmt::print("{}\n", Json{{"results", history.size()},
                             {"statuses", statuses},
+                            {"judge", by_effect ? "effect" : "fitness"},
+                            {"effects", judged},
                             {"inherited_share", share},
                             {"best", best == nullptr ? Json() : Json::parse(to_json(*best))},
                             {"lineage", entries(lineage)},
@@ -205,14 +234,17 @@ int inspect_run(const RunSettings& s) {
   }
   fmt::print("{}: {} results", run.path(), history.size());
   for (const auto& [status, number] : statuses) fmt::print(", {} {}", number, status);
-  fmt::print("\n\npopulation, best first\n{:>6} {:>9} {:>11} {:>13} {:>10}  genome\n", "id",
-             "fitness", "parameters", "mult_adds", "inherited");
+  const char* judge = by_effect ? "effect" : "fitness";
+  fmt::print("\n\npopulation, best first by {}\n{:>6}{} {:>9} {:>11} {:>13} {:>10}  genome\n",
+             judge, "id", by_effect ? fmt::format(" {:>9}", "effect") : "", "fitness", "parameters",
+             "mult_adds", "inherited");
   for (const HistoryEntry* e : members) {
-    fmt::print("{:>6} {:>7.2f} % {:>11} {:>13} {:>8.1f} %  {}\n", e->id, 100 * e->fitness,
+    fmt::print("{:>6}{} {:>7.2f} % {:>11} {:>13} {:>8.1f} %  {}\n", e->id,
+               by_effect ? fmt::format(" {:>7.2f} %", 100 * effect_of(*e)) : "", 100 * e->fitness,
                e->parameters, e->mult_adds, 100 * e->inherited, e->genome);
   }
   if (best == nullptr) return cli::kDone;
-  fmt::print("\nlineage of the best ({})\n", best->id);
+  fmt::print("\nlineage of the best by {} ({})\n", judge, best->id);
   for (const HistoryEntry* e : lineage) {
     fmt::print("{:>6} {:>7.2f} %  {}\n", e->id, 100 * e->fitness,
                e->parent && by_id.contains(*e->parent)

@@ -96,7 +96,8 @@ BOOST_AUTO_TEST_CASE(a_search_takes_a_space_of_ones_own_and_keeps_it) {
   const Ran view = done(kPrograms + "renas-inspect controller " + (folder / "run"));
   BOOST_TEST(view.output.find("block 2  i1") != std::string::npos, view.output);
   BOOST_TEST(view.output.find("1 100 %") != std::string::npos, view.output);
-  done(kPrograms + "renas-inspect run " + (folder / "run"));
+  const Ran members = done(kPrograms + "renas-inspect run " + (folder / "run"));
+  BOOST_TEST(members.output.find("best first by effect") != std::string::npos, members.output);
   done(resume("run") + "--children 5");
 
   const std::string bad = search + "--run " + (folder / "bad") + " --space ";
@@ -116,6 +117,7 @@ BOOST_AUTO_TEST_CASE(two_ranks_search_two_cells_and_every_program_takes_them) {
   done(kPrograms + "renas-search --replay " + run + " --decisions-only --threads 1");
   const Ran seen = done(kPrograms + "renas-inspect run " + run);
   BOOST_TEST(seen.output.find("reduction ") != std::string::npos, seen.output);
+  BOOST_TEST(seen.output.find("best first by fitness") != std::string::npos, seen.output);
   const Ran learnt = done(kPrograms + "renas-inspect controller " + run);
   BOOST_TEST(learnt.output.find("reduction block 2  o2") != std::string::npos, learnt.output);
   done(kPrograms + "renas-report " + run);
