@@ -7,6 +7,8 @@
 #   jobs/compare.sh DATA.h5 OUT [options of renas-search ...]     all runs, one after another
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
 #   jobs/compare.sh --report OUT                                  the table of what is there
+#   jobs/compare.sh --results OUT >> FILE                         a line of JSON for each run; --report
+#                                                                 takes such a file as well
 #
 # STRATEGIES (renas evolution random; renas:paper is renas by the recipe paper), SEEDS (1 2 3 4 5),
 # RANKS (2), RENAS_BIN (build/bin), CHILDREN_ANEW (as --children); a run that is there is resumed, one
@@ -16,40 +18,77 @@ strategies=(${STRATEGIES:-renas evolution random})
 seeds=(${SEEDS:-1 2 3 4 5})
 bin=${RENAS_BIN:-build/bin}
 
-report() {
-  local out=$1
-  printf '%-20s %5s %18s %18s %12s\n' strategy runs 'population, D_val' 'best, D_val' 'test'
+# results OUT: a line of JSON for each finished run of the strategies there.
+results() {
   for strategy in "${strategies[@]}"; do
-    for run in "$out/${strategy/:/-}"-[0-9]*; do
+    for run in "$1/${strategy/:/-}"-[0-9]*; do
       [ -e "$run/result.json" ] || continue
-      "$bin/renas-inspect" run "$run" --json
-    done | python3 -c '
+      "$bin/renas-inspect" run "$run" --json | python3 -c '
 import json, statistics, sys
-text, decoder, at = sys.stdin.read(), json.JSONDecoder(), 0
-population, best, test = [], [], []
-while at < len(text.rstrip()):
-    run, at = decoder.raw_decode(text, at)
-    at += 1
-    members = [n for n in run["result"]["networks"] if not n["name"].startswith("control")]
-    population.append(statistics.mean(n["validation_accuracy"] for n in members))
-    winner = next(n for n in members if n["name"] == run["result"]["winner"])
-    best.append(winner["validation_accuracy"])
-    if winner["test_accuracy"] is not None: test.append(winner["test_accuracy"])
+strategy, seed = sys.argv[1:]
+result = json.load(sys.stdin)["result"]
+members = [n for n in result["networks"] if not n["name"].startswith("control")]
+winner = next(n for n in members if n["name"] == result["winner"])
+print(json.dumps({
+    "strategy": strategy, "seed": int(seed),
+    "population": statistics.mean(n["validation_accuracy"] for n in members),
+    "best": winner["validation_accuracy"], "test": winner["test_accuracy"],
+    "members": [[n["genome"], n["validation_accuracy"]] for n in members]}))
+' "$strategy" "${run##*-}"
+    done
+  done
+}
+
+# report OUT|FILE: the table, and the differences from the first strategy over the seeds of both.
+report() {
+  # Of a file all strategies, unless some are named.
+  local named=(${STRATEGIES:-})
+  [ -d "$1" ] && named=("${strategies[@]}")
+  if [ -d "$1" ]; then results "$1"; else cat "$1"; fi | python3 -c '
+import json, statistics, sys
+runs = {}
+for line in sys.stdin:
+    run = json.loads(line)
+    runs[run["strategy"], run["seed"]] = run
+asked = sys.argv[1:] or sorted({of for of, _ in runs}, key=lambda of: (of != "renas", of))
+strategies = [s for s in asked if any(s == of for of, _ in runs)]
 def cell(values):
     if not values: return "-"
     std = statistics.stdev(values) if len(values) > 1 else float("nan")
     return f"{100 * statistics.mean(values):.2f} +- {100 * std:.2f}"
-print(f"{sys.argv[1]:<20} {len(best):>5} {cell(population):>18} {cell(best):>18} {cell(test):>12}")
-' "$strategy"
-  done
+def of(strategy, what):
+    return {seed: run[what] for (name, seed), run in runs.items()
+            if name == strategy and run.get(what) is not None}
+heads = ("population, D_val", "best, D_val", "test")
+print("{:<20} {:>5} {:>18} {:>18} {:>18}".format("strategy", "runs", *heads))
+for s in strategies:
+    values = [list(of(s, what).values()) for what in ("population", "best", "test")]
+    count = sum(name == s for name, _ in runs)
+    print(f"{s:<20} {count:>5} {cell(values[0]):>18} {cell(values[1]):>18} {cell(values[2]):>18}")
+# 97.5 % quantiles of t for 1, 2, ... degrees of freedom; beyond them nearly those of the normal
+student = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14,
+           2.13, 2.12, 2.11, 2.10, 2.09, 2.09]
+for s in strategies[1:]:
+    mine, other = of(strategies[0], "test"), of(s, "test")
+    gains = [100 * (mine[seed] - other[seed]) for seed in sorted(mine.keys() & other.keys())]
+    if len(gains) < 2: continue
+    t = student[len(gains) - 2] if len(gains) - 2 < len(student) else 1.96 + 2.5 / len(gains)
+    mean, half = statistics.mean(gains), t * statistics.stdev(gains) / len(gains) ** 0.5
+    print(f"test of {strategies[0]} over that of {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
+          f"in {len(gains)} seeds")
+' "${named[@]}"
 }
 
+if [ "${1:-}" = --results ]; then
+  results "${2:?usage: jobs/compare.sh --results OUT}"
+  exit
+fi
 if [ "${1:-}" = --report ]; then
-  report "${2:?usage: jobs/compare.sh --report OUT}"
+  report "${2:?usage: jobs/compare.sh --report OUT or FILE}"
   exit
 fi
 if [ $# -lt 2 ]; then
-  sed -n '2,15s/^# \?//p' "$0" >&2
+  sed -n '2,17s/^# \?//p' "$0" >&2
   exit 2
 fi
 data=$1

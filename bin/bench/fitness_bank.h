@@ -74,6 +74,6 @@ class FitnessBank {
 
 /// Prints what the bank says of each of its protocols: Kendall's tau of fitness with truth over all
 /// cells and within the children of one parent, that of the loss, the recall of the best ten, the
-/// mean drop below the parent by the number of changes; and the reliability of the truth, and what
-/// the gradient at the initialisation tells of it.
+/// mean drop below the parent by the number of changes; and the reliability of the truth, how much
+/// of it children have from their parents, and what the gradient at the initialisation tells of it.
 void print_report(const FitnessBank& bank);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "bench/curves.h"
@@ -286,6 +287,53 @@ void print_against_base(const FitnessBank& bank) {
   }
 }
 
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// The sum of squares about the mean.
+double squares_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += std::pow(value - mean_of(values), 2);
+  return sum;
+}
+
+/// Prints how much of a parent's worth its children have, and how much is to be found at all.
+void print_heredity(const FitnessBank& bank) {
+  std::map<int64_t, std::vector<double>> families;  // truths of children by parent, in %
+  double best = 0;
+  for (const FitnessBank::Cell& cell : bank.cells()) {
+    const auto truth = truth_of(cell);
+    if (!truth) continue;
+    best = std::max(best, 100 * *truth);
+    if (cell.parent && truth_of(bank.cells()[static_cast<std::size_t>(*cell.parent)])) {
+      families[*cell.parent].push_back(100 * *truth);
+    }
+  }
+  if (families.size() < 3) return;
+  std::vector<double> parents;
+  std::vector<double> children;
+  double among_siblings = 0;
+  double freedom = 0;
+  for (const auto& [parent, truths] : families) {
+    parents.push_back(100 * *truth_of(bank.cells()[static_cast<std::size_t>(parent)]));
+    children.push_back(mean_of(truths));
+    among_siblings += squares_of(truths);
+    freedom += static_cast<double>(truths.size() - 1);
+  }
+  double product = 0;
+  for (std::size_t i = 0; i < parents.size(); ++i) {
+    product += (parents[i] - mean_of(parents)) * (children[i] - mean_of(children));
+  }
+  fmt::print(
+      "heredity of the truth, in points: {} parents {:.1f} in the mean, standard deviation {:.1f}; "
+      "children {:.1f}, {:+.2f} for each point of the parent, {:.1f} among siblings; best of all "
+      "{:.1f}\n",
+      parents.size(), mean_of(parents),
+      std::sqrt(squares_of(parents) / static_cast<double>(parents.size() - 1)), mean_of(children),
+      product / squares_of(parents), std::sqrt(among_siblings / freedom), best);
+}
+
 /// Prints what the gradient before all training tells of the truth.
 void print_gradient(const FitnessBank& bank) {
   std::vector<Pair> pairs;
@@ -320,6 +368,7 @@ void print_report(const FitnessBank& bank) {
   fmt::print("{} random cells and {} children; the truth of {} is known\n",
              bank.cells().size() - children, children, known);
   print_reliability("truth", "two seeds", truths);
+  print_heredity(bank);
   std::vector<Pair> repeats;
   if (bank.results().contains("base") && bank.results().contains("again")) {
     const Results& again = bank.results().at("again");
