@@ -34,13 +34,14 @@ int count_changes(const Candidate& candidate) {
 }
 
 double winner_of(const renas::Strategy& strategy, const renas::Objective& objective,
-                 uint64_t seed) {
+                 const LineageModel& model, uint64_t seed) {
   constexpr double kRetrainingNoise = 0.7;
   Random random(seed, Purpose::kNoise, 3);
   double best_score = -std::numeric_limits<double>::infinity();
   double winner = 0;
   for (const renas::Member& member : strategy.finalists()) {
-    const double truth = objective.truth(member.genome);
+    const double truth =
+        objective.truth(member.genome) - roughness_of(model, objective.space(), member.genome);
     const double score = truth + kRetrainingNoise * random.normal();
     if (score > best_score) {
       best_score = score;
@@ -76,6 +77,8 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     ++asked;
     const int changes = count_changes(candidate);
     double reward = objective.reward(candidate.genome) - deficits.draw(candidate, changes);
+    reward -= (candidate.parent ? trial.lineage.seen : 1) *
+              roughness_of(trial.lineage, objective.space(), candidate.genome);
     if (trial.noise > 0) {
       reward += trial.noise * random.normal();
     }
@@ -104,7 +107,10 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     timed([&] { strategy->tell(evaluation.id, evaluation.outcome); });
 
     const auto best = strategy->best();
-    run.truth_of_best.push_back(static_cast<float>(best ? objective.truth(best->genome) : 0));
+    run.truth_of_best.push_back(
+        static_cast<float>(best ? objective.truth(best->genome) -
+                                      roughness_of(trial.lineage, objective.space(), best->genome)
+                                : 0));
     double sum = 0;
     for (const renas::Member& member : strategy->population()) {
       sum += objective.reward(member.genome);
@@ -112,7 +118,7 @@ SearchRun run_search(const renas::Objective& objective, const renas::StrategyOpt
     run.population_reward.push_back(static_cast<float>(
         sum / std::max(1.0, static_cast<double>(strategy->population().size()))));
   }
-  run.winner = winner_of(*strategy, objective, options.seed);
+  run.winner = winner_of(*strategy, objective, trial.lineage, options.seed);
   run.time = now;
   run.counts = strategy->counts();
   run.seconds = std::chrono::duration<double>(spent).count();

@@ -25,6 +25,16 @@ double Deficits::inherited(const renas::Candidate& candidate, int changes) const
   return model_.on && candidate.parent ? std::max(0.1, 1 - 0.08 * changes) : 0;
 }
 
+double roughness_of(const LineageModel& model, const renas::SearchSpace& space,
+                    const renas::Genome& genome) {
+  if (model.roughness == 0) return 0;
+  uint64_t hash = 1469598103934665603U;  // FNV-1a
+  for (const auto choice : renas::canonical(space, genome)) {
+    hash = (hash ^ static_cast<uint64_t>(choice)) * 1099511628211U;
+  }
+  return -model.roughness * std::log(1 - renas::Random(hash, renas::Purpose::kNoise, 4).uniform());
+}
+
 int64_t mult_adds_of(const renas::SearchSpace& space, const renas::Genome& genome) {
   renas::NetworkOptions options;
   options.cells = 1;

@@ -27,7 +27,16 @@ struct LineageModel {
   double spread = 0.5;    ///< standard deviation of the drop's logarithm
   double recovery = 0.5;  ///< share of the parent's deficit that is left after the child's pass
   double gain = 0;        ///< points for each doubling of a line's generations
+  /// The mean, in points, of what a cell of its own is worse than cells like it: exponentially
+  /// distributed, and nothing is known of one cell's from another's. The banks' heredity says how
+  /// much there is.
+  double roughness = 0;
+  double seen = 0.25;  ///< share of that which a child with inherited weights is told with
 };
+
+/// What `genome` itself is worse than cells like it, in points (LineageModel::roughness).
+double roughness_of(const LineageModel& model, const renas::SearchSpace& space,
+                    const renas::Genome& genome);
 
 /// Keeps the deficits of a run's candidates.
 class Deficits {

@@ -473,6 +473,13 @@ void add_search_bench(CLI::App& app) {
   sub->add_option("--lineage-gain", s->trial.lineage.gain,
                   "of --lineage: points that each doubling of a line's generations brings")
       ->check(CLI::NonNegativeNumber);
+  sub->add_option("--roughness", s->trial.lineage.roughness,
+                  "of --lineage: points that a cell of its own is worse than cells like it, in the "
+                  "mean")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--roughness-seen", s->trial.lineage.seen,
+                  "of --lineage: share of --roughness that the fitness of a child shows")
+      ->check(CLI::Range(0.0, 1.0));
   sub->add_option("--in-flight", s->trial.in_flight, "candidates that are evaluated at once")
       ->check(CLI::Range(1, 1000000));
   sub->add_option("--durations", s->durations,
