@@ -156,7 +156,8 @@ struct Effects {
   std::optional<uint64_t> best;           ///< the candidate with the highest effect
 };
 
-Effects effects_of(const RunDirectory& run) {
+/// Nothing, after a warning, where options or snapshot cannot be read: the history can be shown.
+Effects effects_of(const RunDirectory& run) try {
   Effects effects;
   const SearchRunOptions options = cli::run_options(cli::stored_settings(run.path()));
   const auto snapshot = run.load_snapshot();
@@ -166,6 +167,10 @@ Effects effects_of(const RunDirectory& run) {
   for (const Member& member : strategy->population()) effects.of_members[member.id] = member.effect;
   if (const auto best = strategy->best()) effects.best = best->id;
   return effects;
+} catch (const Error& error) {
+  cli::say(fmt::format("warning: effects are not known, cells are shown by fitness: {}\n",
+                       error.what()));
+  return {};
 }
 
 int inspect_run(const RunSettings& s) {

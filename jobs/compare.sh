@@ -76,7 +76,7 @@ for s in strategies[1:]:
     mean, half = statistics.mean(gains), t * statistics.stdev(gains) / len(gains) ** 0.5
     print(f"test of {strategies[0]} over that of {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
           f"in {len(gains)} seeds")
-' "${named[@]}"
+' ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
 }
 
 if [ "${1:-}" = --results ]; then

@@ -27,7 +27,7 @@ double Deficits::inherited(const renas::Candidate& candidate, int changes) const
 
 double roughness_of(const LineageModel& model, const renas::SearchSpace& space,
                     const renas::Genome& genome) {
-  if (model.roughness == 0) return 0;
+  if (!model.on || model.roughness == 0) return 0;
   uint64_t hash = 1469598103934665603U;  // FNV-1a
   for (const auto choice : renas::canonical(space, genome)) {
     hash = (hash ^ static_cast<uint64_t>(choice)) * 1099511628211U;

@@ -105,6 +105,12 @@ BOOST_AUTO_TEST_CASE(a_search_takes_a_space_of_ones_own_and_keeps_it) {
   refused(bad + file("bad.txt", "block\n  operator o1 sep3x3\n") + " --blocks 3", "--blocks");
   refused(bad + (folder / "none.txt"), "none.txt");
   expect_nothing("bad");
+
+  // Where no snapshot can be read, the history is still shown.
+  file("run/search.h5", "damaged");
+  file("run/search.previous.h5", "damaged");
+  const Ran damaged = done(kPrograms + "renas-inspect run " + (folder / "run"));
+  BOOST_TEST(damaged.output.find("best first by fitness") != std::string::npos, damaged.output);
 }
 
 #ifdef RENAS_MPIRUN
