@@ -1,8 +1,6 @@
 #!/bin/bash
 # Compares strategies on a real data set: several seeds, final populations scored by the same few
-# epochs from scratch. Prints, per strategy, the mean over seeds. `random` and `reinforce` train every
-# candidate from scratch, --initial-epochs passes where a child takes --child-epochs: CHILDREN_ANEW
-# gives them another number of children, so that all take equal numbers of training passes.
+# epochs from scratch. Prints, per strategy, the mean over seeds.
 #
 #   jobs/compare.sh DATA.h5 OUT [options of renas-search ...]     all runs, one after another
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
@@ -11,8 +9,8 @@
 #                                                                 takes such a file as well
 #
 # STRATEGIES (renas evolution random; renas:paper is renas by the recipe paper), SEEDS (1 2 3 4 5),
-# RANKS (2), RENAS_BIN (build/bin), CHILDREN_ANEW (as --children); a run that is there is resumed, one
-# that is finished is left.
+# RANKS (2), RENAS_BIN (build/bin), PASSES: of each search over its training images, from which --children
+# then follows, so that all take equally many; a run that is there is resumed, one that is finished is left.
 set -euo pipefail
 strategies=(${STRATEGIES:-renas evolution random})
 seeds=(${SEEDS:-1 2 3 4 5})
@@ -88,7 +86,7 @@ if [ "${1:-}" = --report ]; then
   exit
 fi
 if [ $# -lt 2 ]; then
-  sed -n '2,17s/^# \?//p' "$0" >&2
+  sed -n '2,15s/^# \?//p' "$0" >&2
   exit 2
 fi
 data=$1
@@ -101,10 +99,38 @@ fi
 # More ranks than cores, to OpenMPI 4 and 5; MPICH allows it anyway.
 export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 
-if [ -n "${CHILDREN_ANEW:-}" ] && [[ " $* " != *" --children "* ]]; then
-  echo "CHILDREN_ANEW=$CHILDREN_ANEW exchanges the number after --children: expected --children N" >&2
+if [ -n "${PASSES:-}" ] && [[ " $* " == *" --children"* ]]; then
+  echo "PASSES=$PASSES sets --children: expected one of them" >&2
   exit 2
 fi
+given=("$@")
+
+# value_of OPTION RECIPE DEFAULT: of an option as given, in the recipe (or none), or by default.
+value_of() {
+  local a
+  for ((a = 0; a + 1 < ${#given[@]}; ++a)); do
+    [ "${given[a]}" = "--$1" ] && echo "${given[a + 1]}" && return
+  done
+  local recipe=$bin/../share/renas/recipes/renas-search/$2.toml
+  { [ -n "$2" ] && sed -n "s/^$1 *= *//p" "$recipe" | grep .; } || echo "$3"
+}
+
+# children_of STRATEGY[:RECIPE]: how many make PASSES passes.
+children_of() {
+  local recipe=
+  [[ $1 == *:* ]] && recipe=${1#*:}
+  local population initial
+  population=$(value_of population "$recipe" 20)
+  initial=$(value_of initial-epochs "$recipe" 1)
+  local inherits=false
+  [[ " ${given[*]} " == *" --inherit "* || $(value_of inherit "$recipe" false) == true ]] && inherits=true
+  [[ $1 == random* || $1 == reinforce* ]] && inherits=false
+  if $inherits; then
+    echo $(((PASSES - population * initial) / $(value_of child-epochs "$recipe" 1)))
+  else
+    echo $((PASSES / initial - population))
+  fi
+}
 
 runs=$((${#strategies[@]} * ${#seeds[@]}))
 for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
@@ -118,11 +144,7 @@ for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
   else
     arguments=(--data "$data" --run "$run" --strategy "${strategy%%:*}" --seed "$seed" "$@")
     case $strategy in *:*) arguments+=(--recipe "${strategy#*:}") ;; esac
-    case $strategy in random | reinforce)
-      for ((a = 0; a + 1 < ${#arguments[@]}; ++a)); do
-        [ "${arguments[a]}" = --children ] && arguments[a + 1]=${CHILDREN_ANEW:-${arguments[a + 1]}}
-      done
-    esac
+    [ -n "${PASSES:-}" ] && arguments+=(--children "$(children_of "$strategy")")
   fi
   echo "$(date -Is) $strategy, seed $seed"
   mpirun -np "${RANKS:-2}" "$bin/renas-search" "${arguments[@]}" --quiet

@@ -56,7 +56,8 @@ struct Protocol {
   bool anneal = false;  // ChildOptions::anneal_children
   double new_rate = 0.01;
   double inherited_rate = 0.001;
-  bool inherits = true;  // false: it is trained as a random cell is
+  bool inherits = true;    // false: it is trained as a random cell is, and random cells likewise
+  int initial_epochs = 0;  // of those that inherit nothing; 0: as random cells
 };
 constexpr Protocol kProtocols[] = {
     {.name = "base", .help = "one pass, as the search does"},
@@ -71,7 +72,12 @@ constexpr Protocol kProtocols[] = {
      .new_rate = 0.03,
      .inherited_rate = 0.01},
     {.name = "frozen", .help = "one pass, inherited parameters stay", .inherited_rate = 0},
-    {.name = "anew", .help = "no inheritance, trained as random cells are", .inherits = false}};
+    {.name = "anew", .help = "no inheritance, trained as random cells are", .inherits = false},
+    {.name = "anew-once",
+     .help = "no inheritance, one pass by a cosine",
+     .inherits = false,
+     .initial_epochs = 1},
+    {.name = "anew-twice", .help = "two such passes", .inherits = false, .initial_epochs = 2}};
 
 /// Makes a bank, step by step. Each step looks whether its line is there.
 class Making {
@@ -252,25 +258,36 @@ class Making {
         }
       }
       for (const FitnessBank::Cell& child : children) {
-        renas::ChildOptions options = s_.child;
-        options.child_epochs = protocol.epochs;
-        options.anneal_children = protocol.anneal;
-        options.new_rate = protocol.new_rate;
-        options.inherited_rate = protocol.inherited_rate;
-        const renas::Evaluation evaluation =
-            evaluate(renas::parse_genome(space_, child.genome),
-                     static_cast<uint64_t>(child.id) + 1000000 * protocol.round,
-                     protocol.inherits ? &parent : nullptr, options);
-        bank_.add({{"protocol", protocol.name},
-                   {"cell", child.id},
-                   {"fitness", evaluation.fitness},
-                   {"loss", evaluation.score.loss},
-                   {"inherited", evaluation.inherited_share},
-                   {"images", evaluation.images}});
-        say(fmt::format("{}, child {} of {}: {:.2f} %", protocol.name, child.id, id,
-                        100 * evaluation.fitness));
+        run_protocol_on(child, protocol.inherits ? &parent : nullptr, protocol);
       }
     }
+    if (protocol.inherits) return;
+    for (const FitnessBank::Cell& cell : std::vector(bank_.cells())) {
+      if (!cell.parent && !done(cell.id)) run_protocol_on(cell, nullptr, protocol);
+    }
+  }
+
+  void run_protocol_on(const FitnessBank::Cell& cell, const renas::Parent* parent,
+                       const Protocol& protocol) {
+    renas::ChildOptions options = s_.child;
+    options.child_epochs = protocol.epochs;
+    if (protocol.initial_epochs > 0) options.initial_epochs = protocol.initial_epochs;
+    options.anneal_children = protocol.anneal;
+    options.new_rate = protocol.new_rate;
+    options.inherited_rate = protocol.inherited_rate;
+    const renas::Evaluation evaluation =
+        evaluate(renas::parse_genome(space_, cell.genome),
+                 static_cast<uint64_t>(cell.id) + 1000000 * protocol.round, parent, options);
+    bank_.add({{"protocol", protocol.name},
+               {"cell", cell.id},
+               {"fitness", evaluation.fitness},
+               {"loss", evaluation.score.loss},
+               {"inherited", evaluation.inherited_share},
+               {"images", evaluation.images}});
+    say(cell.parent ? fmt::format("{}, child {} of {}: {:.2f} %", protocol.name, cell.id,
+                                  *cell.parent, 100 * evaluation.fitness)
+                    : fmt::format("{}, random cell {}: {:.2f} %", protocol.name, cell.id,
+                                  100 * evaluation.fitness));
   }
 
   /// Trains parents and children from scratch, in random order, so that a part of them is a sample.
@@ -349,6 +366,8 @@ void add_fitness_bench(CLI::App& app) {
       "Makes a bank of real cells, whose accuracy from scratch is known, and tells how well the "
       "fitness of children ranks them. A bank that is there is gone on with, cell by cell.");
   const auto s = std::make_shared<Settings>();
+  s->child.inherit = true;
+  s->child.initial_epochs = 5;
   s->child.network.cells = 1;
   s->child.network.filters = 8;
   s->child.batch = 16;

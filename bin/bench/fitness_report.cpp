@@ -145,11 +145,19 @@ void print_reliability(const char* what, const char* between, const std::vector<
 using Results = std::map<int64_t, FitnessBank::Result>;  // by cell
 using Scores = std::map<int64_t, double>;                // by cell; more is better
 
+/// The fitness of a random cell beside a protocol's children: that of the same protocol where it
+/// trained random cells too.
+double fitness_of(const FitnessBank::Cell& cell, const Results& results) {
+  const auto result = results.find(cell.id);
+  return result == results.end() ? cell.fitness : result->second.fitness;
+}
+
 /// What a search that judges by effect would make of the results of a protocol: the effects of the
-/// random cells and of the children. Empty where no child inherited.
+/// random cells and of the children; where no child inherited, the posterior means.
 Scores effects_of(const FitnessBank& bank, const Results& results) {
   const auto space = renas::SearchSpace::renas(bank.options().at("blocks").get<int>());
   renas::search::Critic critic(space, renas::controller_options("default"));
+  std::map<int64_t, renas::Genome> networks;  // canonical, by cell
   for (const FitnessBank::Cell& cell : bank.cells()) {
     const auto result = results.find(cell.id);
     if (cell.parent && result == results.end()) continue;
@@ -161,13 +169,16 @@ Scores effects_of(const FitnessBank& bank, const Results& results) {
       descent.changes = cell.changes;
       descent.inherited = result->second.inherited;
     }
-    critic.learn(genome, cell.parent ? result->second.fitness : cell.fitness, descent);
+    critic.learn(genome, fitness_of(cell, results), descent);
+    networks[cell.id] = renas::canonical(space, genome);
   }
-  Scores effects;
-  for (const auto& effect : critic.effects()) {
-    effects[static_cast<int64_t>(effect.id)] = effect.value;
+  std::map<renas::Genome, double> effects;
+  for (const renas::Member& member : critic.best(networks.size())) {
+    effects[member.genome] = member.effect;
   }
-  return effects;
+  Scores scores;
+  for (const auto& [id, network] : networks) scores[id] = effects.at(network);
+  return scores;
 }
 
 /// The losses, negated, of the children and of the random cells, as far as they are known.
@@ -202,10 +213,14 @@ std::vector<Pair> pairs_of(const FitnessBank& bank, const Results& results) {
     if (truth) pairs.push_back({id, cell.parent.value_or(-1), cell.changes, fitness, *truth});
   };
   for (const auto& [id, result] : results) {
-    parents.insert(*bank.cells()[static_cast<std::size_t>(id)].parent);
+    const auto parent = bank.cells()[static_cast<std::size_t>(id)].parent;
+    if (!parent) continue;
+    parents.insert(*parent);
     add(id, result.fitness);
   }
-  for (const int64_t id : parents) add(id, bank.cells()[static_cast<std::size_t>(id)].fitness);
+  for (const int64_t id : parents) {
+    add(id, fitness_of(bank.cells()[static_cast<std::size_t>(id)], results));
+  }
   return pairs;
 }
 
@@ -218,8 +233,9 @@ void print_drops(const FitnessBank& bank, const std::map<int64_t, FitnessBank::R
   std::map<int, std::vector<double>> drops;
   for (const auto& [id, result] : results) {
     const FitnessBank::Cell& cell = bank.cells()[static_cast<std::size_t>(id)];
+    if (!cell.parent) continue;
     const FitnessBank::Cell& parent = bank.cells()[static_cast<std::size_t>(*cell.parent)];
-    drops[cell.changes].push_back(100 * (result.fitness - parent.fitness));
+    drops[cell.changes].push_back(100 * (result.fitness - fitness_of(parent, results)));
   }
   fmt::print("  fitness minus parent's, points:");
   for (const auto& [changes, values] : drops) {
@@ -269,6 +285,10 @@ void print_against_base(const FitnessBank& bank) {
     Results results;
     Results of_base;
     for (const auto& [id, result] : all) {
+      if (!bank.cells()[static_cast<std::size_t>(id)].parent) {
+        results[id] = result;
+        continue;
+      }
       const auto same = base->second.find(id);
       if (same == base->second.end()) continue;
       results[id] = result;
@@ -380,7 +400,10 @@ void print_report(const FitnessBank& bank) {
   }
   print_reliability("fitness", "base and again", repeats);
   for (const auto& [protocol, results] : bank.results()) {
-    fmt::print("\n{}: {} children\n", protocol, results.size());
+    const auto trained = std::count_if(results.begin(), results.end(), [&](const auto& result) {
+      return bank.cells()[static_cast<std::size_t>(result.first)].parent.has_value();
+    });
+    fmt::print("\n{}: {} children\n", protocol, trained);
     print_drops(bank, results);
     print_judgements(bank, results);
   }

@@ -31,6 +31,9 @@ std::vector<std::string> split_operators(const std::string& text) {
 void parse_options_of(const RunDirectory& run, CLI::App& app, SearchSettings& settings) {
   app.name("renas-search");
   prepare(app);
+  // What runs did that were begun before these options were there.
+  settings.run.child.inherit = true;
+  settings.run.strategy.finalists = "population";
   add_search_options(app, settings);
   parse_stored(app, run.options(), run.path() + "/options.toml", 2);  // behind the format's line
 }
@@ -241,12 +244,22 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   children.option("--subset", o.subset, "Images of D_train, after D_val was held out; 0: all");
   add_class_weights(children, s.class_weights);
   children.option("--batch", o.child.batch, "Images a step")->check(CLI::Range(1, 65536));
-  children.option("--initial-epochs", o.child.initial_epochs, "Epochs of members without a parent")
+  children
+      .flag("--inherit", o.child.inherit,
+            "Children begin with their parents' weights, as in the paper, and are trained for "
+            "--child-epochs; without it they are trained as members without a parent are, whose "
+            "fitness tells more of what a cell is worth")
+      ->default_str("false");
+  children
+      .option("--initial-epochs", o.child.initial_epochs,
+              "Epochs of networks that inherit nothing; with --inherit the paper's are 5")
       ->check(CLI::Range(1, 100000));
   children
       .option("--initial-rate", o.child.initial_rate, "Their learning rate, falling by a cosine")
       ->check(CLI::PositiveNumber);
-  children.option("--child-epochs", o.child.child_epochs, "Passes over D_train of a child")
+  children
+      .option("--child-epochs", o.child.child_epochs,
+              "With --inherit: passes over D_train of a child")
       ->check(CLI::Range(1, 100000));
   children
       .option("--new-rate", o.child.new_rate,

@@ -155,7 +155,8 @@ BOOST_AUTO_TEST_CASE(a_search_by_the_papers_rule_keeps_its_options) {
   const std::string options = renas::RunDirectory::open(folder / "run").options();
   for (const char* line :
        {"\ncontroller=\"paper\"\n", "\njudge=\"fitness\"\n", "\nchild-anneal=false\n",
-        "\nnew-rate=0.02\n", "\ninherited-rate=0.001\n"}) {
+        "\nnew-rate=0.02\n", "\ninherited-rate=0.001\n", "\ninherit=true\n",
+        "\nfinalists=\"population\"\n"}) {
     BOOST_TEST(options.find(line) != std::string::npos, options);
   }
   // A run that is resumed has its own options, with the recipe named again or not.

@@ -6,9 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "cli/search_settings.h"
 #include "renas/model.h"
 #include "renas/run_directory.h"
 #include "support/files.h"
+#include "support/toy_run.h"
 #include "support/toy_search.h"
 
 using namespace renas::test;
@@ -244,14 +246,41 @@ BOOST_AUTO_TEST_CASE(how_the_controller_attends_and_learns_belongs_to_the_run) {
 }
 
 BOOST_AUTO_TEST_CASE(finalists_may_be_chosen_by_posterior_mean) {
-  done(toy_search(folder, "without"));
+  done(toy_search(folder, "without") + "--finalists population");
   done(toy_search(folder, "run") + "--finalists posterior-mean");
   BOOST_TEST(history_of(folder / "without") == history_of(folder / "run"));
   done(resume("run") + "--children 12");
   done(toy_search(folder, "whole", "0", 12) + "--finalists posterior-mean");
   BOOST_TEST((bytes_of(folder / "run/result.json") == bytes_of(folder / "whole/result.json")));
   done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "run"));
-  refused(toy_search(folder, "bad") + "--finalists posterior-mean --strategy random", "'random'");
+  refused(toy_search(folder, "bad") + "--finalists best", "--finalists");
+}
+
+BOOST_AUTO_TEST_CASE(a_run_of_before_these_options_goes_on_as_it_began) {
+  renas::SearchRunOptions options = toy_options(folder, "run");
+  options.stored_options = "population=4\n";
+  run_alone(options);
+  const auto stored = renas::cli::stored_settings(options.folder).run;
+  BOOST_TEST(stored.strategy.population == 4);
+  BOOST_TEST(stored.child.inherit);
+  BOOST_TEST(stored.strategy.finalists == "population");
+}
+
+BOOST_AUTO_TEST_CASE(children_inherit_only_where_that_is_asked_for) {
+  done(toy_search(folder, "run"));
+  done(toy_search(folder, "anew") + "--inherit=false --child-epochs 3");
+  double inherited = 0;
+  for (const auto& entry : renas::RunDirectory::open(folder / "run").history()) {
+    inherited += entry.inherited;
+  }
+  BOOST_TEST(inherited > 0);
+  int children = 0;
+  for (const auto& entry : renas::RunDirectory::open(folder / "anew").history()) {
+    children += entry.parent ? 1 : 0;
+    BOOST_TEST(entry.inherited == 0);
+  }
+  BOOST_TEST(children > 0);
+  done(kPrograms + "renas-search --threads 1 --replay " + (folder / "anew"));
 }
 
 BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {

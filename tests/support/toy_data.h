@@ -30,6 +30,7 @@ inline ChildOptions toy_child(const SearchData& data) {
   options.network = {
       .cells = 1, .filters = 4, .image = data.images.shape(), .classes = data.images.classes()};
   options.batch = 16;
+  options.inherit = true;
   options.initial_epochs = 4;
   options.augmentation = Augmentation::none();
   return options;

@@ -24,6 +24,7 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   o.child.network.cells = 1;
   o.child.network.filters = 2;
   o.child.batch = 16;
+  o.child.inherit = true;
   o.child.initial_epochs = 1;
   o.final.network = o.child.network;
   o.final.recipe.epochs = 2;

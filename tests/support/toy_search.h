@@ -18,7 +18,7 @@ inline std::string toy_search(const TemporaryFolder& folder, const std::string& 
   return kPrograms + "renas-search --data " + (folder / "data.h5") + " --run " + (folder / run) +
          " --blocks 2 --population 4 --sample 2 --children " + std::to_string(children) +
          " --cells 1 --filters 4 --batch 16"
-         " --initial-epochs 1 --retrain-epochs 2 --controls 1 --seed 3 --threads 1"
+         " --inherit --initial-epochs 1 --retrain-epochs 2 --controls 1 --seed 3 --threads 1"
          // These tests kill the run more often than a child is trained, so a child needs many
          // attempts.
          " --max-attempts 1000 --io-patience 0.05 --snapshot-seconds " +

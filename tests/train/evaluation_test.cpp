@@ -102,6 +102,27 @@ BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
   BOOST_TEST(result.inherited_share < 1.0);
 }
 
+BOOST_AUTO_TEST_CASE(a_child_that_shall_not_inherit_is_trained_as_if_it_had_no_parent) {
+  const auto backend = make_backend({"reference"});
+  const SearchData data = toy_data();
+  ChildOptions options = toy_child(data);
+  const Parent parent{parse_genome(kSpace, kToyGenome),
+                      evaluate(*backend, 1, data, options).weights};
+  options.inherit = false;
+  options.child_epochs = 7;  // is nothing to it
+  const Genome child = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
+  const auto trained = [&](const Parent* from) {
+    return evaluate_candidate(*backend, kSpace, child, Random(9, Purpose::kChild, 2), from, data,
+                              options);
+  };
+  const Evaluation alone = trained(nullptr);
+  const Evaluation with_parent = trained(&parent);
+  BOOST_TEST(with_parent.inherited_share == 0.0);
+  BOOST_TEST(with_parent.images == 4 * 72);
+  BOOST_TEST(with_parent.fitness == alone.fitness);
+  BOOST_TEST((with_parent.weights == alone.weights));
+}
+
 BOOST_AUTO_TEST_CASE(a_childs_rates_fall_to_nothing_where_that_is_asked_for) {
   const auto backend = make_backend({"reference"});
   const SearchData data = toy_data();

@@ -36,13 +36,16 @@ SearchData open_search_data(const std::string& path, int64_t validation, int64_t
 /// does not occur.
 std::vector<float> balanced_class_weights(const SearchData& data);
 
-/// How children are trained (paper, sections 4.3 and 5.1). The rates of children that inherit are
-/// ours: with the paper's, 0.01, 0.001 and constant, fitness tells less of what a cell is worth
+/// How children are trained (paper, sections 4.3 and 5.1). That they do not inherit is ours, and so
+/// are the rates of those that do: in the paper's way fitness tells less of what a cell is worth
 /// (README).
 struct ChildOptions {
   NetworkOptions network;
   int batch = 64;
-  int initial_epochs = 5;        ///< of members that have no parent: cosine ...
+  /// Whether children begin with their parents' weights, as in the paper, where initial_epochs is
+  /// 5; false: they are trained as members that have no parent.
+  bool inherit = false;
+  int initial_epochs = 1;        ///< of networks that inherit nothing: cosine ...
   double initial_rate = 0.05;    ///< ... from this learning rate
   int child_epochs = 1;          ///< passes over D_train of a child that inherits
   double new_rate = 0.03;        ///< learning rate of a child's new parameters

@@ -36,7 +36,12 @@ struct SearchRunOptions {
   int cells_searched = 1;
   /// P, S, the strategy and its seed, which is the run's. The run keeps `initial_genomes`, and goes
   /// on with no others.
-  StrategyOptions strategy;
+  /// Its finalists are chosen by posterior mean, since a training's fitness is noisy.
+  StrategyOptions strategy = [] {
+    StrategyOptions options;
+    options.finalists = "posterior-mean";
+    return options;
+  }();
   /// Makes a strategy of your own from the space and the options above, on rank 0; empty:
   /// renas::make_strategy(). A run is resumed by its save() and load(), and by replaying asks and
   /// tells: asked alike, it must answer alike.

@@ -149,9 +149,9 @@ struct StrategyOptions {
   /// Which candidates finalists() and best() are. "population": the members, and the candidate with
   /// the highest fitness, as in the paper. "posterior-mean": of all candidates the P different
   /// networks, or the one, whose fitness a Gaussian process over all results expects to be highest,
-  /// so that one lucky result does not count; the search itself decides as without. Only for
-  /// strategies with a population; where effects differ from fitness, and with a size as objective,
-  /// finalists are what they are without. Empty: "population".
+  /// so that one lucky result does not count; the search itself decides as without. Strategies
+  /// without a population do not know it; where effects differ from fitness, and with a size as
+  /// objective, finalists are what they are without. Empty: "population".
   std::string finalists;
 
   /// Decides which genomes may be asked: limits on parameters, mult-adds, ... A genome for which it
@@ -188,8 +188,8 @@ bool has_tournaments(const std::string& name);
 /// Whether `options` judge by effect, which strategies with a population can. Throws InvalidInput
 /// if the word is unknown.
 bool judges_by_effect(const StrategyOptions& options);
-/// Whether `options` choose finalists by posterior mean. Throws InvalidInput if the word is
-/// unknown.
+/// Whether `options` choose finalists by posterior mean, which strategies with a population can.
+/// Throws InvalidInput if the word is unknown.
 bool finalists_by_mean(const StrategyOptions& options);
 /// The controller's form that results from `options`, the strategy's name included. Throws as
 /// make_strategy().

@@ -159,13 +159,14 @@ SearchPlan plan_search(const SearchRunOptions& given, const SearchRunHooks& hook
   };
   const double children = o.children;
   const double members = o.strategy.population;
+  const int child_epochs = o.child.inherit ? o.child.child_epochs : o.child.initial_epochs;
   plan.member_seconds = seconds(setup.search, o.child.initial_epochs, mean);
-  plan.child_seconds = seconds(setup.search, o.child.child_epochs, mean);
+  plan.child_seconds = seconds(setup.search, child_epochs, mean);
   plan.retrain_seconds = seconds(setup.final, o.final.recipe.epochs, mean);
   plan.search_seconds = members * plan.member_seconds + children * plan.child_seconds;
   plan.final_seconds = (members + o.controls) * plan.retrain_seconds;
   plan.search_seconds_any = members * seconds(setup.search, o.child.initial_epochs, mean_any) +
-                            children * seconds(setup.search, o.child.child_epochs, mean_any);
+                            children * seconds(setup.search, child_epochs, mean_any);
 
   const int64_t model = 4 * trained.parameters.most + 65536;  // float32, and what describes them
   const int64_t results = o.strategy.population + static_cast<int64_t>(o.children);

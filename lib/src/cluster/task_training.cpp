@@ -91,7 +91,7 @@ void TaskTraining::evaluate(const Task& task) {
   const Random random = candidate.stream(setup_.options.strategy.seed);
   std::string problem;
   std::optional<Parent> parent;
-  if (task.parent) parent = find_parent(run, *task.parent, problem);
+  if (task.parent && child.inherit) parent = find_parent(run, *task.parent, problem);
   Evaluation evaluation =
       evaluate_candidate(backend_, setup_.space, parse_genome(setup_.space, task.genome), random,
                          parent ? &*parent : nullptr, setup_.search, setup_.options.child,

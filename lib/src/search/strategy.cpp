@@ -138,7 +138,7 @@ bool finalists_by_mean(const StrategyOptions& options) {
     throw InvalidInput(
         fmt::format("finalists: expected population, posterior-mean or nothing; got '{}'", word));
   }
-  return word == "posterior-mean";
+  return word == "posterior-mean" && has_tournaments(options.name);
 }
 
 std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const StrategyOptions& options) {
@@ -161,13 +161,9 @@ std::unique_ptr<Strategy> make_strategy(const SearchSpace& space, const Strategy
         fmt::format("size as an objective: strategy '{}' has no tournaments that could weigh it",
                     options.name));
   }
-  if (finalists_by_mean(options) && !has_tournaments(options.name)) {
-    throw InvalidInput(fmt::format(
-        "finalists by posterior mean: only strategies with a population take them, not '{}'",
-        options.name));
-  }
   check_initial_genomes(space, options);
   judges_by_effect(options);
+  finalists_by_mean(options);
   controller_options(options);  // a wrong option is an error even if the strategy ignores it
 
   for (const auto& strategy : kStrategies) {

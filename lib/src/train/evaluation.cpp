@@ -236,7 +236,7 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     recipe.weight_decay = options.weight_decay;
     ProgramOptions program_options = training_program(options.batch, options.device);
     Weights weights;
-    if (parent == nullptr) {
+    if (parent == nullptr || !options.inherit) {
       weights = initialize(graph, random);
       recipe.epochs = options.initial_epochs;
       recipe.learning_rates = {options.initial_rate};
