@@ -20,9 +20,9 @@ namespace {
 
 constexpr const char* kDescription =
     "Searches a cell by RENAS (Chen et al., CVPR 2019): tournament evolution whose mutations a\n"
-    "recurrent controller decides, children inheriting weights. Then retrains the final "
-    "population\n"
-    "from scratch and reads the winner's test accuracy.\n\n"
+    "recurrent controller decides; each candidate is trained shortly, from scratch or from its\n"
+    "parent's weights (--inherit). Then retrains the best from scratch and reads the winner's\n"
+    "test accuracy.\n\n"
     "  mpirun -np 4 renas-search --data images.h5 --run runs/first\n\n"
     "Run it alone or under mpirun: every rank trains children, rank 0 also coordinates. The run "
     "is\n"

@@ -66,13 +66,13 @@ for s in strategies:
 # 97.5 % quantiles of t for 1, 2, ... degrees of freedom; beyond them nearly those of the normal
 student = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14,
            2.13, 2.12, 2.11, 2.10, 2.09, 2.09]
-for s in strategies[1:]:
-    mine, other = of(strategies[0], "test"), of(s, "test")
+for s, what in [(s, what) for what in ("population", "test") for s in strategies[1:]]:
+    mine, other = of(strategies[0], what), of(s, what)
     gains = [100 * (mine[seed] - other[seed]) for seed in sorted(mine.keys() & other.keys())]
     if len(gains) < 2: continue
     t = student[len(gains) - 2] if len(gains) - 2 < len(student) else 1.96 + 2.5 / len(gains)
     mean, half = statistics.mean(gains), t * statistics.stdev(gains) / len(gains) ** 0.5
-    print(f"test of {strategies[0]} over that of {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
+    print(f"{what} of {strategies[0]} over that of {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
           f"in {len(gains)} seeds")
 ' ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
 }

@@ -24,7 +24,7 @@ mpirun -np "$ranks" "$bin/renas-search" \
   --data "$out/fashion-mnist.h5" --run "$out/run" --seed "${SEED:-1}" \
   --strategy renas --population 4 --sample 2 --children 24 --blocks 5 \
   --cells 1 --filters 8 --max-mult-adds 8000000 --batch 16 --pad 0 --no-flip \
-  --in-order --validation 3000 --subset 2000 --initial-epochs 2 \
+  --in-order --validation 3000 --subset 2000 \
   --retrain-epochs 2 --retrain-subset 36000 --retrain-rate 0.1 --controls 2
 
 # What anyone can use without RENAS: a page about the run, and the network as ONNX.

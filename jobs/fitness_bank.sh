@@ -21,5 +21,5 @@ mkdir -p "$out"
 for seed in ${SEEDS:-1 2}; do
   "${RENAS_BIN:-build/bin}/renas-bench" fitness --data "$data" --bank "$out/bank-$seed.jsonl" --seed "$seed" \
     --threads "${THREADS:-1}" --precision "${PRECISION:-bf16}" \
-    --protocol base again two-passes four-passes annealed annealed-two lively frozen anew "$@"
+    --protocol base again two-passes four-passes annealed annealed-two lively frozen anew anew-once "$@"
 done

@@ -26,7 +26,8 @@ namespace renas {
 struct Candidate {
   uint64_t id = 0;  ///< 0, 1, 2, ... in the order of asking
   Genome genome;
-  std::optional<uint64_t> parent;   ///< the member whose weights it inherits; none: from scratch
+  /// The member that it was mutated from, whose weights it may inherit; none: from scratch.
+  std::optional<uint64_t> parent;
   std::vector<Mutation> mutations;  ///< what turned the parent's genome into this one
   /// The candidate's own stream of random numbers, a function of (run_seed, id) alone.
   Random stream(uint64_t run_seed) const { return Random(run_seed, Purpose::kChild, id); }

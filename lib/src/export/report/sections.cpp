@@ -94,7 +94,7 @@ std::string pareto_chart(const RunRecord& run, int64_t HistoryEntry::*size,
 
 /// The living members and their ancestors: a line from each to its parent.
 std::string genealogy_chart(const RunRecord& run) {
-  ChartSeries edges{"inherits from", "grey", Mark::kSegments, {}};
+  ChartSeries edges{"child of", "grey", Mark::kSegments, {}};
   ChartSeries ancestors{"ancestor", "grey", Mark::kDots, {}};
   ChartSeries members{"in the population", "b", Mark::kDots, {}};
   ChartSeries line{"lineage of the best", "a", Mark::kLine, {}};
