@@ -93,7 +93,7 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   }
   if (jury_) {
     jury_->learn(candidate.genome, outcome.fitness, {candidate.id, candidate.parent, 0, 0});
-    jury_->update();  // after each result, so that nothing depends on when it is asked
+    jury_->update();
   }
   Told told{.joined = true, .removed = std::nullopt};
   if (flight.candidate.parent) {

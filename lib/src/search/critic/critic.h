@@ -47,9 +47,11 @@ class Critic {
   void learn(const Genome& genome, double fitness, const Descent& descent = {});
   /// The lowest fitness that it remembers; 0: it remembers none.
   double worst() const;
-  /// Does now what best() and rank() would do first: where it is time for that, hyper-parameters
-  /// are chosen.
-  void update() { refresh(); }
+  /// Where it is time for that, chooses hyper-parameters now, as best() and rank() would do first.
+  /// Called after each result, it makes what these say independent of when they are asked.
+  void update() {
+    if (genomes().size() >= next_choice_) refresh();
+  }
   /// Predicts the worth of `candidates`, in the order given. Of the candidates `in_flight` those
   /// most like them, as many as the options say, take part of the variance away, as results would.
   std::vector<double> rank(std::span<const Genome* const> candidates,
