@@ -249,7 +249,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
             "Children begin with their parents' weights, as in the paper, and are trained for "
             "--child-epochs; without it they are trained as members without a parent are, whose "
             "fitness tells more of what a cell is worth")
-      ->default_str("false");
+      ->default_str(o.child.inherit ? "true" : "false");
   children
       .option("--initial-epochs", o.child.initial_epochs,
               "Epochs of networks that inherit nothing; with --inherit the paper's are 5")

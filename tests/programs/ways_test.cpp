@@ -257,13 +257,34 @@ BOOST_AUTO_TEST_CASE(finalists_may_be_chosen_by_posterior_mean) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_of_before_these_options_goes_on_as_it_began) {
-  renas::SearchRunOptions options = toy_options(folder, "run");
-  options.stored_options = "population=4\n";
+  done(toy_search(folder, "made", "0", 4) + "--finalists population");
+  renas::SearchRunOptions options =
+      renas::cli::run_options(renas::cli::stored_settings(folder / "made"));
+  std::string text = renas::RunDirectory::open(folder / "made").options();
+  for (const std::string line : {"inherit=true\n", "finalists=\"population\"\n"}) {
+    const std::size_t at = text.find("\n" + line);
+    BOOST_REQUIRE(at != std::string::npos);
+    text.erase(at + 1, line.size());
+  }
+  options.folder = folder / "old";
+  options.resume = false;
+  options.stored_options = text;
   run_alone(options);
-  const auto stored = renas::cli::stored_settings(options.folder).run;
-  BOOST_TEST(stored.strategy.population == 4);
+
+  const auto stored = renas::cli::stored_settings(folder / "old").run;
   BOOST_TEST(stored.child.inherit);
   BOOST_TEST(stored.strategy.finalists == "population");
+  const std::string command = renas::cli::command_of_run(folder / "old", 1);
+  BOOST_TEST(command.find(" --inherit") != std::string::npos, command);
+  // An option that changes has all of them written anew.
+  done(resume("old") + "--inherit --children 6");
+  const std::string written = renas::RunDirectory::open(folder / "old").options();
+  BOOST_TEST(written.find("\ninherit=true\n") != std::string::npos, written);
+  done(resume("old") + "--children 9");
+  for (const auto& entry : renas::RunDirectory::open(folder / "old").history()) {
+    BOOST_TEST((entry.inherited > 0) == entry.parent.has_value());
+  }
+  done(kPrograms + "renas-search --threads 1 --replay " + (folder / "old"));
 }
 
 BOOST_AUTO_TEST_CASE(children_inherit_only_where_that_is_asked_for) {
