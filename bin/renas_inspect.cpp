@@ -150,26 +150,36 @@ int inspect_pareto(const std::vector<HistoryEntry>& history, bool json) {
   return cli::kDone;
 }
 
-/// What a run's last snapshot knows of its cells' effects.
-struct Effects {
-  std::map<uint64_t, double> of_members;  ///< by id; empty where members are judged by fitness
-  std::optional<uint64_t> best;           ///< the candidate with the highest effect
+/// How a run judges its cells, as its last snapshot says.
+struct Judgement {
+  std::map<uint64_t, double> effects;  ///< of members, by id; empty where they are the fitness
+  std::optional<uint64_t> best;        ///< the strategy's best candidate
+  std::string best_by = "fitness";     ///< what it is the best by
 };
 
-/// Nothing, after a warning, where options or snapshot cannot be read: the history can be shown.
-Effects effects_of(const RunDirectory& run) try {
-  Effects effects;
+/// By fitness, after a warning, where options or snapshot cannot be read: the history can be shown.
+Judgement judgement_of(const RunDirectory& run) try {
+  Judgement judgement;
   const SearchRunOptions options = cli::run_options(cli::stored_settings(run.path()));
   const auto snapshot = run.load_snapshot();
-  if (!snapshot || options.make_strategy || !judges_by_effect(options.strategy)) return effects;
-  const auto strategy = make_strategy(space_of(options), options.strategy);
+  if (!snapshot || options.make_strategy) return judgement;
+  const auto strategy = make_strategy(space_of(options), cli::strategy_to_read(options));
   strategy->load(snapshot->strategy);
-  for (const Member& member : strategy->population()) effects.of_members[member.id] = member.effect;
-  if (const auto best = strategy->best()) effects.best = best->id;
-  return effects;
+  const std::vector<Member>& members = strategy->population();
+  // They differ from the fitness once a result inherited weights.
+  if (std::any_of(members.begin(), members.end(),
+                  [](const Member& member) { return member.effect != member.fitness; })) {
+    for (const Member& member : members) judgement.effects[member.id] = member.effect;
+  }
+  if (const auto best = strategy->best()) judgement.best = best->id;
+  if (!judgement.effects.empty()) {
+    judgement.best_by = "effect";
+  } else if (finalists_by_mean(options.strategy) && !options.weigh_parameters) {
+    judgement.best_by = "posterior mean";
+  }
+  return judgement;
 } catch (const Error& error) {
-  cli::say(fmt::format("warning: effects are not known, cells are shown by fitness: {}\n",
-                       error.what()));
+  cli::say(fmt::format("warning: {}; cells are shown by fitness\n", error.what()));
   return {};
 }
 
@@ -201,12 +211,12 @@ int inspect_run(const RunSettings& s) {
       ++children;
     }
   }
-  const Effects effects = effects_of(run);
-  const bool by_effect = !effects.of_members.empty();
-  if (effects.best && by_id.contains(*effects.best)) best = by_id.at(*effects.best);
+  const Judgement judgement = judgement_of(run);
+  const bool by_effect = !judgement.effects.empty();
+  if (judgement.best && by_id.contains(*judgement.best)) best = by_id.at(*judgement.best);
   const auto effect_of = [&](const HistoryEntry& e) {
-    const auto at = effects.of_members.find(e.id);  // what joined after the snapshot is not there
-    return at == effects.of_members.end() ? e.fitness : at->second;
+    const auto at = judgement.effects.find(e.id);  // what joined after the snapshot is not there
+    return at == judgement.effects.end() ? e.fitness : at->second;
   };
   std::vector<const HistoryEntry*> members = living(history);
   std::stable_sort(members.begin(), members.end(),
@@ -224,12 +234,13 @@ int inspect_run(const RunSettings& s) {
       return array;
     };
     Json judged = Json::object();
-    for (const auto& [id, effect] : effects.of_members) judged[std::to_string(id)] = effect;
+    for (const auto& [id, effect] : judgement.effects) judged[std::to_string(id)] = effect;
     fmt::print("{}\n", Json{{"results", history.size()},
                             {"statuses", statuses},
                             {"judge", by_effect ? "effect" : "fitness"},
                             {"effects", judged},
                             {"inherited_share", share},
+                            {"best_by", judgement.best_by},
                             {"best", best == nullptr ? Json() : Json::parse(to_json(*best))},
                             {"lineage", entries(lineage)},
                             {"population", entries(members)},
@@ -239,17 +250,17 @@ int inspect_run(const RunSettings& s) {
   }
   fmt::print("{}: {} results", run.path(), history.size());
   for (const auto& [status, number] : statuses) fmt::print(", {} {}", number, status);
-  const char* judge = by_effect ? "effect" : "fitness";
   fmt::print("\n\npopulation, best first by {}\n{:>6}{} {:>9} {:>11} {:>13} {:>10}  genome\n",
-             judge, "id", by_effect ? fmt::format(" {:>9}", "effect") : "", "fitness", "parameters",
-             "mult_adds", "inherited");
+             by_effect ? "effect" : "fitness", "id",
+             by_effect ? fmt::format(" {:>9}", "effect") : "", "fitness", "parameters", "mult_adds",
+             "inherited");
   for (const HistoryEntry* e : members) {
     fmt::print("{:>6}{} {:>7.2f} % {:>11} {:>13} {:>8.1f} %  {}\n", e->id,
                by_effect ? fmt::format(" {:>7.2f} %", 100 * effect_of(*e)) : "", 100 * e->fitness,
                e->parameters, e->mult_adds, 100 * e->inherited, e->genome);
   }
   if (best == nullptr) return cli::kDone;
-  fmt::print("\nlineage of the best by {} ({})\n", judge, best->id);
+  fmt::print("\nlineage of the best by {} ({})\n", judgement.best_by, best->id);
   for (const HistoryEntry* e : lineage) {
     fmt::print("{:>6} {:>7.2f} %  {}\n", e->id, 100 * e->fitness,
                e->parent && by_id.contains(*e->parent)
@@ -294,7 +305,8 @@ int inspect_controller(const RunSettings& s) {
     throw InvalidInput(fmt::format("{}: has no snapshot (search.h5) yet", s.folder));
   }
   const SearchSpace space = space_of(options);
-  const ControllerView view = view_controller(space, options.strategy, snapshot->strategy);
+  const ControllerView view =
+      view_controller(space, cli::strategy_to_read(options), snapshot->strategy);
   if (s.json) {
     fmt::print("{}\n", Json{{"router", view.router},
                             {"choices", view.choices},

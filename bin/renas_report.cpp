@@ -75,7 +75,8 @@ RunRecord record_of(const std::string& folder) {
   record.space = space_of(options);
   if (const auto snapshot = run.load_snapshot()) {
     try {
-      record.controller = view_controller(record.space, options.strategy, snapshot->strategy);
+      record.controller =
+          view_controller(record.space, cli::strategy_to_read(options), snapshot->strategy);
     } catch (const InvalidInput&) {
       // The strategy has no controller.
     }

@@ -1,4 +1,4 @@
-// renas-search runs the search over MPI ranks, retrains the final population and prints the result.
+// renas-search runs the search over MPI ranks, retrains the finalists and prints the result.
 
 #include <fmt/format.h>
 

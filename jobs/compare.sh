@@ -1,6 +1,6 @@
 #!/bin/bash
-# Compares strategies on a real data set: several seeds, final populations scored by the same few
-# epochs from scratch. Prints, per strategy, the mean over seeds.
+# Compares strategies on a real data set: several seeds, the cells that each search chooses scored
+# by the same few epochs from scratch. Prints, per strategy, the mean over seeds.
 #
 #   jobs/compare.sh DATA.h5 OUT [options of renas-search ...]     all runs, one after another
 #   sbatch --array=0-14 jobs/compare.sbatch DATA.h5 OUT [...]     a run a task of the array
@@ -57,7 +57,7 @@ def cell(values):
 def of(strategy, what):
     return {seed: run[what] for (name, seed), run in runs.items()
             if name == strategy and run.get(what) is not None}
-heads = ("population, D_val", "best, D_val", "test")
+heads = ("chosen, D_val", "best, D_val", "test")
 print("{:<20} {:>5} {:>18} {:>18} {:>18}".format("strategy", "runs", *heads))
 for s in strategies:
     values = [list(of(s, what).values()) for what in ("population", "best", "test")]
@@ -99,37 +99,59 @@ fi
 # More ranks than cores, to OpenMPI 4 and 5; MPICH allows it anyway.
 export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 
-if [ -n "${PASSES:-}" ] && [[ " $* " == *" --children"* ]]; then
-  echo "PASSES=$PASSES sets --children: expected one of them" >&2
+given=("$@")
+if [ -n "${CHILDREN_ANEW:-}" ]; then
+  echo "CHILDREN_ANEW is no more: PASSES says how many passes each search makes" >&2
   exit 2
 fi
-given=("$@")
-
-# value_of OPTION RECIPE DEFAULT: of an option as given, in the recipe (or none), or by default.
-value_of() {
-  local a
-  for ((a = 0; a + 1 < ${#given[@]}; ++a)); do
-    [ "${given[a]}" = "--$1" ] && echo "${given[a + 1]}" && return
+if [ -n "${PASSES:-}" ]; then
+  # What children_of() could not see would make the numbers unequal in silence.
+  for argument in ${given[@]+"${given[@]}"}; do
+    case $argument in --children | --children=* | --recipe | --recipe=* | --config | --config=*)
+      echo "PASSES=$PASSES sets --children by the other options: expected no $argument besides;" \
+        "recipes are named in STRATEGIES, as in renas:paper" >&2
+      exit 2
+    esac
   done
-  local recipe=$bin/../share/renas/recipes/renas-search/$2.toml
-  { [ -n "$2" ] && sed -n "s/^$1 *= *//p" "$recipe" | grep .; } || echo "$3"
+fi
+
+# value_of OPTION RECIPE DEFAULT: of an option as given last, or in the recipe, or by default.
+value_of() {
+  local value=$3 a
+  if [ -n "$2" ]; then
+    local recipe=$bin/../share/renas/recipes/renas-search/$2.toml
+    [ -r "$recipe" ] || { echo "recipe $2: there is no $recipe" >&2; return 2; }
+    value=$(sed -n "s/^$1 *= *//p" "$recipe")
+    value=${value:-$3}
+  fi
+  for ((a = 0; a < ${#given[@]}; ++a)); do
+    case ${given[a]} in
+      "--$1") if [ "$1" = inherit ]; then value=true; else value=${given[a + 1]:-}; fi ;;
+      "--$1="*) value=${given[a]#*=} ;;
+    esac
+  done
+  echo "$value"
 }
 
 # children_of STRATEGY[:RECIPE]: how many make PASSES passes.
 children_of() {
-  local recipe=
+  local recipe= population initial child inherits children
   [[ $1 == *:* ]] && recipe=${1#*:}
-  local population initial
-  population=$(value_of population "$recipe" 20)
+  population=$(value_of population "$recipe" 20) || return
   initial=$(value_of initial-epochs "$recipe" 1)
-  local inherits=false
-  [[ " ${given[*]} " == *" --inherit "* || $(value_of inherit "$recipe" false) == true ]] && inherits=true
-  [[ $1 == random* || $1 == reinforce* ]] && inherits=false
-  if $inherits; then
-    echo $(((PASSES - population * initial) / $(value_of child-epochs "$recipe" 1)))
+  child=$(value_of child-epochs "$recipe" 1)
+  inherits=$(value_of inherit "$recipe" false)
+  case $1 in random* | reinforce*) inherits=false ;; esac
+  if [ "$inherits" = true ]; then
+    children=$(((PASSES - population * initial) / child))
   else
-    echo $((PASSES / initial - population))
+    children=$((PASSES / initial - population))
   fi
+  if ((children < 1)); then
+    echo "PASSES=$PASSES: $1 takes $((population * initial)) for its first $population cells; expected more" >&2
+    return 2
+  fi
+  echo "$children"
 }
 
 runs=$((${#strategies[@]} * ${#seeds[@]}))
@@ -144,7 +166,10 @@ for ((i = ${ONLY:-0}; i < ${ONLY:-runs - 1} + 1; ++i)); do
   else
     arguments=(--data "$data" --run "$run" --strategy "${strategy%%:*}" --seed "$seed" "$@")
     case $strategy in *:*) arguments+=(--recipe "${strategy#*:}") ;; esac
-    [ -n "${PASSES:-}" ] && arguments+=(--children "$(children_of "$strategy")")
+    if [ -n "${PASSES:-}" ]; then
+      children=$(children_of "$strategy")
+      arguments+=(--children "$children")
+    fi
   fi
   echo "$(date -Is) $strategy, seed $seed"
   mpirun -np "${RANKS:-2}" "$bin/renas-search" "${arguments[@]}" --quiet

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The main job on real images, small enough for two cores: Fashion-MNIST to HDF5, a RENAS search over
-# two MPI ranks, the final population retrained from scratch, the winner's test accuracy beside two
+# two MPI ranks, the finalists retrained from scratch, the winner's test accuracy beside two
 # random cells trained in the same way; then a page about the run and the network as ONNX.
 #
 #   jobs/demo.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR DATA AND RUN]     RANKS (2), SEED (1)

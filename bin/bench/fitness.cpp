@@ -56,11 +56,11 @@ struct Protocol {
   bool anneal = false;  // ChildOptions::anneal_children
   double new_rate = 0.01;
   double inherited_rate = 0.001;
-  bool inherits = true;    // false: it is trained as a random cell is, and random cells likewise
-  int initial_epochs = 0;  // of those that inherit nothing; 0: as random cells
+  bool inherits = true;    // false: it is trained as a random cell is
+  int initial_epochs = 0;  // without inheritance: passes of children and random cells; 0: as ever
 };
 constexpr Protocol kProtocols[] = {
-    {.name = "base", .help = "one pass, as the search does"},
+    {.name = "base", .help = "from the parent, one pass, as in the paper"},
     {.name = "again", .help = "the same with other random numbers", .round = 1},
     {.name = "two-passes", .help = "two passes", .epochs = 2},
     {.name = "four-passes", .help = "four passes", .epochs = 4},
@@ -261,7 +261,8 @@ class Making {
         run_protocol_on(child, protocol.inherits ? &parent : nullptr, protocol);
       }
     }
-    if (protocol.inherits) return;
+    // Random cells are there as they were trained already, unless the protocol has other passes.
+    if (protocol.inherits || protocol.initial_epochs == 0) return;
     for (const FitnessBank::Cell& cell : std::vector(bank_.cells())) {
       if (!cell.parent && !done(cell.id)) run_protocol_on(cell, nullptr, protocol);
     }

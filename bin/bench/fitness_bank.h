@@ -20,7 +20,8 @@
 ///   {"truth": 20, "seed": s, "accuracy": A}                trained from scratch, on the test
 ///   images
 ///   {"protocol": NAME, "cell": 20, "fitness": F, "loss": L, "inherited": h, "images": n}
-///                                                          the child trained from its parent
+///                                                          the child trained in the way NAME, or
+///                                                          a random cell, where NAME trains them
 ///   {"random_loss": 3, "loss": L}                          of a random cell whose line lacks it
 ///   {"initial_gradient": 20, "norm": g}                    of the cell before all training
 ///

@@ -81,7 +81,7 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   OptionGroup run(app, "Run");
   OptionGroup search(app, "Search");
   OptionGroup children(app, "Training of children");
-  OptionGroup retraining(app, "Retraining of the final population");
+  OptionGroup retraining(app, "Retraining of the finalists");
   run.option("--data", o.data, "HDF5 data set with groups train and test (renas-prep-...)")
       ->transform(absolute_path());
   run.option("--run", o.folder, "Folder of the run; a new one, unless --resume")
@@ -247,8 +247,9 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
   children
       .flag("--inherit", o.child.inherit,
             "Children begin with their parents' weights, as in the paper, and are trained for "
-            "--child-epochs; without it they are trained as members without a parent are, whose "
-            "fitness tells more of what a cell is worth")
+            "--child-epochs (--recipe inherit sets what goes with it); without it they are trained "
+            "as members without a parent are, and their fitness tells more of what a cell is "
+            "worth")
       ->default_str(o.child.inherit ? "true" : "false");
   children
       .option("--initial-epochs", o.child.initial_epochs,
@@ -310,6 +311,12 @@ SearchSettings stored_settings(const std::string& folder) {
   settings.space.clear();  // the run keeps what the files held
   settings.initial_genomes.clear();
   return settings;
+}
+
+StrategyOptions strategy_to_read(const SearchRunOptions& run) {
+  StrategyOptions options = run.strategy;
+  if (run.weigh_parameters) options.size = [](const Genome&) { return 0.0; };
+  return options;
 }
 
 std::vector<std::pair<std::string, std::string>> options_of_run(const std::string& run) {

@@ -37,6 +37,10 @@ void add_search_options(CLI::App& app, SearchSettings& settings);
 /// Reads the options that a run was started with from its options.toml. Throws InvalidInput.
 SearchSettings stored_settings(const std::string& run);
 
+/// Options of a strategy that loads a snapshot of the run to be looked at, not to go on. Where size
+/// is an objective all genomes have size 0: the images that networks are made for are not known.
+StrategyOptions strategy_to_read(const SearchRunOptions& run);
+
 /// All options of a run by their long names, with the values that it was started with.
 std::vector<std::pair<std::string, std::string>> options_of_run(const std::string& run);
 /// The command that repeats a run on `ranks` ranks: the options that are not at their defaults.

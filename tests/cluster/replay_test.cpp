@@ -106,6 +106,19 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_a_search_takes) {
   BOOST_TEST(plan.memory_limit == int64_t{1} << 40);
   BOOST_TEST(!std::filesystem::exists(options.folder));
 
+  // A child that inherits takes its own passes, any other those of a cell without a parent.
+  SearchRunOptions longer = options;
+  longer.child.initial_epochs = 50;
+  const auto ratio = [&](const char* strategy, bool inherit) {
+    longer.strategy.name = strategy;
+    longer.child.inherit = inherit;
+    const SearchPlan other = plan_search(longer, hooks, 0.2);
+    return other.child_seconds / other.member_seconds;
+  };
+  BOOST_TEST(ratio("renas", true) < 0.9);
+  BOOST_TEST(ratio("renas", false) == 1);
+  BOOST_TEST(ratio("random", true) == 1);
+
   SearchRunOptions small = options;
   small.max_mult_adds = plan.any.mult_adds.median;
   const SearchPlan less = plan_search(small, hooks, 0.2);

@@ -1,5 +1,7 @@
 // Ways to ask the programs for something, and what they say where it cannot be.
 
+#include <fmt/format.h>
+
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -99,7 +101,8 @@ BOOST_AUTO_TEST_CASE(a_search_takes_a_space_of_ones_own_and_keeps_it) {
   BOOST_TEST(view.output.find("block 2  i1") != std::string::npos, view.output);
   BOOST_TEST(view.output.find("1 100 %") != std::string::npos, view.output);
   const Ran members = done(kPrograms + "renas-inspect run " + (folder / "run"));
-  BOOST_TEST(members.output.find("best first by effect") != std::string::npos, members.output);
+  // What the strategy's snapshot says can be read with the run's space only.
+  BOOST_TEST(members.output.find("best by posterior mean (") != std::string::npos, members.output);
   done(resume("run") + "--children 5");
 
   const std::string bad = search + "--run " + (folder / "bad") + " --space ";
@@ -254,6 +257,90 @@ BOOST_AUTO_TEST_CASE(finalists_may_be_chosen_by_posterior_mean) {
   BOOST_TEST((bytes_of(folder / "run/result.json") == bytes_of(folder / "whole/result.json")));
   done(kPrograms + "renas-search --decisions-only --threads 1 --replay " + (folder / "run"));
   refused(toy_search(folder, "bad") + "--finalists best", "--finalists");
+}
+
+BOOST_AUTO_TEST_CASE(a_run_is_inspected_by_what_it_judges_by) {
+  const std::string inspect = kPrograms + "renas-inspect ";
+  const auto says = [&](const std::string& run, const std::string& population,
+                        const std::string& best) {
+    const std::string shown = done(inspect + "run " + (folder / run)).output;
+    BOOST_TEST(shown.find("best first by " + population + "\n") != std::string::npos, shown);
+    BOOST_TEST(shown.find("lineage of the best by " + best + " (") != std::string::npos, shown);
+    BOOST_TEST(shown.find("warning") == std::string::npos, shown);
+    done(inspect + "controller " + (folder / run));
+  };
+  done(toy_search(folder, "effect"));
+  says("effect", "effect", "effect");
+  done(toy_search(folder, "anew") + "--inherit=false");
+  says("anew", "fitness", "posterior mean");
+  done(toy_search(folder, "members") + "--inherit=false --finalists population");
+  says("members", "fitness", "fitness");
+  done(toy_search(folder, "sizes") + "--inherit=false --objective accuracy-size");
+  says("sizes", "fitness", "fitness");
+}
+
+BOOST_AUTO_TEST_CASE(by_default_a_search_trains_from_scratch_and_a_recipe_inherits) {
+  const renas::SearchRunOptions usual;
+  BOOST_TEST(!usual.child.inherit);
+  BOOST_TEST(usual.child.initial_epochs == 1);
+  BOOST_TEST(usual.strategy.finalists == "posterior-mean");
+  const std::string search = kPrograms + "renas-search --data " + (folder / "data.h5") +
+                             " --blocks 2 --population 4 --sample 2 --children 2 --cells 1" +
+                             " --filters 4 --batch 16 --retrain-epochs 1 --threads 1 --run ";
+  const auto options = [&](const std::string& name, const std::string& more) {
+    done(search + (folder / name) + more);
+    return renas::cli::stored_settings(folder / name).run;
+  };
+  const auto plain = options("plain", "");
+  BOOST_TEST(!plain.child.inherit);
+  BOOST_TEST(plain.child.initial_epochs == 1);
+  BOOST_TEST(plain.strategy.finalists == "posterior-mean");
+  const auto inherits = options("inherits", " --recipe inherit");
+  BOOST_TEST(inherits.child.inherit);
+  BOOST_TEST(inherits.child.initial_epochs == 5);
+  BOOST_TEST(inherits.strategy.finalists == "population");
+}
+
+BOOST_AUTO_TEST_CASE(a_comparison_gives_all_strategies_as_many_passes) {
+  // Programs that do nothing but say how they were called.
+  std::filesystem::create_directories(folder / "stub/bin");
+  std::filesystem::create_directories(folder / "stub/share/renas/recipes");
+  std::filesystem::copy(RENAS_SOURCE_DIR "/bin/recipes/renas-search",
+                        folder / "stub/share/renas/recipes/renas-search");
+  const auto program = [&](const std::string& name, const std::string& text) {
+    file("stub/bin/" + name, "#!/bin/sh\n" + text + "\n");
+    std::filesystem::permissions(folder / ("stub/bin/" + name), std::filesystem::perms::owner_all);
+  };
+  program("mpirun", "shift 2; exec \"$@\"");
+  program("renas-search", "echo \"$@\"");
+  program("python3", "cat > /dev/null");
+  const std::string bin = folder / "stub/bin";
+  const auto compare = [&](const std::string& strategy, const std::string& passes,
+                           const std::string& more) {
+    return "PATH=" + bin + ":$PATH RENAS_BIN=" + bin + " SEEDS=1 STRATEGIES=" + strategy + " " +
+           passes + " bash " RENAS_SOURCE_DIR "/jobs/compare.sh data.h5 " + (folder / "out") + " " +
+           more;
+  };
+  const auto children = [&](const std::string& strategy, const std::string& more, int expected) {
+    const std::string called = done(compare(strategy, "PASSES=160", more)).output;
+    BOOST_TEST(called.find(fmt::format(" --children {} ", expected)) != std::string::npos,
+               strategy << ' ' << more << ": " << called);
+  };
+  children("renas", "--population 8", 152);
+  children("renas", "--population=8", 152);
+  children("renas", "", 140);
+  children("random", "--population 8 --initial-epochs=2", 72);
+  children("renas:paper", "--population 8", 120);
+  children("random:paper", "--population 8", 24);
+  children("renas:paper", "--population 8 --inherit=false", 24);
+  children("renas:inherit", "--population 8 --initial-epochs 4", 128);
+  children("renas", "--population 8 --inherit=true --initial-epochs 5", 120);
+  children("renas", "--population 8 --inherit --initial-epochs 2 --child-epochs 3", 48);
+  refused(compare("renas", "PASSES=160", "--children 3"), "expected no --children");
+  refused(compare("renas", "PASSES=160", "--recipe paper"), "expected no --recipe");
+  refused(compare("renas:none", "PASSES=160", ""), "recipe none: there is no");
+  refused(compare("renas:paper", "PASSES=40", "--population 8"), "takes 40 for its first 8 cells");
+  refused(compare("renas", "CHILDREN_ANEW=24", ""), "PASSES");
 }
 
 BOOST_AUTO_TEST_CASE(a_run_of_before_these_options_goes_on_as_it_began) {

@@ -1,6 +1,7 @@
 #include "renas/evaluation.h"
 
 #include <boost/test/unit_test.hpp>
+#include <memory>
 #include <numeric>
 
 #include "renas/error.h"
@@ -19,6 +20,20 @@ Evaluation evaluate(Backend& backend, uint64_t id, const SearchData& data,
   return evaluate_candidate(backend, kSpace, parse_genome(kSpace, kToyGenome),
                             Random(9, Purpose::kChild, id), nullptr, data, options, hooks);
 }
+
+/// A trained parent, and a child of it.
+struct Family {
+  std::unique_ptr<Backend> backend = make_backend({"reference"});
+  SearchData data = toy_data();
+  ChildOptions options = toy_child(data);
+  Parent parent{parse_genome(kSpace, kToyGenome), evaluate(*backend, 1, data, options).weights};
+
+  Evaluation train_child(const Parent* from) const {
+    const Genome child = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
+    return evaluate_candidate(*backend, kSpace, child, Random(9, Purpose::kChild, 2), from, data,
+                              options);
+  }
+};
 
 /// Scores of the first images of D_val.
 std::vector<float> outputs(Backend& backend, const Graph& graph, const Weights& weights,
@@ -87,55 +102,30 @@ BOOST_AUTO_TEST_CASE(a_child_that_changes_nothing_gives_its_parents_outputs_to_t
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_child_inherits_and_improves_in_one_pass) {
-  const auto backend = make_backend({"reference"});
-  const SearchData data = toy_data();
-  const ChildOptions options = toy_child(data);
-  const Parent parent{parse_genome(kSpace, kToyGenome),
-                      evaluate(*backend, 1, data, options).weights};
-  const Genome child = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
-  const Evaluation result = evaluate_candidate(
-      *backend, kSpace, child, Random(9, Purpose::kChild, 2), &parent, data, options);
+BOOST_FIXTURE_TEST_CASE(a_child_inherits_and_improves_in_one_pass, Family) {
+  const Evaluation result = train_child(&parent);
   BOOST_TEST((result.status == Status::kOk));
   BOOST_TEST(result.images == 72);
   BOOST_TEST(result.inherited_share > 0.5);
   BOOST_TEST(result.inherited_share < 1.0);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_that_shall_not_inherit_is_trained_as_if_it_had_no_parent) {
-  const auto backend = make_backend({"reference"});
-  const SearchData data = toy_data();
-  ChildOptions options = toy_child(data);
-  const Parent parent{parse_genome(kSpace, kToyGenome),
-                      evaluate(*backend, 1, data, options).weights};
+BOOST_FIXTURE_TEST_CASE(a_child_that_shall_not_inherit_is_trained_as_if_it_had_no_parent, Family) {
   options.inherit = false;
   options.child_epochs = 7;  // is nothing to it
-  const Genome child = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
-  const auto trained = [&](const Parent* from) {
-    return evaluate_candidate(*backend, kSpace, child, Random(9, Purpose::kChild, 2), from, data,
-                              options);
-  };
-  const Evaluation alone = trained(nullptr);
-  const Evaluation with_parent = trained(&parent);
+  const Evaluation alone = train_child(nullptr);
+  const Evaluation with_parent = train_child(&parent);
   BOOST_TEST(with_parent.inherited_share == 0.0);
   BOOST_TEST(with_parent.images == 4 * 72);
   BOOST_TEST(with_parent.fitness == alone.fitness);
   BOOST_TEST((with_parent.weights == alone.weights));
 }
 
-BOOST_AUTO_TEST_CASE(a_childs_rates_fall_to_nothing_where_that_is_asked_for) {
-  const auto backend = make_backend({"reference"});
-  const SearchData data = toy_data();
-  ChildOptions options = toy_child(data);
-  const Parent parent{parse_genome(kSpace, kToyGenome),
-                      evaluate(*backend, 1, data, options).weights};
-  const Genome genome = parse_genome(kSpace, "c-2:sep3x3+c-1:sep3x3,1:max3x3+c-1:sep3x3");
+BOOST_FIXTURE_TEST_CASE(a_childs_rates_fall_to_nothing_where_that_is_asked_for, Family) {
   const auto weights_of = [&](int batch, bool anneal) {
     options.batch = batch;
     options.anneal_children = anneal;
-    return evaluate_candidate(*backend, kSpace, genome, Random(9, Purpose::kChild, 2), &parent,
-                              data, options)
-        .weights;
+    return train_child(&parent).weights;
   };
   // A cosine begins at the full rate: a pass of one step is the same, one of many steps is not.
   BOOST_TEST((weights_of(72, true) == weights_of(72, false)));

@@ -80,7 +80,8 @@ struct Evaluation {
   Weights weights;             ///< empty unless kOk
 };
 
-/// Trains a candidate of `genome` and judges it. `parent` is null where the candidate has none.
+/// Trains a candidate of `genome` and judges it. `parent` is null where the candidate has none, and
+/// nothing is taken of it unless `options.inherit`.
 /// Failures of the training (diverged, out of memory) are data in the result. Equal arguments give
 /// equal results: all randomness is of the stream `random`, a candidate's own (Candidate::stream).
 Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,

@@ -34,8 +34,8 @@ struct SearchPlan {
 
   double images_per_second = 0;   ///< measured: training of the median network on this rank
   double member_seconds = 0;      ///< of a member without a parent, in the mean
-  double child_seconds = 0;       ///< of a child that inherits
-  double retrain_seconds = 0;     ///< of a network of the final population
+  double child_seconds = 0;       ///< of a child
+  double retrain_seconds = 0;     ///< of a finalist
   double search_seconds = 0;      ///< of one rank: all members and children
   double final_seconds = 0;       ///< of one rank: the whole retraining
   double search_seconds_any = 0;  ///< search_seconds without the limits

@@ -36,7 +36,8 @@ struct SearchRunOptions {
   int cells_searched = 1;
   /// P, S, the strategy and its seed, which is the run's. The run keeps `initial_genomes`, and goes
   /// on with no others.
-  /// Its finalists are chosen by posterior mean, since a training's fitness is noisy.
+  /// The finalists, which are retrained, are chosen by posterior mean here, since a training's
+  /// fitness is noisy; StrategyOptions alone has "population".
   StrategyOptions strategy = [] {
     StrategyOptions options;
     options.finalists = "posterior-mean";
@@ -73,7 +74,7 @@ struct SearchRunOptions {
   /// Takes balanced_class_weights() of D_train as class weights of all networks.
   bool balance_classes = false;
 
-  FinalOptions final;           ///< retraining of the final population; network as above
+  FinalOptions final;           ///< retraining of the finalists; network as above
   int64_t retrain_subset = -1;  ///< images of D_train then; 0: all; -1: as `subset`
   /// When fewer networks are left to retrain than there are ranks, at most so many of them train
   /// one together: each takes an equal share of the batch, which they must divide. 0: as many as

@@ -14,7 +14,7 @@ namespace renas {
 /// run.
 struct Task {
   enum class Kind {
-    kEvaluate,  ///< train candidate `id`, which inherits from `parent`, and write its weights
+    kEvaluate,  ///< train candidate `id`, a child of `parent` or of none, and write its weights
     kRetrain,   ///< train `genome` from scratch and write the model called `name`
     kDrop,      ///< leave the task of this serial number: it was given to another rank
     kAlive,     ///< nothing; the coordinator is there

@@ -77,7 +77,8 @@ class Replayer {
   void train(const Candidate& candidate, const HistoryEntry& entry) {
     // These ended by what befell their ranks.
     if (entry.status == Status::kLost || entry.status == Status::kOutOfMemory) return;
-    const bool anew = entry.message.find("trained from scratch") != std::string::npos;
+    const bool anew = !setup_.options.child.inherit ||
+                      entry.message.find("trained from scratch") != std::string::npos;
     const auto parent =
         candidate.parent && !anew ? weights_.find(*candidate.parent) : weights_.end();
     if (candidate.parent && !anew && parent == weights_.end()) {

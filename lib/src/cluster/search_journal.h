@@ -106,8 +106,8 @@ class SearchJournal {
 
   uint64_t told_ = 0;
   uint64_t out_ = 0;  ///< candidates asked for and not told
-  /// How many candidates that are out inherit from each member. Strategy::keeps() alone would look
-  /// through all that are out, which are many where ranks are.
+  /// How many candidates that are out are children of each member. Strategy::keeps() alone would
+  /// look through all that are out, which are many where ranks are.
   std::map<uint64_t, int> heirs_;
   std::vector<HistoryEntry> recorded_;         ///< told, and not in the history yet
   std::deque<Candidate> unfinished_;           ///< asked for, but with no rank

@@ -159,7 +159,8 @@ SearchPlan plan_search(const SearchRunOptions& given, const SearchRunHooks& hook
   };
   const double children = o.children;
   const double members = o.strategy.population;
-  const int child_epochs = o.child.inherit ? o.child.child_epochs : o.child.initial_epochs;
+  const bool inherit = o.child.inherit && has_tournaments(o.strategy.name);
+  const int child_epochs = inherit ? o.child.child_epochs : o.child.initial_epochs;
   plan.member_seconds = seconds(setup.search, o.child.initial_epochs, mean);
   plan.child_seconds = seconds(setup.search, child_epochs, mean);
   plan.retrain_seconds = seconds(setup.final, o.final.recipe.epochs, mean);

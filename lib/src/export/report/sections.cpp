@@ -285,7 +285,7 @@ std::string ranks_section(const RunRecord& run) {
   text += time_line_figure("What each rank did",
                            hours ? "hours of searching" : "minutes of searching", names, bars);
   text +=
-      "<p class=\"legend\"><span><i class=\"key flat d\"></i>trained from scratch</span><span>"
+      "<p class=\"legend\"><span><i class=\"key flat d\"></i>without a parent</span><span>"
       "<i class=\"key flat a\"></i>a child</span><span><i class=\"key flat "
       "e\"></i>failed</span></p>\n";
   if (use.ranks.size() > kMostRows) {
