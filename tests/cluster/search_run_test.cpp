@@ -70,27 +70,31 @@ BOOST_AUTO_TEST_CASE(one_seed_gives_one_run_and_it_leaves_what_it_says) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_stopped_again_and_again_ends_like_one_that_was_not) {
-  const TemporaryFolder folder;
-  write_toy_file(folder / "data.h5");
-  const SearchRunOptions whole = toy_options(folder, "whole");
-  run_alone(whole);
-  SearchRunOptions pieces = toy_options(folder, "pieces");
-  int sessions = 0;
-  for (bool finished = false; !finished; ++sessions) {
-    BOOST_REQUIRE(sessions < 60);
-    std::atomic<bool> stop{false};
-    const auto at = sessions == 0 ? 0 : RunDirectory::open(pieces.folder).history().size();
-    finished = run_alone(pieces, &stop, [&](const SearchProgress& p) {
-                 const bool on = p.phase == SearchProgress::Phase::kRetrain
-                                     ? sessions > 30
-                                     : p.done < static_cast<int64_t>(at) + 2;
-                 if (!on) stop = true;
-               }).finished;
-    pieces.resume = true;
+  for (const bool inherit : {true, false}) {
+    const TemporaryFolder folder;
+    write_toy_file(folder / "data.h5");
+    SearchRunOptions whole = toy_options(folder, "whole");
+    whole.child.inherit = inherit;
+    run_alone(whole);
+    SearchRunOptions pieces = whole;
+    pieces.folder = folder / "pieces";
+    int sessions = 0;
+    for (bool finished = false; !finished; ++sessions) {
+      BOOST_REQUIRE(sessions < 60);
+      std::atomic<bool> stop{false};
+      const auto at = sessions == 0 ? 0 : RunDirectory::open(pieces.folder).history().size();
+      finished = run_alone(pieces, &stop, [&](const SearchProgress& p) {
+                   const bool on = p.phase == SearchProgress::Phase::kRetrain
+                                       ? sessions > 30
+                                       : p.done < static_cast<int64_t>(at) + 2;
+                   if (!on) stop = true;
+                 }).finished;
+      pieces.resume = true;
+    }
+    BOOST_TEST(sessions > 1);
+    BOOST_TEST(history_of(whole) == history_of(pieces));
+    BOOST_TEST((bytes_of(folder / "whole/best.h5") == bytes_of(folder / "pieces/best.h5")));
   }
-  BOOST_TEST(sessions > 1);
-  BOOST_TEST(history_of(whole) == history_of(pieces));
-  BOOST_TEST((bytes_of(folder / "whole/best.h5") == bytes_of(folder / "pieces/best.h5")));
 }
 
 BOOST_AUTO_TEST_CASE(without_a_snapshot_the_history_alone_brings_a_run_back) {

@@ -10,6 +10,9 @@ using namespace renas::test;
 
 namespace {
 
+/// Of toy_search(): children are trained from scratch, as by default.
+const std::string kFromScratch = "--inherit=false ";
+
 /// Waits until the run has `lines` results.
 void wait_for_lines(const std::string& run, std::size_t lines) {
   for (int i = 0; i < 120000; ++i) {  // ten minutes: machines may be busy
@@ -40,32 +43,39 @@ BOOST_AUTO_TEST_CASE(a_signal_stops_in_order_and_resume_goes_on) {
 }
 
 BOOST_AUTO_TEST_CASE(a_killed_run_resumes_as_if_nothing_had_happened) {
-  const int kills = wished_kills(4);
+  BOOST_REQUIRE(run_command(toy_search(folder, "anew") + kFromScratch).code == 0);
   unsigned moment = 12345;
-  int done = 0;
-  for (int attempt = 0; done < kills; ++attempt) {
-    const std::string name = "run" + std::to_string(attempt);
-    bool finished = false;
-    for (bool first = true; !finished && done < kills; first = false) {
-      const bool is_run = std::filesystem::exists(folder / (name + "/options.toml"));
-      if (!first && !is_run) std::filesystem::remove_all(folder / name);
-      const Process process(is_run ? resume(folder / name) : toy_search(folder, name));
-      moment = moment * 1664525 + 1013904223;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50 + (moment >> 8) % 700));
-      process.signal(SIGKILL);
-      const int code = process.wait();
-      BOOST_TEST((code == 0 || code == 1000 + SIGKILL), "exit code " << code);
-      finished = code == 0;
-      done += !finished;
+  const auto kill_often = [&](const std::string& options, const std::string& whole, int kills) {
+    int done = 0;
+    for (int attempt = 0; done < kills; ++attempt) {
+      const std::string name = whole + std::to_string(attempt);
+      const auto is_run = [&] {
+        return std::filesystem::exists(folder / (name + "/options.toml"));
+      };
+      bool finished = false;
+      for (bool first = true; !finished && done < kills; first = false) {
+        if (!first && !is_run()) std::filesystem::remove_all(folder / name);
+        const Process process(is_run() ? resume(folder / name)
+                                       : toy_search(folder, name) + options);
+        moment = moment * 1664525 + 1013904223;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50 + (moment >> 8) % 700));
+        process.signal(SIGKILL);
+        const int code = process.wait();
+        BOOST_TEST((code == 0 || code == 1000 + SIGKILL), "exit code " << code);
+        finished = code == 0;
+        done += !finished;
+      }
+      if (!finished) {
+        if (!is_run()) continue;
+        const Ran ran = run_command(resume(folder / name));
+        BOOST_TEST(ran.code == 0, ran.output);
+      }
+      expect_same(name, whole);
     }
-    if (!finished) {
-      const bool is_run = std::filesystem::exists(folder / (name + "/options.toml"));
-      if (!is_run) continue;
-      const Ran ran = run_command(resume(folder / name));
-      BOOST_TEST(ran.code == 0, ran.output);
-    }
-    expect_same(name);
-  }
+  };
+  const int kills = wished_kills(6);
+  kill_often("", "whole", kills / 2);
+  kill_often(kFromScratch, "anew", kills - kills / 2);
 }
 
 #ifdef RENAS_FULL_DISK
