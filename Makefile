@@ -39,6 +39,7 @@ test: deps all
 test-long: deps all
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 	BUILD=$(BUILD) JOBS=$(JOBS) .ci/emulated_gpu_races
+	BUILD=$(BUILD) JOBS=$(JOBS) .ci/emulated_gpu_addresses
 
 gpu:
 	$(MAKE) all BUILD=$(BUILD)-gpu CMAKE_ARGS='-DRENAS_CUDA=ON $(CMAKE_ARGS)'

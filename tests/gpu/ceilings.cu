@@ -149,6 +149,7 @@ double error_of_one_tile(cudaStream_t stream) {
   const Array<float> device_d(128);
   check(cudaMemcpy(device_a.data(), host_a.data(), 512, cudaMemcpyHostToDevice), "copying");
   check(cudaMemcpy(device_b.data(), host_b.data(), 256, cudaMemcpyHostToDevice), "copying");
+  check(cudaStreamSynchronize(nullptr), "copying");  // which may be under way until here
   check(launch(one_tile, Grid{1, 32}, stream, device_a.data(), device_b.data(), device_d.data()),
         "multiplying a tile");
   std::vector<float> d(128);

@@ -24,6 +24,7 @@ class DeviceArray {
   }
   explicit DeviceArray(const std::vector<T>& from) : DeviceArray(from.size()) {
     must(cudaMemcpy(data_, from.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
+    must(cudaStreamSynchronize(nullptr));
   }
   ~DeviceArray() { cudaFree(data_); }
   DeviceArray(const DeviceArray&) = delete;

@@ -59,6 +59,26 @@ BOOST_AUTO_TEST_CASE(streams_that_nothing_orders_run_in_several_orders) {
   BOOST_TEST(results.size() == 2U);
 }
 
+BOOST_AUTO_TEST_CASE(a_copy_of_pageable_memory_is_under_way_until_the_host_waits) {
+  std::set<float> results[2];
+  for (const bool waits : {false, true}) {
+    for (int seed = 1; seed < 20; ++seed) {
+      emulation::restart(1, std::size_t{1} << 20, static_cast<std::uint64_t>(seed));
+      const TestStream stream;
+      const DeviceArray<float> in(std::vector<float>{1.0F}), out(1);
+      float value = 5;
+      must(cudaMemcpy(in.data(), &value, sizeof value, cudaMemcpyHostToDevice));
+      value = -1;  // the host may go on with its memory
+      if (waits) must(cudaStreamSynchronize(nullptr));
+      must(launch(add_one, Grid{1, 1}, stream, in.data(), out.data(), 1));
+      stream.wait();
+      results[waits].insert(out.read()[0]);
+    }
+  }
+  BOOST_TEST((results[0] == std::set<float>{2}));
+  BOOST_TEST((results[1] == std::set<float>{6}));
+}
+
 BOOST_AUTO_TEST_CASE(an_event_orders_two_streams_for_every_seed) {
   for (int seed = 1; seed < 20; ++seed) {
     emulation::restart(1, std::size_t{1} << 20, static_cast<std::uint64_t>(seed));
@@ -252,8 +272,14 @@ BOOST_AUTO_TEST_CASE(launches_that_no_card_takes_are_refused) {
   BOOST_TEST(run({dim3(1, 65536), 1}) == cudaErrorInvalidConfiguration);
   BOOST_TEST(run({1, 4, 48 << 10}) == cudaSuccess);
   BOOST_TEST(run({1, 4, (48 << 10) + 1}) == cudaErrorInvalidValue);
+  must(preload(fill));
+  BOOST_TEST(run({1, 4, 48 << 10}) == cudaSuccess);
   must(preload(fill, 100 << 10));
   BOOST_TEST(run({1, 4, 100 << 10}) == cudaSuccess);
+  BOOST_TEST(run({1, 4, (100 << 10) + 1}) == cudaErrorInvalidValue);
+  must(cudaFuncSetAttribute(reinterpret_cast<const void*>(fill),
+                            cudaFuncAttributeMaxDynamicSharedMemorySize, 512));
+  BOOST_TEST(run({1, 4, 1 << 10}) == cudaErrorInvalidValue);
   BOOST_TEST(preload(fill, 228 << 10) == cudaErrorInvalidValue);
   must(cudaDeviceSynchronize());
 }

@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(streams_change_no_bit) {
   Random random(1);
   const Weights begin = initialize(graph, random);
   const auto train = [&](int streams, uint64_t order) {
-    emulation::restart(order);
+    emulation::restart(2, std::size_t{4} << 30, order);
     const auto program = make_backend({.backend = "cudnn", .streams = streams})
                              ->compile(graph, {.batch = kBatch, .precision = Precision::kBfloat16});
     program->load(begin);

@@ -50,6 +50,41 @@ BOOST_AUTO_TEST_CASE(ranks_share_a_gpu_only_where_that_is_asked_for) {
   BOOST_TEST(run_command(one_gpu + on_gpu(folder, "run") + "--ranks-per-gpu 2").code == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_gpu_is_known_by_its_identity_and_not_by_its_number) {
+  const Folder folder;
+  const auto ranks = [&](const char* cards_of_0, const char* cards_of_1, const std::string& run) {
+    const auto rank = [&](const char* cards) {
+      return std::string("-np 1 env ") + cards + " " + on_gpu(folder, run);
+    };
+    return run_command(kMpirun + rank(cards_of_0) + ": " + rank(cards_of_1));
+  };
+  // Each sees one card, which is number 0 to it.
+  const char* first = "RENAS_EMULATED_DEVICES=1";
+  const char* second = "RENAS_EMULATED_DEVICES=1 RENAS_EMULATED_FIRST_DEVICE=1";
+  BOOST_TEST(ranks(first, second, "apart").code == 0);
+  // The second rank sees two, of which it takes number 1: the card that is number 0 to the first.
+  const char* two = "RENAS_EMULATED_DEVICES=2";
+  const Ran refused = ranks(second, two, "together");
+  BOOST_TEST(refused.code == 2);
+  BOOST_TEST(refused.output.find("ranks 0, 1 would share GPU") != std::string::npos,
+             refused.output);
+}
+
+BOOST_AUTO_TEST_CASE(a_gpu_that_fails_under_two_ranks_ends_both_and_the_run_goes_on) {
+  const Folder folder;
+  const std::string shared = "RENAS_EMULATED_DEVICES=1 ";
+  const std::string command = on_gpu(folder, "run") + "--ranks-per-gpu 2 ";
+  // 810 is what MPS says to all its clients when one of them has harmed the card.
+  const Ran failed = run_command(
+      shared + "RENAS_EMULATED_ERROR_AT=10000 RENAS_EMULATED_ERROR=810 " + kTwoRanks + command);
+  BOOST_TEST(failed.code != 0);
+  BOOST_TEST(failed.output.find("Only a new process can use the GPU again") != std::string::npos,
+             failed.output);
+  const Ran rest = run_command(shared + kTwoRanks + kPrograms +
+                               "renas-search --resume --ranks-per-gpu 2 --run " + (folder / "run"));
+  BOOST_TEST(rest.code == 0, rest.output);
+}
+
 BOOST_AUTO_TEST_CASE(a_gpu_that_fails_ends_the_run_which_goes_on_to_the_same_end) {
   const Folder folder;
   BOOST_TEST(run_command(on_gpu(folder, "whole")).code == 0);

@@ -1,5 +1,6 @@
 #include "machine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -39,8 +40,9 @@ Line branch_line(std::size_t branch) {
 
 Machine::Machine()
     : devices(from_environment("RENAS_EMULATED_DEVICES", 2)),
+      first_card(static_cast<int>(from_environment("RENAS_EMULATED_FIRST_DEVICE", 0))),
       memory_per_device(from_environment("RENAS_EMULATED_MEMORY", std::size_t{4} << 30)),
-      random(from_environment("RENAS_EMULATED_SEED", 1)) {
+      random(seed_of_environment()) {
   faults.out_of_memory_at = from_environment("RENAS_EMULATED_OUT_OF_MEMORY_AT", 0);
   faults.error_at = from_environment("RENAS_EMULATED_ERROR_AT", 0);
   faults.error =
@@ -127,7 +129,11 @@ bool Machine::step() {
   for (const EmulatedDevice& device : devices) consider(device.null_stream.get());
   for (cudaStream_t stream : all) consider(stream);
   if (able.empty()) return false;
-  CUstream_st& stream = *able[random.below(able.size())];
+  const auto late = std::stable_partition(able.begin(), able.end(), [](cudaStream_t stream) {
+    return !stream->operations.front()->late;
+  });
+  const auto count = static_cast<std::size_t>(late - able.begin());
+  CUstream_st& stream = *able[random.below(count > 0 ? count : able.size())];
   std::unique_ptr<Operation> operation = std::move(stream.operations.front());
   stream.operations.pop_front();
   const Line host = current_line();
@@ -176,7 +182,11 @@ void Machine::finish(cudaStream_t stream) {
 void Machine::finish_all() {
   for (EmulatedDevice& device : devices) finish(device.null_stream.get());
   const std::vector<cudaStream_t> all(streams.begin(), streams.end());
-  for (cudaStream_t stream : all) finish(stream);
+  for (cudaStream_t stream : all) {
+    // While this thread waits, another may destroy the stream.
+    run_until([&] { return streams.count(stream) == 0 || stream->operations.empty(); });
+    if (streams.count(stream) == 1) acquire(stream->done);
+  }
 }
 
 void Machine::run(const CUgraph_st& graph, std::size_t stream_number) {
@@ -255,6 +265,8 @@ constexpr ErrorText kErrors[] = {
                     "MPS client failed to connect to the MPS control daemon or the MPS server"),
     EMULATION_ERROR(cudaErrorMpsMaxClientsReached,
                     "the hardware resources required to create MPS client have been exhausted"),
+    EMULATION_ERROR(cudaErrorMpsClientTerminated,
+                    "the MPS client has been terminated by the MPS server"),
     EMULATION_ERROR(cudaErrorStreamCaptureUnsupported,
                     "operation not permitted when stream is capturing"),
     EMULATION_ERROR(cudaErrorStreamCaptureInvalidated,
@@ -341,16 +353,15 @@ cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t 
                                                      std::to_string(threads.y) + " x " +
                                                      std::to_string(threads.z) + " threads");
   }
-  if (shared_bytes > (std::size_t{48} << 10)) {
-    // The largest that was allowed for this kernel.
-    const auto after = m.allowed.upper_bound({function, std::size_t(-1)});
-    const bool any = after != m.allowed.begin() && std::prev(after)->first == function;
-    if (!any || std::prev(after)->second < shared_bytes) {
-      return refuse(cudaErrorInvalidValue,
-                    std::to_string(shared_bytes) +
-                        " bytes of dynamic shared memory, more than 48 KiB and than was allowed by "
-                        "cudaFuncAttributeMaxDynamicSharedMemorySize");
-    }
+  const auto set = m.max_shared.find(function);
+  const std::size_t most = set == m.max_shared.end() ? std::size_t{48} << 10 : set->second;
+  if (shared_bytes > most) {
+    return refuse(
+        cudaErrorInvalidValue,
+        std::to_string(shared_bytes) + " bytes of dynamic shared memory, where " +
+            (set == m.max_shared.end()
+                 ? "a kernel has 48 KiB"
+                 : "cudaFuncAttributeMaxDynamicSharedMemorySize allows " + std::to_string(most)));
   }
   if (stream->capture && m.loaded.count(function) == 0) {
     stream->capture->invalid = true;
@@ -362,7 +373,7 @@ cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t 
       return refuse(cudaErrorStreamCaptureImplicit,
                     "a launch into the default stream while another is captured");
   }
-  m.loaded.insert(function);
+  m.late_loads += m.loaded.insert(function).second;
   m.add(stream, [shared = std::shared_ptr<const KernelCall>(std::move(kernel)), function, blocks,
                  threads, shared_bytes, device = static_cast<std::size_t>(stream->device)] {
     Machine& machine_ = machine();
@@ -421,6 +432,8 @@ cudaError_t refuse_in_capture(const char* what) {
   return call.error() != cudaSuccess ? call.error() : call.refuse_in_capture();
 }
 
+std::uint64_t seed_of_environment() { return from_environment("RENAS_EMULATED_SEED", 1); }
+
 void restart(int devices, std::size_t memory, std::uint64_t seed) {
   Machine& m = machine();
   const std::lock_guard lock(m.mutex);
@@ -438,8 +451,9 @@ void restart(int devices, std::size_t memory, std::uint64_t seed) {
   m.random = Random(seed);
   m.faults = {};
   m.allocations = m.kernels = m.planned_allocations = m.planned_kernels = 0;
+  m.late_loads = m.blocking_streams = 0;
   m.loaded.clear();
-  m.allowed.clear();
+  m.max_shared.clear();
   current_device() = 0;
   last_error = cudaSuccess;
 }
@@ -461,6 +475,8 @@ Counts counts() {
           m.graphs.size() + m.instances.size(),
           m.allocations,
           m.kernels,
+          m.late_loads,
+          m.blocking_streams,
           grid_counts().switches};
 }
 

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -35,6 +36,7 @@ struct Moment {
 struct Operation {
   Work work;
   std::function<bool()> ready;  ///< asked before the work; empty: at any time
+  bool late = false;            ///< done when nothing else can be
   std::shared_ptr<Moment> records;
   std::shared_ptr<Moment> waits_for;
   Clock issued;  ///< what the host did before
@@ -106,6 +108,7 @@ struct Machine {
   bool working = false;           ///< a thread runs what streams were given
   bool waits_for_others = false;  ///< in its last step a stream was not ready
   std::vector<EmulatedDevice> devices;
+  int first_card = 0;  ///< the machine's number of the first device that the process sees
   std::size_t memory_per_device = 0;
   DeviceMemory memory;
   PinnedMemory pinned;
@@ -113,9 +116,10 @@ struct Machine {
   Faults faults;
   std::size_t allocations = 0, planned_allocations = 0;
   std::size_t kernels = 0, planned_kernels = 0;
-  std::size_t streams_made = 0;
-  std::set<const void*> loaded;                           ///< kernels
-  std::set<std::pair<const void*, std::size_t>> allowed;  ///< dynamic shared memory beyond 48 KiB
+  std::size_t streams_made = 0, blocking_streams = 0;
+  std::size_t late_loads = 0;
+  std::set<const void*> loaded;                   ///< kernels
+  std::map<const void*, std::size_t> max_shared;  ///< dynamic, where it was set
   std::unordered_set<cudaStream_t> streams;
   std::unordered_set<cudaEvent_t> events;
   std::unordered_set<cudaGraph_t> graphs;

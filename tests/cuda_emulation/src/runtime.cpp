@@ -170,8 +170,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
                   "device " + std::to_string(device) + " of " + std::to_string(m.devices.size()));
   }
   *properties = {};
-  std::snprintf(properties->name, sizeof properties->name, "Emulated device %d", device);
-  for (char& byte : properties->uuid.bytes) byte = static_cast<char>(0xe0 + device);
+  const int card = m.first_card + device;
+  std::snprintf(properties->name, sizeof properties->name, "Emulated device %d", card);
+  for (char& byte : properties->uuid.bytes) byte = static_cast<char>(0xe0 + card);
   properties->totalGlobalMem = m.memory_per_device;
   properties->sharedMemPerBlock = kShared;
   properties->sharedMemPerBlockOptin = kSharedIfAsked;
@@ -193,7 +194,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->asyncEngineCount = 2;
   properties->unifiedAddressing = 1;
   properties->memoryBusWidth = 64;
-  properties->pciBusID = device + 1;
+  properties->pciBusID = card + 1;
   return cudaSuccess;
 }
 
@@ -353,6 +354,18 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t size, cudaMemcpyK
   RETURN_IF_FAILED(check_copy(to, from, size, kind, current_device(), false));
   Machine& m = machine();
   cudaStream_t stream = m.find(nullptr, current_device());
+  if (kind == cudaMemcpyHostToDevice && !m.pinned.holds(from, size)) {
+    // A card returns when it has taken what pageable memory holds, not when that has arrived.
+    m.finish(stream);
+    const auto* bytes = static_cast<const char*>(from);
+    auto operation = std::make_unique<Operation>();
+    operation->late = true;
+    operation->work = [to, taken = std::vector<char>(bytes, bytes + size)] {
+      std::memcpy(to, taken.data(), taken.size());
+    };
+    m.add(stream, std::move(operation));
+    return cudaSuccess;
+  }
   m.add(stream, [to, from, size] { std::memcpy(to, from, size); });
   m.finish(stream);
   return Call("cudaMemcpy").error();
@@ -379,13 +392,14 @@ cudaError_t cudaMemset(void* at, int value, std::size_t size) {
 
 // Streams.
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const Call call("cudaStreamCreate");
   RETURN_IF_FAILED(call.error());
   Machine& m = machine();
   *stream = new CUstream_st;
   (*stream)->device = current_device();
   (*stream)->number = ++m.streams_made;
+  m.blocking_streams += flags != cudaStreamNonBlocking;
   (*stream)->line = new_line();  // now: a line knows what the host did before it was made
   m.streams.insert(*stream);
   return cudaSuccess;
@@ -714,7 +728,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
                                                " bytes of shared memory, a block has at most " +
                                                std::to_string(kSharedIfAsked));
     }
-    machine().allowed.insert({function, static_cast<std::size_t>(value)});
+    machine().max_shared[function] = static_cast<std::size_t>(value);
   }
   machine().loaded.insert(function);
   return cudaSuccess;

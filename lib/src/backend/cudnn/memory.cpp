@@ -33,11 +33,15 @@ std::byte* PinnedMemory::allocate(std::size_t bytes) {
 
 void PinnedMemory::free(std::byte* p) { cudaFreeHost(p); }
 
+void copy_to_device(void* to, const void* from, std::size_t bytes, const char* what) {
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), what);
+  check(cudaStreamSynchronize(nullptr), what);
+}
+
 void Layout::upload() const {
   if (constants_.empty()) return;
-  check(cudaMemcpy(base_ + first_constant_, constants_.data(), constants_.size(),
-                   cudaMemcpyHostToDevice),
-        "copying constants to the GPU");
+  copy_to_device(base_ + first_constant_, constants_.data(), constants_.size(),
+                 "copying constants to the GPU");
 }
 
 }  // namespace renas::cudnn

@@ -6,6 +6,9 @@
 #include <mutex>
 #include <utility>
 #include <vector>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace renas::cudnn {
 
@@ -20,6 +23,10 @@ struct PinnedMemory {
   static std::byte* allocate(std::size_t bytes);
   static void free(std::byte* p);
 };
+
+/// Copies from the host's memory, of any kind, to the device's. When it returns, every stream finds
+/// the numbers there; after cudaMemcpy() alone they may still be on their way.
+void copy_to_device(void* to, const void* from, std::size_t bytes, const char* what);
 
 /// A block of memory, which it owns.
 template <class Memory>
@@ -40,6 +47,18 @@ class Block {
 using DeviceBlock = Block<DeviceMemory>;
 using PinnedBlock = Block<PinnedMemory>;
 
+/// To AddressSanitizer, which sees the host's accesses and those of emulated devices, memory that
+/// nobody may touch, and memory that one may again. Without it these do nothing.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t kGap = 256;  // between pieces of a block
+inline void forbid(const void* p, std::size_t size) { __asan_poison_memory_region(p, size); }
+inline void allow(const void* p, std::size_t size) { __asan_unpoison_memory_region(p, size); }
+#else
+constexpr std::size_t kGap = 0;
+inline void forbid(const void* /*p*/, std::size_t /*size*/) {}
+inline void allow(const void* /*p*/, std::size_t /*size*/) {}
+#endif
+
 /// Keeps the last destroyed program's block for the next one, which then allocates nothing: an
 /// allocation would wait for all work on the device. Several threads may call.
 template <class Block>
@@ -55,6 +74,7 @@ class BlockCache {
     return Block(bytes);
   }
   void put_back(Block block) {
+    allow(block.data(), block.size());
     const std::lock_guard lock(mutex_);
     if (block.size() > kept_.size()) kept_ = std::move(block);
   }
@@ -78,7 +98,10 @@ class Layout {
 
   template <class T>
   T* take(std::size_t count) {
-    return reinterpret_cast<T*>(base_ + next(used_, count * sizeof(T)));
+    const std::size_t size = count * sizeof(T);
+    const std::size_t at = next(used_, size + kGap);
+    if (!measuring_) forbid(base_ + at + size, used_ - at - size);
+    return reinterpret_cast<T*>(base_ + at);
   }
   /// The place of a copy of `values`, which is there after upload().
   template <class T>

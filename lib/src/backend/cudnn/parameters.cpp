@@ -55,8 +55,8 @@ void Parameters::reduce(const Launch& launch, const Stream& stream, Reducer& red
   if (!reducer.sum_on_device(gradients_, size_, stream.get())) {
     std::vector<float> gradients = fetch(gradients_, stream);
     reducer.sum(gradients);
-    check(cudaMemcpy(gradients_, gradients.data(), size_ * sizeof(float), cudaMemcpyHostToDevice),
-          "copying gradients to the GPU");
+    copy_to_device(gradients_, gradients.data(), size_ * sizeof(float),
+                   "copying gradients to the GPU");
   }
   scale(launch, gradients_, size_, 1.0F / static_cast<float>(ranks));
 }
@@ -73,8 +73,7 @@ void Parameters::load(const Weights& host, const Stream& stream) {
       });
   stream.wait();
   const auto copy = [&](float* to, const std::vector<float>& from) {
-    check(cudaMemcpy(to, from.data(), size_ * sizeof(float), cudaMemcpyHostToDevice),
-          "copying weights to the GPU");
+    copy_to_device(to, from.data(), size_ * sizeof(float), "copying weights to the GPU");
   };
   copy(values_, values);
   if (training_) copy(momenta_, momenta);

@@ -17,9 +17,13 @@ struct Faults {
   cudaError_t no_device = cudaSuccess;  ///< what cudaGetDeviceCount and all that follows answers
 };
 
+/// RENAS_EMULATED_SEED, or 1.
+std::uint64_t seed_of_environment();
+
 /// A machine as new: `devices` devices of `memory` bytes each, in orders from `seed`, no errors.
 /// Fails unless all memory, streams, events and graphs are gone.
-void restart(int devices = 2, std::size_t memory = std::size_t{4} << 30, std::uint64_t seed = 1);
+void restart(int devices = 2, std::size_t memory = std::size_t{4} << 30,
+             std::uint64_t seed = seed_of_environment());
 /// Counting starts anew.
 void plan(const Faults& faults);
 
@@ -31,7 +35,9 @@ struct Counts {
   std::size_t graphs = 0;       ///< graphs and instances of graphs
   std::size_t allocations = 0;  ///< of device memory, since the restart
   std::size_t kernels = 0;      ///< executed, since the restart
-  std::size_t switches = 0;     ///< of stacks, since the program began
+  std::size_t late_loads = 0;   ///< kernels whose first launch had to load them, since the restart
+  std::size_t blocking_streams = 0;  ///< made since the restart: they wait for the default stream
+  std::size_t switches = 0;          ///< of stacks, since the program began
 };
 Counts counts();
 

@@ -36,14 +36,14 @@ template <class... P, class... A>
   return with_parameters(std::forward<A>(arguments)...);
 }
 
-/// Loads a kernel, so that it can be captured, and allows its blocks `max_shared_bytes` of dynamic
-/// shared memory.
+/// Loads a kernel, so that it can be captured. Its blocks may have `max_shared_bytes` of dynamic
+/// shared memory where that is more than the 48 KiB of every kernel.
 template <class... P>
 [[nodiscard]] cudaError_t preload(void (*kernel)(P...), std::size_t max_shared_bytes = 0) {
   const auto* function = reinterpret_cast<const void*>(kernel);
   cudaFuncAttributes attributes{};
-  if (const cudaError_t e = cudaFuncGetAttributes(&attributes, function); e != cudaSuccess)
-    return e;
+  const cudaError_t loaded = cudaFuncGetAttributes(&attributes, function);
+  if (loaded != cudaSuccess || max_shared_bytes <= (std::size_t{48} << 10)) return loaded;
   return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
                               static_cast<int>(max_shared_bytes));
 }
