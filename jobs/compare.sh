@@ -72,7 +72,8 @@ for s, what in [(s, what) for what in ("population", "test") for s in strategies
     if len(gains) < 2: continue
     t = student[len(gains) - 2] if len(gains) - 2 < len(student) else 1.96 + 2.5 / len(gains)
     mean, half = statistics.mean(gains), t * statistics.stdev(gains) / len(gains) ** 0.5
-    print(f"{what} of {strategies[0]} over that of {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
+    name = {"population": "chosen cells", "test": "test accuracy"}[what]
+    print(f"{name} of {strategies[0]} over {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
           f"in {len(gains)} seeds")
 ' ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
 }

@@ -38,7 +38,7 @@ std::vector<float> balanced_class_weights(const SearchData& data);
 
 /// How children are trained (paper, sections 4.3 and 5.1). That they do not inherit is ours, and so
 /// are the rates of those that do: in the paper's way fitness tells less of what a cell is worth
-/// (README).
+/// (bin/bench/SEARCH_RESULTS.md).
 struct ChildOptions {
   NetworkOptions network;
   int batch = 64;
