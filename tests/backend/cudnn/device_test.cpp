@@ -1,5 +1,4 @@
-// What the backend says and does where there is no device, or none that can be used, and how it
-// finds numbers in maps that are larger than 32 bits count.
+// What the backend says and does where there is no device, or none that can be used.
 #include "backend/cudnn/device.h"
 
 #include <boost/test/unit_test.hpp>
