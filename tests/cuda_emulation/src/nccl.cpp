@@ -130,8 +130,10 @@ struct ncclComm {
   /// Looks whether ranks that came are alive, as NCCL sees it by their connections.
   void look_for_the_dead() {
     const int dead = find([](const Meeting::Rank& r) {
-      const Presence presence = r.presence;
-      return presence == Presence::kAborted || (presence == Presence::kHere && !runs(r.process));
+      if (r.presence == Presence::kAborted) return true;
+      // A process that ends in good order says that it left before it ends: it may do both after
+      // the first look.
+      return r.presence == Presence::kHere && !runs(r.process) && r.presence == Presence::kHere;
     });
     if (dead >= 0 && error == ncclSuccess) {
       error = ncclRemoteError;
