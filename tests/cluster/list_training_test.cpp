@@ -23,7 +23,8 @@ ListTrainingResult train(const ListTrainingOptions& options,
                          const std::atomic<bool>* stop = nullptr,
                          std::function<void(const SearchProgress&)> on_progress = nullptr) {
   const auto transport = make_local_transport();
-  return train_list(options, *transport, {stop, std::move(on_progress), nullptr});
+  return train_list(options, *transport,
+                    {.stop = stop, .on_progress = std::move(on_progress), .progress_seconds = 0});
 }
 
 void refused(const ListTrainingOptions& options, const std::string& part) {
@@ -111,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_list_stopped_again_and_again_ends_like_one_that_was_not) 
   for (bool finished = false; !finished; ++sessions) {
     BOOST_REQUIRE(sessions < 60);
     std::atomic<bool> stop{false};
-    // Progress is reported as soon as the session begins, and then twice a second.
+    // Progress is reported as soon as a session begins.
     finished = train(options, &stop, [&](const SearchProgress&) { stop = sessions < 5; }).finished;
     options.resume = true;
   }

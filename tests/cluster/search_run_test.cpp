@@ -16,6 +16,7 @@ using namespace renas;
 using renas::test::bytes_of;
 using renas::test::history_of;
 using renas::test::run_alone;
+using renas::test::run_until;
 using renas::test::TemporaryFolder;
 using renas::test::toy_options;
 using renas::test::write_toy_file;
@@ -103,8 +104,7 @@ BOOST_AUTO_TEST_CASE(without_a_snapshot_the_history_alone_brings_a_run_back) {
   const SearchRunOptions whole = toy_options(folder, "whole");
   run_alone(whole);
   SearchRunOptions cut = toy_options(folder, "cut");
-  std::atomic<bool> stop{false};
-  run_alone(cut, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_until(cut, 6);
   std::filesystem::remove(folder / "cut/search.h5");
   std::filesystem::remove(folder / "cut/search.previous.h5");
   cut.resume = true;
@@ -118,8 +118,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_with_its_own_pictures_wherever_they_lie) {
   const SearchRunOptions whole = toy_options(folder, "whole");
   run_alone(whole);
   SearchRunOptions moved = toy_options(folder, "moved");
-  std::atomic<bool> stop{false};
-  run_alone(moved, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_until(moved, 6);
   std::filesystem::rename(folder / "data.h5", folder / "elsewhere.h5");
   write_toy_file(folder / "data.h5", 96, 6);
   moved.resume = true;

@@ -20,6 +20,7 @@ using renas::test::bytes_of;
 using renas::test::content_of;
 using renas::test::history_of;
 using renas::test::run_alone;
+using renas::test::run_until;
 using renas::test::TemporaryFolder;
 using renas::test::toy_options;
 using renas::test::write_toy_file;
@@ -28,8 +29,7 @@ namespace {
 
 /// Runs until so many results are there, and then resumes.
 void run_in_two(SearchRunOptions options, int64_t results) {
-  std::atomic<bool> stop{false};
-  run_alone(options, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= results; });
+  run_until(options, results);
   options.resume = true;
   run_alone(options);
 }
@@ -195,8 +195,7 @@ BOOST_AUTO_TEST_CASE(a_run_searches_a_normal_and_a_reduction_cell) {
   run_in_two(options, 5);
   expect_same("whole", "two");
   options.folder = folder / "without";  // of its snapshots
-  std::atomic<bool> stop{false};
-  run_alone(options, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_until(options, 6);
   for (const char* name : {"search.h5", "search.previous.h5"}) {
     std::filesystem::remove(folder / (std::string("without/") + name));
   }
@@ -252,8 +251,7 @@ BOOST_AUTO_TEST_CASE(more_children_on_a_finished_run_end_like_a_run_that_had_the
   }
   // A run that was stopped on its way may have more, too.
   SearchRunOptions stopped = toy_options(folder, "stopped");
-  std::atomic<bool> stop{false};
-  run_alone(stopped, &stop, [&](const SearchProgress& p) { stop = stop || p.done >= 6; });
+  run_until(stopped, 6);
   stopped.children = 12;
   stopped.resume = true;
   run_alone(stopped);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/test/unit_test.hpp>
 #include <functional>
 #include <string>
 #include <utility>
@@ -37,12 +38,20 @@ inline SearchRunOptions toy_options(const TemporaryFolder& folder, const std::st
   return o;
 }
 
-/// Runs a search on one rank.
+/// Runs a search on one rank; `on_progress` hears of every result before the next one is there.
 inline SearchRunResult run_alone(const SearchRunOptions& options,
                                  const std::atomic<bool>* stop = nullptr,
                                  std::function<void(const SearchProgress&)> on_progress = nullptr) {
   const auto transport = make_local_transport();
-  return run_search(options, *transport, {stop, std::move(on_progress), nullptr});
+  return run_search(options, *transport,
+                    {.stop = stop, .on_progress = std::move(on_progress), .progress_seconds = 0});
+}
+
+/// Runs a search on one rank until `results` candidates came back, and stops it there.
+inline void run_until(const SearchRunOptions& options, int64_t results) {
+  std::atomic<bool> stop{false};
+  const auto on_progress = [&](const SearchProgress& p) { stop = stop || p.done >= results; };
+  BOOST_TEST(!run_alone(options, &stop, on_progress).finished);
 }
 
 inline std::string history_of(const SearchRunOptions& options) {

@@ -101,7 +101,7 @@ struct SearchRunOptions {
 /// The search space that `options` name. Throws InvalidInput.
 SearchSpace space_of(const SearchRunOptions& options);
 
-/// Where a run stands; handed out about twice a second by the coordinator.
+/// Where a run stands; handed out by the coordinator every `progress_seconds` of its hooks.
 struct SearchProgress {
   enum class Phase { kSearch, kRetrain };
   Phase phase = Phase::kSearch;
@@ -123,9 +123,9 @@ struct SearchRunResult : RunResult {
 
 struct SearchRunHooks {
   const std::atomic<bool>* stop = nullptr;  ///< set it to end in order, soon; nothing is lost
-  std::function<void(const SearchProgress&)>
-      on_progress;  ///< on rank 0, in the coordinator's thread
-  Log log;
+  /// On rank 0, in the coordinator's thread.
+  std::function<void(const SearchProgress&)> on_progress = nullptr;
+  Log log = nullptr;
   int device_index = -1;  ///< which of this machine's devices this rank takes (Device::index)
   /// Where not null, gets SearchRunResult::silent_ranks, also where run_search() throws.
   int* silent_ranks = nullptr;
@@ -135,6 +135,7 @@ struct SearchRunHooks {
   /// Bytes of memory that this rank may use. A network that needs more counts as out of memory
   /// without being trained. 0: not known; backends with a device of their own need none of it.
   int64_t memory = 0;
+  double progress_seconds = 0.5;  ///< between two calls of `on_progress`; 0: every turn
 };
 
 /// Runs the search on all ranks of `transport`: called by every rank with equal options. Rank 0

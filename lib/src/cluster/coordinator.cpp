@@ -14,7 +14,6 @@ namespace {
 
 constexpr auto kIdle = std::chrono::milliseconds(2);
 constexpr int kMessagesATurn = 4096;
-constexpr auto kProgressEvery = std::chrono::milliseconds(500);
 /// How long after its start a run says which ranks it still misses.
 constexpr auto kMissingAfter = std::chrono::seconds(60);
 
@@ -282,8 +281,8 @@ void Coordinator::send_signs_of_life() {
 }
 
 void Coordinator::report_progress() {
+  if (!hooks_.on_progress || seconds_since(last_progress_) < hooks_.progress_seconds) return;
   const auto now = Clock::now();
-  if (!hooks_.on_progress || now - last_progress_ < kProgressEvery) return;
   last_progress_ = now;
   hooks_.on_progress(progress_.at(now, queue_.progress()));
 }
