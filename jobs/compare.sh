@@ -16,11 +16,19 @@ strategies=(${STRATEGIES:-renas evolution random})
 seeds=(${SEEDS:-1 2 3 4 5})
 bin=${RENAS_BIN:-build/bin}
 
+# needs PROGRAM: says where it was looked for, if it is not there.
+needs() {
+  [ -x "$bin/$1" ] && return
+  echo "$bin/$1 was not found: build it, or set RENAS_BIN to its folder" >&2
+  exit 2
+}
+
 # results OUT: a line of JSON for each finished run of the strategies there.
 results() {
   for strategy in "${strategies[@]}"; do
     for run in "$1/${strategy/:/-}"-[0-9]*; do
       [ -e "$run/result.json" ] || continue
+      needs renas-inspect
       "$bin/renas-inspect" run "$run" --json | python3 -c '
 import json, statistics, sys
 strategy, seed = sys.argv[1:]
@@ -93,6 +101,7 @@ fi
 data=$1
 out=$2
 shift 2
+needs renas-search
 mkdir -p "$out"
 if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

@@ -341,6 +341,13 @@ BOOST_AUTO_TEST_CASE(a_comparison_gives_all_strategies_as_many_passes) {
   refused(compare("renas:none", "PASSES=160", ""), "recipe none: there is no");
   refused(compare("renas:paper", "PASSES=40", "--population 8"), "takes 40 for its first 8 cells");
   refused(compare("renas", "CHILDREN_ANEW=24", ""), "PASSES");
+  std::filesystem::create_directories(folder / "runs/renas-1");
+  file("runs/renas-1/result.json", "{}");
+  for (const std::string& arguments :
+       {std::string("data.h5 out"), "--results " + (folder / "runs")}) {
+    refused("RENAS_BIN=/nowhere bash " RENAS_SOURCE_DIR "/jobs/compare.sh " + arguments,
+            "/nowhere/renas-");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_run_of_before_these_options_goes_on_as_it_began) {
