@@ -92,13 +92,27 @@ DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
   return t;
 }
 
+namespace {
+
+/// Prints what became of the pixels of the test set, where there is one.
+void score_on_test(const DeepLabTraining& t, Backend& backend, const Weights& weights, bool first) {
+  if (!t.test) return;
+  const FinalOptions& f = t.options.final;
+  const std::vector<int64_t> all = all_indices(t.test->size());
+  const Shape largest = largest_image(*t.test, all);
+  NetworkOptions whole = f.network;
+  whole.image = padded_for_segmentation(whole, largest.height, largest.width);
+  const ConfusionMatrix matrix =
+      score_segmentation(backend, build_network(t.genome, whole), weights, *t.test, all, f.device,
+                         nullptr, f.communicator);
+  if (first) print_matrix("test", matrix, t.data->images.info().class_names);
+}
+
+}  // namespace
+
 int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks) {
   const std::atomic<bool>& stop = stop_on_signals();
   const bool first = ranks.rank() == 0;
-  if (t.finished) {
-    if (first) fmt::print("model: {}\nfinished before\n", s.out);
-    return kDone;
-  }
   const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
   FinalOptions& f = t.options.final;
   f.communicator = communicator.get();
@@ -117,8 +131,13 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
   const Log log = [&, print = console.log()](LogLevel level, std::string_view text) {
     if (first || level == LogLevel::kError) print(level, text);
   };
-  const Graph graph = build_network(t.genome, f.network);
   const auto backend = make_backend(f.device);
+  if (t.finished) {
+    if (first) fmt::print("model: {}\nfinished before\n", s.out);
+    score_on_test(t, *backend, t.finished->weights, first);
+    return kDone;
+  }
+  const Graph graph = build_network(t.genome, f.network);
   const MemoryEstimate memory = backend->estimate(
       graph, {.batch = f.batch, .threads = f.device.threads, .precision = f.device.precision});
   say_how_ranks_train(t, s, f, *backend, ranks, log);
@@ -156,24 +175,16 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
         kFailed);
   }
 
-  const std::vector<std::string>& names = t.data->images.info().class_names;
   if (first) {
     Model model = make_model(t.genome, f.network, t.data->images.info(), Augmentation::none());
     model.validation_accuracy = evaluation.score.accuracy;
     model.weights = evaluation.weights;
-    finish_model(t, s, model, log);
-    if (result.validation) print_matrix("validation", *result.validation, names);
+    finish_model(t, s, std::move(model), log);
+    if (result.validation) {
+      print_matrix("validation", *result.validation, t.data->images.info().class_names);
+    }
   }
-  if (t.test) {
-    const std::vector<int64_t> all = all_indices(t.test->size());
-    const Shape largest = largest_image(*t.test, all);
-    NetworkOptions whole = f.network;
-    whole.image = padded_for_segmentation(whole, largest.height, largest.width);
-    const ConfusionMatrix matrix =
-        score_segmentation(*backend, build_network(t.genome, whole), evaluation.weights, *t.test,
-                           all, f.device, nullptr, f.communicator);
-    if (first) print_matrix("test", matrix, names);
-  }
+  score_on_test(t, *backend, evaluation.weights, first);
   return kDone;
 }
 

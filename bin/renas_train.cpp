@@ -110,14 +110,37 @@ int fail_together(bool first, const std::string& message, int code) {
   return code;
 }
 
+/// Prints the accuracy on the test set, where there is one; all ranks score a part of it.
+void score_on_test(const NetworkTraining& t, Backend& backend, const Graph& graph,
+                   const Weights& weights, bool first) {
+  if (!t.test) return;
+  const FinalOptions& f = t.options;
+  const Score score = score_network(backend, graph, weights, *t.test, all_indices(t.test->size()),
+                                    {.batch = f.batch,
+                                     .device = f.device,
+                                     .training = f.augmentation,
+                                     .stop = nullptr,
+                                     .communicator = f.communicator});
+  if (first) print_score("test", score, f.network.classes);
+}
+
+/// Says again what an earlier session that trained the network said at its end, or was to say.
+void show_finished(const NetworkTraining& t, const cli::TrainSettings& s, Backend& backend,
+                   bool first) {
+  const Model& model = *t.finished;
+  if (first) {
+    fmt::print("model: {}\nfinished before\n", s.out);
+    if (!t.data->validation.empty()) {
+      fmt::print("validation accuracy {:.2f} %\n", 100 * model.validation_accuracy);
+    }
+  }
+  score_on_test(t, backend, graph_of(model), model.weights, first);
+}
+
 /// Trains the network, with the other ranks where there are any.
 int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ranks& ranks) {
   const std::atomic<bool>& stop = cli::stop_on_signals();
   const bool first = ranks.rank() == 0;
-  if (t.finished) {
-    if (first) fmt::print("model: {}\nfinished before\n", s.out);
-    return cli::kDone;
-  }
   const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
   FinalOptions& f = t.options;
   f.communicator = communicator.get();
@@ -133,6 +156,10 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
     if (first || level == LogLevel::kError) print(level, text);
   };
   const auto backend = make_backend(f.device);
+  if (t.finished) {
+    show_finished(t, s, *backend, first);
+    return cli::kDone;
+  }
   const Graph graph = build_network(t.genome, f.network);
   announce(t, *backend, graph, s, ranks, log);
 
@@ -164,19 +191,10 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
     model.validation_accuracy = result.score.accuracy;
     model.validation_balanced_accuracy = result.score.balanced_accuracy;
     model.weights = result.weights;
-    cli::finish_model(t, s, model, log);
+    cli::finish_model(t, s, std::move(model), log);
     if (!t.data->validation.empty()) print_score("validation", result.score, f.network.classes);
   }
-  if (t.test) {
-    const Score score =
-        score_network(*backend, graph, result.weights, *t.test, all_indices(t.test->size()),
-                      {.batch = f.batch,
-                       .device = f.device,
-                       .training = f.augmentation,
-                       .stop = nullptr,
-                       .communicator = f.communicator});
-    if (first) print_score("test", score, f.network.classes);
-  }
+  score_on_test(t, *backend, graph, result.weights, first);
   return cli::kDone;
 }
 
@@ -237,13 +255,14 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
     for (const char* name : {"--data", "--out"}) other.get_option(name)->required(false);
     const RunDirectory run = RunDirectory::open(s.out, RunDirectory::Kind::kList);
     cli::parse_stored(other, run.options(), run.path() + "/options.toml", 2);
-    const std::string then = cli::purpose_of(other, "a list");
-    const std::string now = cli::purpose_of(app, "a list");
+    // The folder knows its data by what they are, wherever they lie.
+    const std::string then = cli::purpose_of(other, "a list", "");
+    const std::string now = cli::purpose_of(app, "a list", "");
     if (then != now) {
-      throw InvalidInput(fmt::format(
-          "{}: expected the options of\n  {}\nfound those of\n  {}\nGive the same options to go "
-          "on, or name another folder to start anew.",
-          s.out, then, now));
+      throw InvalidInput(
+          fmt::format("{}: was begun with other options: {}. Give the same options to go on, or "
+                      "name another folder to start anew.",
+                      s.out, cli::differing_options(then, now)));
     }
   }
   return o;

@@ -151,14 +151,15 @@ void add_search_options(CLI::App& app, SearchSettings& s) {
       .option("--judge", o.strategy.judge,
               "What cells are judged by during the search. effect: an estimate of what they are "
               "worth, apart from what their mutation broke; fitness: what their training gave, the "
-              "paper's rule; empty: fitness")
+              "paper's rule. They differ only with --inherit")
       ->check(CLI::IsMember({"", "fitness", "effect"}));
   search
-      .option("--finalists", o.strategy.finalists,
-              "What is retrained at the end. population: the last members; posterior-mean: of all "
-              "candidates the P networks that a Gaussian process over all results expects the most "
-              "of, which changes nothing where --judge effect does or size is an objective; empty: "
-              "population")
+      .option(
+          "--finalists", o.strategy.finalists,
+          "What is retrained at the end. population: the last members; posterior-mean: of all "
+          "candidates the P networks that a Gaussian process over all results expects the most "
+          "of. It is as population with --objective accuracy-size, and with --judge effect where "
+          "children inherit")
       ->check(CLI::IsMember({"", "population", "posterior-mean"}));
   search
       .text(

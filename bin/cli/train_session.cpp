@@ -18,16 +18,32 @@ void open_data(TrainSession& t, const TrainSettings& s, const std::string& genom
 }
 
 void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
-  t.purpose = purpose_of(app, t.genome);
+  t.purpose = purpose_of(app, t.genome, identity_of(s.data, t.data->images));
+  // Goes on from what was begun for `found`. Earlier versions knew data by their path.
+  const auto expect_purpose = [&](const std::string& file, const std::string& found) {
+    if (found == purpose_of(app, t.genome, s.data)) t.purpose = found;
+    if (found == t.purpose) return;
+    throw InvalidInput(
+        fmt::format("{}: is of another training: {}. Give the same options to go on, or another "
+                    "output to start anew.",
+                    file, differing_options(found, t.purpose)));
+  };
   t.state.training.seed = s.seed;
   const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
   if (!std::filesystem::is_directory(folder) || ::access(folder.c_str(), W_OK) != 0) {
     throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
                                    s.out, folder.string()));
   }
-  t.finished = s.resume && !std::filesystem::exists(t.checkpoint) &&
-               std::filesystem::exists(s.out) && load_model(s.out).genome == t.genome;
-  if (t.finished) return;
+  if (s.resume && !std::filesystem::exists(t.checkpoint) && std::filesystem::exists(s.out)) {
+    t.finished = load_model(s.out);
+    if (!t.finished->purpose.empty()) {
+      expect_purpose(s.out, t.finished->purpose);
+    } else if (t.finished->genome != t.genome) {
+      throw InvalidInput(fmt::format("{}: expected a model of {}, found one of {}", s.out, t.genome,
+                                     t.finished->genome));
+    }
+    return;
+  }
   if (s.resume) {
     if (!std::filesystem::exists(t.checkpoint)) {
       throw InvalidInput(
@@ -35,6 +51,7 @@ void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
                       "to begin",
                       t.checkpoint));
     }
+    expect_purpose(t.checkpoint, checkpoint_purpose(t.checkpoint));
     t.state = load_checkpoint(t.checkpoint, t.purpose);
     return;
   }
@@ -61,6 +78,11 @@ void say_how_ranks_train(const TrainSession& t, const TrainSettings& s, const Fi
                                         to_string(f.device.precision)));
   }
   for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
+  for (const std::string& warning : schedule_warnings(s)) log(LogLevel::kWarning, warning);
+  if (std::ssize(t.data->train) < f.batch) {
+    log(LogLevel::kWarning, fmt::format("--batch {}: a step takes the {} training images there are",
+                                        f.batch, t.data->train.size()));
+  }
   if (ranks.ranks() > 1) {
     log(LogLevel::kInfo,
         fmt::format("{} ranks: a batch of {} on each, {} images a step; the learning rate of {} is "
@@ -92,8 +114,8 @@ std::function<void(int)> show_progress(Console& console, const TrainSession& t,
   };
 }
 
-void finish_model(const TrainSession& t, const TrainSettings& s, const Model& model,
-                  const Log& log) {
+void finish_model(const TrainSession& t, const TrainSettings& s, Model model, const Log& log) {
+  model.purpose = t.purpose;
   save_model(s.out, model);
   std::error_code failure;
   std::filesystem::remove(t.checkpoint, failure);

@@ -22,7 +22,7 @@ struct TrainSession {
   std::string genome;  ///< text form
   std::string purpose;
   std::string checkpoint;
-  bool finished = false;  ///< by an earlier session
+  std::optional<Model> finished;  ///< by an earlier session
   std::optional<SearchData> data;
   std::optional<DataSet> test;
   FinalState state;
@@ -50,7 +50,7 @@ std::function<void(int images)> show_progress(Console& console, const TrainSessi
                                               const TrainSettings& settings);
 
 /// Writes the model in place of the checkpoint and says where it is.
-void finish_model(const TrainSession& session, const TrainSettings& settings, const Model& model,
+void finish_model(const TrainSession& session, const TrainSettings& settings, Model model,
                   const Log& log);
 
 }  // namespace renas::cli

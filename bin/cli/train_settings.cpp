@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "cli/frame.h"
 #include "cli/lists.h"
@@ -233,12 +234,16 @@ FinalOptions final_options(const TrainSettings& s) {
     throw InvalidInput(fmt::format("--last-epochs {}: expected at most the {} epochs there are",
                                    f.plain_epochs, s.epochs));
   }
+  if (f.recipe.warm_up_epochs > s.epochs) {
+    throw InvalidInput(fmt::format("--warm-up {}: expected at most the {} epochs there are",
+                                   f.recipe.warm_up_epochs, s.epochs));
+  }
   f.recipe.cosine_cycles = s.cycles.empty() ? std::vector<int>{s.epochs} : s.cycles;
   f.recipe.drop_path_grows = !f.network.drop_path_flat;
   return f;
 }
 
-std::string purpose_of(const CLI::App& app, const std::string& genome) {
+std::string purpose_of(const CLI::App& app, const std::string& genome, const std::string& data) {
   const std::vector<std::string> skipped{
       "--genome",         "--out",          "--resume",      "--force",        "--quiet",
       "--threads",        "--config",       "--help",        "--version",      "--list",
@@ -272,10 +277,68 @@ std::string purpose_of(const CLI::App& app, const std::string& genome) {
                                                 "--frozen-norms"};
     const bool is_later = std::find(later.begin(), later.end(), name) != later.end();
     if (is_later && option->count() == 0) continue;
+    const std::string value = name == "--data" ? data : value_text(*option);
     if (name == "--learning-rate") name = "--rate";  // checkpoints call it by its short name
-    text += fmt::format(" {} {}", name, value_text(*option));
+    text += fmt::format(" {} {}", name, value);
   }
   return text;
+}
+
+namespace {
+
+/// The options in a purpose_of() by name, with their values; the genome's is "cell".
+std::map<std::string, std::string> options_in(const std::string& purpose) {
+  std::map<std::string, std::string> options;
+  const std::size_t first = purpose.find(" --");
+  options["cell"] = purpose.substr(0, first);
+  for (std::size_t at = first; at != std::string::npos;) {
+    const std::size_t next = purpose.find(" --", at + 1);
+    const std::string option = purpose.substr(at + 1, next - at - 1);
+    const std::size_t space = option.find(' ');
+    options[option.substr(0, space)] = space == std::string::npos ? "" : option.substr(space + 1);
+    at = next;
+  }
+  return options;
+}
+
+}  // namespace
+
+std::string differing_options(const std::string& then, const std::string& now) {
+  auto before = options_in(then);
+  auto after = options_in(now);
+  std::vector<std::string> differences;
+  for (const auto& [name, value] : before) after.try_emplace(name, "not given");
+  for (const auto& [name, value] : after) {
+    const auto found = before.try_emplace(name, "not given").first;
+    if (found->second == value) continue;
+    differences.push_back(fmt::format("{} {} then, {} now", name, found->second, value));
+  }
+  return fmt::format("{}", fmt::join(differences, "; "));
+}
+
+std::vector<std::string> schedule_warnings(const TrainSettings& s) {
+  const Recipe& recipe = s.final.recipe;
+  std::vector<std::string> warnings;
+  const auto unused = [&](const char* option, bool given) {
+    if (!given) return;
+    warnings.push_back(
+        fmt::format("{} does nothing with --schedule {}", option, to_string(recipe.schedule)));
+  };
+  unused("--cycles", recipe.schedule != Schedule::kCosine && !s.cycles.empty());
+  unused("--power", recipe.schedule != Schedule::kPolynomial && recipe.power != Recipe{}.power);
+  unused("--steps", recipe.schedule != Schedule::kSteps && !recipe.step_epochs.empty());
+  unused("--step-every", recipe.schedule != Schedule::kSteps && recipe.step_every > 0);
+  unused("--least-rate", recipe.schedule == Schedule::kSteps && s.least_rate > 0);
+  if (recipe.schedule != Schedule::kCosine || s.cycles.empty()) return warnings;
+  std::vector<int> ends;
+  for (const int cycle : s.cycles) ends.push_back((ends.empty() ? 0 : ends.back()) + cycle);
+  if (std::find(ends.begin(), ends.end(), s.epochs) == ends.end()) {
+    warnings.push_back(fmt::format(
+        "--cycles {}: the rate is least after {} epochs, and the training of {} ends "
+        "at another rate; --epochs with one of these numbers, or --cycles {}, ends well",
+        fmt::join(s.cycles, ","), fmt::join(ends, ", "), s.epochs, s.epochs));
+  }
+  return warnings;
 }
 
 }  // namespace renas::cli

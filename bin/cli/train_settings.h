@@ -55,8 +55,14 @@ void add_train_options(CLI::App& app, TrainSettings& settings);
 /// InvalidInput.
 FinalOptions final_options(const TrainSettings& settings);
 
-/// A text of all options that distinguish this training of `genome` from another: the purpose in a
-/// checkpoint.
-std::string purpose_of(const CLI::App& app, const std::string& genome);
+/// A text of all options that distinguish this training of `genome` on `data` from another: the
+/// purpose in a checkpoint and in a model.
+std::string purpose_of(const CLI::App& app, const std::string& genome, const std::string& data);
+
+/// What differs between two such texts, for a message: "--filters 16 then, 24 now".
+std::string differing_options(const std::string& then, const std::string& now);
+
+/// What in the settings does nothing, or ends a training where it hardly can be meant to end.
+std::vector<std::string> schedule_warnings(const TrainSettings& settings);
 
 }  // namespace renas::cli

@@ -155,7 +155,21 @@ BOOST_AUTO_TEST_CASE(a_model_is_not_overwritten_by_accident_and_training_resumes
   BOOST_TEST(first.code == 0, first.output);
   BOOST_TEST(first.output.find("test accuracy") != std::string::npos);
   refused(train, "--force");
-  BOOST_TEST(run_command(train + " --resume").code == 0);  // it is finished
+  // What is finished says again what it said, and is no other training's model.
+  const Ran again = run_command(train + " --resume");
+  BOOST_TEST(again.code == 0, again.output);
+  const auto scores = [](const std::string& output) {
+    return output.substr(output.find("test accuracy"));
+  };
+  BOOST_TEST(again.output.find("finished before") != std::string::npos, again.output);
+  BOOST_TEST(scores(again.output) == scores(first.output));
+  refused(train + " --resume --momentum 0.8",
+          "model.h5: is of another training: --momentum 0.9 then, "
+          "0.8 now. Give");
+  std::string other = train;
+  other.replace(other.find("identity"), 8, "sep3x3");
+  refused(other + " --resume",
+          "is of another training: cell training of c-2:sep3x3+c-1:identity then");
   refused(kPrograms + "renas-train --resume --data " + (folder / "data.h5") + " --out " +
               (folder / "other.h5"),
           "other.h5.checkpoint");

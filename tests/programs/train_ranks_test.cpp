@@ -101,6 +101,19 @@ BOOST_AUTO_TEST_CASE(another_number_of_ranks_goes_on_and_says_so) {
   const Ran one = run_command(command + "--resume");
   BOOST_TEST(one.code == 0, one.output);
   expect_part(one, "the checkpoint is of 2 ranks, now there are 1");
+  // All ranks say the scores of what is finished, together.
+  const Ran two = run_command(ranks(2, command + "--resume"));
+  BOOST_TEST(two.code == 0, two.output);
+  const std::string said = one.output.substr(one.output.find("test accuracy"));
+  expect_part(two, said);
+}
+
+BOOST_AUTO_TEST_CASE(one_rank_is_a_program_without_mpirun) {
+  const Ran alone = run_command(train("alone.h5"));
+  BOOST_TEST(alone.code == 0, alone.output);
+  const Ran rank = run_command(ranks(1, train("rank.h5")));
+  BOOST_TEST(rank.code == 0, rank.output);
+  BOOST_TEST((bytes_of(folder / "rank.h5") == bytes_of(folder / "alone.h5")));
 }
 
 BOOST_AUTO_TEST_CASE(what_ranks_cannot_do_is_said_once) {
@@ -123,6 +136,49 @@ BOOST_AUTO_TEST_CASE(what_ranks_cannot_do_is_said_once) {
 BOOST_AUTO_TEST_SUITE_END()
 
 #endif  // RENAS_MPIRUN
+
+BOOST_FIXTURE_TEST_SUITE(train_options, Fixture)
+
+BOOST_AUTO_TEST_CASE(a_training_goes_on_with_its_data_wherever_they_lie) {
+  std::filesystem::create_directory(folder / "model.h5");
+  BOOST_TEST(run_command(train("model.h5", "--force")).code != 0);
+  BOOST_REQUIRE(std::filesystem::exists(folder / "model.h5.checkpoint"));
+  std::filesystem::remove(folder / "model.h5");
+  const Ran other = run_command(train("model.h5", "--resume --momentum 0.8 --cutout 3"));
+  BOOST_TEST(other.code == 2, other.output);
+  expect_part(other,
+              "model.h5.checkpoint: is of another training: --cutout 0 then, 3 now; "
+              "--momentum 0.9 then, 0.8 now. Give the same options");
+  std::filesystem::rename(folder / "data.h5", folder / "moved.h5");
+  write_toy_file(folder / "data.h5", 96, 6);
+  const Ran wrong = run_command(train("model.h5", "--resume"));
+  BOOST_TEST(wrong.code == 2, wrong.output);
+  expect_part(wrong, "is of another training: --data 96 images of");
+  const Ran moved = run_command(train("model.h5", "--resume", "moved.h5"));
+  BOOST_TEST(moved.code == 0, moved.output);
+}
+
+BOOST_AUTO_TEST_CASE(schedules_that_can_hardly_be_meant_are_pointed_out) {
+  const auto says = [&](const std::string& options, const std::string& part) {
+    const Ran ran = run_command(train("model.h5", "--force " + options));
+    BOOST_TEST(ran.code == 0, ran.output);
+    const bool warns = ran.output.find("warning") != std::string::npos;
+    BOOST_TEST(warns == !part.empty(), options << ": " << ran.output);
+    expect_part(ran, part);
+  };
+  says("--cycles 3,6", "the rate is least after 3, 9 epochs, and the training of 12 ends");
+  says("--cycles 3,9", "");
+  says("--cycles 3,9,20", "");
+  says("--steps 4,8", "--steps does nothing with --schedule cosine");
+  says("--schedule steps --steps 4,8", "");
+  says("--schedule polynomial --cycles 12", "--cycles does nothing with --schedule polynomial");
+  says("--subset 8", "--batch 16: a step takes the 8 training images there are");
+  const Ran refused = run_command(train("model.h5", "--force --warm-up 13"));
+  BOOST_TEST(refused.code == 2, refused.output);
+  expect_part(refused, "--warm-up 13: expected at most the 12 epochs");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(recipes_by_name, Fixture)
 

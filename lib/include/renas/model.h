@@ -30,6 +30,9 @@ struct Model {
   double validation_accuracy = 0;  ///< in [0, 1]; 0 where nothing was held out
   /// Score::balanced_accuracy, likewise; none: not known, in models of earlier versions.
   std::optional<double> validation_balanced_accuracy;
+  /// What it was trained for and how, in the trainer's words, as a checkpoint's purpose; empty: not
+  /// known.
+  std::string purpose;
   Weights weights;  ///< without momenta and auxiliary head
 };
 
@@ -66,5 +69,7 @@ void save_checkpoint(const std::string& path, const std::string& purpose, const 
 FinalState load_checkpoint(const std::string& path, const std::string& purpose);
 /// The number of epochs done in a checkpoint, read without its weights.
 int checkpoint_epoch(const std::string& path);
+/// The purpose of a checkpoint, likewise.
+std::string checkpoint_purpose(const std::string& path);
 
 }  // namespace renas

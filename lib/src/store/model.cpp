@@ -208,6 +208,7 @@ void save_model(const std::string& path, const Model& model) {
       h5::write_attribute(file, "validation_balanced_accuracy",
                           *model.validation_balanced_accuracy);
     }
+    if (!model.purpose.empty()) h5::write_attribute(file, "purpose", model.purpose);
     h5::write_attribute(file, "mean", model.mean);
     h5::write_attribute(file, "sd", model.sd);
     h5::write_strings(file, "class_names", model.class_names);
@@ -262,6 +263,9 @@ Model load_model(const std::string& path) {
     model.validation_balanced_accuracy =
         in_range(path, "validation_balanced_accuracy",
                  h5::read_attribute<double>(file, "validation_balanced_accuracy"), 0.0, 1.0);
+  }
+  if (h5::has_attribute(file, "purpose")) {
+    model.purpose = h5::read_string_attribute(file, "purpose");
   }
   model.mean = h5::read_attributes<double>(file, "mean");
   model.sd = h5::read_attributes<double>(file, "sd");
@@ -372,6 +376,12 @@ int checkpoint_epoch(const std::string& path) {
   const h5::Guard guard;
   const h5::File file = open_as(path, kCheckpoint);
   return in_range(path, "epoch", h5::read_attribute<int32_t>(file, "epoch"), 0, kMostEpochs);
+}
+
+std::string checkpoint_purpose(const std::string& path) {
+  const h5::Guard guard;
+  const h5::File file = open_as(path, kCheckpoint);
+  return h5::read_string_attribute(file, "purpose");
 }
 
 }  // namespace renas
