@@ -428,6 +428,10 @@ BOOST_AUTO_TEST_CASE(a_folder_of_images_of_any_size_can_be_trained_on) {
   ran = run(command + " --crop 16 --shorter-side 18,24 --lighting 0.1");
   BOOST_TEST(ran.code == 0, ran.output);
   BOOST_TEST(has(ran.output, "test accuracy"));
+  ran = run(command +
+            " --force --recipe imagenet-renas --crop 64 --shorter-side 64,72 --last-epochs 0");
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(has(ran.output, "test accuracy"));
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_val_of_ones_own_is_scored_on_request) {

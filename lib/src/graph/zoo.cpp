@@ -57,7 +57,7 @@ void check_hand_made(const std::string& name, const NetworkOptions& options) {
   const auto refuse = [&](bool given, const char* what) {
     if (!given) return;
     throw InvalidInput(
-        fmt::format("{}: has no {}, which networks of cells have; leave it out", name, what));
+        fmt::format("{}: has no {}, which networks of cells have; turn it off", name, what));
   };
   refuse(options.auxiliary, "auxiliary head");
   refuse(options.drop_path > 0, "paths to drop (drop path)");
@@ -148,7 +148,8 @@ const std::vector<ZooRow>& zoo_rows() {
        {},
        "rounds to 3.3M, which its authors' README says"},
       {1, "RENASNet (6, 32)", "renasnet", cifar(6, 32), 3.5},
-      {2, "MobileNet-v1", "mobilenet-v1", imagenet(1, 4), 4.2, 569},
+      {2, "MobileNet-v1", "mobilenet-v1", imagenet(1, 4), 4.2, 569,
+       "its ReLU6 is ReLU here and in the other MobileNets, which changes no count"},
       {2, "MobileNet-v2 (1.4)", "mobilenet-v2-1.4", imagenet(1, 4), 6.9, 585,
        "other implementations agree with the count: 6.1M, 582M"},
       {2, "ShuffleNet-v1 2x", "shufflenet-v1-2", imagenet(1, 4), 5, 524,
