@@ -32,6 +32,13 @@ if ! command -v dpkg-query > /dev/null; then
   exit 0
 fi
 
+if [ -e /proc/driver/nvidia/version ] && ! command -v nvcc > /dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+  cat >&2 <<TEXT
+This machine has an NVIDIA GPU and no nvcc. To use it, install the CUDA Toolkit 12 or 13 and cuDNN 9 from NVIDIA
+(of cuDNN, "pip install nvidia-cudnn-cu12" or "-cu13" will do), and build by "make gpu". Nothing of it is installed here.
+TEXT
+fi
+
 missing=""
 for package in $packages; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)

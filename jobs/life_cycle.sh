@@ -22,7 +22,8 @@
 #   RENAS_BIN        folder of the programs
 #   RENAS_LAUNCHER   what starts the ranks in place of mpirun: "srun --mpi=pmix",
 #                    "mpirun --enable-recovery" (of Open MPI 4: a rank that dies costs its child only)
-#   RENAS_MPS        anything: NVIDIA's MPS is started on each node, for ranks that share a GPU
+#   RENAS_MPS        yes or no: whether NVIDIA's MPS is started on each node, for ranks that share a
+#                    GPU; otherwise it is where the options have --ranks-per-gpu of 2 or more
 #                    (--ranks-per-gpu; jobs/with_mps.sh)
 #   RENAS_DRAIN      seconds, of those between the scheduler's warning and the time limit, for which
 #                    children under way may finish; 90
@@ -70,13 +71,28 @@ progress_of() {
   { stat -c '%n %s %Y' "${files[@]}" 2> /dev/null || true; } | cksum
 }
 
+# shares_gpus OPTIONS...: yes where several ranks are to share a GPU, else no.
+shares_gpus() {
+  local option number=1
+  while [ $# -gt 0 ]; do
+    option=$1
+    shift
+    case $option in
+      --ranks-per-gpu) number=${1:-1} ;;
+      --ranks-per-gpu=*) number=${option#*=} ;;
+    esac
+  done
+  if [[ $number =~ ^[0-9]+$ ]] && [ "$number" -gt 1 ]; then echo yes; else echo no; fi
+}
+
 launch() {
-  local ranks=$1 cores=$2
+  local ranks=$1 cores=$2 mps=()
   shift 2
+  if [ "${RENAS_MPS:-$(shares_gpus "$@")}" != no ]; then mps=("$PWD/jobs/with_mps.sh"); fi
   choose_launcher "$ranks" "$cores"
   told_to_end=no
   echo "$(date '+%F %T') $ranks ranks x $cores cores: ${launcher[*]} $program $*"
-  "${launcher[@]}" ${RENAS_MPS:+"$PWD/jobs/with_mps.sh"} "$program" "$@" &
+  "${launcher[@]}" ${mps[@]+"${mps[@]}"} "$program" "$@" &
   local job=$!
   # Schedulers signal this shell; the launcher passes the signal on to every rank. A trapped signal
   # ends `wait`.

@@ -4,9 +4,9 @@
 #
 #   mpirun -np 8 jobs/with_mps.sh renas-search --ranks-per-gpu 4 ...
 #
-# The job scripts do this where RENAS_MPS is set. The scheduler ends the service with the job; without one,
-# nvidia-cuda-mps-control does when it is told "quit". Its pipes and logs are in a folder of this start below
-# TMPDIR (/tmp). Where the service cannot be had the rank runs all the same, and says so.
+# The job scripts do this where ranks share a GPU (--ranks-per-gpu, or RENAS_MPS=yes). The scheduler ends the
+# service with the job; without one, nvidia-cuda-mps-control does when it is told "quit". Its pipes and logs
+# are in a folder of this start below TMPDIR (/tmp). Where the service cannot be had the rank runs all the same, and says so.
 if [ $# -eq 0 ]; then
   echo "usage: jobs/with_mps.sh PROGRAM [ARGUMENTS ...]" >&2
   exit 2

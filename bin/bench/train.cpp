@@ -22,6 +22,7 @@ struct Options {
   NetworkChoice network;
   std::string backend = "auto";
   int streams = 0;
+  bool no_graph = false;
   int steps = 20;
   int children = 0;
   bool ranks = false;
@@ -82,8 +83,8 @@ nlohmann::json start_children(renas::Backend& backend, const NetworkChoice& choi
 void run(const Options& options) {
   const NetworkChoice& o = options.network;
   const renas::ProgramOptions program_options = o.program_options();
-  const auto backend =
-      renas::make_backend({.backend = options.backend, .streams = options.streams});
+  const auto backend = renas::make_backend(
+      {.backend = options.backend, .streams = options.streams, .graphs = !options.no_graph});
   const renas::Graph graph = o.graph();
   if (backend->precision(program_options.precision) != program_options.precision) {
     std::fprintf(stderr, "renas-bench: backend %s has no bf16; using float32\n",
@@ -206,6 +207,8 @@ void add_train_bench(CLI::App& app) {
   train->add_option("--streams", o.streams, "cudnn: streams of a step; 0: the backend's choice")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
+  train->add_flag("--no-graph", o.no_graph,
+                  "cudnn: launch a step's kernels one by one, not as a CUDA graph");
   train->add_flag("--json", o.json, "Print JSON");
   train->callback([options] {
     if (!options->ranks) return run(*options);

@@ -77,6 +77,8 @@ void say_how_ranks_train(const TrainSession& t, const TrainSettings& s, const Fi
     log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
                                         to_string(f.device.precision)));
   }
+  const std::string reason = f.device.backend == "auto" ? why_no_gpu() : "";
+  if (!reason.empty()) log(LogLevel::kInfo, "no GPU: " + reason);
   for (const std::string& warning : t.data->warnings) log(LogLevel::kWarning, warning);
   for (const std::string& warning : schedule_warnings(s)) log(LogLevel::kWarning, warning);
   if (std::ssize(t.data->train) < f.batch) {

@@ -22,7 +22,7 @@ fi
 programs="test-conformance test-cudnn-plans renas-bench gpu-ceilings"
 
 cmake -S . -B "$build" -G "Unix Makefiles" -DRENAS_CUDA=ON -DRENAS_WITH_HDF5=OFF -DRENAS_WITH_MPI=OFF -DRENAS_WITH_IMAGES=OFF \
-  -DRENAS_WITH_ONEDNN=OFF -DCMAKE_EXE_LINKER_FLAGS="-static-libstdc++ -static-libgcc" ${CMAKE_ARGS:-} > /dev/null
+  -DRENAS_WITH_ONEDNN=OFF -DRENAS_WITH_NCCL=OFF -DCMAKE_EXE_LINKER_FLAGS="-static-libstdc++ -static-libgcc" ${CMAKE_ARGS:-} > /dev/null
 # shellcheck disable=SC2086  # words are meant
 cmake --build "$build" --parallel "${JOBS:-$(nproc)}" --target $programs
 

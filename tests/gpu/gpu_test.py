@@ -7,7 +7,7 @@ else it builds them, for which nvcc and CMake must be there. PyTorch, where it i
 
 First comes whether it is right, then how fast it is. Each step has a time limit, and each result is
 printed and written to OUT/results.json as soon as it is there, so that a run that is cut off loses only
-what was running. At the end, OUT/RESULTS.md has the table for tests/gpu/RESULTS.md.
+what was running: the same command again leaves out what it found to be right. At the end, OUT/RESULTS.md has the table for tests/gpu/RESULTS.md.
 
 Example: python3 tests/gpu/gpu_test.py --part right --out gpu-results
 Exit codes: 0 all that was run is right, 1 something is wrong, 2 no GPU or nothing to run.
@@ -22,6 +22,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -36,6 +37,22 @@ class Journal:
         self.facts = {}
         self.rows = []
         os.makedirs(folder, exist_ok=True)
+        try:
+            with open(os.path.join(folder, "results.json"), encoding="utf-8") as earlier:
+                self.earlier = json.load(earlier)
+        except (OSError, ValueError):
+            self.earlier = {}
+
+    def go_on(self):
+        """Keeps what an earlier run of this commit on this GPU has found; to be called when both are known."""
+        before = self.earlier.get("facts", {})
+        same = all(self.facts.get(name, "unknown") == before.get(name) for name in ("commit", "GPU"))
+        if same and self.facts["commit"] != "unknown":
+            self.rows = self.earlier["rows"]
+
+    def has(self, what):
+        """Whether an earlier run found `what` to be right."""
+        return any(r["what"] == what and not r["result"].startswith(("WRONG", "NOT DONE")) for r in self.rows)
 
     def fact(self, name, value):
         self.facts[name] = value
@@ -43,6 +60,7 @@ class Journal:
         self.write()
 
     def row(self, what, result, seconds, figures=None):
+        self.rows = [r for r in self.rows if r["what"] != what]
         self.rows.append({"what": what, "result": result, "seconds": round(seconds, 1),
                           "figures": figures or {}})
         print(f"{what:<52} {result:<44} {seconds:7.1f} s", flush=True)
@@ -118,7 +136,7 @@ class Machine:
     def build(self):
         folder = self.options.build
         configure = ["cmake", "-S", TOP, "-B", folder, "-DRENAS_CUDA=ON",
-                     *(f"-DRENAS_WITH_{part}=OFF" for part in ("HDF5", "MPI", "IMAGES", "ONEDNN"))]
+                     *(f"-DRENAS_WITH_{part}=OFF" for part in ("HDF5", "MPI", "IMAGES", "ONEDNN", "NCCL"))]
         capability = output_of(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader", "--id=0"])
         if re.fullmatch(r"\d+\.\d", capability):
             configure.append(f"-DCMAKE_CUDA_ARCHITECTURES={capability.replace('.', '')}")
@@ -164,6 +182,7 @@ def describe(machine, journal):
             journal.fact("commit", text.read().strip())
     else:
         journal.fact("commit", output_of(["git", "-C", TOP, "rev-parse", "HEAD"]) or "unknown")
+    journal.go_on()
     journal.fact("programs", machine.find_programs())
     code, text, _ = machine.run("renas-bench", ["train", "--backend", machine.options.backend, "--cells", "1",
                                                "--filters", "8", "--batch", "2", "--steps", "1"], 120)
@@ -176,6 +195,8 @@ def describe(machine, journal):
 
 def check_test(machine, journal, what, filters, limit, **environment):
     """Runs test cases of test-conformance. Returns whether all passed."""
+    if journal.has(what):
+        return True
     code, text, seconds = machine.run(
         "test-conformance", [f"--run_test={filters}", "--report_level=short", "--color_output=no"], limit,
         RENAS_REQUIRE_BACKENDS="cudnn,reference", **environment)
@@ -201,7 +222,8 @@ def is_it_right(machine, journal):
         figures = json.loads(text) if code == 0 else {}
         journal.row("a product on tensor cores, against loops", "exact" if code == 0 else f"WRONG: {text[-200:]}",
                     seconds, figures)
-    code, text, seconds = machine.run("test-cudnn-plans", ["--color_output=no"], 60)
+    code, text, seconds = machine.run("test-cudnn-plans",
+                                      ["--run_test=plans_of_the_real_cudnn", "--color_output=no"], 60)
     right &= code == 0
     journal.row("cuDNN's plans", "all" if code == 0 else f"WRONG: {text[-200:]}", seconds)
     right &= check_test(machine, journal, "backend cudnn is there", "every_backend/required*", 60)
@@ -212,6 +234,9 @@ def is_it_right(machine, journal):
     right &= check_test(machine, journal, "steps beside the reference", "check_backend/*", 60)
     sanitizer = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     for tool in ("memcheck", "racecheck", "initcheck") if os.access(sanitizer, os.X_OK) else ():
+        what = f"compute-sanitizer {tool}, one network"
+        if journal.has(what):
+            continue
         code, text, seconds = machine.run(
             sanitizer, ["--tool", tool, "--error-exitcode", "9", os.path.join(machine.bin, "test-conformance"),
                         "--run_test=check_backend/every*"], 180, RENAS_REQUIRE_BACKENDS="cudnn,reference")
@@ -219,7 +244,7 @@ def is_it_right(machine, journal):
         right &= code in (0, None)
         with open(os.path.join(journal.folder, f"sanitizer-{tool}.log"), "w", encoding="utf-8") as log:
             log.write(text)
-        journal.row(f"compute-sanitizer {tool}, one network", result, seconds)
+        journal.row(what, result, seconds)
     return right
 
 
@@ -245,6 +270,37 @@ TORCH_WAYS = (
     ("TF32, compiled, CUDA graph", ["--compile", "--graph", "--tf32"]),
     ("bf16, compiled, CUDA graph", ["--compile", "--graph", "--precision", "bf16"]),
 )
+
+
+class DeviceMemory:
+    """What nvidia-smi says is in use on the first GPU, twice a second while something runs."""
+
+    def __init__(self):
+        self.seen = []
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.ended.wait(0.5):
+            used = output_of(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"])
+            if used.isdigit():
+                self.seen.append(int(used))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+    def growth(self):
+        """From the second quarter to the last: in the first, the process starts."""
+        quarter = len(self.seen) // 4
+        if quarter == 0:
+            return "of the GPU's not known"
+        more = max(self.seen[3 * quarter:]) - max(self.seen[quarter:2 * quarter])
+        return f"{more} MiB of the GPU's more"
 
 
 def how_fast(machine, journal):
@@ -277,17 +333,25 @@ def how_fast(machine, journal):
                 continue
             result = last_json(text)
             rate = result["images_per_second"]
-            best["torch"] = max(best.get("torch", 0), rate)
+            kind = "torch bf16" if "bf16" in arguments else "torch f32"
+            best[kind] = max(best.get(kind, 0), rate)
             journal.row(f"PyTorch {result['torch']}, {way}, round {turn}", f"{rate:,.0f} images/s", seconds, result)
-    for precision in ("f32", "bf16"):
-        if best.get("torch") and best.get(precision):
-            journal.row(f"{precision} to PyTorch's best", f"{best[precision] / best['torch']:.2f}", 0)
-    result, seconds = ours(machine, [*size, "--precision", "bf16", "--steps", "16", "--children",
-                                     str(machine.options.children)], 300)
+    for precision in ("f32", "bf16"):  # PyTorch's TF32 stands with its float32
+        if best.get(f"torch {precision}") and best.get(precision):
+            journal.row(f"{precision} to PyTorch's best of {precision}",
+                        f"{best[precision] / best[f'torch {precision}']:.2f}", 0)
+    with DeviceMemory() as memory:
+        result, seconds = ours(machine, [*size, "--precision", "bf16", "--steps", "16", "--children",
+                                         str(machine.options.children)], 300)
     many = result.get("many", {})
     journal.row(f"{machine.options.children} children, one after the other",
                 f"{many['start_seconds_median']:.3f} s each to the first step, {many['resident_growth_bytes'] / 1e6:.1f}"
-                " MB of host memory more" if many else f"WRONG: {result.get('error')}", seconds, result)
+                f" MB of host memory more, {memory.growth()}" if many else f"WRONG: {result.get('error')}",
+                seconds, {**result, "device_memory_mib": memory.seen})
+    result, seconds = ours(machine, [*size, *steps, "--precision", "bf16", "--no-graph"])
+    rate = result.get("images_per_second", 0)
+    journal.row("bf16, kernels launched one by one", f"{rate:,.0f} images/s" if rate else f"WRONG: {result['error']}",
+                seconds, result)
     for streams in (1, 2, 4, 8):
         result, seconds = ours(machine, [*size, *steps, "--precision", "bf16", "--streams", str(streams)])
         rate = result.get("images_per_second", 0)
@@ -328,7 +392,7 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=320, help="steps of a timing")
     parser.add_argument("--rounds", type=int, default=3, help="timings of each, in turn with PyTorch")
-    parser.add_argument("--children", type=int, default=100)
+    parser.add_argument("--children", type=int, default=300)
     parser.add_argument("--together", type=int, default=4, help="up to how many processes on one GPU")
     options = parser.parse_args()
     journal = Journal(options.out)

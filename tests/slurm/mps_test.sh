@@ -43,6 +43,34 @@ failed=$(FAILS=1 SLURM_JOB_ID=8 ranks 2 2>&1)
 [ "$(grep -c 'MPS did not start' <<< "$failed")" = 2 ] || fail "a failed start is not named: $failed"
 [ "$(grep -c 'pipe none' <<< "$failed")" = 2 ] || fail "ranks look for a service that is not there: $failed"
 
+# The job scripts start it where ranks share a GPU, unless they are told otherwise.
+life_cycle=$(dirname "$script")/life_cycle.sh
+launched() {  # RENAS_MPS OPTIONS...: what a launch runs
+  local mps=$1
+  shift
+  cd "$(dirname "$script")/.."
+  (
+    . "$life_cycle"
+    choose_launcher() { launcher=(echo); }
+    program=renas-search
+    [ "$mps" = unset ] || RENAS_MPS=$mps
+    launch 2 1 "$@"
+  ) | sed -n 's/^.*\(with_mps.sh\) renas-search.*/\1/p'
+}
+expect() {  # yes|no RENAS_MPS OPTIONS...
+  local expected=$1
+  shift
+  local found=no
+  [ -z "$(launched "$@")" ] || found=yes
+  [ "$found" = "$expected" ] || fail "MPS with RENAS_MPS $*: $found"
+}
+expect no unset --data d
+expect no unset --ranks-per-gpu 1
+expect yes unset --ranks-per-gpu 2 --data d
+expect yes unset --ranks-per-gpu=3
+expect yes yes --data d
+expect no no --ranks-per-gpu 2
+
 code=0
 "$script" sh -c 'exit 3' 2> /dev/null || code=$?
 [ "$code" = 3 ] || fail "the rank's exit code 3 became $code"

@@ -48,6 +48,9 @@ struct Device {
   /// cuDNN: streams that parts of a network run on side by side; 0: the backend's choice. It
   /// changes no result.
   int streams = 0;
+  /// cuDNN: a step's kernels are recorded as a CUDA graph; without, they are launched one by one,
+  /// which a debugger follows more easily. It changes no result.
+  bool graphs = true;
 };
 
 struct ProgramOptions {
@@ -184,6 +187,9 @@ class Backend {
 /// The backends that this build has and this machine can use, best first: "cudnn", "cpu",
 /// "reference".
 std::vector<std::string> backend_names();
+/// Why "auto" takes no GPU here, in a sentence; empty where it takes one, and where this build has
+/// no backend for GPUs.
+std::string why_no_gpu();
 /// The backend of `device`; "auto" is the first of backend_names(), and "onednn" is accepted as
 /// another name of "cpu". "check:SUBJECT,WITNESS", such as "check:cudnn,cpu", computes everything
 /// by both, returns the subject's results, and throws Error where the witness disagrees. Throws

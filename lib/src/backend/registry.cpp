@@ -53,6 +53,14 @@ std::unique_ptr<DeviceLink> Backend::link_devices(const std::string&, int, int,
   throw Unsupported(fmt::format("backend {} links no devices", name()));
 }
 
+std::string why_no_gpu() {
+  std::string reason;
+#ifdef RENAS_WITH_CUDNN
+  if (cudnn::gpu_is_there(&reason)) reason.clear();
+#endif
+  return reason;
+}
+
 namespace {
 
 constexpr std::string_view kCheck = "check:";
@@ -84,7 +92,7 @@ std::unique_ptr<Backend> make_backend(const Device& device) {
   const std::vector<std::string> names = backend_names();
   const std::string wanted = device.backend == "auto" ? names.front() : device.backend;
 #ifdef RENAS_WITH_CUDNN
-  if (wanted == "cudnn") return cudnn::make_cudnn(device.index, device.streams);
+  if (wanted == "cudnn") return cudnn::make_cudnn(device.index, device.streams, device.graphs);
 #endif
   if (device.index > 0) {
     throw InvalidInput(

@@ -16,6 +16,8 @@ void say_device(const Backend& backend, const Device& device, const Log& log) {
   if (!log) return;
   log(LogLevel::kInfo, fmt::format("backend: {}, {}", backend.description(),
                                    to_string(backend.precision(device.precision))));
+  const std::string reason = device.backend == "auto" ? why_no_gpu() : "";
+  if (!reason.empty()) log(LogLevel::kInfo, "no GPU: " + reason);
   if (backend.precision(device.precision) != device.precision) {
     log(LogLevel::kWarning, fmt::format("backend {} has no {}; using float32", backend.name(),
                                         to_string(device.precision)));

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <string>
 
+#include "backend/cudnn/architectures.h"
 #include "backend/cudnn/backend.h"
 #include "cuda_emulation/control.h"
 #include "renas/backend.h"
@@ -52,6 +53,48 @@ BOOST_AUTO_TEST_CASE(a_machine_without_a_usable_gpu_is_refused_with_the_reason) 
   emulation::restart(1);
   BOOST_TEST(cudnn::gpu_is_there(nullptr));
   BOOST_CHECK_THROW(make_backend({.backend = "cudnn", .index = 1}), InvalidInput);
+}
+
+BOOST_AUTO_TEST_CASE(a_card_needs_kernels_that_the_build_has) {
+  using cudnn::kernel_fit;
+  using cudnn::KernelFit;
+  const auto fits = [](int major, int minor, const char* built, KernelFit fit) {
+    BOOST_TEST((kernel_fit(major, minor, built) == fit), major << '.' << minor << " of " << built);
+  };
+  fits(8, 0, "80,90", KernelFit::kReady);
+  fits(8, 9, "80,90", KernelFit::kReady);
+  fits(9, 0, "80,90", KernelFit::kReady);
+  fits(10, 0, "80,90", KernelFit::kCompiledAtStart);
+  fits(7, 5, "80,90", KernelFit::kNone);
+  fits(8, 0, "86", KernelFit::kNone);
+  fits(9, 0, "80-real", KernelFit::kNone);
+  fits(8, 0, "80-virtual", KernelFit::kCompiledAtStart);
+  fits(10, 0, "90a,80-real", KernelFit::kNone);
+  fits(9, 0, "90a", KernelFit::kReady);
+  fits(7, 0, "native", KernelFit::kReady);
+  fits(7, 0, "", KernelFit::kNone);
+
+  emulation::plan({.capability = 75});
+  refused(
+      "Emulated device 0 has compute capability 7.5, and this build has kernels for 80, 90; "
+      "configure it with -DCMAKE_CUDA_ARCHITECTURES=75");
+  BOOST_TEST(why_no_gpu().find("compute capability 7.5") != std::string::npos);
+  BOOST_TEST(make_backend()->name() != "cudnn");
+  emulation::plan({.capability = 100});
+  BOOST_TEST(make_backend({"cudnn"})->description().find("kernels are compiled when they are") !=
+             std::string::npos);
+  BOOST_TEST(why_no_gpu() == "");
+}
+
+BOOST_AUTO_TEST_CASE(the_cudnn_that_runs_is_named_and_may_be_too_old) {
+  emulation::plan({.cudnn = 92003});
+  BOOST_TEST(make_backend({"cudnn"})->description().find("cuDNN 9.20.3") != std::string::npos);
+  emulation::plan({.cudnn = 90100});
+  BOOST_CHECK_EXCEPTION(make_backend({"cudnn"}), InvalidInput, [](const InvalidInput& e) {
+    BOOST_TEST_MESSAGE(e.what());
+    return std::string(e.what()).find("needs 9.8.0 or newer") != std::string::npos &&
+           std::string(e.what()).find("is 9.1.0; let the loader") != std::string::npos;
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

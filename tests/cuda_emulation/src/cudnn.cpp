@@ -17,6 +17,7 @@
 
 #include "cuda_emulation/stream_work.h"
 #include "fail.h"
+#include "machine.h"
 
 struct cudnnContext {
   cudaStream_t stream = nullptr;
@@ -337,7 +338,10 @@ std::string find_mismatch(const Convolution& c) {
 
 extern "C" {
 
-size_t cudnnGetVersion() { return CUDNN_VERSION; }
+size_t cudnnGetVersion() {
+  const std::size_t planned = emulation::machine().faults.cudnn;
+  return planned == 0 ? CUDNN_VERSION : planned;
+}
 size_t cudnnGetCudartVersion() { return 0; }
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {

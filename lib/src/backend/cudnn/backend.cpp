@@ -28,8 +28,12 @@ class CudnnBackend final : public Backend {
   }
   std::string name() const override { return "cudnn"; }
   std::string description() const override {
-    return fmt::format("cudnn (GPU {}: {}, {} GiB, {}; {})", device_.index, device_.name,
-                       device_.bytes >> 30, device_.uuid, library_versions());
+    return fmt::format("cudnn (GPU {}: {}, {} GiB, {}; {}{})", device_.index, device_.name,
+                       device_.bytes >> 30, device_.uuid, library_versions(),
+                       device_.compiles_kernels
+                           ? "; its kernels are compiled when they are loaded, "
+                             "since this build has none for it"
+                           : "");
   }
   Precision precision(Precision wanted) const override { return wanted; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
@@ -75,6 +79,7 @@ std::unique_ptr<Backend> make_cudnn(int index, int streams, bool graphs) {
   if (devices.empty()) {
     throw InvalidInput("backend: cudnn needs an NVIDIA GPU, and none can be used: " + reason);
   }
+  expect_usable_cudnn();
   const int wanted = std::max(index, 0);
   if (wanted >= static_cast<int>(devices.size())) {
     throw InvalidInput(fmt::format("backend: there are {} GPUs, numbered from 0; got number {}",

@@ -1,10 +1,13 @@
 #include "backend/cudnn/device.h"
 
-#include <cudnn_version.h>
+#include <cudnn_graph.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <fstream>
+#include <regex>
 
+#include "backend/cudnn/architectures.h"
 #include "renas/error.h"
 
 namespace renas::cudnn {
@@ -69,6 +72,25 @@ std::string uuid_of(const cudaUUID_t& uuid) {
 
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
+std::string cudnn_version(std::size_t number) {
+  return fmt::format("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
+}
+
+/// The version that the driver goes by, as 580.65.06; empty where it is not to be read.
+std::string driver_version() {
+  std::ifstream file("/proc/driver/nvidia/version");
+  std::string line;
+  std::getline(file, line);
+  std::smatch found;
+  return std::regex_search(line, found, std::regex(R"([0-9]+\.[0-9]+(\.[0-9]+)?)")) ? found.str()
+                                                                                    : "";
+}
+
+std::string words_of(std::string_view architectures) {
+  std::string words(architectures);
+  return std::regex_replace(words, std::regex(","), ", ");
+}
+
 }  // namespace
 
 std::vector<GpuInfo> list_gpus(std::string* reason) {
@@ -83,11 +105,22 @@ std::vector<GpuInfo> list_gpus(std::string* reason) {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, i), "reading a GPU's properties");
+    const KernelFit fit = kernel_fit(properties.major, properties.minor, built_architectures());
+    if (fit == KernelFit::kNone) {
+      if (reason != nullptr && reason->empty()) {
+        *reason = fmt::format(
+            "{} has compute capability {}.{}, and this build has kernels for {}; configure it with "
+            "-DCMAKE_CUDA_ARCHITECTURES={}{}",
+            properties.name, properties.major, properties.minor, words_of(built_architectures()),
+            properties.major, properties.minor);
+      }
+      continue;
+    }
     devices.push_back({i, properties.name, uuid_of(properties.uuid),
                        fmt::format("{:04x}:{:02x}:{:02x}", properties.pciDomainID,
                                    properties.pciBusID, properties.pciDeviceID),
                        static_cast<int64_t>(properties.totalGlobalMem), properties.major,
-                       properties.minor});
+                       properties.minor, fit == KernelFit::kCompiledAtStart});
   }
   return devices;
 }
@@ -107,8 +140,25 @@ std::string library_versions() {
   int runtime = 0;
   check(cudaDriverGetVersion(&driver), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&runtime), "asking for the runtime's version");
-  return fmt::format("driver {}, CUDA {}, cuDNN {}.{}.{}", version(driver), version(runtime),
-                     CUDNN_MAJOR, CUDNN_MINOR, CUDNN_PATCHLEVEL);
+  const std::string number = driver_version();
+  const std::string known = number.empty() ? "driver of" : fmt::format("driver {},", number);
+  return fmt::format("{} CUDA {}; runtime {}, cuDNN {}", known, version(driver), version(runtime),
+                     cudnn_version(cudnnGetVersion()));
+}
+
+void expect_usable_cudnn() {
+  constexpr std::size_t kWithoutHandle = 90800;  // graphs of operations that need no handle
+  const std::size_t least = CUDNN_VERSION >= kWithoutHandle ? kWithoutHandle : 90000;
+  const std::size_t found = cudnnGetVersion();
+  if (found >= least) return;
+  Dl_info place{};
+  const bool known = dladdr(reinterpret_cast<const void*>(&cudnnGetVersion), &place) != 0;
+  throw InvalidInput(fmt::format(
+      "backend: cudnn was built with cuDNN {} and needs {} or newer, but {} is {}; let the loader "
+      "find the one it was built with first (LD_LIBRARY_PATH)",
+      cudnn_version(CUDNN_VERSION), cudnn_version(least),
+      known && place.dli_fname != nullptr ? place.dli_fname : "the library that was loaded",
+      cudnn_version(found)));
 }
 
 void check(cudaError_t status, const char* what) {

@@ -17,9 +17,11 @@ struct GpuInfo {
   int64_t bytes = 0;
   int major = 0;  // compute capability
   int minor = 0;
+  bool compiles_kernels = false;  // when they are loaded, since the build has none for this card
 };
 
-/// The devices that can be used. Where there is none, sets `reason` to a sentence that says why.
+/// The devices that can be used, which the build has kernels for. Where there is none, sets
+/// `reason` to a sentence that says why.
 std::vector<GpuInfo> list_gpus(std::string* reason = nullptr);
 
 /// Where a device is: equal for all processes that use it, and on one machine only. Unlike their
@@ -29,8 +31,11 @@ std::string place_of(const GpuInfo& gpu);
 /// Makes a device that of the calling thread.
 void use_device(int index);
 
-/// "driver 13.0, CUDA 13.0, cuDNN 9.19.0".
+/// "driver 580.65.06 (CUDA 13.0), CUDA 13.0, cuDNN 9.19.0", of what runs.
 std::string library_versions();
+
+/// Throws InvalidInput where the cuDNN that runs is too old for what this build asks of it.
+void expect_usable_cudnn();
 
 /// Does nothing if `status` is cudaSuccess. Otherwise throws, with `what` in the message:
 /// OutOfMemory; DeviceLost, where every later call to the device would fail too; Error.

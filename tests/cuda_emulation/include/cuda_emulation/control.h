@@ -9,12 +9,14 @@
 /// program begins; both are listed in the README.
 namespace emulation {
 
-/// Faults to come. Numbers count from 1; 0 is never.
+/// Faults to come, and cards and libraries of other kinds. Numbers count from 1; 0 is never.
 struct Faults {
   std::size_t out_of_memory_at = 0;  ///< the allocation of device memory that fails, once
   std::size_t error_at = 0;  ///< the kernel, in order of execution, from which on `error` stays
   cudaError_t error = cudaErrorIllegalAddress;
   cudaError_t no_device = cudaSuccess;  ///< what cudaGetDeviceCount and all that follows answers
+  int capability = 90;                  ///< compute capability of all cards, 75 for 7.5
+  std::size_t cudnn = 0;                ///< the version that cuDNN says it has; 0: its header's
 };
 
 /// RENAS_EMULATED_SEED, or 1.
