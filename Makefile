@@ -38,8 +38,10 @@ test: deps all
 
 test-long: deps all
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	.ci/emulated_gpu
 	BUILD=$(BUILD) JOBS=$(JOBS) .ci/emulated_gpu_races
 	BUILD=$(BUILD) JOBS=$(JOBS) .ci/emulated_gpu_addresses
+	BUILD=$(BUILD) JOBS=$(JOBS) .ci/gpu_build
 
 gpu:
 	$(MAKE) all BUILD=$(BUILD)-gpu CMAKE_ARGS='-DRENAS_CUDA=ON $(CMAKE_ARGS)'
