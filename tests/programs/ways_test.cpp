@@ -410,9 +410,9 @@ BOOST_AUTO_TEST_CASE(class_weights_are_numbers_or_a_file_of_them) {
   done(one + (folder / "c.h5") + " --class-weights 1,1,1");
   done(one + (folder / "d.h5"));
   BOOST_TEST((bytes_of(folder / "a.h5") == bytes_of(folder / "b.h5")));
-  const auto weights = [&](const char* name) { return load_model(folder / name).weights; };
-  BOOST_TEST((weights("c.h5") == weights("d.h5")));
-  BOOST_TEST((weights("a.h5") != weights("d.h5")));
+  const auto learnt = [&](const char* name) { return renas::load_model(folder / name).weights; };
+  BOOST_TEST((learnt("c.h5") == learnt("d.h5")));
+  BOOST_TEST((learnt("a.h5") != learnt("d.h5")));
   const std::string bad = one + (folder / "e.h5") + " --class-weights ";
   refused(bad + "1,2", "expected 3 numbers, one a class");
   refused(bad + "1,2,-1", "'-1'");
@@ -430,7 +430,7 @@ BOOST_AUTO_TEST_CASE(a_list_of_cells_is_trained_into_a_folder) {
   BOOST_TEST(ran.output.find("cell 3 ") != std::string::npos, ran.output);
   done(train("--genome c-2:sep3x3+c-1:max3x3 --out " + (folder / "alone.h5")));
   const auto model = [&](const char* name) {
-    Model m = load_model(folder / name);
+    renas::Model m = renas::load_model(folder / name);
     return std::tuple(m.genome, m.validation_accuracy, m.weights, m.class_names, m.mean);
   };
   BOOST_TEST((model("list/retrain/3.h5") == model("alone.h5")));
