@@ -81,7 +81,7 @@ DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
   FinalOptions& f = t.options.final;
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
-  find_state(t, app, s);
+  find_state(t, app, s, f.network);
   if (f.frozen_statistics && s.body.empty() && !s.resume) {
     throw InvalidInput(
         "--frozen-norms: expected --body, the trained network whose statistics are kept");
@@ -116,7 +116,10 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
   const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
   FinalOptions& f = t.options.final;
   f.communicator = communicator.get();
-  f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  // A finished model without test images needs no device any more.
+  if (!t.finished || t.test) {
+    f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  }
   const auto fail = [&](const std::string& message, int code) {
     if (first) say("renas-train: " + message + "\n");
     return code;
@@ -131,12 +134,12 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
   const Log log = [&, print = console.log()](LogLevel level, std::string_view text) {
     if (first || level == LogLevel::kError) print(level, text);
   };
-  const auto backend = make_backend(f.device);
   if (t.finished) {
     if (first) fmt::print("model: {}\nfinished before\n", s.out);
-    score_on_test(t, *backend, t.finished->weights, first);
+    if (t.test) score_on_test(t, *make_backend(f.device), t.finished->weights, first);
     return kDone;
   }
+  const auto backend = make_backend(f.device);
   const Graph graph = build_network(t.genome, f.network);
   const MemoryEstimate memory = backend->estimate(
       graph, {.batch = f.batch, .threads = f.device.threads, .precision = f.device.precision});

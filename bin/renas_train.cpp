@@ -86,7 +86,7 @@ NetworkTraining prepare_network(const CLI::App& app, const cli::TrainSettings& s
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
 
-  cli::find_state(t, app, s);
+  cli::find_state(t, app, s, f.network);
   return t;
 }
 
@@ -125,16 +125,21 @@ void score_on_test(const NetworkTraining& t, Backend& backend, const Graph& grap
 }
 
 /// Says again what an earlier session that trained the network said at its end, or was to say.
-void show_finished(const NetworkTraining& t, const cli::TrainSettings& s, Backend& backend,
-                   bool first) {
+void show_finished(const NetworkTraining& t, const cli::TrainSettings& s, bool first) {
   const Model& model = *t.finished;
   if (first) {
     fmt::print("model: {}\nfinished before\n", s.out);
     if (!t.data->validation.empty()) {
       fmt::print("validation accuracy {:.2f} %\n", 100 * model.validation_accuracy);
     }
+    if (!t.data->validation.empty() && model.validation_balanced_accuracy) {
+      fmt::print("validation balanced accuracy {:.2f} %\n",
+                 100 * *model.validation_balanced_accuracy);
+    }
   }
-  score_on_test(t, backend, graph_of(model), model.weights, first);
+  if (!t.test) return;
+  const auto backend = make_backend(t.options.device);
+  score_on_test(t, *backend, graph_of(model), model.weights, first);
 }
 
 /// Trains the network, with the other ranks where there are any.
@@ -144,7 +149,10 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
   const std::unique_ptr<Communicator> communicator = ranks.make_communicator();
   FinalOptions& f = t.options;
   f.communicator = communicator.get();
-  f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  // A finished model without test images needs no device any more.
+  if (!t.finished || t.test) {
+    f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
+  }
   try {
     cli::expect_same_training(f.communicator, t, s);
   } catch (const InvalidInput& e) {
@@ -155,11 +163,11 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
   const Log log = [&, print = console.log()](LogLevel level, std::string_view text) {
     if (first || level == LogLevel::kError) print(level, text);
   };
-  const auto backend = make_backend(f.device);
   if (t.finished) {
-    show_finished(t, s, *backend, first);
+    show_finished(t, s, first);
     return cli::kDone;
   }
+  const auto backend = make_backend(f.device);
   const Graph graph = build_network(t.genome, f.network);
   announce(t, *backend, graph, s, ranks, log);
 
@@ -298,6 +306,9 @@ int train_cells(ListTrainingOptions o, const cli::TrainSettings& settings, const
         fmt::format("{}/{} cells  {:.0f} images/s{}", p.done, p.total, p.images_per_second,
                     p.seconds_left ? "  " + cli::duration_text(*p.seconds_left) + " left" : ""));
   };
+  for (const std::string& warning : cli::schedule_warnings(settings)) {
+    hooks.log(LogLevel::kWarning, warning);
+  }
   const ListTrainingResult result = train_list(o, transport, hooks);
   console.finish();
   if (!first) return result.silent_ranks > 0 ? cli::kFailed : cli::kDone;

@@ -39,7 +39,7 @@ power = 0.9
 weight-decay = 1e-4
 TOML
 "$bin/renas-train" --config "$out/options.toml" --data "$out/data.h5" --out "$out/model.h5" \
-  "${resume[@]}" "$@"
+  ${resume[@]+"${resume[@]}"} "$@"
 mapfile -t shown < <(awk -v folder="$camvid/JPEGImages" 'NR % 60 == 1 { print folder "/" $1 ".jpg" }' \
   "$camvid/ImageSets/Segmentation/test.txt")
 "$bin/renas-inspect" segment "$out/model.h5" "${shown[@]}" --out "$out/seen" --force

@@ -50,7 +50,7 @@ train() {
   if [ -e "$out.h5.checkpoint" ] || [ -e "$out.h5" ]; then resume=(--resume); fi
   echo "$(date -Is) $1, seed $2, $3 epochs" >&2
   "$bin/renas-train" --recipe cifar-short --data "$data" --genome "$(genome_of "$1")" --seed "$2" \
-    --epochs "$3" --out "$out.h5" "${resume[@]}" "${@:4}" > "$out.txt"
+    --epochs "$3" --out "$out.h5" ${resume[@]+"${resume[@]}"} "${@:4}" > "$out.txt"
   grep -q '^test accuracy' "$out.txt" || { echo "$data: has no test images" >&2; exit 2; }
   mv "$out.txt" "$out.done"
 }

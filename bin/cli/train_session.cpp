@@ -17,16 +17,32 @@ void open_data(TrainSession& t, const TrainSettings& s, const std::string& genom
   if (DataSet::has_split(s.data, "test")) t.test = DataSet::open(s.data, "test");
 }
 
-void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
+namespace {
+
+/// What a model says of its network, in words; models of searches, of lists and of earlier versions
+/// say nothing else of how they were trained.
+std::string network_text(const std::string& genome, const NetworkOptions& n) {
+  return fmt::format(
+      "{}, network {}, N = {}, F = {}, stem {}, images of {}, {} classes{}{}", genome,
+      to_string(n.kind), n.cells, n.filters, n.stem, to_string(n.image), n.classes,
+      n.concat_c2 ? ", c-2 concatenated" : "",
+      n.kind == NetworkKind::kDeepLab ? fmt::format(", output stride {}", n.output_stride) : "");
+}
+
+}  // namespace
+
+void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s,
+                const NetworkOptions& network) {
   t.purpose = purpose_of(app, t.genome, identity_of(s.data, t.data->images));
-  // Goes on from what was begun for `found`. Earlier versions knew data by their path.
   const auto expect_purpose = [&](const std::string& file, const std::string& found) {
-    if (found == purpose_of(app, t.genome, s.data)) t.purpose = found;
-    if (found == t.purpose) return;
+    // Earlier versions knew data by their path.
+    const bool has_path = found.find(" --data /") != std::string::npos;
+    const std::string now = has_path ? purpose_of(app, t.genome, s.data) : t.purpose;
+    if (found == now) return;
     throw InvalidInput(
         fmt::format("{}: is of another training: {}. Give the same options to go on, or another "
                     "output to start anew.",
-                    file, differing_options(found, t.purpose)));
+                    file, differing_options(found, now)));
   };
   t.state.training.seed = s.seed;
   const std::filesystem::path folder = std::filesystem::absolute(s.out).parent_path();
@@ -38,9 +54,15 @@ void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
     t.finished = load_model(s.out);
     if (!t.finished->purpose.empty()) {
       expect_purpose(s.out, t.finished->purpose);
-    } else if (t.finished->genome != t.genome) {
-      throw InvalidInput(fmt::format("{}: expected a model of {}, found one of {}", s.out, t.genome,
-                                     t.finished->genome));
+    } else {
+      const std::string found = network_text(t.finished->genome, t.finished->network);
+      const std::string expected = network_text(t.genome, network);
+      if (found != expected) {
+        throw InvalidInput(fmt::format(
+            "{}: expected a model of\n  {}\nfound one of\n  {}\nName another output, or "
+            "replace it by --force.",
+            s.out, expected, found));
+      }
     }
     return;
   }
@@ -51,8 +73,9 @@ void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s) {
                       "to begin",
                       t.checkpoint));
     }
-    expect_purpose(t.checkpoint, checkpoint_purpose(t.checkpoint));
-    t.state = load_checkpoint(t.checkpoint, t.purpose);
+    const std::string found = checkpoint_purpose(t.checkpoint);
+    expect_purpose(t.checkpoint, found);
+    t.state = load_checkpoint(t.checkpoint, found);
     return;
   }
   for (const std::string& file : {s.out, t.checkpoint}) {

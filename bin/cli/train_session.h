@@ -32,8 +32,10 @@ struct TrainSession {
 void open_data(TrainSession& session, const TrainSettings& settings, const std::string& genome);
 
 /// Finds out where the training stands: at its start, at its checkpoint, or finished. Throws
-/// InvalidInput where files are in the way or cannot be written, or the checkpoint is another's.
-void find_state(TrainSession& session, const CLI::App& app, const TrainSettings& settings);
+/// InvalidInput where files are in the way or cannot be written, or what is there is not of this
+/// training of `network`.
+void find_state(TrainSession& session, const CLI::App& app, const TrainSettings& settings,
+                const NetworkOptions& network);
 
 /// Throws InvalidInput on every rank unless all ranks are about to train the same.
 void expect_same_training(Communicator* communicator, const TrainSession& session,

@@ -36,6 +36,7 @@ class Journal:
         self.folder = folder
         self.facts = {}
         self.rows = []
+        self.begun = False
         os.makedirs(folder, exist_ok=True)
         try:
             with open(os.path.join(folder, "results.json"), encoding="utf-8") as earlier:
@@ -44,15 +45,21 @@ class Journal:
             self.earlier = {}
 
     def go_on(self):
-        """Keeps what an earlier run of this commit on this GPU has found; to be called when both are known."""
+        """Begins to write, and keeps what an earlier run found of which all is the same but time and clock."""
         before = self.earlier.get("facts", {})
-        same = all(self.facts.get(name, "unknown") == before.get(name) for name in ("commit", "GPU"))
-        if same and self.facts["commit"] != "unknown":
+        same = all(before.get(name) == value for name, value in self.facts.items() if not name.startswith(("date", "clock")))
+        if same and re.fullmatch("[0-9a-f]{40}", self.facts["commit"]):
             self.rows = self.earlier["rows"]
+        self.begun = True
+        self.write()
 
     def has(self, what):
-        """Whether an earlier run found `what` to be right."""
-        return any(r["what"] == what and not r["result"].startswith(("WRONG", "NOT DONE")) for r in self.rows)
+        """Whether an earlier run found `what` to be right, which is then said."""
+        for r in self.rows:
+            if r["what"] == what and not r["result"].startswith(("WRONG", "NOT DONE")):
+                print(f"{what:<52} {r['result']:<44} found before", flush=True)
+                return True
+        return False
 
     def fact(self, name, value):
         self.facts[name] = value
@@ -67,6 +74,8 @@ class Journal:
         self.write()
 
     def write(self):
+        if not self.begun:
+            return
         path = os.path.join(self.folder, "results.json")
         with open(path + ".new", "w", encoding="utf-8") as out:
             json.dump({"facts": self.facts, "rows": self.rows}, out, indent=1)
@@ -172,17 +181,21 @@ class Machine:
 def describe(machine, journal):
     journal.fact("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
     query = "name,driver_version,memory.total,clocks.sm,clocks.max.sm"
-    gpu = output_of(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader", "--id=0"])
-    journal.fact("GPU", gpu.split(",")[0].strip() or "unknown to nvidia-smi")
-    journal.fact("driver, memory, clock now and at most", ", ".join(gpu.split(", ")[1:]) or "unknown")
+    gpu = output_of(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader", "--id=0"]).split(", ")
+    journal.fact("GPU", gpu[0] or "unknown to nvidia-smi")
+    journal.fact("driver, memory", ", ".join(gpu[1:3]) or "unknown")
+    journal.fact("clock now and at most", ", ".join(gpu[3:]) or "unknown")
     journal.fact("host", f"{platform.machine()}, {os.cpu_count()} cores, glibc {platform.libc_ver()[1]}")
     commit = os.path.join(machine.bundle, "commit")
     if os.path.exists(commit):
         with open(commit, encoding="ascii") as text:
             journal.fact("commit", text.read().strip())
     else:
-        journal.fact("commit", output_of(["git", "-C", TOP, "rev-parse", "HEAD"]) or "unknown")
-    journal.go_on()
+        changed = " with changes" if output_of(["git", "-C", TOP, "status", "--porcelain"]) else ""
+        journal.fact("commit", (output_of(["git", "-C", TOP, "rev-parse", "HEAD"]) or "unknown") + changed)
+    options = machine.options
+    journal.fact("sizes", f"N = {options.cells}, F = {options.filters}, batch {options.batch}, {options.steps} steps, "
+                 f"{options.children} children")
     journal.fact("programs", machine.find_programs())
     code, text, _ = machine.run("renas-bench", ["train", "--backend", machine.options.backend, "--cells", "1",
                                                "--filters", "8", "--batch", "2", "--steps", "1"], 120)
@@ -191,6 +204,7 @@ def describe(machine, journal):
               file=sys.stderr)
         raise SystemExit(2)
     journal.fact("backend", text.splitlines()[0])
+    journal.go_on()
 
 
 def check_test(machine, journal, what, filters, limit, **environment):
@@ -256,7 +270,14 @@ def last_json(text):
 def ours(machine, arguments, limit=120):
     code, text, seconds = machine.run("renas-bench", ["train", "--backend", machine.options.backend, "--json",
                                                      *arguments], limit)
+    if code is None:
+        return {"error": f"NOT DONE within {limit} s"}, seconds
     return (last_json(text) if code == 0 else {"error": text[-300:]}), seconds
+
+
+def failure(result):
+    error = result.get("error", "no figure")
+    return error if error.startswith("NOT DONE") else f"WRONG: {error}"
 
 
 TORCH_WAYS = (
@@ -319,7 +340,7 @@ def how_fast(machine, journal):
             rate = result.get("images_per_second", 0)
             best[precision] = max(best.get(precision, 0), rate)
             journal.row(f"{name}, {precision}, round {turn}",
-                        f"{rate:,.0f} images/s" if rate else f"WRONG: {result['error']}", seconds, result)
+                        f"{rate:,.0f} images/s" if rate else failure(result), seconds, result)
         for way, arguments in list(ways):
             begin = time.monotonic()
             compiled = "--compile" in arguments
@@ -342,21 +363,21 @@ def how_fast(machine, journal):
                         f"{best[precision] / best[f'torch {precision}']:.2f}", 0)
     with DeviceMemory() as memory:
         result, seconds = ours(machine, [*size, "--precision", "bf16", "--steps", "16", "--children",
-                                         str(machine.options.children)], 300)
+                                         str(machine.options.children)], 120 + machine.options.children)
     many = result.get("many", {})
     journal.row(f"{machine.options.children} children, one after the other",
                 f"{many['start_seconds_median']:.3f} s each to the first step, {many['resident_growth_bytes'] / 1e6:.1f}"
-                f" MB of host memory more, {memory.growth()}" if many else f"WRONG: {result.get('error')}",
+                f" MB of host memory more, {memory.growth()}" if many else failure(result),
                 seconds, {**result, "device_memory_mib": memory.seen})
     result, seconds = ours(machine, [*size, *steps, "--precision", "bf16", "--no-graph"])
     rate = result.get("images_per_second", 0)
-    journal.row("bf16, kernels launched one by one", f"{rate:,.0f} images/s" if rate else f"WRONG: {result['error']}",
+    journal.row("bf16, kernels launched one by one", f"{rate:,.0f} images/s" if rate else failure(result),
                 seconds, result)
     for streams in (1, 2, 4, 8):
         result, seconds = ours(machine, [*size, *steps, "--precision", "bf16", "--streams", str(streams)])
         rate = result.get("images_per_second", 0)
         journal.row(f"bf16, {streams} stream{'s' * (streams > 1)}",
-                    f"{rate:,.0f} images/s" if rate else f"WRONG: {result['error']}", seconds, result)
+                    f"{rate:,.0f} images/s" if rate else failure(result), seconds, result)
     for ranks in range(1, machine.options.together + 1):
         together(machine, journal, ranks, [*size, *steps, "--precision", "bf16"])
 

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "renas/model.h"
 #include "support/files.h"
 #include "support/mpirun.h"
 #include "support/toy_search.h"
@@ -154,8 +155,19 @@ BOOST_AUTO_TEST_CASE(a_training_goes_on_with_its_data_wherever_they_lie) {
   const Ran wrong = run_command(train("model.h5", "--resume"));
   BOOST_TEST(wrong.code == 2, wrong.output);
   expect_part(wrong, "is of another training: --data 96 images of");
+  // A checkpoint of an earlier version, which knew the data by their path.
+  const std::string file = folder / "model.h5.checkpoint";
+  std::string purpose = renas::checkpoint_purpose(file);
+  const renas::FinalState state = renas::load_checkpoint(file, purpose);
+  const std::size_t from = purpose.find(" --data ") + 8;
+  purpose.replace(from, purpose.find(" --", from) - from, folder / "moved.h5");
+  renas::save_checkpoint(file, purpose, state);
+  const Ran option = run_command(train("model.h5", "--resume --momentum 0.8", "moved.h5"));
+  expect_part(option, "is of another training: --momentum 0.9 then, 0.8 now. Give");
   const Ran moved = run_command(train("model.h5", "--resume", "moved.h5"));
   BOOST_TEST(moved.code == 0, moved.output);
+  BOOST_TEST(renas::load_model(folder / "model.h5").purpose.find(" --data 96 images of") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(schedules_that_can_hardly_be_meant_are_pointed_out) {

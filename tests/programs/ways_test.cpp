@@ -434,6 +434,11 @@ BOOST_AUTO_TEST_CASE(a_list_of_cells_is_trained_into_a_folder) {
     return std::tuple(m.genome, m.validation_accuracy, m.weights, m.class_names, m.mean);
   };
   BOOST_TEST((model("list/retrain/3.h5") == model("alone.h5")));
+  // A model that does not say how it was trained is known by its network.
+  std::filesystem::copy(folder / "list/retrain/3.h5", folder / "copy.h5");
+  const std::string again = "--resume --genome c-2:sep3x3+c-1:max3x3 --out " + (folder / "copy.h5");
+  BOOST_TEST(done(train(again)).output.find("finished before") != std::string::npos);
+  refused(train(again + " --concat-c2"), "copy.h5: expected a model of\n");
   refused(list, "exists and is not empty");
   BOOST_TEST(done(list + "--resume").output.find("3 of them done before") != std::string::npos);
   refused(list + "--resume --momentum 0.5", "Give the same options");

@@ -71,19 +71,36 @@ BOOST_AUTO_TEST_CASE(a_card_needs_kernels_that_the_build_has) {
   fits(8, 0, "80-virtual", KernelFit::kCompiledAtStart);
   fits(10, 0, "90a,80-real", KernelFit::kNone);
   fits(9, 0, "90a", KernelFit::kReady);
+  fits(10, 3, "100f", KernelFit::kReady);
+  fits(12, 0, "100f", KernelFit::kNone);
   fits(7, 0, "native", KernelFit::kReady);
   fits(7, 0, "", KernelFit::kNone);
 
-  emulation::plan({.capability = 75});
+  emulation::plan({.capabilities = {75, 75}});
   refused(
       "Emulated device 0 has compute capability 7.5, and this build has kernels for 80, 90; "
-      "configure it with -DCMAKE_CUDA_ARCHITECTURES=75");
+      "configure it with -DCMAKE_CUDA_ARCHITECTURES=\"75;80;90\"");
   BOOST_TEST(why_no_gpu().find("compute capability 7.5") != std::string::npos);
   BOOST_TEST(make_backend()->name() != "cudnn");
-  emulation::plan({.capability = 100});
+  emulation::plan({.capabilities = {100}});
   BOOST_TEST(make_backend({"cudnn"})->description().find("kernels are compiled when they are") !=
              std::string::npos);
   BOOST_TEST(why_no_gpu() == "");
+
+  // Where some cards are left out the others keep their numbers.
+  emulation::plan({.capabilities = {75}});
+  BOOST_REQUIRE(list_devices("cudnn").size() == 1);
+  BOOST_TEST(list_devices("cudnn").front().index == 1);
+  for (const int index : {-1, 1}) {
+    const std::string said = make_backend({.backend = "cudnn", .index = index})->description();
+    BOOST_TEST(said.find("GPU 1: Emulated device 1") != std::string::npos, said);
+    BOOST_TEST(said.find("left out: Emulated device 0 has") != std::string::npos, said);
+  }
+  BOOST_CHECK_EXCEPTION(
+      make_backend({.backend = "cudnn", .index = 0}), InvalidInput, [](const InvalidInput& e) {
+        return std::string(e.what()).find("have the numbers 1; got 0. Emulated") !=
+               std::string::npos;
+      });
 }
 
 BOOST_AUTO_TEST_CASE(the_cudnn_that_runs_is_named_and_may_be_too_old) {

@@ -49,7 +49,8 @@ Machine::Machine()
       static_cast<cudaError_t>(from_environment("RENAS_EMULATED_ERROR", cudaErrorIllegalAddress));
   faults.no_device =
       static_cast<cudaError_t>(from_environment("RENAS_EMULATED_NO_DEVICE", cudaSuccess));
-  faults.capability = static_cast<int>(from_environment("RENAS_EMULATED_CAPABILITY", 90));
+  faults.capabilities.assign(devices.size(),
+                             static_cast<int>(from_environment("RENAS_EMULATED_CAPABILITY", 90)));
   for (std::size_t i = 0; i < devices.size(); ++i)
     devices[i].null_stream = null_stream(static_cast<int>(i));
 }

@@ -186,8 +186,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->maxThreadsDim[2] = 64;
   properties->maxGridSize[0] = std::numeric_limits<int>::max();
   properties->maxGridSize[1] = properties->maxGridSize[2] = 65535;
-  properties->major = m.faults.capability / 10;
-  properties->minor = m.faults.capability % 10;
+  const std::vector<int>& planned = m.faults.capabilities;
+  const auto number = static_cast<std::size_t>(device);
+  const int capability = number < planned.size() ? planned[number] : 90;
+  properties->major = capability / 10;
+  properties->minor = capability % 10;
   properties->multiProcessorCount = kMultiprocessors;
   properties->l2CacheSize = 1 << 20;
   properties->concurrentKernels = 1;

@@ -17,11 +17,12 @@ KernelFit kernel_fit(int major, int minor, std::string_view architectures) {
     const auto [end, error] = std::from_chars(entry.data(), entry.data() + entry.size(), number);
     if (error != std::errc()) return KernelFit::kReady;
     const std::string_view rest = entry.substr(static_cast<std::size_t>(end - entry.data()));
-    const bool of_one_card = !rest.empty() && rest.front() != '-';
+    const bool of_one_card = rest.starts_with('a');
+    const bool of_a_family = rest.starts_with('f');
     const bool has_code = !rest.ends_with("-virtual");
     const bool has_ptx = !rest.ends_with("-real");
     const bool code_runs = of_one_card ? number == card : number / 10 == major && number <= card;
-    const bool ptx_runs = of_one_card ? number == card : number <= card;
+    const bool ptx_runs = of_one_card || of_a_family ? code_runs : number <= card;
     if (has_code && code_runs) return KernelFit::kReady;
     if (has_ptx && ptx_runs) best = KernelFit::kCompiledAtStart;
   }

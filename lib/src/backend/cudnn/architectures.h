@@ -14,8 +14,8 @@ enum class KernelFit {
 
 /// Whether a card of a compute capability runs kernels that were built for `architectures`, CMake's
 /// list of them with commas: numbers like 80, of which each gives code and PTX, or with "-real" one
-/// of them and with "-virtual" the other, and perhaps with a letter, whose code and PTX run nowhere
-/// else. Words like "native" say nothing, so every card is taken.
+/// of them and with "-virtual" the other. Those of 90a run on that card alone, those of 100f on
+/// cards of that number before the dot. Words like "native" say nothing, so every card is taken.
 KernelFit kernel_fit(int major, int minor, std::string_view architectures);
 
 /// What this build was configured with.

@@ -1,7 +1,9 @@
 #include "backend/cudnn/backend.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -18,8 +20,11 @@ namespace {
 
 class CudnnBackend final : public Backend {
  public:
-  CudnnBackend(const GpuInfo& device, int streams, bool graphs)
-      : device_(device), context_((use_device(device.index), std::make_shared<GpuContext>())) {
+  /// `left_out` says which cards could not be taken, and why; empty: all can.
+  CudnnBackend(const GpuInfo& device, std::string left_out, int streams, bool graphs)
+      : device_(device),
+        left_out_(std::move(left_out)),
+        context_((use_device(device.index), std::make_shared<GpuContext>())) {
     context_->device = device.index;
     context_->graphs = graphs;
     context_->streams = streams;
@@ -28,12 +33,13 @@ class CudnnBackend final : public Backend {
   }
   std::string name() const override { return "cudnn"; }
   std::string description() const override {
-    return fmt::format("cudnn (GPU {}: {}, {} GiB, {}; {}{})", device_.index, device_.name,
+    return fmt::format("cudnn (GPU {}: {}, {} GiB, {}; {}{}{})", device_.index, device_.name,
                        device_.bytes >> 30, device_.uuid, library_versions(),
                        device_.compiles_kernels
                            ? "; its kernels are compiled when they are loaded, "
                              "since this build has none for it"
-                           : "");
+                           : "",
+                       left_out_.empty() ? "" : "; left out: " + left_out_);
   }
   Precision precision(Precision wanted) const override { return wanted; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {
@@ -63,6 +69,7 @@ class CudnnBackend final : public Backend {
 
  private:
   const GpuInfo device_;
+  const std::string left_out_;
   const std::shared_ptr<GpuContext> context_;
 #ifdef RENAS_WITH_NCCL
   std::optional<Nccl> nccl_;  ///< opened where ranks ask for it
@@ -80,13 +87,19 @@ std::unique_ptr<Backend> make_cudnn(int index, int streams, bool graphs) {
     throw InvalidInput("backend: cudnn needs an NVIDIA GPU, and none can be used: " + reason);
   }
   expect_usable_cudnn();
-  const int wanted = std::max(index, 0);
-  if (wanted >= static_cast<int>(devices.size())) {
-    throw InvalidInput(fmt::format("backend: there are {} GPUs, numbered from 0; got number {}",
-                                   devices.size(), wanted));
+  auto wanted = devices.begin();
+  if (index >= 0) {
+    wanted = std::find_if(devices.begin(), devices.end(),
+                          [index](const GpuInfo& gpu) { return gpu.index == index; });
   }
-  return std::make_unique<CudnnBackend>(devices[static_cast<std::size_t>(wanted)],
-                                        streams > 0 ? streams : kStreams, graphs);
+  if (wanted == devices.end()) {
+    std::vector<int> numbers;
+    for (const GpuInfo& gpu : devices) numbers.push_back(gpu.index);
+    throw InvalidInput(fmt::format("backend: GPUs that can be used have the numbers {}; got {}{}",
+                                   fmt::join(numbers, ", "), index,
+                                   reason.empty() ? "" : ". " + reason));
+  }
+  return std::make_unique<CudnnBackend>(*wanted, reason, streams > 0 ? streams : kStreams, graphs);
 }
 
 bool gpu_is_there(std::string* reason) { return !list_gpus(reason).empty(); }

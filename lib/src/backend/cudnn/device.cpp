@@ -86,9 +86,8 @@ std::string driver_version() {
                                                                                     : "";
 }
 
-std::string words_of(std::string_view architectures) {
-  std::string words(architectures);
-  return std::regex_replace(words, std::regex(","), ", ");
+std::string separated(std::string_view architectures, const char* separator) {
+  return std::regex_replace(std::string(architectures), std::regex(","), separator);
 }
 
 }  // namespace
@@ -110,9 +109,10 @@ std::vector<GpuInfo> list_gpus(std::string* reason) {
       if (reason != nullptr && reason->empty()) {
         *reason = fmt::format(
             "{} has compute capability {}.{}, and this build has kernels for {}; configure it with "
-            "-DCMAKE_CUDA_ARCHITECTURES={}{}",
-            properties.name, properties.major, properties.minor, words_of(built_architectures()),
-            properties.major, properties.minor);
+            "-DCMAKE_CUDA_ARCHITECTURES=\"{}{};{}\"",
+            properties.name, properties.major, properties.minor,
+            separated(built_architectures(), ", "), properties.major, properties.minor,
+            separated(built_architectures(), ";"));
       }
       continue;
     }

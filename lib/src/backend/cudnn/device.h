@@ -20,8 +20,8 @@ struct GpuInfo {
   bool compiles_kernels = false;  // when they are loaded, since the build has none for this card
 };
 
-/// The devices that can be used, which the build has kernels for. Where there is none, sets
-/// `reason` to a sentence that says why.
+/// The devices that can be used, which the build has kernels for. Where there is none, or some are
+/// left out since it has none for them, sets `reason` to a sentence that says why.
 std::vector<GpuInfo> list_gpus(std::string* reason = nullptr);
 
 /// Where a device is: equal for all processes that use it, and on one machine only. Unlike their
@@ -31,7 +31,7 @@ std::string place_of(const GpuInfo& gpu);
 /// Makes a device that of the calling thread.
 void use_device(int index);
 
-/// "driver 580.65.06 (CUDA 13.0), CUDA 13.0, cuDNN 9.19.0", of what runs.
+/// "driver 580.65.06, CUDA 13.0; runtime 13.0, cuDNN 9.19.0", of what runs.
 std::string library_versions();
 
 /// Throws InvalidInput where the cuDNN that runs is too old for what this build asks of it.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 /// What tests tell the emulated machine, and ask it. Environment variables say the same before a
 /// program begins; both are listed in the README.
@@ -15,7 +16,7 @@ struct Faults {
   std::size_t error_at = 0;  ///< the kernel, in order of execution, from which on `error` stays
   cudaError_t error = cudaErrorIllegalAddress;
   cudaError_t no_device = cudaSuccess;  ///< what cudaGetDeviceCount and all that follows answers
-  int capability = 90;                  ///< compute capability of all cards, 75 for 7.5
+  std::vector<int> capabilities = {};   ///< of the first cards, 75 for 7.5; others have 90
   std::size_t cudnn = 0;                ///< the version that cuDNN says it has; 0: its header's
 };
 
