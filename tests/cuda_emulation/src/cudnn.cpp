@@ -15,9 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "cuda_emulation/control.h"
 #include "cuda_emulation/stream_work.h"
 #include "fail.h"
-#include "machine.h"
 
 struct cudnnContext {
   cudaStream_t stream = nullptr;
@@ -339,8 +339,8 @@ std::string find_mismatch(const Convolution& c) {
 extern "C" {
 
 size_t cudnnGetVersion() {
-  const std::size_t planned = emulation::machine().faults.cudnn;
-  return planned == 0 ? CUDNN_VERSION : planned;
+  const std::size_t version = emulation::planned().cudnn;
+  return version == 0 ? CUDNN_VERSION : version;
 }
 size_t cudnnGetCudartVersion() { return 0; }
 

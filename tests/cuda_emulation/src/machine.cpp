@@ -467,6 +467,11 @@ void plan(const Faults& faults) {
   m.planned_allocations = m.planned_kernels = 0;
 }
 
+Faults planned() {
+  const std::lock_guard lock(machine().mutex);
+  return machine().faults;
+}
+
 Counts counts() {
   Machine& m = machine();
   const std::lock_guard lock(m.mutex);

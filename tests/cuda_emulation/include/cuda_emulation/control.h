@@ -29,6 +29,8 @@ void restart(int devices = 2, std::size_t memory = std::size_t{4} << 30,
              std::uint64_t seed = seed_of_environment());
 /// Counting starts anew.
 void plan(const Faults& faults);
+/// What was planned last.
+Faults planned();
 
 struct Counts {
   std::size_t device_blocks = 0;  ///< that are not freed

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 /// How a kernel that the host's compiler compiled gets to the emulated runtime.
@@ -30,6 +31,23 @@ class BoundKernel final : public KernelCall {
   void (*kernel_)(P...);
   std::tuple<P...> arguments_;
 };
+
+/// Makes a call of `function`, a kernel of some type, from pointers to its arguments.
+using Bind = std::unique_ptr<KernelCall> (*)(const void* function, void** arguments);
+
+/// Bind for kernels that take P...
+template <class... P>
+std::unique_ptr<KernelCall> bind(const void* function, void** arguments) {
+  auto* const kernel = reinterpret_cast<void (*)(P...)>(const_cast<void*>(function));
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::make_unique<BoundKernel<P...>>(
+        kernel, *static_cast<std::remove_reference_t<P>*>(arguments[I])...);
+  }
+  (std::index_sequence_for<P...>{});
+}
+
+/// Makes a kernel known by its mangled name, in the shared library (src/nvcc.cpp).
+void know(const void* function, Bind bind);
 
 /// Puts the kernel at the end of the stream's work, or into the graph that the stream captures.
 cudaError_t launch(const void* function, dim3 blocks, dim3 threads, std::size_t shared_bytes,

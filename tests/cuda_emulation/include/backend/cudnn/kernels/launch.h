@@ -40,6 +40,10 @@ template <class... P, class... A>
 template <class... P>
 [[nodiscard]] cudaError_t preload(void (*kernel)(P...), std::size_t max_shared_bytes = 0) {
   const auto* function = reinterpret_cast<const void*>(kernel);
+#ifdef EMULATION_SHARED
+  ::emulation::know(function, ::emulation::bind<P...>);
+  return cudaSuccess;
+#endif
   cudaFuncAttributes attributes{};
   const cudaError_t loaded = cudaFuncGetAttributes(&attributes, function);
   if (loaded != cudaSuccess || max_shared_bytes <= (std::size_t{48} << 10)) return loaded;
