@@ -125,7 +125,7 @@ int train_deeplab(DeepLabTraining t, const TrainSettings& s, const Ranks& ranks)
     return code;
   };
   try {
-    expect_same_training(f.communicator, t, s);
+    expect_same_training(f.communicator, t);
   } catch (const InvalidInput& e) {
     return fail(e.what(), kMistake);
   }

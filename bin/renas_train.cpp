@@ -154,7 +154,7 @@ int train_network(NetworkTraining t, const cli::TrainSettings& s, const cli::Ran
     f.device.index = ranks.choose_device(f.device.backend, s.ranks_per_gpu);
   }
   try {
-    cli::expect_same_training(f.communicator, t, s);
+    cli::expect_same_training(f.communicator, t);
   } catch (const InvalidInput& e) {
     return fail_together(first, e.what(), cli::kMistake);
   }

@@ -33,7 +33,8 @@ std::string network_text(const std::string& genome, const NetworkOptions& n) {
 
 void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s,
                 const NetworkOptions& network) {
-  t.purpose = purpose_of(app, t.genome, identity_of(s.data, t.data->images));
+  t.data_identity = identity_of(s.data, t.data->images);
+  t.purpose = purpose_of(app, t.genome, t.data_identity);
   const auto expect_purpose = [&](const std::string& file, const std::string& found) {
     // Earlier versions knew data by their path.
     const bool has_path = found.find(" --data /") != std::string::npos;
@@ -86,9 +87,8 @@ void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s,
   }
 }
 
-void expect_same_training(Communicator* communicator, const TrainSession& t,
-                          const TrainSettings& s) {
-  expect_same(communicator, identity_of(s.data, t.data->images), "see the same data set");
+void expect_same_training(Communicator* communicator, const TrainSession& t) {
+  expect_same(communicator, t.data_identity, "see the same data set");
   expect_same(communicator, t.purpose, "have the same options");
   expect_same(communicator, std::to_string(t.state.training.epoch),
               "see the same checkpoint, of the same number of epochs,");

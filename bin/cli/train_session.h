@@ -19,8 +19,9 @@ namespace renas::cli {
 /// The training of one network by all ranks as it stands before its first step: what is the same
 /// whatever the network learns.
 struct TrainSession {
-  std::string genome;  ///< text form
-  std::string purpose;
+  std::string genome;         ///< text form
+  std::string data_identity;  ///< identity_of() the data set
+  std::string purpose;        ///< purpose_of() this training
   std::string checkpoint;
   std::optional<Model> finished;  ///< by an earlier session
   std::optional<SearchData> data;
@@ -38,8 +39,7 @@ void find_state(TrainSession& session, const CLI::App& app, const TrainSettings&
                 const NetworkOptions& network);
 
 /// Throws InvalidInput on every rank unless all ranks are about to train the same.
-void expect_same_training(Communicator* communicator, const TrainSession& session,
-                          const TrainSettings& settings);
+void expect_same_training(Communicator* communicator, const TrainSession& session);
 
 /// Says what training over these ranks means for batches, and warns where the backend lacks the
 /// precision or the checkpoint is of another number of ranks.
