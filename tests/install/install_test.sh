@@ -30,6 +30,10 @@ for file in $documents; do
   test -e "$prefix/share/doc/renas/$file" || { echo "named by a header, not installed: $file"; exit 1; }
 done
 
+# A weak symbol of Eigen would give way to that of a program with other flags, which rounds otherwise.
+! nm -C --defined-only "$prefix/lib/librenas.a" 2> /dev/null | grep -E ' [WVu] .*\bEigen::' ||
+  { echo "librenas.a defines the symbols above of a library that its users may have too"; exit 1; }
+
 # An update of a library must not break the package: no patch levels, and no file that the compiler
 # finds by itself.
 for file in lib/pkgconfig/renas.pc lib/cmake/renas/renas-config.cmake; do
@@ -70,6 +74,19 @@ echo "from C"
 # shellcheck disable=SC2046,SC2086
 "$compiler" $flags "$work/search_in_c.o" $(pkg-config --static --libs renas) -o "$work/search_in_c"
 "$work/search_in_c" "$work/search.state"
+
+if grep -q '^RENAS_WITH_MPI:BOOL=ON' "$build/CMakeCache.txt"; then
+  echo "over ranks"
+  # shellcheck disable=SC2046,SC2086
+  OMPI_CXX=$compiler MPICH_CXX=$compiler mpicxx -std=c++20 $flags -DOMPI_SKIP_MPICXX \
+    "$here/search_over_ranks.cpp" $(pkg-config --cflags --static --libs renas) -o "$work/ranks"
+  [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  # More ranks than cores, to OpenMPI 4 and 5; MPICH allows it anyway.
+  export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+  mpirun -np 2 "$work/ranks" "$work/data.h5" "$work/run" | tee "$work/ranks.txt"
+  grep -q '^winner .* on test' "$work/ranks.txt"
+  "$prefix/bin/renas-inspect" run "$work/run" > "$work/inspected.txt"
+fi
 
 echo "shared object"
 # shellcheck disable=SC2046,SC2086

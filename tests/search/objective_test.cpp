@@ -108,6 +108,42 @@ BOOST_AUTO_TEST_CASE(a_synthetic_objective_looks_like_accuracies_and_knows_the_s
                    "has not the paper's form"));
 }
 
+BOOST_AUTO_TEST_CASE(a_synthetic_objective_takes_a_part_of_the_papers_space) {
+  // Slots of one block and slots of another offer different choices, in different orders.
+  const SearchSpace part = SearchSpace::parse(
+      "inputs c-2 c-1\n"
+      "block\n input i1 c-1\n input i2 c-2 c-1\n operator o1 sep3x3\n operator o2 max3x3 identity\n"
+      "block\n input i1 1 c-1\n input i2 c-2 1\n operator o1 sep5x5 sep3x3\n operator o2 "
+      "identity\n",
+      renas::Notation::kCell);
+  const auto objective = renas::synthetic_objective(part, 3);
+  Random random(1);
+  double least = 100;
+  double most = 0;
+  for (int i = 0; i < 200; ++i) {
+    const double truth = objective->truth(renas::random_genome(part, random));
+    BOOST_REQUIRE(std::isfinite(truth));
+    least = std::min(least, truth);
+    most = std::max(most, truth);
+  }
+  BOOST_TEST(most - least > 3);
+  // With all choices in the paper's order it is the function of the whole space.
+  const SearchSpace whole = SearchSpace::renas(2);
+  const SearchSpace same = SearchSpace::parse(whole.to_text(), renas::Notation::kCell);
+  const auto of_whole = renas::synthetic_objective(whole, 3);
+  const auto of_same = renas::synthetic_objective(same, 3);
+  for (int i = 0; i < 50; ++i) {
+    const Genome genome = renas::random_genome(whole, random);
+    BOOST_TEST(of_whole->truth(genome) == of_same->truth(genome));
+  }
+  // A space of one genome has no deviation to scale by.
+  const SearchSpace one = SearchSpace::parse(
+      "inputs c-2 c-1\nblock\n input i1 c-1\n input i2 c-2\n operator o1 sep3x3\n"
+      " operator o2 max3x3\n",
+      renas::Notation::kCell);
+  BOOST_TEST(std::isfinite(renas::synthetic_objective(one, 3)->truth({0, 0, 0, 0})));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(text_of_spaces)

@@ -788,6 +788,41 @@ BOOST_AUTO_TEST_CASE(misuse_is_named_and_changes_nothing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_size_that_throws_loses_no_result) {
+  const SearchSpace space = SearchSpace::renas(3);
+  StrategyOptions options = options_of("renas");
+  bool away = false;
+  options.size = [&](const Genome& genome) -> double {
+    if (away) throw std::runtime_error("the server of sizes is away");
+    return genome[0];
+  };
+  const auto strategy = make_strategy(space, options);
+  Driver(*strategy, 1).run(30);
+  const Candidate out = strategy->ask();
+  const renas::State before = strategy->save();
+  away = true;
+  BOOST_CHECK_THROW(strategy->tell(out.id, {Status::kOk, 0.999}), std::runtime_error);
+  BOOST_TEST((strategy->save() == before));
+  away = false;
+  BOOST_TEST(strategy->tell(out.id, {Status::kOk, 0.999}).joined);
+  BOOST_TEST(strategy->best()->id == out.id);
+}
+
+BOOST_AUTO_TEST_CASE(equal_rewards_teach_nothing) {
+  // The mean of many tenths is no tenth to the last bit.
+  const SearchSpace space = SearchSpace::renas(3);
+  StrategyOptions options = options_of("renas");
+  options.critic = 0;
+  for (const double fitness : {0.1, 0.3}) {
+    const auto strategy = make_strategy(space, options);
+    for (int i = 0; i < 300; ++i) {
+      strategy->tell(strategy->ask().id, {Status::kOk, fitness});
+    }
+    const std::vector<double> entropy = strategy->controller_view()->entropy;
+    BOOST_TEST(std::abs(entropy.back() - entropy.front()) < 0.1, fitness);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_wrong_state_is_refused_and_changes_nothing) {
   const SearchSpace space = SearchSpace::renas(3);
   const auto strategy = make_strategy(space, options_of("renas"));

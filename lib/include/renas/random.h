@@ -30,7 +30,7 @@ enum class Purpose : uint8_t {
 
 /// A stream of random numbers: a pure function of (seed, purpose, id) and of how many numbers were
 /// drawn. The numbers are the same on every platform and compiler, so that equal seeds give equal
-/// runs.
+/// runs; but for those of normal(), whose last bits follow the C library's log and cos.
 class Random {
  public:
   /// The complete state of a stream. A stream that is constructed from a state continues where the

@@ -47,7 +47,8 @@ int renas_ask(renas_search* search, uint64_t* id, const char** genome, int64_t* 
 
 /* Whether whoever evaluates had better wait for a result before the next renas_ask: 1 or 0, or -1
  * on an error. 1 only while many candidates are in flight and hardly one was told; renas_ask
- * answers all the same. */
+ * answers all the same. Tell candidates whose result will never come as RENAS_LOST, or it may
+ * stay 1. */
 int renas_waits(renas_search* search);
 
 /* Tells how the evaluation of candidate `id` ended: a status RENAS_OK ... and, if it is RENAS_OK,

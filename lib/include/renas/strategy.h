@@ -76,7 +76,9 @@ struct SearchCounts {
 /// derives from this class; SearchRunOptions::make_strategy hands it to a search over ranks.
 ///
 /// Any number of candidates may be in flight (asked and not yet told) at once, and they may be told
-/// in any order or never. A strategy is not thread-safe, but two strategies share nothing.
+/// in any order. One whose result will never come is told as Status::kLost: one that is never told
+/// stays in flight, which waits() and in_flight() then go by. A strategy is not thread-safe, but
+/// two strategies share nothing.
 class Strategy {
  public:
   virtual ~Strategy() = default;
@@ -91,7 +93,8 @@ class Strategy {
   /// called all the same. Never true while nothing is in flight.
   virtual bool waits() const { return false; }
   /// Reports how the evaluation of candidate `id` ended. Throws InvalidInput, and changes nothing,
-  /// if the id is unknown or was told before, or if the fitness is not in [0, 1].
+  /// if the id is unknown or was told before, or if the fitness is not in [0, 1]. What
+  /// StrategyOptions::size throws passes through, and nothing has changed then.
   virtual Told tell(uint64_t id, const Outcome& outcome) = 0;
   /// Takes `asked`, of a candidate in flight, for what ask() returned under its id, and where it is
   /// told with success lets the member `removed` leave. So a history holds that was made by the

@@ -82,7 +82,7 @@ void Evolution::score(Flight& flight) {
   flight.entropy = proposal.entropy;
 }
 
-Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
+Told Evolution::accept(const Flight& flight, const Outcome& outcome, const Member& member) {
   const Candidate& candidate = flight.candidate;
   if (critic_) {
     const auto changes = std::count_if(candidate.mutations.begin(), candidate.mutations.end(),
@@ -106,7 +106,7 @@ Told Evolution::accept(const Flight& flight, const Outcome& outcome) {
   } else if (members_.size() >= capacity()) {
     told.removed = remove(removal_ == Removal::kOldest ? 0 : leaving(flight));
   }
-  members_.push_back(make_member(candidate.id, candidate.genome, outcome.fitness));
+  members_.push_back(member);
   judge_members();
   if (!candidate.parent) {
     return told;

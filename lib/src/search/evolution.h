@@ -53,7 +53,7 @@ class Evolution final : public StrategyBase {
  protected:
   Flight propose() override;
   void score(Flight& flight) override;
-  Told accept(const Flight& flight, const Outcome& outcome) override;
+  Told accept(const Flight& flight, const Outcome& outcome, const Member& member) override;
   void fail(const Flight& flight, Status status) override;
   void save_more(StateWriter& writer) const override;
   void load_more(const StateReader& reader) override;

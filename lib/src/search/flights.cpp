@@ -20,6 +20,11 @@ std::optional<Flight> Flights::take(uint64_t id) {
   return flight;
 }
 
+const Flight* Flights::find(uint64_t id) const {
+  const auto found = flights_.find(id);
+  return found == flights_.end() ? nullptr : &found->second;
+}
+
 void Flights::clear() {
   flights_.clear();
   children_.clear();

@@ -27,7 +27,8 @@ class Flights {
   std::optional<Flight> take(uint64_t id);
   void clear();
 
-  bool contains(uint64_t id) const { return flights_.contains(id); }
+  /// The flight of candidate `id`; null: it is not in flight.
+  const Flight* find(uint64_t id) const;
   std::size_t size() const { return flights_.size(); }
   /// In the order of ids; the elements are pairs of an id and its Flight.
   auto begin() const { return flights_.begin(); }

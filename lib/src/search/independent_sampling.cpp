@@ -10,7 +10,8 @@ Flight IndependentSampling::propose() {
   return flight;
 }
 
-Told IndependentSampling::accept(const Flight& flight, const Outcome& outcome) {
+Told IndependentSampling::accept(const Flight& flight, const Outcome& outcome,
+                                 const Member& member) {
   const double fitness = outcome.fitness;
   Told told{.joined = true, .removed = std::nullopt};
   learn(flight.candidate.genome, fitness);
@@ -23,7 +24,7 @@ Told IndependentSampling::accept(const Flight& flight, const Outcome& outcome) {
     }
     told.removed = remove(worst - members_.begin());
   }
-  members_.push_back(make_member(flight.candidate.id, flight.candidate.genome, fitness));
+  members_.push_back(member);
   return told;
 }
 

@@ -19,7 +19,7 @@ class IndependentSampling : public StrategyBase {
   virtual void learn(const Genome& /*genome*/, double /*fitness*/) {}
 
   Flight propose() final;
-  Told accept(const Flight& flight, const Outcome& outcome) final;
+  Told accept(const Flight& flight, const Outcome& outcome, const Member& member) final;
   void save_more(StateWriter& writer) const override;
   void load_more(const StateReader& reader) override;
 

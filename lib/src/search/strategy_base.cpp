@@ -48,7 +48,8 @@ Candidate StrategyBase::ask() {
 }
 
 Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
-  if (!flights_.contains(id)) {
+  const Flight* const asked = flights_.find(id);
+  if (asked == nullptr) {
     throw InvalidInput(
         id >= next_id_
             ? fmt::format("tell: candidate {} was never asked; {} were asked so far", id, next_id_)
@@ -64,18 +65,19 @@ Told StrategyBase::tell(uint64_t id, const Outcome& outcome) {
         fmt::format("tell: the inherited share of candidate {} is {}; expected a share in [0, 1]",
                     id, outcome.inherited));
   }
-  const Flight flight = *flights_.take(id);
   if (outcome.status != Status::kOk) {
+    const Flight flight = *flights_.take(id);
     ++failed_;
     fail(flight, outcome.status);
     return {};
   }
+  // Made before anything changes, since `size` is the caller's and may throw.
+  const Member member = make_member(id, asked->candidate.genome, outcome.fitness);
+  const Flight flight = *flights_.take(id);
   ++succeeded_;
   filter_.told(flight.candidate.genome, outcome.fitness);
-  if (!best_ || outcome.fitness > best_->fitness) {
-    best_ = make_member(id, flight.candidate.genome, outcome.fitness);
-  }
-  return accept(flight, outcome);
+  if (!best_ || outcome.fitness > best_->fitness) best_ = member;
+  return accept(flight, outcome, member);
 }
 
 void StrategyBase::adopt(const Candidate& asked, std::optional<uint64_t> removed) {

@@ -33,8 +33,9 @@ class StrategyBase : public Strategy {
  protected:
   /// Proposes a new candidate; ask() gives it its id.
   virtual Flight propose() = 0;
-  /// Takes in a candidate that was trained: decides whether it joins, and learns from it.
-  virtual Told accept(const Flight& flight, const Outcome& outcome) = 0;
+  /// Takes in a candidate that was trained: decides whether it joins, as `member`, and learns from
+  /// it.
+  virtual Told accept(const Flight& flight, const Outcome& outcome, const Member& member) = 0;
   /// Sets log_probability and entropy to those of the candidate's mutations as of now.
   virtual void score(Flight& /*flight*/) {}
   /// Takes in a candidate that failed; by default there is nothing to learn from it.

@@ -55,7 +55,9 @@ double AdvantageRule::of(double fitness) const {
     case ControllerOptions::Advantage::kStandardised:
       break;
   }
-  if (!(deviation_ > 0)) {
+  // Equal rewards differ from their mean by rounding, which teaches nothing.
+  constexpr double kRounding = 1e-9;
+  if (!(deviation_ > kRounding * std::max(1.0, std::abs(mean_)))) {
     return 0;
   }
   return std::clamp((r - mean_) / deviation_, -options_.clip, options_.clip);

@@ -28,7 +28,7 @@ class SyntheticObjective final : public Objective {
                       space.name()));
     }
     inputs_ = static_cast<int>(space.cell_inputs().size());
-    operators_ = static_cast<int>(space.slot(2).choices.size());
+    number_choices();
     Random random(seed, Purpose::kNoise, 0x5E);
     for (std::vector<Weights>* weights : {&truth_weights_, &gap_weights_}) {
       for (int cell = 0; cell < space.cell_count(); ++cell) {
@@ -74,6 +74,29 @@ class SyntheticObjective final : public Objective {
     double mean = 0, deviation = 1;
   };
 
+  /// Fills meanings_: a part of the paper's space may offer other choices in each slot. An operator
+  /// is numbered by where it first stands, a source by the inputs of the cell, then its blocks.
+  void number_choices() {
+    std::vector<std::string> operators;
+    for (int i = 0; i < space_.slot_count(); ++i) {
+      const Slot& slot = space_.slot(i);
+      std::vector<int>& meaning = meanings_.emplace_back();
+      for (const std::string& choice : slot.choices) {
+        if (slot.kind == Slot::Kind::kOperator) {
+          const auto found = std::find(operators.begin(), operators.end(), choice);
+          meaning.push_back(static_cast<int>(found - operators.begin()));
+          if (found == operators.end()) operators.push_back(choice);
+        } else {
+          const std::vector<std::string>& inputs = space_.cell_inputs();
+          const auto found = std::find(inputs.begin(), inputs.end(), choice);
+          meaning.push_back(found != inputs.end() ? static_cast<int>(found - inputs.begin())
+                                                  : inputs_ + std::stoi(choice) - 1);
+        }
+      }
+    }
+    operators_ = static_cast<int>(operators.size());
+  }
+
   static double accuracy(double z) { return std::max(10.0, 95 - 7 * std::exp(-0.45 * z)); }
 
   Weights draw(int cell, Random& random) const {
@@ -110,7 +133,8 @@ class SyntheticObjective final : public Objective {
     }
     const double n = static_cast<double>(genomes.size());
     w.mean = sum / n;
-    w.deviation = std::sqrt(squares / n - w.mean * w.mean);
+    const double deviation = std::sqrt(std::max(0.0, squares / n - w.mean * w.mean));
+    if (deviation > 0) w.deviation = deviation;  // else the space has one genome
   }
 
   /// The mean of the cells' scores, scaled to standard deviation 1.
@@ -121,7 +145,10 @@ class SyntheticObjective final : public Objective {
   }
 
   double score(const Weights& w, const Genome& genome) const {
-    const auto token = [&](int b, int i) { return genome[4 * (w.first + b) + i]; };
+    const auto token = [&](int b, int i) {
+      const int slot = 4 * (w.first + b) + i;
+      return meanings_[slot][genome[slot]];
+    };
     std::vector<int> depth(w.blocks, 1);
     std::vector<bool> read(w.blocks, false);
     const int sources = inputs_ + w.blocks;
@@ -159,6 +186,7 @@ class SyntheticObjective final : public Objective {
   SearchSpace space_;
   int inputs_ = 0;
   int operators_ = 0;
+  std::vector<std::vector<int>> meanings_;            // [slot][choice]: its operator or source
   std::vector<Weights> truth_weights_, gap_weights_;  // of each cell
 };
 
