@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <filesystem>
+#include <functional>
 #include <set>
 
 #include "renas/error.h"
@@ -290,6 +293,43 @@ BOOST_AUTO_TEST_CASE(a_search_ends_once_nothing_gets_better) {
   patient.children = 50;
   refused(patient, "by its patience");
   expect_same("patient", "two");  // as it was
+}
+
+BOOST_AUTO_TEST_CASE(limits_of_the_run_hold_beside_those_of_ones_own) {
+  SearchRunOptions options = toy_options(folder, "limits");
+  options.max_mult_adds = 400000;
+  options.strategy.admits = [](const Genome& genome) { return genome[2] != 0; };  // no sep3x3 first
+  run_alone(options);
+  const SearchSpace space = space_of(options);
+  for (const HistoryEntry& entry : RunDirectory::open(options.folder).history()) {
+    const Genome genome = parse_genome(space, entry.genome);
+    BOOST_TEST(genome[2] != 0);
+    NetworkOptions network = options.child.network;
+    network.image = {1, 8, 8};
+    network.classes = 3;
+    BOOST_TEST(count(build_network(space, genome, network)).mult_adds <= options.max_mult_adds);
+  }
+  options = toy_options(folder, "sizes");
+  options.weigh_parameters = true;
+  options.strategy.size = [](const Genome&) { return 1.0; };
+  refused(options, "weigh_parameters");
+}
+
+BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused_before_there_is_a_folder) {
+  const auto with = [&](const std::function<void(SearchRunOptions&)>& change,
+                        const std::string& part) {
+    SearchRunOptions options = toy_options(folder, "numbers");
+    change(options);
+    refused(options, part);
+    BOOST_TEST(!std::filesystem::exists(options.folder));
+  };
+  with([](auto& o) { o.children = -30; }, "children -30: expected 0 or more");
+  with([](auto& o) { o.patience = -1; }, "patience -1");
+  with([](auto& o) { o.controls = -1; }, "controls -1");
+  with([](auto& o) { o.max_attempts = 0; }, "max_attempts 0: expected 1 or more");
+  with([](auto& o) { o.worker_timeout = 0; }, "worker_timeout 0");
+  with([](auto& o) { o.time_budget = std::nan(""); }, "time_budget nan");
+  with([](auto& o) { o.io_patience = -1; }, "io_patience -1");
 }
 
 BOOST_AUTO_TEST_CASE(cells_are_judged_by_balanced_accuracy_and_trained_with_class_weights) {

@@ -252,6 +252,18 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_name_what_was_expected) {
              "got 0.1");
 }
 
+BOOST_AUTO_TEST_CASE(a_batch_of_images_of_another_size_is_refused) {
+  const DataSet data = renas::test::made_up(10, {1, 4, 4}, 10);
+  Loader loader(data, {0, 1, 2, 3}, {.batch = 4, .shuffle = false});
+  loader.start(0);
+  // Room for 4 images of 1x8x8 is no place for 4 of 1x4x4, though these would fit.
+  std::vector<float> images(std::size_t{4} * 64);
+  std::vector<int32_t> labels(4);
+  BOOST_CHECK_THROW(loader.next(images, labels), renas::InvalidShape);
+  images.resize(std::size_t{4} * 16);
+  BOOST_TEST(loader.next(images, labels) == 4);
+}
+
 BOOST_AUTO_TEST_CASE(the_last_epochs_crop_and_flip_only) {
   const DataSet data = renas::test::made_up(48, {3, 32, 32}, 4);
   LoaderOptions all{.batch = 16, .seed = 4, .augmentation = Augmentation::cifar_final()};

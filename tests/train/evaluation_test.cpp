@@ -152,6 +152,72 @@ BOOST_AUTO_TEST_CASE(a_training_that_blows_up_is_a_result) {
   BOOST_TEST(evaluate(*backend, 1, data, options).message.find("pad of 8") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(
+    a_network_that_answers_no_numbers_has_diverged_even_if_its_weights_are_finite) {
+  const auto backend = make_backend({"reference"});
+  SearchData data = toy_data();
+  data.train.resize(16);  // one step, whose loss is of before it
+  FinalOptions options;
+  options.network = toy_child(data).network;
+  options.batch = 16;
+  options.recipe.epochs = 1;
+  options.recipe.learning_rates = {1e25};
+  options.augmentation = Augmentation::none();
+  for (const bool held_out : {true, false}) {
+    if (!held_out) data.validation.clear();
+    const Evaluation result = train_from_scratch(*backend, kSpace, parse_genome(kSpace, kToyGenome),
+                                                 {}, data, options, {}, nullptr);
+    BOOST_TEST((result.status == Status::kDiverged));
+    BOOST_TEST(result.message == "the scores of the trained network are not finite numbers");
+    BOOST_TEST(result.fitness == 0);
+    BOOST_TEST(result.weights.empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(images_that_the_network_does_not_take_are_refused) {
+  const auto backend = make_backend({"reference"});
+  const SearchData data = toy_data();  // of 1x8x8
+  ChildOptions options = toy_child(data);
+  const Evaluation trained = evaluate(*backend, 1, data, options);
+  const Genome genome = parse_genome(kSpace, kToyGenome);
+  // Larger, of as many numbers in another form, and of more channels.
+  for (const Shape& image : {Shape{1, 16, 16}, Shape{1, 4, 16}, Shape{3, 8, 8}}) {
+    const auto says_both = [&](const InvalidShape& e) {
+      const std::string text = e.what();
+      return text.find(to_string(image)) != std::string::npos &&
+             text.find(to_string(data.images.shape())) != std::string::npos;
+    };
+    options.network.image = image;
+    BOOST_CHECK_EXCEPTION(evaluate(*backend, 1, data, options), InvalidShape, says_both);
+    FinalOptions final;
+    final.network = options.network;
+    final.augmentation = Augmentation::none();
+    BOOST_CHECK_EXCEPTION(
+        train_from_scratch(*backend, kSpace, genome, {}, data, final, {}, nullptr), InvalidShape,
+        says_both);
+    const Graph graph = build_network(kSpace, genome, options.network);
+    Random random(1);
+    BOOST_CHECK_EXCEPTION(
+        score_network(*backend, graph, initialize(graph, random), data.images, data.validation),
+        InvalidShape, says_both);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_label_that_the_network_has_no_class_for_is_refused) {
+  const auto backend = make_backend({"reference"});
+  SearchData data = toy_data(96, 3);
+  ChildOptions options = toy_child(data);
+  options.network.classes = 2;
+  const Graph graph = build_network(kSpace, parse_genome(kSpace, kToyGenome), options.network);
+  Random random(1);
+  BOOST_CHECK_EXCEPTION(
+      score_network(*backend, graph, initialize(graph, random), data.images, data.validation),
+      InvalidInput, [](const InvalidInput& e) {
+        return std::string(e.what()) ==
+               "score: expected labels of the network's 2 classes, from 0, found 2";
+      });
+}
+
 BOOST_AUTO_TEST_CASE(balanced_accuracy_is_the_mean_recall_of_the_classes_that_occur) {
   const auto backend = make_backend({"reference"});
   const SearchData data = uneven_data({30, 10, 0});

@@ -129,6 +129,24 @@ BOOST_AUTO_TEST_CASE(a_small_network_learns_stripes) {
     kept += equal ? 1 : 0;
   }
   BOOST_TEST(kept > 10);
+  // The result of a training with a moving average is the average.
+  options.final.frozen_statistics = false;
+  options.final.recipe.epochs = 6;
+  options.final.recipe.average_decay = 0.99;
+  Weights average;
+  const auto averaged =
+      train_segmentation(*backend, genome, middle, data, options, {},
+                         [&](const FinalState& state) { average = state.training.average; });
+  BOOST_REQUIRE(!average.empty());
+  for (const Parameter& p : graph.parameters()) {
+    BOOST_TEST((averaged.evaluation.weights.at(p.name) == average.at(p.name)), p.name);
+  }
+  // One that has diverged has no weights and no score.
+  options.final.recipe.average_decay = 0;
+  options.final.recipe.learning_rates = {1e25};
+  const auto diverged = train_segmentation(*backend, genome, start, data, options, {}, nullptr);
+  BOOST_TEST((diverged.evaluation.status == Status::kDiverged));
+  BOOST_TEST(diverged.evaluation.weights.empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -82,7 +82,8 @@ struct Evaluation {
 
 /// Trains a candidate of `genome` and judges it. `parent` is null where the candidate has none, and
 /// nothing is taken of it unless `options.inherit`.
-/// Failures of the training (diverged, out of memory) are data in the result. Equal arguments give
+/// Failures of the training (diverged, out of memory) are data in the result. Throws InvalidShape
+/// where the images are not of the shape that `options.network.image` says. Equal arguments give
 /// equal results: all randomness is of the stream `random`, a candidate's own (Candidate::stream).
 Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const Genome& genome,
                               Random random, const Parent* parent, const SearchData& data,
@@ -117,7 +118,8 @@ void check_step(const SearchData& data, int batch, int ranks);
 /// `on_epoch` is called with a complete state after every epoch. `validation` may be empty: then
 /// the fitness is 0. Over several ranks all of them call it with equal arguments and get the same
 /// result; want of memory is then an exception, as one rank alone has it. Throws InvalidInput where
-/// the images are fewer than those of one step of all ranks.
+/// the images are fewer than those of one step of all ranks, InvalidShape where they are not of the
+/// shape that the network takes.
 Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState state,
                               const SearchData& data, const FinalOptions& options,
                               const TrainingHooks& hooks,
@@ -138,7 +140,9 @@ struct ScoreOptions {
   Communicator* communicator = nullptr;  ///< ranks that share the images; null: one alone
 };
 
-/// Measures the accuracy of a finished network on the images `indices` of `images`.
+/// Measures the accuracy of a finished network on the images `indices` of `images`. Throws
+/// InvalidShape where they are not of the shape that the network takes, InvalidInput where one has
+/// a label beyond its classes.
 Score score_network(Backend& backend, const Graph& graph, const Weights& weights,
                     const DataSet& images, const std::vector<int64_t>& indices,
                     const ScoreOptions& options = {});

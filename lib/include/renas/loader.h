@@ -106,7 +106,8 @@ class Loader {
   /// Writes the next batch of the epoch: `images` [batch, H, W, C] in their first `count` images,
   /// `labels` likewise, one an image or one a pixel. Returns count; 0 at the end of the epoch (or
   /// before start). Throws IoError where an image cannot be read, InvalidShape where the spans are
-  /// smaller than a batch.
+  /// smaller than a batch or, of images of shape(), have room for different numbers of images and
+  /// labels.
   int next(std::span<float> images, std::span<int32_t> labels);
 
  private:

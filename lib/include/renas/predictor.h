@@ -41,10 +41,11 @@ class Predictor {
 
   /// The scores of the classes before softmax (logits) for a JPEG or PNG file in memory, [classes].
   /// Throws InvalidInput where the file is neither, damaged or truncated; Unsupported where this
-  /// build decodes none.
+  /// build decodes none; Error where scores are not finite numbers, as those of a model that has
+  /// diverged.
   std::vector<float> scores(std::span<const uint8_t> file);
   /// The same for pixels. Throws InvalidShape where the image has other channels than the network
-  /// takes, or no pixels.
+  /// takes, or no pixels; Error likewise.
   std::vector<float> scores(const Image& image);
   /// The probabilities of the classes, [classes]: softmax of scores().
   std::vector<float> predict(std::span<const uint8_t> file);
@@ -55,11 +56,12 @@ class Predictor {
   std::unique_ptr<State> state_;
 };
 
-/// Probabilities from scores: exp(score) / sum of exp(score).
+/// Probabilities from scores: exp(score) / sum of exp(score). Throws Error where a score is not a
+/// finite number.
 std::vector<float> softmax(std::span<const float> scores);
 
 /// The labels of the `count` largest of `values`, largest first; of equal ones the lower label
-/// first.
+/// first. What is not a number counts as the least.
 std::vector<int> largest(std::span<const float> values, int count);
 
 }  // namespace renas

@@ -86,6 +86,23 @@ class RunLock {
   bool guards_ = true;
 };
 
+/// The lock of a file while one process makes it, in place of what was there: the file with `.lock`
+/// behind its name, which goes with the lock. One of a process that died is taken over. Where the
+/// file system has no locks it keeps nobody out.
+class FileLock {
+ public:
+  /// Throws InvalidInput, naming host and process, where another process makes the file; IoError
+  /// where the lock cannot be written.
+  explicit FileLock(const std::string& file);
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  ~FileLock();
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
 /// A run's folder: `history.jsonl`, `search.h5`, `weights/`, `retrain/`, `best.h5`, `result.json`,
 /// `options.toml`, `log.txt` (lib/src/store/FORMAT.md). The history is the truth. The snapshot
 /// only saves the time of replaying it.

@@ -55,9 +55,9 @@ struct SearchRunOptions {
   /// fitness; 0: never.
   int patience = 0;
   int64_t max_parameters = 0;  ///< of a child's network; larger ones are drawn again; 0: any
-  int64_t max_mult_adds = 0;   ///< likewise
-  /// Accuracy and a small network are objectives side by side: StrategyOptions::size is the number
-  /// of parameters of a child's network.
+  int64_t max_mult_adds = 0;   ///< likewise; both hold beside StrategyOptions::admits
+  /// Accuracy and a small network are objectives side by side: StrategyOptions::size, which the
+  /// caller then leaves empty, is the number of parameters of a child's network.
   bool weigh_parameters = false;
   /// Results count in the order in which candidates were handed out, and as many are out as there
   /// are ranks: equal seeds give equal runs on equally many ranks, which may wait for a slow one.

@@ -81,15 +81,17 @@ SegmentationResult train_segmentation(Backend& backend, const std::string& genom
 
 /// Scores a finished network on whole images, one at a time and at one scale, each padded to the
 /// network's image size. The ranks of `communicator` share the images (null: one rank alone); each
-/// gets the matrix of all.
+/// gets the matrix of all. Throws Error where scores are not finite numbers, InvalidInput where a
+/// mask has a label beyond the network's classes.
 ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const Weights& weights,
                                    const DataSet& images, const std::vector<int64_t>& indices,
                                    const Device& device,
                                    const std::function<bool()>& stop = nullptr,
                                    Communicator* communicator = nullptr);
 
-/// The class of the largest of each pixel's scores [pixels, classes], the first among equals.
-void classify_pixels(std::span<const float> scores, int classes, std::span<uint8_t> found);
+/// Finds the class of the largest of each pixel's scores [pixels, classes], the first among equals.
+/// Returns false where a score is not a finite number, which says nothing of its pixel's class.
+bool classify_pixels(std::span<const float> scores, int classes, std::span<uint8_t> found);
 
 /// The colours of PASCAL VOC, [256, 3], by class; 255 is void.
 std::vector<uint8_t> voc_palette();

@@ -128,7 +128,7 @@ struct Score {
 
 /// Accuracy and loss over one epoch of `loader` (which must not augment), by running statistics.
 /// Over the ranks of `communicator`, each with its part of the images, every rank gets the score of
-/// all.
+/// all. Throws InvalidInput where an image has a label that is not one of 0 to `classes` - 1.
 Score score(Program& program, Loader& loader, int classes,
             const std::function<bool()>& stop = nullptr, Communicator* communicator = nullptr);
 

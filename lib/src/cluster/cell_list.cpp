@@ -36,6 +36,7 @@ CellList::CellList(const ListTrainingOptions& options, const RunDirectory& run, 
     : run_(run),
       io_patience_(options.io_patience),
       seed_(options.seed),
+      held_out_(options.validation != 0 || !options.validation_group.empty()),
       size_(options.genomes.size()) {
   const std::vector<TrainedCell> known = run.trained_cells();
   for (std::size_t i = 0; i < size_; ++i) {
@@ -98,12 +99,11 @@ void CellList::take(RetrainedNetwork network, int rank, const Report& report, co
     if (!cell.message.empty()) {
       say(LogLevel::kWarning, fmt::format("cell {}: {}", cell.name, cell.message));
     }
+    std::string scores;
+    if (held_out_) scores += fmt::format("{:.2f} % on D_val, ", 100 * cell.validation_accuracy);
+    if (cell.test_accuracy) scores += fmt::format("{:.2f} % on test, ", 100 * *cell.test_accuracy);
     say(LogLevel::kInfo,
-        fmt::format(
-            "cell {} on rank {}: {:.2f} % on D_val{}, {}", cell.name, rank,
-            100 * cell.validation_accuracy,
-            cell.test_accuracy ? fmt::format(", {:.2f} % on test", 100 * *cell.test_accuracy) : "",
-            cell.genome));
+        fmt::format("cell {} on rank {}: {}{}", cell.name, rank, scores, cell.genome));
   }
   done_.push_back(std::move(cell));
 }

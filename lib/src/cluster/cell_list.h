@@ -29,6 +29,7 @@ class CellList final : public NetworkQueue {
   const RunDirectory run_;
   const double io_patience_;
   const uint64_t seed_;
+  const bool held_out_;  // whether there is a D_val
   const std::size_t size_;
   std::vector<TrainedCell> done_;
 };

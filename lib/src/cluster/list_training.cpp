@@ -36,6 +36,7 @@ SearchRunOptions run_options(const ListTrainingOptions& o, const SearchRunHooks&
 /// is trained. Throws InvalidInput, IoError.
 RunSetup make_list_setup(const ListTrainingOptions& o, const SearchRunHooks& hooks) {
   SearchRunOptions options = run_options(o, hooks);
+  check_run_options(options);
   SearchData data = open_search_data(o.data, o.validation, o.subset, o.seed, o.validation_group);
   const int crop = options.final.augmentation.crop;
   if (crop == 0 && data.images.encoded()) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cluster/mpi_check.h"
 #include "renas/communicator.h"
 #include "renas/mpi_transport.h"
 
@@ -14,9 +15,9 @@ constexpr std::size_t kBucket = std::size_t{1} << 18;
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(MPI_Comm communicator) {
-    MPI_Comm_dup(communicator, &communicator_);
-    MPI_Comm_rank(communicator_, &rank_);
-    MPI_Comm_size(communicator_, &ranks_);
+    check_mpi(MPI_Comm_dup(communicator, &communicator_), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+    check_mpi(MPI_Comm_size(communicator_, &ranks_), "MPI_Comm_size");
   }
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
@@ -32,8 +33,9 @@ class MpiCommunicator final : public Communicator {
   void sum(std::span<T> values, MPI_Datatype type) {
     for (std::size_t from = 0; from < values.size(); from += kBucket) {
       const std::size_t count = std::min(kBucket, values.size() - from);
-      MPI_Allreduce(MPI_IN_PLACE, values.data() + from, static_cast<int>(count), type, MPI_SUM,
-                    communicator_);
+      check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data() + from, static_cast<int>(count), type,
+                              MPI_SUM, communicator_),
+                "MPI_Allreduce");
     }
   }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/mpi_check.h"
 #include "renas/backend.h"
 #include "renas/error.h"
 #include "renas/mpi_transport.h"
@@ -25,13 +26,14 @@ struct Choice {
 int choose_device(MPI_Comm communicator, const std::string& backend, int ranks_per_gpu) {
   const std::vector<DeviceInfo> devices = list_devices(backend);
   Choice own;
-  MPI_Comm_rank(communicator, &own.rank);
-  MPI_Comm machine;
-  MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+  check_mpi(MPI_Comm_rank(communicator, &own.rank), "MPI_Comm_rank");
+  MPI_Comm machine = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
+            "MPI_Comm_split_type");
   int local_rank = 0;
   int neighbours = 1;
-  MPI_Comm_rank(machine, &local_rank);
-  MPI_Comm_size(machine, &neighbours);
+  check_mpi(MPI_Comm_rank(machine, &local_rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(machine, &neighbours), "MPI_Comm_size");
   const DeviceInfo* device = nullptr;
   if (!devices.empty()) {
     device = &devices[static_cast<std::size_t>(local_rank) % devices.size()];
@@ -39,7 +41,8 @@ int choose_device(MPI_Comm communicator, const std::string& backend, int ranks_p
                 own.uuid.begin());
   }
   std::vector<Choice> all(static_cast<std::size_t>(neighbours));
-  MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, machine);
+  check_mpi(MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, machine),
+            "MPI_Allgather");
   MPI_Comm_free(&machine);
   std::vector<int> sharing;
   for (const Choice& other : all) {
@@ -47,7 +50,8 @@ int choose_device(MPI_Comm communicator, const std::string& backend, int ranks_p
   }
   int too_many = static_cast<int>(sharing.size()) > ranks_per_gpu ? 1 : 0;
   const bool here = too_many != 0;
-  MPI_Allreduce(MPI_IN_PLACE, &too_many, 1, MPI_INT, MPI_MAX, communicator);
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &too_many, 1, MPI_INT, MPI_MAX, communicator),
+            "MPI_Allreduce");
   if (here) {
     throw InvalidInput(fmt::format(
         "ranks {} would share GPU {} ({}), where ranks_per_gpu allows {}: start fewer ranks on a "

@@ -1,7 +1,5 @@
 #include "renas/mpi_transport.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <chrono>
 #include <cstring>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "cluster/local_transport.h"
+#include "cluster/mpi_check.h"
 #include "renas/error.h"
 
 namespace renas {
@@ -23,15 +22,6 @@ constexpr int kTag = 1;
 constexpr int kExchangeTags = 32000;
 constexpr auto kPatience = std::chrono::milliseconds(100);
 constexpr auto kAskGiveUpEvery = std::chrono::milliseconds(1);
-
-void check(int code, const char* call) {
-  if (code == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING];
-  int length = 0;
-  MPI_Error_string(code, text, &length);
-  throw Error(
-      fmt::format("MPI: {} from {}", std::string(text, static_cast<std::size_t>(length)), call));
-}
 
 /// A message on its way, kept until MPI has taken it.
 struct Outgoing {
@@ -59,16 +49,16 @@ class MpiTransport : public Transport {
  public:
   explicit MpiTransport(MPI_Comm communicator) {
     int provided = 0;
-    check(MPI_Query_thread(&provided), "MPI_Query_thread");
+    check_mpi(MPI_Query_thread(&provided), "MPI_Query_thread");
     if (provided < MPI_THREAD_SERIALIZED) {
       throw Unsupported(
           "MPI was initialised for one thread only; the coordinator is a thread of rank 0: call "
           "MPI_Init_thread with MPI_THREAD_SERIALIZED");
     }
-    check(MPI_Comm_dup(communicator, &communicator_), "MPI_Comm_dup");
-    check(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    check(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
-    check(MPI_Comm_size(communicator_, &ranks_), "MPI_Comm_size");
+    check_mpi(MPI_Comm_dup(communicator, &communicator_), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+    check_mpi(MPI_Comm_size(communicator_, &ranks_), "MPI_Comm_size");
   }
 
   ~MpiTransport() override {
@@ -119,9 +109,11 @@ class MpiTransport : public Transport {
 
   void exchange(int to, std::span<const std::byte> out, int from, std::span<std::byte> in,
                 uint64_t channel, const std::function<bool()>& give_up) override {
-    begin_exchange(to, out, from, in.size(), kTag + 1 + static_cast<int>(channel % kExchangeTags));
+    if (!exchange_) exchange_ = std::make_unique<Exchange>();
     try {
-      wait_for_exchange(give_up);
+      const bool begun = begin_exchange(to, out, from, in.size(),
+                                        kTag + 1 + static_cast<int>(channel % kExchangeTags));
+      wait_for_exchange(!begun, give_up);
     } catch (...) {
       abandon_exchange();
       throw;
@@ -130,29 +122,30 @@ class MpiTransport : public Transport {
   }
 
  private:
-  void begin_exchange(int to, std::span<const std::byte> out, int from, std::size_t expected,
+  /// Returns false where MPI begins only a part of it, or nothing: a rank is gone.
+  bool begin_exchange(int to, std::span<const std::byte> out, int from, std::size_t expected,
                       int tag) {
-    if (!exchange_) exchange_ = std::make_unique<Exchange>();
     exchange_->out.assign(out.begin(), out.end());
     exchange_->in.resize(expected);
     const std::lock_guard lock(mpi_);
     forget_sent();
     auto& [receiving, sending] = exchange_->requests;
-    if (expected > 0) {
-      check(MPI_Irecv(exchange_->in.data(), static_cast<int>(expected), MPI_BYTE, from, tag,
-                      communicator_, &receiving),
-            "MPI_Irecv");
+    if (expected > 0 && MPI_Irecv(exchange_->in.data(), static_cast<int>(expected), MPI_BYTE, from,
+                                  tag, communicator_, &receiving) != MPI_SUCCESS) {
+      receiving = MPI_REQUEST_NULL;
+      return false;
     }
-    if (!out.empty()) {
-      check(MPI_Isend(exchange_->out.data(), static_cast<int>(out.size()), MPI_BYTE, to, tag,
-                      communicator_, &sending),
-            "MPI_Isend");
+    if (!out.empty() && MPI_Isend(exchange_->out.data(), static_cast<int>(out.size()), MPI_BYTE, to,
+                                  tag, communicator_, &sending) != MPI_SUCCESS) {
+      sending = MPI_REQUEST_NULL;
+      return false;
     }
+    return true;
   }
 
-  void wait_for_exchange(const std::function<bool()>& give_up) {
+  /// `failed`: a rank is gone, to be noticed by the coordinator, who will say so.
+  void wait_for_exchange(bool failed, const std::function<bool()>& give_up) {
     auto asked = std::chrono::steady_clock::now();
-    bool failed = false;  // a rank is gone: to be noticed by the coordinator, who will say so
     for (;;) {
       int done = 0;
       if (!failed) {
@@ -194,23 +187,23 @@ class MpiTransport : public Transport {
     forget_sent();
     Outgoing& message = outgoing_.emplace_back();
     message.text = text;
-    check(MPI_Isend(message.text.data(), static_cast<int>(message.text.size()), MPI_CHAR, rank,
-                    kTag, communicator_, &message.request),
-          "MPI_Isend");
+    check_mpi(MPI_Isend(message.text.data(), static_cast<int>(message.text.size()), MPI_CHAR, rank,
+                        kTag, communicator_, &message.request),
+              "MPI_Isend");
   }
 
   std::optional<Message> receive(int source) {
     const std::lock_guard lock(mpi_);
     int there = 0;
     MPI_Status status;
-    check(MPI_Iprobe(source, kTag, communicator_, &there, &status), "MPI_Iprobe");
+    check_mpi(MPI_Iprobe(source, kTag, communicator_, &there, &status), "MPI_Iprobe");
     if (!there) return std::nullopt;
     int length = 0;
-    check(MPI_Get_count(&status, MPI_CHAR, &length), "MPI_Get_count");
+    check_mpi(MPI_Get_count(&status, MPI_CHAR, &length), "MPI_Get_count");
     Message message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(length), '\0')};
-    check(MPI_Recv(message.text.data(), length, MPI_CHAR, status.MPI_SOURCE, kTag, communicator_,
-                   MPI_STATUS_IGNORE),
-          "MPI_Recv");
+    check_mpi(MPI_Recv(message.text.data(), length, MPI_CHAR, status.MPI_SOURCE, kTag,
+                       communicator_, MPI_STATUS_IGNORE),
+              "MPI_Recv");
     return message;
   }
 

@@ -28,8 +28,32 @@ SearchSpace space_of(const SearchRunOptions& options) {
   return space.cell_count() < options.cells_searched ? SearchSpace::pair(space, space) : space;
 }
 
+namespace {
+
+void check(bool good, const char* option, double found, const char* expected) {
+  if (!good) throw InvalidInput(fmt::format("{} {}: expected {}", option, found, expected));
+}
+
+}  // namespace
+
+void check_run_options(const SearchRunOptions& o) {
+  check(o.children >= 0, "children", o.children, "0 or more");
+  check(o.patience >= 0, "patience", o.patience, "0 or more");
+  check(o.controls >= 0, "controls", o.controls, "0 or more");
+  check(o.retrain_ranks >= 0, "retrain_ranks", o.retrain_ranks, "0 (auto), 1 or more");
+  check(o.max_attempts >= 1, "max_attempts", o.max_attempts, "1 or more");
+  check(o.worker_timeout > 0, "worker_timeout", o.worker_timeout, "more than 0 seconds");
+  // In this form NaN is refused too.
+  check(o.time_budget >= 0, "time_budget", o.time_budget, "0 (none) or more seconds");
+  check(o.snapshot_seconds >= 0, "snapshot_seconds", o.snapshot_seconds, "0 or more");
+  check(o.io_patience >= 0, "io_patience", o.io_patience, "0 or more seconds");
+  check(o.drain_seconds >= 0, "drain_seconds", o.drain_seconds, "0 or more");
+  check(o.stop_grace >= 0, "stop_grace", o.stop_grace, "0 or more seconds");
+}
+
 RunSetup make_setup(const SearchRunOptions& given) {
   SearchRunOptions options = given;
+  check_run_options(options);
   if (options.retrain_subset == -1) options.retrain_subset = options.subset;
   if (options.validation == 0 && options.validation_group.empty()) {
     throw InvalidInput(
@@ -59,12 +83,7 @@ RunSetup make_setup(const SearchRunOptions& given) {
     network->image = search.images.shape();
     network->classes = search.images.classes();
   }
-  if (options.patience < 0) {
-    throw InvalidInput(fmt::format("patience {}: expected 0 or more", options.patience));
-  }
-  if (const int ranks = options.retrain_ranks; ranks < 0) {
-    throw InvalidInput(fmt::format("retrain_ranks {}: expected 0 (auto), 1 or more", ranks));
-  } else if (ranks > 0 && options.final.batch % ranks != 0) {
+  if (const int ranks = options.retrain_ranks; ranks > 0 && options.final.batch % ranks != 0) {
     throw InvalidInput(
         fmt::format("retrain_ranks {}: a batch of {} cannot be shared equally by so many ranks; "
                     "expected a divisor of it, or auto",
@@ -76,15 +95,20 @@ RunSetup make_setup(const SearchRunOptions& given) {
   }
   SearchSpace space = space_of(options);
   if (options.max_parameters > 0 || options.max_mult_adds > 0) {
-    options.strategy.admits = [space, network = options.child.network,
-                               parameters = options.max_parameters,
-                               mult_adds = options.max_mult_adds](const Genome& genome) {
-      const Counts counts = count_network(space, genome, network);
-      return (parameters <= 0 || counts.parameters <= parameters) &&
-             (mult_adds <= 0 || counts.mult_adds <= mult_adds);
-    };
+    options.strategy.admits =
+        [space, network = options.child.network, parameters = options.max_parameters,
+         mult_adds = options.max_mult_adds, others = given.strategy.admits](const Genome& genome) {
+          if (others && !others(genome)) return false;
+          const Counts counts = count_network(space, genome, network);
+          return (parameters <= 0 || counts.parameters <= parameters) &&
+                 (mult_adds <= 0 || counts.mult_adds <= mult_adds);
+        };
   }
   if (options.weigh_parameters) {
+    if (options.strategy.size) {
+      throw InvalidInput(
+          "weigh_parameters: expected no StrategyOptions::size beside it, since it sets one");
+    }
     options.strategy.size = [space, network = options.child.network](const Genome& genome) {
       return static_cast<double>(count_network(space, genome, network).parameters);
     };
@@ -98,8 +122,9 @@ RunSetup make_setup(const SearchRunOptions& given) {
     while (!options.strategy.admits(random_genome(space, random))) {
       if (++tries == 1000) {
         throw InvalidInput(fmt::format(
-            "max_parameters {}, max_mult_adds {}: none of {} random cells stays within them",
-            options.max_parameters, options.max_mult_adds, tries));
+            "max_parameters {}, max_mult_adds {}{}: none of {} random cells stays within them",
+            options.max_parameters, options.max_mult_adds,
+            given.strategy.admits ? ", StrategyOptions::admits" : "", tries));
       }
     }
   }

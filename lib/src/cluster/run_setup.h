@@ -22,7 +22,10 @@ struct RunSetup {
   RunDirectory::Kind kind = RunDirectory::Kind::kSearch;
 };
 
-/// Reads the data set and draws the splits. Throws InvalidInput, IoError.
+/// Checks the numbers that need no data set. Throws InvalidInput, which names the option.
+void check_run_options(const SearchRunOptions& options);
+
+/// Checks the options, reads the data set and draws the splits. Throws InvalidInput, IoError.
 RunSetup make_setup(const SearchRunOptions& options);
 
 /// Opens the images `test` of the file `path`; none where it has none. Throws InvalidInput where a

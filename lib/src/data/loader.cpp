@@ -27,9 +27,10 @@ std::thread quiet_thread(auto&& function) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::forward<decltype(function)>(function));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
+  // Also where no thread can be made, the caller takes its signals again.
+  const std::unique_ptr<sigset_t, void (*)(sigset_t*)> restored(
+      &before, [](sigset_t* mask) { pthread_sigmask(SIG_SETMASK, mask, nullptr); });
+  return std::thread(std::forward<decltype(function)>(function));
 }
 
 void check(bool good, const char* option, const std::string& expected, double found) {
@@ -294,7 +295,9 @@ int Loader::next(std::span<float> images, std::span<int32_t> labels) {
   const int64_t count = s.batch_end(first) - first;
   const auto values = static_cast<std::size_t>(count * s.shape.size());
   const auto label_count = static_cast<std::size_t>(count * s.labels_per_image());
-  if (images.size() < values || labels.size() < label_count) {
+  const bool alike = images.size() * static_cast<std::size_t>(s.labels_per_image()) ==
+                     labels.size() * static_cast<std::size_t>(s.shape.size());
+  if (images.size() < values || labels.size() < label_count || !alike) {
     throw InvalidShape(
         fmt::format("loader: a batch of {} images of {} into {} values and {} labels", count,
                     to_string(s.shape), images.size(), labels.size()));

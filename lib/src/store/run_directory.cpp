@@ -106,30 +106,65 @@ int read_format(const std::string& text, const std::string& key) {
 
 }  // namespace
 
-RunLock::RunLock(const std::string& folder) {
-  make_folders(folder);
-  const std::string path = folder + "/lock";
-  descriptor_ = sys::open(path.c_str(), O_RDWR | O_CREAT, 0666);
-  if (descriptor_ < 0) {
+namespace {
+
+/// Opens and locks the file `path`, and writes this process's name into it. Throws InvalidInput
+/// with `complaint` and the holder's name where another has locked it. Sets `guards` to false where
+/// the file system has no locks.
+int open_locked(const std::string& path, const std::string& complaint, bool& guards) {
+  const int descriptor = sys::open(path.c_str(), O_RDWR | O_CREAT, 0666);
+  if (descriptor < 0) {
     throw IoError(fmt::format("{}: cannot open: {}", path, errno_text(errno)));
   }
-  if (sys::lock(descriptor_) != 0) {
+  if (sys::lock(descriptor) != 0) {
     const int failure = errno;
     if (failure == EACCES || failure == EAGAIN) {
-      sys::close(descriptor_);
-      throw InvalidInput(
-          fmt::format("{}: another process works on this run: {}", folder, read_text(path)));
+      sys::close(descriptor);
+      throw InvalidInput(fmt::format("{}: {}", complaint, read_text(path)));
     }
-    guards_ = false;
+    guards = false;
   }
   // The holder's name is only for people, so a full disk does not stop a run here.
   const std::string holder = fmt::format("{}, process {}\n", host_name(), ::getpid());
-  if (sys::ftruncate(descriptor_, 0) == 0) {
-    write_fully(descriptor_, holder.data(), holder.size(), 0);
+  if (sys::ftruncate(descriptor, 0) == 0) {
+    write_fully(descriptor, holder.data(), holder.size(), 0);
   }
+  return descriptor;
+}
+
+/// Whether `path` still names the file that `descriptor` has open.
+bool is_still(const std::string& path, int descriptor) {
+  struct stat opened {};
+  struct stat named {};
+  return sys::fstat(descriptor, &opened) == 0 && sys::stat(path.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+}  // namespace
+
+RunLock::RunLock(const std::string& folder) {
+  make_folders(folder);
+  descriptor_ = open_locked(folder + "/lock",
+                            fmt::format("{}: another process works on this run", folder), guards_);
 }
 
 RunLock::~RunLock() { sys::close(descriptor_); }
+
+FileLock::FileLock(const std::string& file) : path_(file + ".lock") {
+  const std::string complaint = fmt::format("{}: another process is making this file", file);
+  bool guards = true;
+  // Where the holder before removed the lock between opening and locking, nobody else would see it.
+  for (;;) {
+    descriptor_ = open_locked(path_, complaint, guards);
+    if (!guards || is_still(path_, descriptor_)) return;
+    sys::close(descriptor_);
+  }
+}
+
+FileLock::~FileLock() {
+  sys::unlink(path_.c_str());
+  sys::close(descriptor_);
+}
 
 void RunDirectory::check_unused(const std::string& path) {
   if (exists(path) && !holds_nothing(path)) {

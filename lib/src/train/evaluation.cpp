@@ -44,6 +44,17 @@ Loader scoring_loader(const DataSet& images, const std::vector<int64_t>& indices
   return Loader(images, indices, options);
 }
 
+/// Throws InvalidShape unless the loader's images are what the network takes.
+void check_images(const Graph& graph, const Loader& loader) {
+  const auto input = std::find_if(graph.nodes().begin(), graph.nodes().end(),
+                                  [](const Node& node) { return node.kind == NodeKind::kInput; });
+  if (input == graph.nodes().end() || loader.shape() == input->shape) return;
+  throw InvalidShape(
+      fmt::format("expected images of {}, which the network takes, found images of {}; "
+                  "NetworkOptions::image says what it is built for",
+                  to_string(input->shape), to_string(loader.shape())));
+}
+
 ProgramOptions training_program(int batch, const Device& device) {
   return {.batch = batch, .threads = device.threads, .precision = device.precision};
 }
@@ -74,15 +85,32 @@ void judge(Program& program, TrainingEnd end, const SearchData& data, const Opti
     }
     return;
   }
-  if (end == TrainingEnd::kDone && !data.validation.empty()) {
-    Loader loader = scoring_loader(data.images, data.validation, options.batch,
+  bool answers = true;
+  if (end == TrainingEnd::kDone) {
+    // Without D_val a step's images tell whether the network answers at all.
+    const bool held_out = !data.validation.empty();
+    const int64_t step =
+        int64_t{options.batch} * (communicator == nullptr ? 1 : communicator->ranks());
+    const std::vector<int64_t> first(data.train.begin(),
+                                     data.train.begin() + std::min(step, std::ssize(data.train)));
+    Loader loader = scoring_loader(data.images, held_out ? data.validation : first, options.batch,
                                    options.augmentation, communicator);
-    evaluation.score = score(program, loader, options.network.classes, hooks.stop, communicator);
-    evaluation.fitness = evaluation.score.judged_by(options.fitness);
+    const Score found = score(program, loader, options.network.classes, hooks.stop, communicator);
+    answers = std::isfinite(found.loss);
+    if (held_out) {
+      evaluation.score = found;
+      evaluation.fitness = found.judged_by(options.fitness);
+    }
   }
   evaluation.stopped =
       end == TrainingEnd::kStopped || any(communicator, hooks.stop && hooks.stop());
   if (evaluation.stopped) return;
+  if (!answers) {
+    evaluation.status = Status::kDiverged;
+    evaluation.message = "the scores of the trained network are not finite numbers";
+    evaluation.fitness = 0;
+    return;
+  }
   evaluation.weights = program.save();
   // A network that diverged in its last step shows it only in its weights and statistics, because
   // no loss was computed after that step.
@@ -259,6 +287,7 @@ Evaluation evaluate_candidate(Backend& backend, const SearchSpace& space, const 
     weights.clear();
     Loader loader = training_loader(data, options.batch, state.seed, options.augmentation,
                                     options.child_epochs + options.initial_epochs, nullptr);
+    check_images(graph, loader);
     const TrainingEnd end =
         train(*program, loader, recipe, state, counting(hooks, evaluation.images));
     judge(*program, end, data, options, hooks, nullptr, evaluation);
@@ -289,6 +318,7 @@ Evaluation train_from_scratch(Backend& backend, const Graph& graph, FinalState s
     program->load(state.weights);
     Loader loader = training_loader(data, options.batch, state.training.seed, options.augmentation,
                                     options.recipe.epochs - options.plain_epochs, communicator);
+    check_images(graph, loader);
     TrainingHooks inner = counting(hooks, evaluation.images);
     inner.on_epoch = [&](const TrainingState& training) {
       if (hooks.on_epoch) hooks.on_epoch(training);
@@ -321,6 +351,7 @@ Score score_network(Backend& backend, const Graph& graph, const Weights& weights
   program->load(weights);
   Loader loader =
       scoring_loader(images, indices, options.batch, options.training, options.communicator);
+  check_images(inference, loader);
   return score(*program, loader, graph.node(graph.scores()).shape.channels, options.stop,
                options.communicator);
 }

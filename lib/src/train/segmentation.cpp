@@ -86,18 +86,25 @@ Shape largest_image(const DataSet&, const std::vector<int64_t>&) {
 }
 #endif
 
-void classify_pixels(std::span<const float> scores, int classes, std::span<uint8_t> found) {
+bool classify_pixels(std::span<const float> scores, int classes, std::span<uint8_t> found) {
+  bool finite = true;
   const float* row = scores.data();
   for (uint8_t& label : found) {
+    finite = finite && std::all_of(row, row + classes, [](float s) { return std::isfinite(s); });
     label = static_cast<uint8_t>(std::max_element(row, row + classes) - row);
     row += classes;
   }
+  return finite;
 }
 
-ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const Weights& weights,
-                                   const DataSet& images, const std::vector<int64_t>& indices,
-                                   const Device& device, const std::function<bool()>& stop,
-                                   Communicator* communicator) {
+namespace {
+
+/// As score_segmentation(); none: scores are not finite numbers, on one rank at least.
+std::optional<ConfusionMatrix> matrix_of(Backend& backend, const Graph& graph,
+                                         const Weights& weights, const DataSet& images,
+                                         const std::vector<int64_t>& indices, const Device& device,
+                                         const std::function<bool()>& stop,
+                                         Communicator* communicator) {
   const Graph inference = graph.pruned(false);
   const Shape& shape = inference.node(inference.scores()).shape;
   const auto program = backend.compile(
@@ -113,20 +120,43 @@ ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const W
   ConfusionMatrix matrix(shape.channels);
   std::vector<float> scores(static_cast<std::size_t>(shape.size()));
   std::vector<uint8_t> found(static_cast<std::size_t>(shape.height) * shape.width);
+  bool finite = true;
   loader.start(0);
   for (;;) {
     HostBatch& batch = program->staging();
     batch.count = loader.next(batch.images, batch.labels);
     if (batch.count == 0) break;
     program->infer(scores);
-    classify_pixels(scores, shape.channels, found);
+    finite = classify_pixels(scores, shape.channels, found) && finite;
     for (std::size_t p = 0; p < found.size(); ++p) {
-      if (batch.labels[p] != kIgnored) matrix.add(batch.labels[p], found[p]);
+      const int label = batch.labels[p];
+      if (label == kIgnored) continue;
+      if (label < 0 || label >= shape.channels) {
+        throw InvalidInput(
+            fmt::format("masks: expected labels of the network's {} classes, from 0, found {}",
+                        shape.channels, label));
+      }
+      matrix.add(label, found[p]);
     }
     if (stop && stop()) break;
   }
   if (communicator != nullptr) matrix.sum(*communicator);
+  if (any(communicator, !finite)) return std::nullopt;
   return matrix;
+}
+
+}  // namespace
+
+ConfusionMatrix score_segmentation(Backend& backend, const Graph& graph, const Weights& weights,
+                                   const DataSet& images, const std::vector<int64_t>& indices,
+                                   const Device& device, const std::function<bool()>& stop,
+                                   Communicator* communicator) {
+  std::optional<ConfusionMatrix> matrix =
+      matrix_of(backend, graph, weights, images, indices, device, stop, communicator);
+  if (!matrix) {
+    throw Error("the network's scores are not finite numbers: it diverged in its training");
+  }
+  return *std::move(matrix);
 }
 
 SegmentationResult train_segmentation(Backend& backend, const std::string& genome, FinalState state,
@@ -181,6 +211,7 @@ SegmentationResult train_segmentation(Backend& backend, const std::string& genom
     const TrainingEnd end =
         train(*program, loader, final.recipe, state.training, inner, linked.communicator());
     linked.close();
+    if (!state.training.average.empty()) program->load(state.training.average);
     evaluation.stopped = end == TrainingEnd::kStopped;
     if (end == TrainingEnd::kDiverged) {
       evaluation.status = Status::kDiverged;
@@ -197,9 +228,13 @@ SegmentationResult train_segmentation(Backend& backend, const std::string& genom
       const Shape largest = largest_image(data.images, data.validation);
       whole.image = padded_for_segmentation(final.network, largest.height, largest.width);
     }
-    result.validation =
-        score_segmentation(backend, build_network(genome, whole), trained, data.images,
-                           data.validation, final.device, hooks.stop, communicator);
+    result.validation = matrix_of(backend, build_network(genome, whole), trained, data.images,
+                                  data.validation, final.device, hooks.stop, communicator);
+    if (!result.validation) {
+      evaluation.status = Status::kDiverged;
+      evaluation.message = "the scores of the trained network are not finite numbers";
+      return result;
+    }
     evaluation.fitness = result.validation->mean_iou();
     evaluation.score.accuracy = result.validation->accuracy();
     evaluation.stopped = any(communicator, hooks.stop && hooks.stop());

@@ -300,6 +300,11 @@ Score score(Program& program, Loader& loader, int classes, const std::function<b
       const float* row = scores.data() + std::ptrdiff_t{i} * classes;
       const int label = batch.labels[static_cast<std::size_t>(i)];
       if (label == kIgnored) continue;
+      if (label < 0 || label >= classes) {
+        throw InvalidInput(
+            fmt::format("score: expected labels of the network's {} classes, from 0, found {}",
+                        classes, label));
+      }
       const bool right = contract::correct(row, classes, label);
       correct[static_cast<std::size_t>(label)] += right ? 1 : 0;
       ++count[static_cast<std::size_t>(label)];
