@@ -81,7 +81,7 @@ DeepLabTraining prepare_deeplab(const CLI::App& app, const TrainSettings& s,
   FinalOptions& f = t.options.final;
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
-  find_state(t, app, s, f.network);
+  find_state(t, app, s, f.network, ranks);
   if (f.frozen_statistics && s.body.empty() && !s.resume) {
     throw InvalidInput(
         "--frozen-norms: expected --body, the trained network whose statistics are kept");

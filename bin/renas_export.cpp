@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "cli/frame.h"
+#include "cli/outputs.h"
 #include "renas/error.h"
 #include "renas/export.h"
 
@@ -56,12 +57,14 @@ int write(Settings& s) {
         "-DRENAS_WITH_ONNX=ON");
   }
 #endif
-  for (const std::string& path : {s.onnx, s.pytorch}) {
+  const std::string weights =
+      s.pytorch.empty()
+          ? ""
+          : std::filesystem::path(s.pytorch).replace_extension(".safetensors").string();
+  cli::check_outputs({{"MODEL", s.model}},
+                     {{"OUT.onnx", s.onnx}, {"--pytorch", s.pytorch}, {"the weights", weights}});
+  for (const std::string& path : {s.onnx, s.pytorch, weights}) {
     if (!path.empty()) check_unused(path, s.force);
-  }
-  if (!s.pytorch.empty()) {
-    check_unused(std::filesystem::path(s.pytorch).replace_extension(".safetensors").string(),
-                 s.force);
   }
   const Model model = load_model(s.model);
 #ifdef RENAS_WITH_ONNX

@@ -348,12 +348,15 @@ int inspect_model(const std::string& path, bool genome_only) {
   const Counts counts = count(graph_of(m));
   fmt::print(
       "genome      {}\nnetwork     {}, N = {}, F = {}, {} classes, images {}\n"
-      "parameters  {}\nmult_adds   {}\nvalidation  {:.2f} %{}\n",
+      "parameters  {}\nmult_adds   {}\n",
       m.genome, to_string(m.network.kind), m.network.cells, m.network.filters, m.network.classes,
-      to_string(m.network.image), counts.parameters, counts.mult_adds, 100 * m.validation_accuracy,
-      m.validation_balanced_accuracy
-          ? fmt::format(", balanced {:.2f} %", 100 * *m.validation_balanced_accuracy)
-          : "");
+      to_string(m.network.image), counts.parameters, counts.mult_adds);
+  if (m.validation_accuracy > 0) {  // else nothing was held out
+    fmt::print("validation  {:.2f} %{}\n", 100 * m.validation_accuracy,
+               m.validation_balanced_accuracy
+                   ? fmt::format(", balanced {:.2f} %", 100 * *m.validation_balanced_accuracy)
+                   : "");
+  }
   return cli::kDone;
 }
 
@@ -423,6 +426,9 @@ int main(int argc, char** argv) {
   s->add_option("pictures", segment.pictures, "JPEG and PNG files")->required();
   s->add_option("--out", segment.folder, "Folder to write to; it is made if need be")->required();
   s->add_flag("--force", segment.force, "Replace files that exist");
+  s->add_flag("--as-stored", segment.as_stored,
+              "Do not turn pictures as their EXIF orientation says; for models whose data were "
+              "prepared with --as-stored");
   cli::add_device_options(*s, segment.device);
 #endif
 

@@ -86,7 +86,7 @@ NetworkTraining prepare_network(const CLI::App& app, const cli::TrainSettings& s
   if (f.device.threads == 0) f.device.threads = ranks.threads().count;
   check_step(*t.data, f.batch, ranks.ranks());
 
-  cli::find_state(t, app, s, f.network);
+  cli::find_state(t, app, s, f.network, ranks);
   return t;
 }
 
@@ -276,17 +276,19 @@ ListTrainingOptions list_options(const CLI::App& app, const cli::TrainSettings& 
   return o;
 }
 
-void print_cells(const ListTrainingResult& result, const std::string& folder) {
+void print_cells(const ListTrainingResult& result, const ListTrainingOptions& o) {
+  const bool held_out = o.validation != 0 || !o.validation_group.empty();
   for (const TrainedCell& c : result.cells) {
     if (c.status != Status::kOk) {
       fmt::print("cell {:<6} {} ({})  {}\n", c.name, to_string(c.status), c.message, c.genome);
       continue;
     }
-    fmt::print("cell {:<6}{:6.2f} % on D_val{}  {}\n", c.name, 100 * c.validation_accuracy,
-               c.test_accuracy ? fmt::format("  {:6.2f} % on test", 100 * *c.test_accuracy) : "",
+    fmt::print("cell {:<6}{}{}  {}\n", c.name,
+               held_out ? fmt::format("{:6.2f} % on D_val  ", 100 * c.validation_accuracy) : "",
+               c.test_accuracy ? fmt::format("{:6.2f} % on test", 100 * *c.test_accuracy) : "",
                c.genome);
   }
-  fmt::print("results: {}/results.jsonl\n", folder);
+  fmt::print("results: {}/results.jsonl\n", o.folder);
 }
 
 int train_cells(ListTrainingOptions o, const cli::TrainSettings& settings, const cli::Ranks& ranks,
@@ -316,7 +318,7 @@ int train_cells(ListTrainingOptions o, const cli::TrainSettings& settings, const
     cli::say("stopped; the same command with --resume goes on\n");
     return cli::kStopped;
   }
-  print_cells(result, o.folder);
+  print_cells(result, o);
   return cli::kDone;
 }
 
@@ -336,6 +338,7 @@ int main(int argc, char** argv) {
   const auto prepare = [&] {
     cli::apply_recipe(app, argc, argv);
     cli::parse(app, argc, argv);
+    cli::check_options_apply(app, settings);
     if (settings.list.empty() && segments()) {
       deeplab = cli::prepare_deeplab(app, settings, stored_text(settings.genome), ranks);
     } else if (settings.list.empty()) {

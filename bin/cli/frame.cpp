@@ -57,6 +57,7 @@ void prepare(CLI::App& app) {
   H5dont_atexit();
 #endif
   std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is not a reason to stop
+  std::signal(SIGXFSZ, SIG_IGN);  // writing fails where a file may not grow, and says so
   app.set_version_flag("--version", std::string("renas " RENAS_VERSION));
   app.set_config("--config", "", "Read options from a TOML file: long names without the dashes")
       ->type_name("FILE");
@@ -65,6 +66,17 @@ void prepare(CLI::App& app) {
   app.get_formatter()->column_width(34);
   app.option_defaults()->always_capture_default();
 }
+
+namespace {
+
+/// Whether the system has refused a thread, memory or one more open file.
+bool is_limit(const std::error_code& code) {
+  return code == std::errc::resource_unavailable_try_again ||
+         code == std::errc::not_enough_memory || code == std::errc::too_many_files_open ||
+         code == std::errc::too_many_files_open_in_system;
+}
+
+}  // namespace
 
 int guarded(const CLI::App& app, const std::string& name, const std::function<int()>& work) {
   const auto complain = [&](const std::string& message) { say(name + ": " + message + "\n"); };
@@ -88,8 +100,15 @@ int guarded(const CLI::App& app, const std::string& name, const std::function<in
   } catch (const IoError& e) {
     complain(e.what());
     return kMistake;
+  } catch (const std::filesystem::filesystem_error& e) {
+    complain(fmt::format("{}: {}", e.path1().string(), e.code().message()));
+    return kMistake;
   } catch (const std::system_error& e) {
     if (e.code() == std::errc::broken_pipe) return kDone;
+    if (!is_limit(e.code())) {
+      complain(e.what());
+      return kMistake;
+    }
     complain(fmt::format(
         "the system refuses: {}. Threads, memory or files may be limited (ulimit -a)", e.what()));
     return kFailed;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -162,6 +163,9 @@ std::vector<float> class_weights_of(const std::string& text) {
   if (text == "auto" || text == "none") return weights;
   for (const std::string& word : words_of(text)) weights.push_back(number_of(word));
   if (weights.empty()) throw InvalidInput("expected none, auto, numbers, or a file of them");
+  if (std::all_of(weights.begin(), weights.end(), [](float w) { return w == 0; })) {
+    throw InvalidInput("expected a class weight above 0, found none: nothing would be learnt");
+  }
   return weights;
 }
 

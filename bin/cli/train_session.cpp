@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
+#include "cli/outputs.h"
 #include "renas/error.h"
 
 namespace renas::cli {
@@ -32,7 +34,7 @@ std::string network_text(const std::string& genome, const NetworkOptions& n) {
 }  // namespace
 
 void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s,
-                const NetworkOptions& network) {
+                const NetworkOptions& network, const Ranks& ranks) {
   t.data_identity = identity_of(s.data, t.data->images);
   t.purpose = purpose_of(app, t.genome, t.data_identity);
   const auto expect_purpose = [&](const std::string& file, const std::string& found) {
@@ -51,6 +53,9 @@ void find_state(TrainSession& t, const CLI::App& app, const TrainSettings& s,
     throw InvalidInput(fmt::format("--out {}: the folder {} does not exist or cannot be written",
                                    s.out, folder.string()));
   }
+  check_outputs({{"--data", s.data}, {"--body", s.body}},
+                {{"--out", s.out}, {"its checkpoint", t.checkpoint}});
+  if (ranks.rank() == 0) t.lock = std::make_unique<FileLock>(s.out);
   if (s.resume && !std::filesystem::exists(t.checkpoint) && std::filesystem::exists(s.out)) {
     t.finished = load_model(s.out);
     if (!t.finished->purpose.empty()) {
@@ -107,6 +112,11 @@ void say_how_ranks_train(const TrainSession& t, const TrainSettings& s, const Fi
   if (std::ssize(t.data->train) < f.batch) {
     log(LogLevel::kWarning, fmt::format("--batch {}: a step takes the {} training images there are",
                                         f.batch, t.data->train.size()));
+  }
+  const int side = std::min(f.network.image.height, f.network.image.width);
+  if (f.augmentation.cutout >= side) {
+    log(LogLevel::kWarning, fmt::format("--cutout {}: leaves little or nothing of images of {}",
+                                        f.augmentation.cutout, to_string(f.network.image)));
   }
   if (ranks.ranks() > 1) {
     log(LogLevel::kInfo,

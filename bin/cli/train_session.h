@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -27,16 +28,17 @@ struct TrainSession {
   std::optional<SearchData> data;
   std::optional<DataSet> test;
   FinalState state;
+  std::unique_ptr<FileLock> lock;  ///< of the model, on rank 0
 };
 
 /// Opens the data of the training of `genome`. Throws InvalidInput, IoError.
 void open_data(TrainSession& session, const TrainSettings& settings, const std::string& genome);
 
-/// Finds out where the training stands: at its start, at its checkpoint, or finished. Throws
-/// InvalidInput where files are in the way or cannot be written, or what is there is not of this
-/// training of `network`.
+/// Finds out where the training stands: at its start, at its checkpoint, or finished; rank 0 locks
+/// the model. Throws InvalidInput where files are in the way or cannot be written, another process
+/// trains the same model, or what is there is not of this training of `network`.
 void find_state(TrainSession& session, const CLI::App& app, const TrainSettings& settings,
-                const NetworkOptions& network);
+                const NetworkOptions& network, const Ranks& ranks);
 
 /// Throws InvalidInput on every rank unless all ranks are about to train the same.
 void expect_same_training(Communicator* communicator, const TrainSession& session);

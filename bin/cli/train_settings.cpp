@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 
 #include "cli/frame.h"
@@ -135,7 +136,14 @@ void add_train_options(CLI::App& app, TrainSettings& s) {
       .option("--average", s.final.recipe.average_decay,
               "The model is a moving average of the weights, of this decay a step, as 0.9999; 0: "
               "the last weights")
-      ->check(CLI::Range(0.0, 0.9999999));
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            double decay = -1;
+            return CLI::detail::lexical_cast(text, decay) && decay >= 0 && decay < 1
+                       ? ""
+                       : fmt::format("expected 0 or more and less than 1, got {}", text);
+          },
+          "[0 - 1)"));
   group
       .option("--crop", s.crop,
               "Side of the square cut out of each image: images of varying or large size; 0: "
@@ -314,6 +322,29 @@ std::string differing_options(const std::string& then, const std::string& now) {
     differences.push_back(fmt::format("{} {} then, {} now", name, found->second, value));
   }
   return fmt::format("{}", fmt::join(differences, "; "));
+}
+
+void check_options_apply(const CLI::App& app, const TrainSettings& s) {
+  const auto refuse = [&](std::initializer_list<const char*> options, const std::string& why) {
+    for (const char* option : options) {
+      if (app.get_option(option)->count() > 0) {
+        throw InvalidInput(fmt::format("{}: {}", option, why));
+      }
+    }
+  };
+  if (s.final.network.kind == NetworkKind::kDeepLab) {
+    refuse({"--cutout", "--pad", "--shorter-side", "--crop-area", "--colour-jitter", "--lighting",
+            "--last-epochs"},
+           "--network deeplab does not heed it: images and masks are scaled, cut and mirrored by "
+           "--scales, --crop and --no-flip; leave it out");
+    return;
+  }
+  refuse({"--body", "--frozen-norms", "--scales", "--output-stride"},
+         "only --network deeplab heeds it; leave it out");
+  if (s.crop == 0) {
+    refuse({"--shorter-side", "--crop-area"},
+           "expected --crop beside it, the side of the square that is cut out of each image");
+  }
 }
 
 std::vector<std::string> schedule_warnings(const TrainSettings& s) {

@@ -62,6 +62,10 @@ std::string purpose_of(const CLI::App& app, const std::string& genome, const std
 /// What differs between two such texts, for a message: "--filters 16 then, 24 now".
 std::string differing_options(const std::string& then, const std::string& now);
 
+/// Throws InvalidInput where an option was given that the training, by what the others say, would
+/// not heed.
+void check_options_apply(const CLI::App& app, const TrainSettings& settings);
+
 /// What in the settings does nothing, or ends a training where it hardly can be meant to end.
 std::vector<std::string> schedule_warnings(const TrainSettings& settings);
 

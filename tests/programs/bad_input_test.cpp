@@ -127,6 +127,79 @@ BOOST_AUTO_TEST_CASE(data_files) {
   BOOST_TEST(!std::filesystem::exists(folder / "model.h5"));
 }
 
+BOOST_AUTO_TEST_CASE(options_that_a_training_would_not_heed) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  std::ofstream(folder / "cells.txt") << "c-2:sep3x3+c-1:identity\n";
+  const std::string train =
+      kPrograms + "renas-train --data " + (folder / "data.h5") + " --out " + (folder / "model.h5");
+  for (const std::string& more : {std::string(), " --list " + (folder / "cells.txt")}) {
+    refused(train + more + " --body " + (folder / "nothere.h5"), "only --network deeplab heeds it");
+    refused(train + more + " --frozen-norms", "--frozen-norms: only --network deeplab");
+    refused(train + more + " --scales 1,2", "--scales: only --network deeplab");
+    refused(train + more + " --shorter-side 8", "--shorter-side: expected --crop beside it");
+    refused(train + more + " --crop-area 0.5", "--crop-area: expected --crop beside it");
+  }
+  for (const char* option : {"--cutout 4", "--pad 2", "--shorter-side 40", "--crop-area 0.5",
+                             "--colour-jitter 0.1,0.1,0.1", "--lighting 0.1", "--last-epochs 1"}) {
+    refused(train + " --network deeplab " + option, "--network deeplab does not heed it");
+  }
+  refused(train + " --average 1", "expected 0 or more and less than 1, got 1");
+  refused(train + " --class-weights 0,0,0", "a class weight above 0");
+  BOOST_TEST(!std::filesystem::exists(folder / "model.h5"));
+}
+
+BOOST_AUTO_TEST_CASE(no_output_takes_the_place_of_an_input_or_of_another_output) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const std::string data = folder / "data.h5";
+  const std::string train = kPrograms +
+                            "renas-train --cells 1 --filters 4 --epochs 1 --batch 16 --threads 1 "
+                            "--genome c-2:sep3x3+c-1:identity --quiet --data " +
+                            data + " --out ";
+  done(train + (folder / "model.h5"));
+  const std::string model = folder / "model.h5";
+  const auto content = [](const std::string& file) {
+    std::ifstream in(file, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string data_before = content(data);
+  const std::string model_before = content(model);
+  std::filesystem::create_symlink(data, folder / "link.h5");
+  refused(train + data + " --force", "is the same file as --data");
+  refused(train + (folder / "link.h5") + " --force", "is the same file as --data");
+  refused(train + folder.path() + " --force", "is a folder");
+  const std::string exporting = kPrograms + "renas-export " + model + " ";
+  refused(exporting + model + " --force", "is the same file as MODEL");
+  refused(exporting + (folder / "w.py") + " --pytorch " + (folder / "w.py"),
+          "is the same file as OUT.onnx");
+  refused(exporting + (folder / "w.safetensors") + " --pytorch " + (folder / "w.py"),
+          "is the same file as OUT.onnx");
+  BOOST_TEST((content(data) == data_before));
+  BOOST_TEST((content(model) == model_before));
+  BOOST_TEST(!std::filesystem::exists(folder / "w.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(one_process_at_a_time_makes_a_model) {
+  const TemporaryFolder folder;
+  write_toy_file(folder / "data.h5");
+  const std::string train = kPrograms +
+                            "renas-train --cells 1 --filters 4 --batch 16 --threads 1 --quiet "
+                            "--genome c-2:sep3x3+c-1:identity --data " +
+                            (folder / "data.h5") + " --out " + (folder / "model.h5");
+  const Ran both = run_command("{ " + train + " --epochs 100000 & first=$!; while [ ! -e " +
+                               (folder / "model.h5.checkpoint") + " ]; do sleep 0.05; done; " +
+                               train + " --epochs 1 --force; echo second $?; kill $first; " +
+                               "wait $first; echo first $?; }");
+  BOOST_TEST(both.output.find("another process is making this file") != std::string::npos,
+             both.output);
+  BOOST_TEST(both.output.find("second 2") != std::string::npos, both.output);
+  BOOST_TEST(both.output.find("first 3") != std::string::npos, both.output);
+  BOOST_TEST(!std::filesystem::exists(folder / "model.h5.lock"));
+  done(train + " --epochs 1 --force");
+  BOOST_TEST(!std::filesystem::exists(folder / "model.h5.lock"));
+}
+
 BOOST_AUTO_TEST_CASE(runs_that_exist_and_resumes_that_contradict) {
   const TemporaryFolder folder;
   write_toy_file(folder / "data.h5");

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "programs/interruption.h"
 #include "renas/model.h"
 #include "support/files.h"
 #include "support/mpirun.h"
@@ -21,14 +22,15 @@ namespace {
 
 struct Fixture {
   TemporaryFolder folder;
+  std::string epochs = "12";
   Fixture() { write_toy_file(folder / "data.h5"); }
 
   std::string train(const std::string& out, const std::string& more = "",
                     const std::string& data = "data.h5") const {
     return kPrograms +
-           "renas-train --cells 1 --filters 4 --epochs 12 --batch 16 --threads 1 --validation 20"
-           " --dropout 0.2 --drop-path 0.2 --auxiliary --data " +
-           (folder / data) + " --out " + (folder / out) + " " + more;
+           "renas-train --cells 1 --filters 4 --batch 16 --threads 1 --validation 20"
+           " --dropout 0.2 --drop-path 0.2 --auxiliary --epochs " +
+           epochs + " --data " + (folder / data) + " --out " + (folder / out) + " " + more;
   }
   std::string ranks(int number, const std::string& command) const {
     return kMpirun + "-np " + std::to_string(number) + " " + command;
@@ -36,6 +38,16 @@ struct Fixture {
   /// A training of two ranks that write their process ids into a file.
   std::string observed(const std::string& command) const {
     return kMpirun + "-np 2 sh -c 'echo $$ >> " + (folder / "pids") + "; exec " + command + "'";
+  }
+  /// Stops a training that writes model.h5 after its first checkpoint, long before its end.
+  void interrupt(const std::string& command) const {
+    const Process job("env " + command);
+    while (!std::filesystem::exists(folder / "model.h5.checkpoint")) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    job.signal(SIGTERM);
+    BOOST_TEST(job.wait() != 0);
+    BOOST_REQUIRE(!std::filesystem::exists(folder / "model.h5"));
   }
   std::vector<pid_t> pids() const {
     std::vector<pid_t> found;
@@ -93,12 +105,9 @@ BOOST_AUTO_TEST_CASE(killed_ranks_resume_to_the_weights_of_the_undisturbed) {
 }
 
 BOOST_AUTO_TEST_CASE(another_number_of_ranks_goes_on_and_says_so) {
-  // A file that cannot be written ends the training after its first epochs.
-  std::filesystem::create_directory(folder / "model.h5");
+  epochs = "200";
   const std::string command = train("model.h5");
-  BOOST_TEST(run_command(ranks(2, command + "--force")).code != 0);
-  BOOST_REQUIRE(std::filesystem::exists(folder / "model.h5.checkpoint"));
-  std::filesystem::remove(folder / "model.h5");
+  interrupt(ranks(2, command));
   const Ran one = run_command(command + "--resume");
   BOOST_TEST(one.code == 0, one.output);
   expect_part(one, "the checkpoint is of 2 ranks, now there are 1");
@@ -141,10 +150,8 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_FIXTURE_TEST_SUITE(train_options, Fixture)
 
 BOOST_AUTO_TEST_CASE(a_training_goes_on_with_its_data_wherever_they_lie) {
-  std::filesystem::create_directory(folder / "model.h5");
-  BOOST_TEST(run_command(train("model.h5", "--force")).code != 0);
-  BOOST_REQUIRE(std::filesystem::exists(folder / "model.h5.checkpoint"));
-  std::filesystem::remove(folder / "model.h5");
+  epochs = "200";
+  interrupt(train("model.h5"));
   const Ran other = run_command(train("model.h5", "--resume --momentum 0.8 --cutout 3"));
   BOOST_TEST(other.code == 2, other.output);
   expect_part(other,
