@@ -32,6 +32,7 @@ struct SegmentSettings {
   std::vector<std::string> pictures;
   std::string folder;
   bool force = false;
+  bool as_stored = false;  ///< pictures are not turned as their EXIF orientation says
   Device device;
 };
 int segment_pictures(SegmentSettings& settings);

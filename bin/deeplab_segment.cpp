@@ -1,46 +1,98 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <map>
+#include <set>
+#include <system_error>
 
 #include "cli/console.h"
 #include "cli/environment.h"
 #include "cli/frame.h"
 #include "deeplab.h"
+#include "predict/read_picture.h"
 #include "renas/error.h"
 #include "renas/image.h"
 #include "renas/model.h"
 #include "renas/segmentation.h"
 
+namespace fs = std::filesystem;
+
 namespace renas::cli {
 
 namespace {
 
-std::vector<uint8_t> read_picture(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
-  if (!file && bytes.empty()) throw InvalidInput(fmt::format("{}: cannot be read", path));
-  return bytes;
-}
+constexpr const char* kPicture = "-picture.png";
+constexpr const char* kMask = "-mask.png";
+constexpr const char* kOverlay = "-overlay.png";
 
-void write(const std::filesystem::path& path, const std::vector<uint8_t>& bytes, bool force) {
-  if (!force && std::filesystem::exists(path)) {
-    throw InvalidInput(fmt::format("{}: exists; --force replaces it", path.string()));
-  }
-  const std::filesystem::path partial = path.string() + ".partial";
-  {
-    std::ofstream file(partial, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-    file.close();
-    if (!file) {
-      std::filesystem::remove(partial);
-      throw IoError(fmt::format("{}: cannot be written", path.string()));
+/// The beginnings of the names of what is written, for each picture. Throws InvalidInput where an
+/// input is a folder, two would be written to the same files, or one to a file that exists.
+std::vector<std::string> stems_of(const SegmentSettings& s) {
+  std::vector<std::string> stems;
+  std::map<std::string, std::string> pictures;  // by stem
+  for (const std::string& path : s.pictures) {
+    if (fs::is_directory(path)) {
+      throw InvalidInput(
+          fmt::format("{0}: is a folder; expected JPEG and PNG files, as {0}/*.jpg", path));
+    }
+    stems.push_back((fs::path(s.folder) / fs::path(path).stem()).string());
+    const auto [other, first] = pictures.emplace(stems.back(), path);
+    if (!first) {
+      throw InvalidInput(
+          fmt::format("{} and {}: both would be written to {}{}; expected pictures of different "
+                      "names, or a call with a folder --out of its own for each",
+                      other->second, path, stems.back(), kPicture));
+    }
+    for (const char* ending : {kPicture, kMask, kOverlay}) {
+      if (!s.force && fs::exists(stems.back() + ending)) {
+        throw InvalidInput(fmt::format("{}{}: exists; --force replaces it", stems.back(), ending));
+      }
     }
   }
-  std::filesystem::rename(partial, path);
+  return stems;
+}
+
+/// Throws InvalidInput where what is written would take the place of the model or of a picture.
+void check_written_beside_read(const SegmentSettings& s, const std::vector<std::string>& stems) {
+  std::set<fs::path> read{fs::weakly_canonical(s.model)};
+  for (const std::string& picture : s.pictures) read.insert(fs::weakly_canonical(picture));
+  for (const std::string& stem : stems) {
+    for (const char* ending : {kPicture, kMask, kOverlay}) {
+      const std::string path = stem + ending;
+      if (!fs::exists(path) || !read.contains(fs::canonical(path))) continue;
+      throw InvalidInput(fmt::format(
+          "{}: would be overwritten, but is read; name another folder to write to", path));
+    }
+  }
+}
+
+Image decode(const std::string& path, const DecodeOptions& options) {
+  try {
+    return decode_image(read_picture(path), options);
+  } catch (const InvalidInput& e) {
+    throw InvalidInput(fmt::format("{}: {}", path, e.what()));
+  } catch (const IoError& e) {
+    throw IoError(fmt::format("{}: {}", path, e.what()));
+  }
+}
+
+void write(const std::string& path, const std::vector<uint8_t>& bytes) {
+  const std::string partial = path + ".partial";
+  errno = 0;
+  std::ofstream file(partial, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) {
+    const std::string reason = std::generic_category().message(errno);
+    std::error_code ignored;
+    fs::remove(partial, ignored);
+    throw IoError(fmt::format("{}: cannot be written: {}", path, reason));
+  }
+  fs::rename(partial, path);
 }
 
 /// A network for pictures of one padded size; the next picture mostly has it too.
@@ -70,7 +122,11 @@ class Segmenter {
     std::vector<uint8_t> found(static_cast<std::size_t>(image_.height) * image_.width);
     std::vector<float> scores(found.size() * static_cast<std::size_t>(classes));
     program_->infer(scores);
-    classify_pixels(scores, classes, found);
+    if (!classify_pixels(scores, classes, found)) {
+      throw Error(
+          "the network's scores are not finite numbers: the model has diverged in its training; "
+          "train it again with a lower learning rate");
+    }
     Image whole{{1, image_.height, image_.width}, std::move(found)};
     return crop_image(whole, 0, 0, size.height, size.width);
   }
@@ -114,6 +170,8 @@ Image overlay(const Image& picture, const Image& mask, const std::vector<uint8_t
 }  // namespace
 
 int segment_pictures(SegmentSettings& s) {
+  const std::vector<std::string> stems = stems_of(s);
+  check_written_beside_read(s, stems);
   const Model model = load_model(s.model);
   if (model.network.kind != NetworkKind::kDeepLab) {
     throw InvalidInput(
@@ -121,29 +179,22 @@ int segment_pictures(SegmentSettings& s) {
                     "deeplab",
                     s.model, to_string(model.network.kind)));
   }
-  std::filesystem::create_directories(s.folder);
+  fs::create_directories(s.folder);
   if (s.device.threads == 0) s.device.threads = default_threads().count;
   Segmenter segmenter(model, s.device);
   const std::vector<uint8_t> palette = voc_palette();
   DecodeOptions decoding;
   decoding.channels = model.network.image.channels;
-  for (const std::string& path : s.pictures) {
-    Image picture;
-    try {
-      picture = decode_image(read_picture(path), decoding);
-    } catch (const InvalidInput& e) {
-      throw InvalidInput(fmt::format("{}: {}", path, e.what()));
-    }
+  decoding.upright = !s.as_stored;
+  for (std::size_t i = 0; i < stems.size(); ++i) {
+    const Image picture = decode(s.pictures[i], decoding);
     const Image mask = segmenter.mask(picture);
-    const std::filesystem::path stem =
-        std::filesystem::path(s.folder) / std::filesystem::path(path).stem();
-    write(stem.string() + "-picture.png", encode_lossless(picture), s.force);
-    write(stem.string() + "-mask.png", encode_with_palette(mask, palette), s.force);
-    write(stem.string() + "-overlay.png", encode_lossless(overlay(picture, mask, palette)),
-          s.force);
+    write(stems[i] + kPicture, encode_lossless(picture));
+    write(stems[i] + kMask, encode_with_palette(mask, palette));
+    write(stems[i] + kOverlay, encode_lossless(overlay(picture, mask, palette)));
     std::vector<int64_t> pixels(256);
     for (const uint8_t k : mask.pixels) ++pixels[k];
-    fmt::print("{}: {}-{{picture,mask,overlay}}.png", path, stem.string());
+    fmt::print("{}: {}-{{picture,mask,overlay}}.png", s.pictures[i], stems[i]);
     for (std::size_t k = 0; k < pixels.size(); ++k) {
       const double share = static_cast<double>(pixels[k]) / static_cast<double>(mask.pixels.size());
       if (share < 0.005) continue;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -24,7 +25,9 @@ constexpr const char* kDescription =
     "and\n"
     "PNG files of any size are scaled and cut as the images that the model was trained on.\n"
     "Pictures whose class is known (in folders named as classes, or a data set) give accuracy, a\n"
-    "confusion matrix and the most confident mistakes.";
+    "confusion matrix and the most confident mistakes. Folders are read as renas-prep-images "
+    "reads\n"
+    "them: the first folder below the split names the class, and what lies deeper belongs to it.";
 
 constexpr const char* kFooter =
     "Examples:\n"
@@ -36,7 +39,8 @@ constexpr const char* kFooter =
     "picture\n"
     "that cannot be read).";
 
-constexpr int64_t kChunk = 16;  // pictures that a thread takes at a time
+constexpr int64_t kChunk = 16;             // pictures that a thread takes at a time
+constexpr std::size_t kShownFolders = 10;  // that are no class
 
 struct Settings {
   std::string model;
@@ -92,12 +96,28 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
+/// JSON as text. Names of files, folders and classes need not be UTF-8: what is not is replaced.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// The first of the names, and how many more there are.
+std::string some_of(const std::map<std::string, int64_t>& names) {
+  std::string text;
+  std::size_t shown = 0;
+  for (const auto& [name, pictures] : names) {
+    if (shown == kShownFolders) return fmt::format("{} and {} more", text, names.size() - shown);
+    text += (shown++ == 0 ? "" : ", ") + name;
+  }
+  return text;
+}
+
 /// Prints answers in the form that was asked for, and counts.
 class Printer {
  public:
   Printer(const Settings& settings, const cli::Pictures& pictures, std::vector<std::string> names)
       : s_(settings), pictures_(pictures), names_(std::move(names)), tally_(names_) {
-    if (s_.json) fmt::print("{{\"model\": {},\n\"pictures\": [", Json(s_.model).dump());
+    if (s_.json) fmt::print("{{\"model\": {},\n\"pictures\": [", text_of(s_.model));
     if (s_.csv) print_csv_head();
   }
 
@@ -128,12 +148,21 @@ class Printer {
   }
 
   int finish() {
+    const std::map<std::string, int64_t> no_class = pictures_.no_class();
     if (s_.json) {
-      fmt::print("\n],\n\"unreadable\": {}", unreadable_.dump());
-      if (tally_.count() > 0) fmt::print(",\n\"evaluation\": {}", tally_.json().dump());
+      fmt::print("\n],\n\"unreadable\": {},\n\"no_class\": {}", text_of(unreadable_),
+                 text_of(no_class));
+      if (tally_.count() > 0) fmt::print(",\n\"evaluation\": {}", text_of(tally_.json()));
       fmt::print("}}\n");
     } else if (!s_.csv && tally_.count() > 0) {
       fmt::print("{}", tally_.text());
+    }
+    if (!no_class.empty()) {
+      int64_t count = 0;
+      for (const auto& [folder, pictures] : no_class) count += pictures;
+      cli::say(fmt::format(
+          "renas-predict: {} pictures lie in folders that are no class of the model: {}\n", count,
+          some_of(no_class)));
     }
     if (unreadable_.empty()) return cli::kDone;
     cli::say(fmt::format("renas-predict: {} of {} pictures could not be read{}\n",
@@ -174,9 +203,7 @@ class Printer {
     if (label) line["label"] = name_of(*label);
     line["predictions"] = predictions;
     if (s_.scores) line["scores"] = scores;
-    // Names of files need not be UTF-8.
-    fmt::print("{}\n{}", read_ == 0 ? "" : ",",
-               line.dump(-1, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n{}", read_ == 0 ? "" : ",", text_of(line));
   }
 
   void print_text(const std::string& name, const std::vector<int>& best,
@@ -258,8 +285,10 @@ int main(int argc, char** argv) {
          "JPEG and PNG files, folders of them, or one data set in HDF5; -: standard input, a "
          "picture or names of files, one a line")
       ->required();
-  app.add_option("--split", s.pictures.split,
-                 "Split of a folder or data set that has several; empty: test, else val");
+  app.add_option(
+      "--split", s.pictures.split,
+      "Split of a folder or data set that has several; empty: test, else val (a folder may "
+      "also be called valid, validation or dev), else train");
   app.add_option("--top", s.top, "How many classes to name")->check(CLI::Range(1, 1000000));
   app.add_flag("--each", s.each, "Print every picture, also where their classes are known");
   app.add_flag("--scores", s.scores, "Scores before softmax in place of probabilities");

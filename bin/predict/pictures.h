@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ class Pictures {
   /// Scores of the classes. Throws Error where the picture cannot be read. Threads may call this
   /// concurrently, each with its own predictor.
   virtual std::vector<float> scores(int64_t i, Predictor& predictor) const = 0;
+  /// How many pictures lie in folders that are no class of the model, by the name of the folder.
+  virtual std::map<std::string, int64_t> no_class() const { return {}; }
 };
 
 struct PictureRequest {
@@ -33,11 +36,18 @@ struct PictureRequest {
 
 /// Finds the pictures of a request.
 ///
-/// A folder stands for all JPEG and PNG files below it, in the order of their names. A file whose
-/// folder is named as a class is of that class. A folder or data set with splits stands for one of
-/// them: the one asked for, else test, else val. "-" stands for standard input: a picture, or names
-/// of files, one a line. Throws InvalidInput where an input does not exist, nothing is found, or
-/// the classes of a data set are not the model's.
+/// A folder stands for all JPEG and PNG files below it, in the order of their names, found as
+/// renas-prep-images finds them: links are followed, hidden files and folders left out. A file is
+/// of the class that the first folder on the way to it is named as, or else the given folder
+/// itself, with names as UTF-8. A sub-folder that cannot be read counts as a picture that cannot. A
+/// folder or data set with splits stands for one of them: the one asked for, else test, else val
+/// (as folder also valid, validation or dev), else train; a folder named as a class of the model is
+/// no split. "-" stands for standard input: a picture, or names of files, one a line.
+///
+/// The classes of a data set are the model's by their names; equal lists, by their order. Throws
+/// InvalidInput where an input does not exist, nothing is found, the classes of a data set are not
+/// the model's, or a name is that of several classes; IoError, which names the file, where the
+/// system refuses.
 std::unique_ptr<Pictures> find_pictures(const PictureRequest& request);
 
 }  // namespace renas::cli

@@ -4,11 +4,13 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <thread>
 
 #include "renas/error.h"
 #include "renas/loader.h"
 #include "renas/renas.h"
+#include "support/encode.h"
 #include "support/sample_model.h"
 #include "support/temporary_folder.h"
 
@@ -110,6 +112,45 @@ BOOST_AUTO_TEST_CASE(encoded_pictures_are_cut_as_the_loader_cuts_them) {
                  boost::test_tools::per_element());
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(pictures_as_they_are_stored_are_cut_as_the_loader_cuts_them) {
+  Augmentation preparation;
+  preparation.crop = 16;
+  preparation.shorter_side = 20;
+  const Model model = model_of({3, 16, 16}, preparation);
+  Predictor predictor(model, {.device = {}, .upright = false});
+  const Image picture = noise({3, 90, 61}, 8);  // JPEG of this size is decoded at a quarter of it
+  for (const auto& file : {encode_jpeg(picture), encode_lossless(picture)}) {
+    BOOST_TEST(predictor.scores(file) == Predictor(model).scores(file),
+               boost::test_tools::per_element());
+    const std::vector<uint8_t> turned = test::with_exif(file, test::exif_of(6, true));
+    BOOST_TEST(Predictor(model).scores(turned) != Predictor(model).scores(file));
+    std::vector<uint8_t> in_data_set = turned;
+    clear_orientation(in_data_set);
+    const DataSet data = DataSet::from_encoded(3, {in_data_set}, {0}, info_of(model));
+    BOOST_TEST(predictor.scores(turned) == scores_by_loader(model, data),
+               boost::test_tools::per_element());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(scores_that_are_no_finite_numbers_are_no_answer) {
+  const Shape shape{3, 12, 10};
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  Model model = model_of(shape, Augmentation::none());
+  for (auto& [name, tensor] : model.weights) {
+    for (float& value : tensor.values) value = nan;
+  }
+  Predictor predictor(model);
+  BOOST_CHECK_EXCEPTION(predictor.scores(noise(shape, 9)), Error, [](const Error& e) {
+    return std::string(e.what()).find("the model has diverged") != std::string::npos;
+  });
+  for (const float bad : {nan, infinity, -infinity}) {
+    BOOST_CHECK_THROW(softmax(std::vector{1.0F, bad}), Error);
+  }
+  BOOST_TEST(largest(std::vector{nan, 1.0F, nan, 3.0F, 2.0F}, 5) == (std::vector{3, 4, 1, 0, 2}),
+             boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_picture_is_refused) {

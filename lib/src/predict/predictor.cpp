@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -12,6 +13,16 @@
 #include "renas/error.h"
 
 namespace renas {
+namespace {
+
+void check_finite(std::span<const float> scores) {
+  if (std::all_of(scores.begin(), scores.end(), [](float s) { return std::isfinite(s); })) return;
+  throw Error(
+      "the network's scores are not finite numbers: the model has diverged in its training; train "
+      "it again with a lower learning rate");
+}
+
+}  // namespace
 
 struct Predictor::State {
   std::vector<std::string> class_names;
@@ -69,6 +80,7 @@ std::vector<float> Predictor::State::infer(std::span<const uint8_t> pixels) {
   finish_image(preparation, draw, image, normalisation, pixels, batch.images.data());
   std::vector<float> scores(static_cast<std::size_t>(classes));
   program->infer(scores);
+  check_finite(scores);
   return scores;
 }
 
@@ -109,9 +121,14 @@ std::vector<float> Predictor::scores(std::span<const uint8_t> file) {
 #ifdef RENAS_WITH_IMAGES
   State& s = *state_;
   // Files whose pixels need more than the data set's reader does to them are decoded as a whole.
-  const bool whole =
-      s.preparation.crop == 0 || !s.upright || (s.range_16 && inspect_image(file).bits == 16);
+  const bool whole = s.preparation.crop == 0 || (s.range_16 && inspect_image(file).bits == 16);
   if (whole) return s.scores_of_pixels(decode_image(file, s.decoding()));
+  std::vector<uint8_t> as_stored;
+  if (!s.upright) {  // as preparing programs make such a file for the data set
+    as_stored.assign(file.begin(), file.end());
+    clear_orientation(as_stored);
+    file = as_stored;
+  }
   return s.infer(s.fitter.fit_encoded(file, s.image.channels, s.preparation, s.draw));
 #else
   (void)file;
@@ -138,6 +155,7 @@ std::vector<float> Predictor::predict(std::span<const uint8_t> file) {
 std::vector<float> Predictor::predict(const Image& image) { return softmax(scores(image)); }
 
 std::vector<float> softmax(std::span<const float> scores) {
+  check_finite(scores);
   std::vector<float> result(scores.size());
   if (scores.empty()) return result;
   const double largest_score = *std::max_element(scores.begin(), scores.end());
@@ -153,9 +171,13 @@ std::vector<int> largest(std::span<const float> values, int count) {
   std::vector<int> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   const auto middle = order.begin() + std::clamp<std::ptrdiff_t>(count, 0, std::ssize(order));
+  const auto value = [&](int label) {
+    const float v = values[static_cast<std::size_t>(label)];
+    return std::isnan(v) ? -std::numeric_limits<float>::infinity() : v;
+  };
   std::partial_sort(order.begin(), middle, order.end(), [&](int a, int b) {
-    const float left = values[static_cast<std::size_t>(a)];
-    const float right = values[static_cast<std::size_t>(b)];
+    const float left = value(a);
+    const float right = value(b);
     return left != right ? left > right : a < b;
   });
   order.erase(middle, order.end());
