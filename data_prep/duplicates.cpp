@@ -32,12 +32,12 @@ std::string Duplicates::add(std::size_t hash, const Image& image, const Same& sa
 void Duplicates::count(const Image& image, const Group& group) {
   const auto other_split = std::find_if(
       group.begin(), group.end(), [&](const Image& other) { return other.split != image.split; });
-  const auto other_class = std::find_if(
+  const auto other_label = std::find_if(
       group.begin(), group.end(), [&](const Image& other) { return other.label != image.label; });
   all_.add(image, group.front());
   if (other_split != group.end()) leaks_.add(image, *other_split);
-  if (other_class != group.end()) contradictions_.add(image, *other_class);
-  if (other_split == group.end() && other_class == group.end()) {
+  if (other_label != group.end()) contradictions_.add(image, *other_label);
+  if (other_split == group.end() && other_label == group.end()) {
     repeats_.add(image, group.front());
   }
 }
@@ -61,9 +61,9 @@ void Duplicates::print(const std::string& advice) const {
   fmt::print("duplicates, kept{}: {}, the first: {}\n", advice.empty() ? "" : " (" + advice + ")",
              all_.count, all_.first);
   for (const auto& [what, kind] :
-       {std::pair{"repeats (in one split and class)", &repeats_},
-        std::pair{"leaks (in two splits; test accuracy is too good by them)", &leaks_},
-        std::pair{"contradictions (one image, two classes)", &contradictions_}}) {
+       {std::pair{"repeats (in one split and " + label_ + ")", &repeats_},
+        std::pair{std::string("leaks (in two splits; test accuracy is too good by them)"), &leaks_},
+        std::pair{"contradictions (one image, two " + labels_ + ")", &contradictions_}}) {
     if (kind->count > 0) fmt::print("  {}: {}, the first: {}\n", what, kind->count, kind->first);
   }
 }

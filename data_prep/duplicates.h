@@ -6,25 +6,30 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace renas::prep {
 
 /// Finds equal images of a data set and tells three kinds apart. An image may be of the last two at
 /// once:
-///   repeat         an equal one came before in the same split and of the same class
+///   repeat         an equal one came before in the same split and with the same label
 ///   leak           an equal one came before in another split
-///   contradiction  an equal one came before in another class
+///   contradiction  an equal one came before with another label
 class Duplicates {
  public:
   /// An image that was added.
   struct Image {
     std::string name;  ///< for people, and for `same`
     std::string split;
-    int32_t label = 0;
+    int32_t label = 0;  ///< its class, or what tells its mask from others
   };
   /// Whether the bytes of an earlier image, by its name, are those of the image that is added.
   using Same = std::function<bool(const std::string& earlier)>;
+
+  /// What labels are called in print(), one and several.
+  explicit Duplicates(std::string label = "class", std::string labels = "classes")
+      : label_(std::move(label)), labels_(std::move(labels)) {}
 
   /// Adds an image by a hash of its bytes; `same` is asked about earlier images of equal hash. An
   /// image that is equal to another is counted, unless it is to be dropped. Returns the name of the
@@ -50,6 +55,8 @@ class Duplicates {
   using Group = std::vector<Image>;
   void count(const Image& image, const Group& group);
 
+  std::string label_;
+  std::string labels_;
   std::unordered_map<std::size_t, std::vector<Group>> by_hash_;  // a group, unless hashes collide
   std::unordered_map<std::string, std::span<const uint8_t>> pixels_;  // of add_all, by name
   Kind all_;

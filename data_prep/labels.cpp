@@ -164,6 +164,7 @@ std::vector<LabelLine> parse_labels(const std::vector<std::string>& lines,
       }
     }
     LabelLine line;
+    line.number = i + 1;
     if (columns.name < fields->size()) line.name = (*fields)[columns.name];
     if (columns.label < fields->size()) {
       const std::string& label = (*fields)[columns.label];

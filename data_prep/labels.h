@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@ namespace renas::prep {
 struct LabelLine {
   std::string name;
   std::string label;
+  std::size_t number = 0;  ///< of the line, from 1
 };
 
 /// Parses a table of labels, a line an image: its name, its class, and whatever else, which is

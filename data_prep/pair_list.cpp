@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <sstream>
 
@@ -18,8 +19,10 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-/// A path from the data set's folder on. Throws InvalidInput where it leads out of it.
+/// A path from the data set's folder on, in its shortest form, so that a file has one name. Throws
+/// InvalidInput where it leads out of the folder.
 std::string inner_path(std::string path, const std::string& at) {
+  const std::string given = path;
   path.erase(0, std::min(path.find_first_not_of('/'), path.size()));
   std::istringstream stream(path);
   for (std::string part; std::getline(stream, part, '/');) {
@@ -27,7 +30,10 @@ std::string inner_path(std::string path, const std::string& at) {
       throw InvalidInput(fmt::format("{}: the path {} leads out of the folder", at, path));
     }
   }
-  if (path.empty()) throw InvalidInput(at + ": expected a name, found only slashes");
+  path = std::filesystem::path(path).lexically_normal().string();
+  if (path.empty() || path == "." || path.back() == '/') {
+    throw InvalidInput(fmt::format("{}: expected the name of a file, found {}", at, given));
+  }
   return path;
 }
 

@@ -8,7 +8,8 @@ namespace renas::prep {
 /// A line of a list of images and their masks.
 struct PairLine {
   std::string id;     ///< of both; empty where the line names files
-  std::string image;  ///< paths from the data set's folder on; empty where the line is an id
+  std::string image;  ///< paths from the data set's folder on, without "." and double slashes;
+                      ///< empty where the line is an id
   std::string mask;
 };
 

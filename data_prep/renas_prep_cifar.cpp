@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cifar.h"
@@ -12,6 +13,7 @@
 #include "duplicates.h"
 #include "files.h"
 #include "names.h"
+#include "outputs.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -22,6 +24,7 @@ namespace fs = std::filesystem;
 using renas::InvalidInput;
 using renas::prep::CifarImages;
 using renas::prep::CifarLayout;
+using renas::prep::Outputs;
 
 struct Version {
   std::string folder;
@@ -58,10 +61,12 @@ Version find_version(const std::string& given, bool coarse) {
       given));
 }
 
-CifarImages read_images(const Version& version, const std::vector<std::string>& files) {
+CifarImages read_images(const Version& version, const std::vector<std::string>& files,
+                        const Outputs& outputs) {
   CifarImages images;
   for (const std::string& file : files) {
     const std::string path = version.folder + "/" + file;
+    outputs.expect_other(path);
     renas::prep::parse_cifar(renas::prep::read_file(path), version.layout, path, images);
   }
   return images;
@@ -90,22 +95,24 @@ int main(int argc, char** argv) {
   app.add_flag("--coarse", coarse, "CIFAR-100: the 20 coarse labels instead of the 100 fine ones");
   app.add_flag("--force", force, "Overwrite OUT where it exists");
   return renas::cli::run(app, argc, argv, [&] {
-    renas::DataSetWriter writer(out, force);
+    Outputs outputs(out, force);
     const Version version = find_version(folder, coarse);
-    const CifarImages train = read_images(version, version.train);
-    const CifarImages test = read_images(version, version.test);
+    const std::string names_path = version.folder + "/" + version.names;
+    outputs.expect_other(names_path);
+    const CifarImages train = read_images(version, version.train, outputs);
+    const CifarImages test = read_images(version, version.test, outputs);
     renas::DataSetInfo info;
     info.source = renas::prep::as_utf8(
         fmt::format("CIFAR-{} in {}", version.layout.label_bytes == 1 ? 10 : 100, folder));
     info.classes = version.layout.classes;
     renas::prep::Report report;
-    info.class_names = renas::prep::utf8_names(
-        renas::prep::read_lines(version.folder + "/" + version.names), report);
-    std::erase(info.class_names, "");
-    if (static_cast<int>(info.class_names.size()) != info.classes) {
-      throw InvalidInput(fmt::format("{}/{}: {} names for {} classes", version.folder,
-                                     version.names, info.class_names.size(), info.classes));
+    std::vector<std::string> names = renas::prep::read_lines(names_path);
+    std::erase(names, "");
+    if (static_cast<int>(names.size()) != info.classes) {
+      throw InvalidInput(
+          fmt::format("{}: {} names for {} classes", names_path, names.size(), info.classes));
     }
+    info.class_names = renas::prep::class_names(std::move(names), names_path, report);
     renas::ChannelStatistics statistics(3);
     statistics.add(train.pixels);
     info.mean = statistics.mean();
@@ -113,14 +120,14 @@ int main(int argc, char** argv) {
     renas::prep::Duplicates duplicates;
     const renas::Shape shape{3, 32, 32};
     const auto add = [&](const char* split, const CifarImages& images) {
-      writer.begin_split(split, shape);
-      writer.add_all(images.pixels, images.labels);
+      outputs.data().begin_split(split, shape);
+      outputs.data().add_all(images.pixels, images.labels);
       report.count(split, images.labels);
       duplicates.add_all(split, images.pixels, images.labels);
     };
     add("train", train);
     add("test", test);
-    writer.finish(info);
+    outputs.finish(info, report);
     report.print(out, info);
     duplicates.print("");
     return renas::cli::kDone;

@@ -16,6 +16,7 @@
 #include "duplicates.h"
 #include "idx.h"
 #include "names.h"
+#include "outputs.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
 #include "report.h"
@@ -24,6 +25,7 @@ namespace {
 
 using renas::InvalidInput;
 using renas::prep::IdxArray;
+using renas::prep::Outputs;
 
 constexpr const char* kFashionMnist[] = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
                                          "Coat",        "Sandal",    "Shirt",    "Sneaker",
@@ -96,17 +98,20 @@ struct Part {
   std::vector<int32_t> labels;
 };
 
-Part read_part(const std::string& folder, const std::string& prefix, const std::string& split) {
+Part read_part(const std::string& folder, const std::string& prefix, const std::string& split,
+               const Outputs& outputs) {
   const std::string images_path = find(folder, prefix, split, "images-idx3");
   const std::string labels_path = find(folder, prefix, split, "labels-idx1");
+  for (const std::string& path : {images_path, labels_path}) outputs.expect_other(path);
   IdxArray images = renas::prep::read_idx(images_path);
   const IdxArray labels = renas::prep::read_idx(labels_path);
   const std::vector<int64_t>& dims = images.dims;
   // Three dimensions are grey images; a fourth is their channels.
-  if (dims.size() < 3 || dims[1] < 1 || dims[2] < 1 || dims[1] > 65536 || dims[2] > 65536 ||
-      (dims.size() == 4 && (dims[3] < 1 || dims[3] > 65536))) {
-    throw InvalidInput(fmt::format("{}: expected images x rows x columns; found {}", images_path,
-                                   fmt::join(dims, " x ")));
+  if (dims.size() < 3 || dims[0] < 1 || dims[1] < 1 || dims[2] < 1 || dims[1] > 65536 ||
+      dims[2] > 65536 || (dims.size() == 4 && (dims[3] < 1 || dims[3] > 65536))) {
+    throw InvalidInput(
+        fmt::format("{}: expected images x rows x columns, one or more of each; found {}",
+                    images_path, fmt::join(dims, " x ")));
   }
   if (labels.dims.size() != 1) {
     throw InvalidInput(fmt::format("{}: expected one dimension; found {}", labels_path,
@@ -194,11 +199,11 @@ int main(int argc, char** argv) {
                "Exchange rows and columns: EMNIST's images lie on a side");
   app.add_flag("--force", force, "Overwrite OUT where it exists");
   return renas::cli::run(app, argc, argv, [&] {
-    renas::DataSetWriter writer(out, force);
+    Outputs outputs(out, force);
     renas::prep::Report report;
     const std::string prefix = find_prefix(folder, wanted);
-    Part train = read_part(folder, prefix, "train");
-    Part test = read_part(folder, prefix, "t10k");
+    Part train = read_part(folder, prefix, "train", outputs);
+    Part test = read_part(folder, prefix, "t10k", outputs);
     if (transposed) {
       transpose(train);
       transpose(test);
@@ -241,7 +246,7 @@ int main(int argc, char** argv) {
       throw InvalidInput(fmt::format("--class-names: {} names, but the labels go from 0 to {}",
                                      names.size(), largest));
     }
-    info.class_names = renas::prep::utf8_names(names, report);
+    info.class_names = renas::prep::class_names(names, "--class-names", report);
     check_trained(folder, train, test, info, rules);
     renas::ChannelStatistics statistics(train.shape.channels);
     statistics.add(train.pixels);
@@ -250,12 +255,12 @@ int main(int argc, char** argv) {
 
     renas::prep::Duplicates duplicates;
     for (const auto& [split, part] : {std::pair{"train", &train}, std::pair{"test", &test}}) {
-      writer.begin_split(split, part->shape);
-      writer.add_all(part->pixels, part->labels);
+      outputs.data().begin_split(split, part->shape);
+      outputs.data().add_all(part->pixels, part->labels);
       report.count(split, part->labels);
       duplicates.add_all(split, part->pixels, part->labels);
     }
-    writer.finish(info);
+    outputs.finish(info, report);
     report.print(out, info);
     duplicates.print("");
     return renas::cli::kDone;

@@ -17,6 +17,7 @@
 #include "duplicates.h"
 #include "files.h"
 #include "names.h"
+#include "outputs.h"
 #include "picture.h"
 #include "renas/dataset_writer.h"
 #include "renas/error.h"
@@ -72,26 +73,28 @@ class Program {
   explicit Program(const Options& options)
       : options_(options),
         choice_16_(parse_choice_16(options.range_16)),
-        statistics_(options.picture.channels) {
+        statistics_(options.picture.channels),
+        outputs_(options.out, options.force, options.left_out) {
     PictureOptions& picture = options_.picture;
     if (!options.size.empty()) picture.fixed = parse_size(options.size, picture.channels);
     if (choice_16_.kind == Choice16::Kind::kRange) picture.range_16 = choice_16_.range;
-    if (!options.left_out.empty() && !options.force && std::filesystem::exists(options.left_out)) {
-      throw InvalidInput(
-          fmt::format("--left-out {}: exists already; --force overwrites it", options.left_out));
-    }
   }
 
   void run() {
-    renas::DataSetWriter writer(options_.out, options_.force);
+    for (const auto& [split, table] : options_.tree.labels) {
+      if (!table.empty()) outputs_.expect_other(table);
+    }
     const ImageTree tree = scan_tree(options_.folder, options_.tree);
     for (const auto& skipped : tree.skipped) report_.skip(skipped.reason, skipped.path);
     for (const std::string& note : tree.notes) report_.note(note);
+    for (const auto& split : tree.splits) {
+      for (const auto& image : split.images) outputs_.expect_other(image.path);
+    }
     if (choice_16_.kind == Choice16::Kind::kWholeSet) find_range(tree);
     int64_t total = 0;
     for (const auto& split : tree.splits) total += static_cast<int64_t>(split.images.size());
     Progress progress("images", total);
-    for (const auto& split : tree.splits) add_split(split, tree, writer, progress);
+    for (const auto& split : tree.splits) add_split(split, tree, progress);
     check_classes(options_.folder, tree.class_names, counts_, class_rules(options_.tree));
     check_16_bits();
 
@@ -102,8 +105,7 @@ class Program {
     info.sd = statistics_.sd();
     info.source = as_utf8("pictures in " + options_.folder);
     if (values_16_.images() > 0) info.range_16 = options_.picture.range_16;
-    if (!options_.left_out.empty()) report_.write_left_out(options_.left_out);
-    writer.finish(info);
+    outputs_.finish(info, report_);
     note_what_was_done();
     report_.print(options_.out, info);
     duplicates_.print("--drop-duplicates leaves them out");
@@ -124,15 +126,14 @@ class Program {
     if (values.images() > 0) options_.picture.range_16 = values.range();
   }
 
-  void add_split(const ImageTree::Split& split, const ImageTree& tree, renas::DataSetWriter& writer,
-                 Progress& progress) {
+  void add_split(const ImageTree::Split& split, const ImageTree& tree, Progress& progress) {
     int64_t bytes = 0;  // an upper limit where images are scaled
     for (const auto& image : split.images) {
       std::error_code missing;
       const auto size = std::filesystem::file_size(image.path, missing);
       if (!missing) bytes += static_cast<int64_t>(size);
     }
-    writer.begin_split(
+    outputs_.data().begin_split(
         split.name, options_.picture.fixed.value_or(Shape{options_.picture.channels, 0, 0}), bytes);
     std::vector<int32_t> labels;
     std::vector<int64_t>& counts = counts_[split.name];
@@ -142,7 +143,7 @@ class Program {
         [&](int64_t i) { return prepare_picture(split.images[i].path, options_.picture); },
         [&](int64_t i, const Picture& picture) {
           const auto& image = split.images[i];
-          if (add(split.name, image, picture, writer)) {
+          if (add(split.name, image, picture)) {
             labels.push_back(image.label);
             ++counts[image.label];
             if (split.name == "train") statistics_.add(*picture.statistics);
@@ -155,8 +156,7 @@ class Program {
     report_.count(split.name, labels);
   }
 
-  bool add(const std::string& split, const ImageTree::Image& image, const Picture& picture,
-           renas::DataSetWriter& writer) {
+  bool add(const std::string& split, const ImageTree::Image& image, const Picture& picture) {
     if (!picture.failure.empty()) {
       const bool named = picture.failure.rfind(image.path, 0) == 0;
       const std::string failure =
@@ -181,7 +181,7 @@ class Program {
     values_16_.add(picture.values_16);
     if (!size_) size_ = picture.shape;
     one_size_ = one_size_ && *size_ == picture.shape;
-    writer.add(picture.bytes, image.label);
+    outputs_.data().add(picture.bytes, image.label);
     return true;
   }
 
@@ -225,6 +225,7 @@ class Program {
   Options options_;
   Choice16 choice_16_;
   ChannelStatistics statistics_;
+  Outputs outputs_;
   Report report_;
   Duplicates duplicates_;
   ClassCounts counts_;
@@ -299,7 +300,7 @@ int main(int argc, char** argv) {
                             split,
                             std::string(split) == "train"
                                 ? ""
-                                : "; the class by name or by number from 0; ImageNet's "
+                                : "; all classes by name, or all by number from 0; ImageNet's "
                                   "LOC_val_solution.csv and Tiny ImageNet's val_annotations.txt "
                                   "will do"))
         ->check(CLI::ExistingFile);
@@ -332,7 +333,7 @@ int main(int argc, char** argv) {
 
   app.add_option("--threads", options.threads, "Threads that decode; 0: one a core")
       ->check(CLI::Range(0, 1024));
-  app.add_flag("--force", options.force, "Overwrite OUT where it exists");
+  app.add_flag("--force", options.force, "Overwrite OUT and the list of --left-out");
   return renas::cli::run(app, argc, argv, [&] {
     if (options.threads == 0) {
       options.threads = renas::cli::default_threads().count;

@@ -5,19 +5,24 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "cli/environment.h"
 #include "cli/frame.h"
 #include "cli/options.h"
 #include "cli/parallel.h"
+#include "duplicates.h"
 #include "files.h"
 #include "mask.h"
 #include "names.h"
+#include "outputs.h"
 #include "pair_list.h"
 #include "picture.h"
 #include "renas/dataset_writer.h"
@@ -88,10 +93,11 @@ struct SplitCounts {
 class Program {
  public:
   explicit Program(const Options& options)
-      : options_(options), statistics_(options.picture.channels) {}
+      : options_(options),
+        statistics_(options.picture.channels),
+        outputs_(options.out, options.force, options.left_out) {}
 
   void run() {
-    renas::DataSetWriter writer(options_.out, options_.force);
     read_classes();
     std::map<std::string, std::vector<Files>> splits;
     int64_t total = 0;
@@ -100,20 +106,26 @@ class Program {
       total += static_cast<int64_t>(splits[split].size());
     }
     if (!options_.sbd.empty()) total += add_sbd(splits);
+    for (const auto& [split, files] : splits) {
+      for (const Files& pair : files) {
+        outputs_.expect_other(pair.image);
+        outputs_.expect_other(pair.mask);
+      }
+    }
     Progress progress("pairs", total);
     for (const char* split : {"train", "val", "test"}) {
-      if (splits.contains(split)) add_split(split, splits[split], writer, progress);
+      if (splits.contains(split)) add_split(split, splits[split], progress);
     }
     renas::DataSetInfo info;
-    info.class_names = utf8_names(names_, report_);
+    info.class_names = names_;
     info.classes = static_cast<int>(names_.size());
     info.mean = statistics_.mean();
     info.sd = statistics_.sd();
     info.source = as_utf8("images and masks in " + options_.folder);
-    if (!options_.left_out.empty()) report_.write_left_out(options_.left_out);
-    writer.finish(info);
-    note_pixels(info);
+    outputs_.finish(info, report_);
+    note_pixels();
     report_.print(options_.out, info);
+    duplicates_.print("");
   }
 
  private:
@@ -125,6 +137,7 @@ class Program {
       names_.assign(std::begin(kVocClasses), std::end(kVocClasses));
       return;
     }
+    outputs_.expect_other(file);
     for (const std::string& line : read_lines(file)) {
       if (!line.empty()) names_.push_back(line);
     }
@@ -133,19 +146,21 @@ class Program {
           fmt::format("{}: expected 2 to 255 classes, the name of each on a line, found {}", file,
                       names_.size()));
     }
+    names_ = class_names(std::move(names_), file, report_);
   }
 
   std::vector<Files> read_list(const std::string& split, const std::string& list) {
     std::string path = list;
     const std::string voc = fmt::format("{}/ImageSets/Segmentation/{}", options_.folder, list);
     for (const std::string& other : {voc, voc + ".txt"}) {
-      if (!fs::exists(path) && fs::exists(other)) path = other;
+      if (!fs::is_regular_file(path) && fs::is_regular_file(other)) path = other;
     }
-    if (!fs::exists(path)) {
+    if (!fs::is_regular_file(path)) {
       throw InvalidInput(fmt::format(
           "--{} {}: there is no such list, and none of that name in {}/ImageSets/Segmentation",
           split, list, options_.folder));
     }
+    outputs_.expect_other(path);
     std::vector<Files> files;
     for (const PairLine& line : parse_pair_list(read_lines(path), path)) {
       Files pair;
@@ -160,7 +175,8 @@ class Program {
           if (!fs::exists(pair.image) && fs::exists(image + ending)) pair.image = image + ending;
         }
       }
-      const auto [earlier, fresh] = split_of_.emplace(pair.image, split);
+      const auto [earlier, fresh] =
+          split_of_.emplace(fs::path(pair.image).lexically_normal().string(), split);
       if (!fresh) {
         throw InvalidInput(fmt::format("{}: {} is in the list of {} too; no image may be in two",
                                        path, pair.image, earlier->second));
@@ -185,6 +201,7 @@ class Program {
     const std::size_t before = train.size();
     for (const char* list : {"train.txt", "val.txt"}) {
       const std::string path = options_.sbd + "/" + list;
+      outputs_.expect_other(path);
       for (const PairLine& line : parse_pair_list(read_lines(path), path)) {
         if (line.id.empty()) throw InvalidInput(path + ": expected ids, as SBD's lists have");
         if (!taken.insert(line.id).second) continue;
@@ -237,22 +254,21 @@ class Program {
     return failure.rfind(path, 0) == 0 ? failure : fmt::format("{}: {}", path, failure);
   }
 
-  void add_split(const std::string& split, const std::vector<Files>& files,
-                 renas::DataSetWriter& writer, Progress& progress) {
+  void add_split(const std::string& split, const std::vector<Files>& files, Progress& progress) {
     int64_t bytes = 0;
     for (const Files& pair : files) {
       std::error_code missing;
       const auto size = fs::file_size(pair.image, missing);
       if (!missing) bytes += static_cast<int64_t>(size);
     }
-    writer.begin_split(split, {options_.picture.channels, 0, 0}, bytes);
+    outputs_.data().begin_split(split, {options_.picture.channels, 0, 0}, bytes);
     std::vector<int32_t> labels;
     SplitCounts counts;
     counts.name = split;
     renas::cli::in_order<Pair>(
         static_cast<int64_t>(files.size()), options_.threads,
         [&](int64_t i) { return prepare(files[static_cast<std::size_t>(i)]); },
-        [&](int64_t, const Pair& pair) {
+        [&](int64_t i, const Pair& pair) {
           progress.update(++done_);
           if (!pair.failure.empty()) {
             if (!options_.skip_bad) {
@@ -265,8 +281,9 @@ class Program {
           const auto end = pair.pixels.end() - 1;
           labels.push_back(static_cast<int32_t>(std::max_element(pair.pixels.begin(), end) -
                                                 pair.pixels.begin()));
-          writer.add_pair(pair.picture.bytes, pair.mask, labels.back());
+          outputs_.data().add_pair(pair.picture.bytes, pair.mask, labels.back());
           counts.add(pair);
+          find_duplicates(split, files[static_cast<std::size_t>(i)].image, pair);
           if (split == "train") statistics_.add(*pair.picture.statistics);
         });
     if (labels.empty()) {
@@ -276,7 +293,17 @@ class Program {
     report_.count(split, labels);
   }
 
-  void note_pixels(const renas::DataSetInfo& info) {
+  // Equal images whose masks differ contradict each other; a mask is known by its hash.
+  void find_duplicates(const std::string& split, const std::string& image, const Pair& pair) {
+    const std::string_view mask(reinterpret_cast<const char*>(pair.mask.pixels.data()),
+                                pair.mask.pixels.size());
+    duplicates_.add(
+        pair.picture.hash,
+        {image, split, static_cast<int32_t>(std::hash<std::string_view>()(mask))},
+        [&](const std::string& earlier) { return read_file(earlier) == read_file(image); });
+  }
+
+  void note_pixels() {
     report_.note("the table above counts images by the class of most of their pixels");
     std::string header;
     for (const SplitCounts& c : counts_) {
@@ -294,7 +321,7 @@ class Program {
             static_cast<double>(std::max<int64_t>(1, sum(c.pixels) - c.pixels.back()));
         row += fmt::format("{:>9.2f}", 100 * static_cast<double>(c.pixels[k]) / known);
       }
-      report_.note(row + "  " + info.class_names[k]);
+      report_.note(row + "  " + names_[k]);
     }
   }
 
@@ -306,7 +333,9 @@ class Program {
 
   Options options_;
   renas::ChannelStatistics statistics_;
+  Outputs outputs_;
   Report report_;
+  Duplicates duplicates_{"mask", "masks"};
   std::vector<std::string> names_;
   std::map<std::string, std::string> split_of_;  // by image
   std::vector<SplitCounts> counts_;
@@ -379,7 +408,7 @@ int main(int argc, char** argv) {
 
   app.add_option("--threads", options.threads, "Threads that decode; 0: one a core")
       ->check(CLI::Range(0, 1024));
-  app.add_flag("--force", options.force, "Overwrite OUT where it exists");
+  app.add_flag("--force", options.force, "Overwrite OUT and the list of --left-out");
   return renas::cli::run(app, argc, argv, [&] {
     if (options.threads == 0) options.threads = renas::cli::default_threads().count;
     std::erase_if(options.lists, [](const auto& list) { return list.second.empty(); });

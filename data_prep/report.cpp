@@ -4,10 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <numeric>
-#include <system_error>
 
 #include "names.h"
 #include "renas/error.h"
@@ -82,23 +79,30 @@ void Report::print(const std::string& path, const DataSetInfo& info) const {
   for (const std::string& note : notes_) fmt::print("{}\n", note);
 }
 
-void Report::write_left_out(const std::string& path) const {
-  std::ofstream file(path, std::ios::binary);
+std::string Report::left_out() const {
+  std::string text;
   for (const auto& [reason, things] : skipped_) {
-    for (const std::string& thing : things) file << reason << '\t' << thing << '\n';
+    for (const std::string& thing : things) text += reason + '\t' + thing + '\n';
   }
-  file.close();
-  if (!file) {
-    throw IoError(
-        fmt::format("{}: cannot write: {}", path, std::generic_category().message(errno)));
-  }
+  return text;
 }
 
-std::vector<std::string> utf8_names(std::vector<std::string> names, Report& report) {
-  for (std::string& name : names) {
-    if (is_utf8(name)) continue;
-    name = as_utf8(name);
-    report.note(fmt::format("a class name that is not UTF-8 was taken as Latin-1: {}", name));
+std::vector<std::string> class_names(std::vector<std::string> names, const std::string& where,
+                                     Report& report) {
+  std::map<std::string, std::size_t> seen;  // label by name
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    std::string& name = names[c];
+    if (!is_utf8(name)) {
+      name = as_utf8(name);
+      report.note(fmt::format("a class name that is not UTF-8 was taken as Latin-1: {}", name));
+    }
+    const auto [earlier, fresh] = seen.emplace(name, c);
+    if (!fresh) {
+      throw InvalidInput(
+          fmt::format("{}: classes {} and {}, counted from 0, are both called '{}'; give each a "
+                      "name of its own",
+                      where, earlier->second, c, name));
+    }
   }
   return names;
 }

@@ -36,8 +36,8 @@ class Report {
   /// Adds a line that is printed at the end.
   void note(const std::string& text) { notes_.push_back(text); }
   void print(const std::string& path, const DataSetInfo& info) const;
-  /// Writes everything that was left out to a file, a line "REASON<tab>WHAT" each. Throws IoError.
-  void write_left_out(const std::string& path) const;
+  /// Everything that was left out, a line "REASON<tab>WHAT" each.
+  std::string left_out() const;
 
  private:
   struct Counts {
@@ -49,7 +49,9 @@ class Report {
   std::vector<std::string> notes_;
 };
 
-/// `names` as UTF-8, as files of the format have them; `report` says which were not.
-std::vector<std::string> utf8_names(std::vector<std::string> names, Report& report);
+/// The names of classes, by label, as UTF-8, as files of the format have them; `report` says which
+/// were not. Throws InvalidInput, which begins with `where` they are from, where two are equal.
+std::vector<std::string> class_names(std::vector<std::string> names, const std::string& where,
+                                     Report& report);
 
 }  // namespace renas::prep

@@ -81,6 +81,7 @@ class Scan {
   struct Labelled {
     std::string path;
     std::string label;
+    std::size_t line = 0;  // of the table
   };
   // A folder of a split.
   struct Found {
@@ -284,7 +285,7 @@ class Scan {
       named[*image] = true;
       const std::string label = as_utf8(line.label);
       if (label != line.label) latin_1_.insert(label);
-      split.images.push_back({split.folder + "/" + images[*image], label});
+      split.images.push_back({split.folder + "/" + images[*image], label, line.number});
     }
     for (std::size_t i = 0; i < images.size(); ++i) {
       if (!named[i]) bad("not named in the label file", split.folder + "/" + images[i]);
@@ -325,11 +326,11 @@ class Scan {
       if (is_unlabelled(split) || split.images.empty()) refuse_unlabelled(split);
     }
     tree_.class_names.assign(names.begin(), names.end());
-    const bool numbers = std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    named_by_numbers_ = std::all_of(names.begin(), names.end(), [](const std::string& name) {
       return name.size() <= 9 && std::all_of(name.begin(), name.end(),
                                              [](unsigned char c) { return std::isdigit(c) != 0; });
     });
-    if (numbers && !table_of("train").empty()) {
+    if (named_by_numbers_ && !table_of("train").empty()) {
       std::sort(tree_.class_names.begin(), tree_.class_names.end(),
                 [](const std::string& a, const std::string& b) {
                   return std::pair(std::stoi(a), a) < std::pair(std::stoi(b), b);
@@ -361,9 +362,12 @@ class Scan {
 
   void add_split(const Found& found) {
     ImageTree::Split split{found.name, found.folder, {}};
-    const std::string table = table_of(found.name);
+    const auto named =
+        std::find_if(found.images.begin(), found.images.end(),
+                     [&](const Labelled& image) { return labels_.count(image.label) > 0; });
     for (const Labelled& image : found.images) {
-      split.images.push_back({image.path, label_of(image, table)});
+      split.images.push_back(
+          {image.path, label_of(image, found, named == found.images.end() ? nullptr : &*named)});
     }
     std::sort(split.images.begin(), split.images.end(), [](const auto& a, const auto& b) {
       return a.label != b.label ? a.label < b.label : a.path < b.path;
@@ -371,20 +375,31 @@ class Scan {
     tree_.splits.push_back(std::move(split));
   }
 
-  int32_t label_of(const Labelled& image, const std::string& table) const {
+  // A table gives all classes by name, or all by number. `named` is the first image of the split
+  // that has the name of a class, null where none has. Where names are numbers, so is every number.
+  int32_t label_of(const Labelled& image, const Found& found, const Labelled* named) const {
     const auto known = labels_.find(image.label);
     if (known != labels_.end()) return known->second;
-    int32_t number = -1;
+    const std::size_t classes = tree_.class_names.size();
+    std::size_t number = 0;
     const char* const end = image.label.data() + image.label.size();
     const auto [rest, failure] = std::from_chars(image.label.data(), end, number);
-    if (failure == std::errc() && rest == end && number >= 0 &&
-        number < static_cast<int32_t>(tree_.class_names.size())) {
-      return number;
+    const bool is_number = failure == std::errc() && rest == end && number < classes;
+    if (is_number && named == nullptr && !named_by_numbers_) return static_cast<int32_t>(number);
+    const std::string what =
+        fmt::format("{}, line {}: class '{}' is", table_of(found.name), image.line, image.label);
+    if (named != nullptr) {
+      throw InvalidInput(fmt::format(
+          "{} not the name of a class of {}, as '{}' in line {} is; a table gives all classes by "
+          "name, or all by number",
+          what, folder_, named->label, named->line));
     }
-    const std::string name = without_ending(last_part(image.path));
-    throw InvalidInput(fmt::format(
-        "{}: class '{}' of {} is neither the folder of a class in {} nor a number from 0 to {}",
-        table, image.label, name, folder_, tree_.class_names.size() - 1));
+    if (named_by_numbers_) {
+      throw InvalidInput(fmt::format("{} none of the classes of {}, whose names are numbers: {}",
+                                     what, folder_, some_of(tree_.class_names)));
+    }
+    throw InvalidInput(fmt::format("{} neither the name of a class of {} nor a number from 0 to {}",
+                                   what, folder_, classes - 1));
   }
 
   // Draws the test set out of train.
@@ -443,6 +458,7 @@ class Scan {
   ImageTree tree_;
   std::vector<Found> found_;  // train first
   std::map<std::string, int32_t> labels_;
+  bool named_by_numbers_ = false;  // the names of all classes are numbers
   std::set<std::string> latin_1_;  // class names that were not UTF-8
 };
 

@@ -54,9 +54,10 @@ struct TreeOptions {
 /// Throws InvalidInput, or with skip_bad leaves out and notes: a folder beside train that is none
 /// of these, unless it is in options.ignore; a class without images; an image named in a table that
 /// is not there; an image of the folder that the table does not name; a folder that cannot be read.
-/// Always throws: no train folder, a split without images, an ill-formed table, and what
-/// check_classes() refuses. Files that do not end in .jpg, .jpeg or .png (in any case) are noted
-/// and left out; hidden ones silently.
+/// Always throws: no train folder, a split without images, an ill-formed table, one of val or test
+/// whose classes are neither all names that train has nor all numbers, and what check_classes()
+/// refuses. Files that do not end in .jpg, .jpeg or .png (in any case) are noted and left out;
+/// hidden ones silently.
 ImageTree scan_tree(const std::string& folder, const TreeOptions& options);
 
 /// What check_classes() is to hold of the classes of a tree.

@@ -4,13 +4,24 @@
 # random cells trained in the same way; then a page about the run and the network as ONNX.
 #
 #   jobs/demo.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR DATA AND RUN]     RANKS (2), SEED (1)
+#
+# What an earlier demo left in the second folder is replaced, and nothing else: a demo marks its folder by
+# the file made-by-demo.
 set -euo pipefail
 bin=${1:-build/bin}
 out=${2:-demo}
 source=${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
 ranks=${RANKS:-2}
 
+for name in fashion-mnist.h5 run fashion-mnist.onnx; do
+  if [ -e "$out/$name" ] && [ ! -e "$out/made-by-demo" ]; then
+    echo "$out/$name: no demo has made it ($out/made-by-demo is not there): remove it, or name another" \
+      "folder" >&2
+    exit 2
+  fi
+done
 mkdir -p "$out"
+touch "$out/made-by-demo"
 "$bin/renas-prep-idx" "$source" "$out/fashion-mnist.h5" --force
 rm -rf "$out/run"
 

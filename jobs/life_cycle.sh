@@ -4,19 +4,23 @@
 #   find_program NAME          sets `program` to renas-NAME: of RENAS_BIN, or build/bin, or PATH
 #   launch RANKS CORES ARG...  runs `program` with ARG on so many ranks, each on so many cores;
 #                              sets `status` to its exit code
-#   must_go_on RUN             whether the job has to run again; RUN is the folder of a search or
-#                              the model that a training writes
+#   is_begun RUN               whether there is something to go on with (--resume)
+#   must_go_on RUN             whether the job has to run again
 #
-# A script is submitted once. Until the run is finished it goes on, as often as it takes:
+# RUN is what a program writes: the folder of a search, the model of a training, the folder of a list of
+# cells. A script is submitted once. Until the run is finished it goes on, as often as it takes:
 #
-#   exit code of the program     what it means        must_go_on
+#   exit code of the launcher    what it means        must_go_on
 #   0                            finished             no
 #   2                            something to mend    no
 #   3                            stopped in order     yes
 #   any other, a signal's        failed               yes, but after three starts in a row that
 #                                                     brought no result: no
-#   0, and there is no result    failed: mpirun --enable-recovery hides it where rank 0 has died
+#   0, and it is not finished    failed: mpirun --enable-recovery hides it where rank 0 has died
 #   any, after the job was told to end (scancel, qdel, bkill)    no
+#
+# Before the run is begun (a training: before its first checkpoint) only the failures go on that a signal
+# made, those with exit codes above 128: others are mistakes that would come again.
 
 # Settings, by environment:
 #   RENAS_BIN        folder of the programs
@@ -109,17 +113,39 @@ launch() {
   echo "$(date '+%F %T') ${program##*/} ended with $status"
 }
 
+is_begun() { [ -f "$1" ] || [ -e "$1.checkpoint" ] || [ -e "$1/options.toml" ]; }
+
+# Whether every cell of the list in folder $1 has its line in the results. A last line without its end is
+# what a killed program left.
+has_all_cells() {
+  local results=$1/results.jsonl
+  [ "$(head -n "$(wc -l < "$results")" "$results" |
+    sed -n 's/^{"name":"\([0-9]*\)",.*"crc32":"[0-9a-f]\{8\}"}$/\1/p' | sort -u | wc -l)" = \
+    "$(grep -c -v '^#' "$1/cells")" ]
+}
+
 # Whether what a program that ended with 0 makes last is there.
-has_result() {
-  [ ! -e "$1/history.jsonl" ] || [ -e "$1/result.json" ] || return 1
-  [ -e "$1" ]
+is_finished() {
+  if [ -e "$1/cells" ]; then
+    has_all_cells "$1"
+  elif [ -d "$1" ]; then
+    [ -e "$1/result.json" ]
+  else
+    [ -e "$1" ]
+  fi
 }
 
 must_go_on() {
   local run=$1 failures counted=$1.job_failures
-  [ ! -d "$run" ] || counted=$run/job_failures
+  if [ -e "$run/options.toml" ]; then
+    rm -f "$counted"
+    counted=$run/job_failures
+  fi
   if [ "$status" = 0 ]; then
-    ! has_result "$run" || return 1
+    if is_finished "$run"; then
+      rm -f "$counted"
+      return 1
+    fi
     status=1
   fi
   if [ "$status" = 2 ]; then
@@ -131,7 +157,7 @@ must_go_on() {
     return 1
   fi
   [ "$status" != 3 ] || return 0
-  if [ ! -e "$run" ] && [ ! -e "$run.checkpoint" ]; then
+  if [ "$status" -le 128 ] && ! is_begun "$run"; then
     echo "failed before there was a run: not going on"
     return 1
   fi
@@ -139,7 +165,10 @@ must_go_on() {
   if [ "$(progress_of "$run")" = "${progress_before:-}" ]; then
     failures=$(($(cat "$counted" 2> /dev/null || echo 0) + 1))
   fi
-  echo "$failures" > "$counted"
+  if ! mkdir -p "$(dirname "$counted")" || ! echo "$failures" > "$counted"; then
+    echo "failed, and the failures cannot be counted in $counted: not going on"
+    return 1
+  fi
   if [ "$failures" -ge 3 ]; then
     rm -f "$counted"
     echo "failed, and three starts in a row brought no result: not going on"

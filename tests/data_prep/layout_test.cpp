@@ -291,6 +291,23 @@ BOOST_AUTO_TEST_CASE(every_split_may_have_a_table_of_labels) {
                  "--test-labels: there is no folder"));
 }
 
+BOOST_AUTO_TEST_CASE(a_number_is_a_name_where_names_are_numbers) {
+  Tree tree;
+  for (const std::string name : {"0", "1", "3"}) tree.add_class("train/" + name, 2);
+  for (int i = 0; i < 3; ++i) tree.add("val/v" + std::to_string(i) + ".png");
+  const std::string table = tree / "val.csv";
+  write_text(table, "v0,3\nv1,0\nv2,1\n");
+  tree.prepared("--val-labels " + table);
+  BOOST_TEST(tree.classes("test") == "0 1 3");
+  // The third class is not meant, but one that train lacks.
+  for (const std::string others : {"v1,0\nv0,1\n", "v1,2\nv0,2\n"}) {
+    write_text(table, others + "v2,2\n");
+    const std::string said = tree.refused("--val-labels " + table);
+    BOOST_TEST(has(said, "class '2' is no"), said);
+    BOOST_TEST(has(said, table + ", line "), said);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_test_set_is_drawn_out_of_a_tree_without_splits) {
   Tree tree;
   tree.add_class("rose", 20);

@@ -186,15 +186,22 @@ BOOST_AUTO_TEST_CASE(renas_prep_idx_reads_gzip_and_refuses_what_is_wrong) {
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({3, 3, 2}, counting(18)));
   BOOST_TEST(has(run(command + " --force").output, "train-labels-idx1-ubyte: 4 labels, but"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 6}, counting(24)));
-  BOOST_TEST(
-      has(run(command + " --force").output, "expected images x rows x columns; found 4 x 6"));
+  BOOST_TEST(has(run(command + " --force").output,
+                 "expected images x rows x columns, one or more of each; found 4 x 6"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 2, 3}, counting(24)));
   BOOST_TEST(has(run(command + " --force").output, "training images are 2x3x1, test images 3x2x1"));
   write_bytes(in + "/train-images-idx3-ubyte", idx_of({4, 3, 2}, counting(24)));
   BOOST_TEST(has(run(command + " --force --class-names a,b").output,
                  "--class-names: 2 names, but the labels go from 0 to 2"));
+  BOOST_TEST(has(run(command + " --force --class-names a,b,a").output,
+                 "--class-names: classes 0 and 2, counted from 0, are both called 'a'"));
   BOOST_TEST(run("renas-prep-idx").code == 2);
   BOOST_TEST(run("renas-prep-idx --help").code == 0);
+  write_bytes(in + "/train-images-idx3-ubyte", idx_of({0, 3, 2}, {}));
+  write_bytes(in + "/train-labels-idx1-ubyte", idx_of({0}, {}));
+  ran = run(command + " --force");
+  BOOST_TEST(ran.code == 2);
+  BOOST_TEST(has(ran.output, "one or more of each; found 0 x 3 x 2"), ran.output);
   // The file that was there is as it was.
   BOOST_TEST(DataSet::open(scratch / "out.h5", "train").size() == 4);
 }
@@ -224,6 +231,10 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
   }
   const std::string again = "renas-prep-cifar " + in + " " + (scratch / "b.h5");
   BOOST_TEST(has(run(again + " --coarse").output, "CIFAR-10 has no coarse labels"));
+  names.replace(names.find("name9"), 5, "name3");
+  write_text(in + "/batches.meta.txt", names);
+  BOOST_TEST(has(run(again).output,
+                 "batches.meta.txt: classes 3 and 9, counted from 0, are both called 'name3'"));
   write_text(in + "/batches.meta.txt", "one\ntwo\n");
   BOOST_TEST(has(run(again).output, "batches.meta.txt: 2 names for 10 classes"));
   fs::remove(in + "/data_batch_3.bin");
@@ -333,8 +344,15 @@ BOOST_AUTO_TEST_CASE(renas_prep_images_reads_a_flat_validation_folder) {
   BOOST_TEST(ran.code == 2);
   BOOST_TEST(has(ran.output, "in/val/v3: named in the label file, but not there"));
   BOOST_TEST(has(with("v1 1\n").output, "in/val/v2.JPEG: not named in the label file"));
-  BOOST_TEST(has(with("v1 1\nv2 wasp\n").output, "class 'wasp' of v2 is neither"));
-  BOOST_TEST(has(with("v1 1\nv2 2\n").output, "class '2' of v2 is neither"));
+  const std::string table = scratch / "labels.txt";
+  const std::string neither =
+      " is neither the name of a class of " + in + " nor a number from 0 to 1";
+  BOOST_TEST(has(with("v1 1\nv2 wasp\n").output, table + ", line 2: class 'wasp'" + neither));
+  BOOST_TEST(has(with("v1 1\n\nv2 2\n").output, table + ", line 3: class '2'" + neither));
+  // Of a table that has both, either may be meant.
+  const std::string no_name = ": class '0' is not the name of a class of " + in + ", as 'ant' in ";
+  BOOST_TEST(has(with("v1 0\nv2 ant\n").output, table + ", line 1" + no_name + "line 2 is"));
+  BOOST_TEST(has(with("v2 ant\nv1 0\n").output, table + ", line 2" + no_name + "line 1 is"));
   BOOST_TEST(has(with("v1 1\nv1 1\nv2 0\n").output, "names v1 twice"));
   ran = with("v1 1\nv3 0\n", " --skip-bad");
   BOOST_TEST(ran.code == 0);

@@ -88,7 +88,9 @@ BOOST_AUTO_TEST_CASE(lists_have_ids_or_pairs) {
   BOOST_TEST(has(list_failure({"a b c"}), "found 3 words"));
   BOOST_TEST(has(list_failure({"2007_1 -1"}), "a list of one class's images"));
   BOOST_TEST(has(list_failure({"../../etc/passwd"}), "leads out of the folder"));
-  BOOST_TEST(has(list_failure({"//"}), "only slashes"));
+  BOOST_TEST(has(list_failure({"//"}), "expected the name of a file, found //"));
+  BOOST_TEST(has(list_failure({"./"}), "expected the name of a file, found ./"));
+  BOOST_TEST(has(list_failure({"x.jpg x.png", ".//x.jpg y.png"}), "x.jpg is in line 1 already"));
 }
 
 BOOST_AUTO_TEST_CASE(pairs_become_a_data_set_that_gives_back_every_value) {
@@ -177,9 +179,56 @@ BOOST_AUTO_TEST_CASE(missing_files_lists_and_images_in_two_splits_are_refused) {
   };
   said("--train none", "there is no such list");
   said("--train train --val train", "is in the list of train too");
+  write_text(scratch / "dotted.txt", "./JPEGImages//a.jpg SegmentationClass/a.png\n");
+  said("--train train --val " + (scratch / "dotted.txt"), "is in the list of train too");
+  said("--images ./JPEGImages --train train --val " + (scratch / "dotted.txt"),
+       "is in the list of train too");
   said("--train train --masks Elsewhere", "Elsewhere/a.png");
   write_text(scratch / "one.txt", "sky\n");
   said("--train train --classes " + (scratch / "one.txt"), "expected 2 to 255 classes");
+  write_text(scratch / "equal.txt", "sky\nroad\n\nsky\n");
+  said("--train train --classes " + (scratch / "equal.txt"),
+       "equal.txt: classes 0 and 2, counted from 0, are both called 'sky'");
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_is_no_list) {
+  const TemporaryFolder scratch;
+  write_voc(scratch / "in");
+  fs::create_directory(scratch / "train");
+  const Ran ran = run("renas-prep-voc in out.h5 --train train", "cd " + scratch.path() + " && ");
+  BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(DataSet::open(scratch / "out.h5", "train").size() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(equal_images_are_counted) {
+  const TemporaryFolder scratch;
+  write_voc(scratch / "in");
+  const auto copy = [&](const std::string& id, const std::string& to) {
+    const std::string images = scratch / "in/JPEGImages/";
+    const std::string masks = scratch / "in/SegmentationClass/";
+    fs::copy(images + id + ".jpg", images + to + ".jpg");
+    fs::copy(masks + id + ".png", masks + to + ".png");
+  };
+  copy("a", "again");
+  copy("b", "leak");
+  copy("c", "other");
+  // counted() alone lacks the void pixel that c's mask has.
+  write_bytes(scratch / "in/SegmentationClass/other.png", encode_lossless(counted(22, 30, 2)));
+  write_text(scratch / "train.txt", "a\nb\nc\nagain\nother\n");
+  write_text(scratch / "val.txt", "d\nleak\n");
+  const Ran ran = run("renas-prep-voc " + (scratch / "in") + " " + (scratch / "out.h5") +
+                      " --train " + (scratch / "train.txt") + " --val " + (scratch / "val.txt"));
+  BOOST_TEST(ran.code == 0, ran.output);
+  const auto pair = [&](const std::string& one, const std::string& other) {
+    return (scratch / "in/JPEGImages/") + one + ".jpg is " + (scratch / "in/JPEGImages/") + other +
+           ".jpg\n";
+  };
+  BOOST_TEST(has(ran.output, "duplicates, kept: 3, the first: " + pair("again", "a")), ran.output);
+  BOOST_TEST(
+      has(ran.output, "repeats (in one split and mask): 1, the first: " + pair("again", "a")));
+  BOOST_TEST(has(ran.output, "too good by them): 1, the first: " + pair("leak", "b")));
+  BOOST_TEST(has(ran.output,
+                 "contradictions (one image, two masks): 1, the first: " + pair("other", "c")));
 }
 
 #ifdef RENAS_WITH_MATIO

@@ -104,8 +104,20 @@ submit mistaken -- --children 1 --sample 9
 wait_for 60 "the end" is_over
 [ "$(field ExitCode)" = 2:0 ] && [ "$(field Restarts)" = 0 ] || fail "a mistake: $(field ExitCode), $(field Restarts) restarts"
 
-# A training is warned, goes on, and ends.
+# A training loses its ranks before its first checkpoint, is warned, goes on, and ends.
 trains() {
+  local rank
+  job=$(sbatch --parsable --ntasks=2 --output=early-%j.out jobs/train.sbatch data.h5 "$work/early.h5" \
+    --genome renasnet --cells 4 --filters 32 --batch 16 --epochs 1 --threads 1 --quiet)
+  rank=$(wait_for 60 "its start" pgrep --newest -f "renas-train .*--out $work/early.h5 ")
+  kill -KILL "$rank"
+  [ ! -e early.h5.checkpoint ] || fail "a training: it had a checkpoint before it could be killed"
+  wait_for 60 "the restart" has_restarts 1
+  wait_for 300 "the end" is_over
+  [ "$(field JobState)" = COMPLETED ] || fail "a training: ended as $(field JobState) $(field ExitCode)"
+  "$programs/renas-inspect" model early.h5 > /dev/null || fail "a training: no model"
+  echo "ok: early.h5, requeued before its first checkpoint"
+
   job=$(sbatch --parsable --ntasks=2 --output=trained-%j.out jobs/train.sbatch data.h5 trained.h5 \
     --genome c-1:sep3x3+c-2:identity --cells 1 --filters 2 --batch 16 --epochs 800 --threads 1 --quiet)
   wait_for 120 "a checkpoint" test -e trained.h5.checkpoint
@@ -149,7 +161,7 @@ finished killed 303 3
 # With recovery a worker's death costs nothing, and the coordinator's a restart, whatever mpirun says.
 kill_rank() { # RUN RANK
   local id
-  for id in $(pgrep -f "renas-search .*--run $1 "); do
+  for id in $(pgrep -f "renas-(search|train) .*--(run|out) $1 "); do
     if tr '\0' '\n' < "/proc/$id/environ" | grep -q -x "OMPI_COMM_WORLD_RANK=$2"; then
       kill -KILL "$id"
       return
@@ -165,6 +177,20 @@ wait_for 120 "its going on" has_lines recovered $(($(lines recovered) + 10))
 kill_rank recovered 1
 finished recovered 403 1
 [ "$(field Restarts)" = 1 ] || fail "recovered: a worker's death cost a restart"
+
+# So it does of a list of cells.
+printf '%s\n' c-1:{sep3x3,sep5x5,avg3x3,identity}+c-2:{sep3x3,sep5x5,max3x3,avg3x3,identity} > cells.txt
+job=$(RENAS_LAUNCHER="mpirun --enable-recovery" sbatch --parsable --ntasks=2 --output=listed-%j.out \
+  jobs/train.sbatch data.h5 listed --list cells.txt --cells 1 --filters 2 --batch 16 --epochs 100 \
+  --threads 1 --quiet --worker-timeout 5)
+has_cells() { [ "$(wc -l 2> /dev/null < listed/results.jsonl || echo 0)" -ge "$1" ]; }
+wait_for 120 "results" has_cells 2
+kill_rank listed 0
+wait_for 60 "the restart" has_restarts 1
+wait_for 300 "the end" is_over
+[ "$(field JobState)" = COMPLETED ] || fail "listed: ended as $(field JobState) $(field ExitCode)"
+[ "$(grep -o '"name":"[0-9]*"' listed/results.jsonl | sort -u | wc -l)" = 20 ] || fail "listed: cells are missing"
+echo "ok: listed, 20 cells after $(field Restarts) restarts"
 
 # A node that is taken away.
 submit moved -- --children 200
