@@ -8,6 +8,13 @@
 #   jobs/compare.sh --results OUT >> FILE                         a line of JSON for each run; --report
 #                                                                 takes such a file as well
 #
+# A winner is one network trained once, which scatters. Its cell is worth what it gives when it is trained
+# anew: the winners are a list for renas-train, whose folders the table then takes, in any number:
+#
+#   jobs/compare.sh --winners OUT|FILE > winners.txt
+#   renas-train --list winners.txt --data DATA.h5 --out anew-101 --seed 101 [the options of the retraining]
+#   jobs/compare.sh --report OUT|FILE anew-101 [...]
+#
 # STRATEGIES (renas evolution random; renas:paper is renas by the recipe paper), SEEDS (1 2 3 4 5),
 # RANKS (2), RENAS_BIN (build/bin), PASSES: of each search over its training images, from which --children
 # then follows, so that all take equally many; a run that is there is resumed, one that is finished is left.
@@ -45,18 +52,42 @@ print(json.dumps({
   done
 }
 
-# report OUT|FILE: the table, and the differences from the first strategy over the seeds of both.
+# winners OUT|FILE: the cell of each run's winner, each once.
+winners() {
+  if [ -d "$1" ]; then results "$1"; else cat "$1"; fi | python3 -c '
+import json, sys
+cells = {}
+for line in sys.stdin:
+    run = json.loads(line)
+    if run.get("members"): cells[max(run["members"], key=lambda member: member[1])[0]] = True
+print("\n".join(cells))
+'
+}
+
+# report OUT|FILE [FOLDER ...]: the table, and the differences from the first strategy over the seeds of
+# both; the folders are of winners trained anew.
 report() {
+  local runs=$1
+  shift
   # Of a file all strategies, unless some are named.
   local named=(${STRATEGIES:-})
-  [ -d "$1" ] && named=("${strategies[@]}")
-  if [ -d "$1" ]; then results "$1"; else cat "$1"; fi | python3 -c '
+  [ -d "$runs" ] && named=("${strategies[@]}")
+  if [ -d "$runs" ]; then results "$runs"; else cat "$runs"; fi | python3 -c '
 import json, statistics, sys
+folders = sys.argv[2:2 + int(sys.argv[1])]
+anew = {}
+for folder in folders:
+    for line in open(folder + "/results.jsonl"):
+        cell = json.loads(line)
+        if cell["status"] == "ok": anew.setdefault(cell["genome"], {})[folder] = cell["test_accuracy"]
 runs = {}
 for line in sys.stdin:
     run = json.loads(line)
     runs[run["strategy"], run["seed"]] = run
-asked = sys.argv[1:] or sorted({of for of, _ in runs}, key=lambda of: (of != "renas", of))
+    if run.get("members"):
+        tests = anew.get(max(run["members"], key=lambda member: member[1])[0], {})
+        if len(tests) == len(folders) > 0: run["anew"] = statistics.mean(tests.values())
+asked = sys.argv[2 + len(folders):] or sorted({of for of, _ in runs}, key=lambda of: (of != "renas", of))
 strategies = [s for s in asked if any(s == of for of, _ in runs)]
 def cell(values):
     if not values: return "-"
@@ -65,37 +96,44 @@ def cell(values):
 def of(strategy, what):
     return {seed: run[what] for (name, seed), run in runs.items()
             if name == strategy and run.get(what) is not None}
-heads = ("chosen, D_val", "best, D_val", "test")
-print("{:<20} {:>5} {:>18} {:>18} {:>18}".format("strategy", "runs", *heads))
+heads = {"population": "chosen, D_val", "best": "best, D_val", "test": "test"}
+if folders: heads["anew"] = f"anew {len(folders)}x, test"
+print("{:<20} {:>5}".format("strategy", "runs") + "".join(f" {head:>18}" for head in heads.values()))
 for s in strategies:
-    values = [list(of(s, what).values()) for what in ("population", "best", "test")]
     count = sum(name == s for name, _ in runs)
-    print(f"{s:<20} {count:>5} {cell(values[0]):>18} {cell(values[1]):>18} {cell(values[2]):>18}")
+    columns = "".join(f" {cell(list(of(s, what).values())):>18}" for what in heads)
+    print(f"{s:<20} {count:>5}" + columns)
 # 97.5 % quantiles of t for 1, 2, ... degrees of freedom; beyond them nearly those of the normal
 student = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14,
            2.13, 2.12, 2.11, 2.10, 2.09, 2.09]
-for s, what in [(s, what) for what in ("population", "test") for s in strategies[1:]]:
+for s, what in [(s, what) for what in ("population", "test", "anew") for s in strategies[1:]]:
     mine, other = of(strategies[0], what), of(s, what)
     gains = [100 * (mine[seed] - other[seed]) for seed in sorted(mine.keys() & other.keys())]
     if len(gains) < 2: continue
     t = student[len(gains) - 2] if len(gains) - 2 < len(student) else 1.96 + 2.5 / len(gains)
     mean, half = statistics.mean(gains), t * statistics.stdev(gains) / len(gains) ** 0.5
-    name = {"population": "chosen cells", "test": "test accuracy"}[what]
+    name = {"population": "chosen cells", "test": "test accuracy",
+            "anew": "test accuracy, winners trained anew,"}[what]
     print(f"{name} of {strategies[0]} over {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
           f"in {len(gains)} seeds")
-' ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
+' $# "$@" ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
 }
 
 if [ "${1:-}" = --results ]; then
   results "${2:?usage: jobs/compare.sh --results OUT}"
   exit
 fi
+if [ "${1:-}" = --winners ]; then
+  winners "${2:?usage: jobs/compare.sh --winners OUT or FILE}"
+  exit
+fi
 if [ "${1:-}" = --report ]; then
-  report "${2:?usage: jobs/compare.sh --report OUT or FILE}"
+  : "${2:?usage: jobs/compare.sh --report OUT or FILE [FOLDER of winners trained anew ...]}"
+  report "${@:2}"
   exit
 fi
 if [ $# -lt 2 ]; then
-  sed -n '2,15s/^# \?//p' "$0" >&2
+  sed -n '2,22s/^# \?//p' "$0" >&2
   exit 2
 fi
 data=$1

@@ -7,7 +7,8 @@
 # three random cells, by the recipe cifar-short (12 epochs of cosine on all images) with the seeds in
 # SEEDS, then RENASNet for 36 epochs. Prints the table of what is there. It may be stopped at any
 # moment; the same command goes on, and what is finished stays. Options behind FOLDER apply to all,
-# for example: --precision bf16 --threads 2; EPOCHS and LONG_EPOCHS change the schedules' lengths.
+# for example: --precision bf16 --threads 2; EPOCHS and LONG_EPOCHS change the schedules' lengths,
+# NETWORKS which are trained and in what order, for example: NETWORKS="random-1 nasnet-a".
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -32,7 +33,7 @@ mkdir -p "$folder"
 
 # The random cells are the first three of a uniform draw from the paper's space that are within 3 % of
 # RENASNet's 130,957,056 mult-adds at (2, 24); they stand here so that everyone trains the same.
-names=(renasnet nasnet-a pnasnet-5 amoebanet-a enas darts-v2 random-1 random-2 random-3)
+names=(${NETWORKS:-renasnet nasnet-a pnasnet-5 amoebanet-a enas darts-v2 random-1 random-2 random-3})
 genome_of() {
   case $1 in
     random-1) echo "c-2:max3x3+c-2:avg3x3,c-2:sep5x5+c-2:sep7x7,c-1:sep7x7+c-1:max3x3,1:sep7x7+3:avg3x3,c-1:sep3x3+4:sep7x7" ;;
