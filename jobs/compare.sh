@@ -13,7 +13,7 @@
 #
 #   jobs/compare.sh --winners OUT|FILE > winners.txt
 #   renas-train --list winners.txt --data DATA.h5 --out anew-101 --seed 101 [the options of the retraining]
-#   jobs/compare.sh --report OUT|FILE anew-101 [...]
+#   jobs/compare.sh --report OUT|FILE anew-101 [...]              and --results, which keeps it in its lines
 #
 # STRATEGIES (renas evolution random; renas:paper is renas by the recipe paper), SEEDS (1 2 3 4 5),
 # RANKS (2), RENAS_BIN (build/bin), PASSES: of each search over its training images, from which --children
@@ -30,8 +30,8 @@ needs() {
   exit 2
 }
 
-# results OUT: a line of JSON for each finished run of the strategies there.
-results() {
+# runs_in OUT: a line of JSON for each finished run of the strategies there.
+runs_in() {
   for strategy in "${strategies[@]}"; do
     for run in "$1/${strategy/:/-}"-[0-9]*; do
       [ -e "$run/result.json" ] || continue
@@ -52,9 +52,28 @@ print(json.dumps({
   done
 }
 
+# results OUT|FILE [FOLDER ...]: the lines of its runs, with what their winners have on test trained anew in
+# the folders ("anew"), where they were.
+results() {
+  if [ -d "$1" ]; then runs_in "$1"; else cat "$1"; fi | python3 -c '
+import json, sys
+anew = {}
+for folder in sys.argv[1:]:
+    for line in open(folder + "/results.jsonl"):
+        cell = json.loads(line)
+        if cell["status"] == "ok": anew.setdefault(cell["genome"], {})[folder] = cell["test_accuracy"]
+for line in sys.stdin:
+    run = json.loads(line)
+    if run.get("members"):
+        tests = anew.get(max(run["members"], key=lambda member: member[1])[0], {})
+        if tests: run["anew"] = list(tests.values())
+    print(json.dumps(run))
+' "${@:2}"
+}
+
 # winners OUT|FILE: the cell of each run's winner, each once.
 winners() {
-  if [ -d "$1" ]; then results "$1"; else cat "$1"; fi | python3 -c '
+  results "$1" | python3 -c '
 import json, sys
 cells = {}
 for line in sys.stdin:
@@ -64,30 +83,19 @@ print("\n".join(cells))
 '
 }
 
-# report OUT|FILE [FOLDER ...]: the table, and the differences from the first strategy over the seeds of
-# both; the folders are of winners trained anew.
+# report OUT|FILE [FOLDER ...]: the table, and the differences from the first strategy over the seeds of both.
 report() {
-  local runs=$1
-  shift
   # Of a file all strategies, unless some are named.
   local named=(${STRATEGIES:-})
-  [ -d "$runs" ] && named=("${strategies[@]}")
-  if [ -d "$runs" ]; then results "$runs"; else cat "$runs"; fi | python3 -c '
+  [ -d "$1" ] && named=("${strategies[@]}")
+  results "$@" | python3 -c '
 import json, statistics, sys
-folders = sys.argv[2:2 + int(sys.argv[1])]
-anew = {}
-for folder in folders:
-    for line in open(folder + "/results.jsonl"):
-        cell = json.loads(line)
-        if cell["status"] == "ok": anew.setdefault(cell["genome"], {})[folder] = cell["test_accuracy"]
 runs = {}
 for line in sys.stdin:
     run = json.loads(line)
+    if run.get("anew"): run["anew"] = statistics.mean(run["anew"])
     runs[run["strategy"], run["seed"]] = run
-    if run.get("members"):
-        tests = anew.get(max(run["members"], key=lambda member: member[1])[0], {})
-        if len(tests) == len(folders) > 0: run["anew"] = statistics.mean(tests.values())
-asked = sys.argv[2 + len(folders):] or sorted({of for of, _ in runs}, key=lambda of: (of != "renas", of))
+asked = sys.argv[1:] or sorted({of for of, _ in runs}, key=lambda of: (of != "renas", of))
 strategies = [s for s in asked if any(s == of for of, _ in runs)]
 def cell(values):
     if not values: return "-"
@@ -97,7 +105,7 @@ def of(strategy, what):
     return {seed: run[what] for (name, seed), run in runs.items()
             if name == strategy and run.get(what) is not None}
 heads = {"population": "chosen, D_val", "best": "best, D_val", "test": "test"}
-if folders: heads["anew"] = f"anew {len(folders)}x, test"
+if any(run.get("anew") for run in runs.values()): heads["anew"] = "anew, test"
 print("{:<20} {:>5}".format("strategy", "runs") + "".join(f" {head:>18}" for head in heads.values()))
 for s in strategies:
     count = sum(name == s for name, _ in runs)
@@ -116,11 +124,12 @@ for s, what in [(s, what) for what in ("population", "test", "anew") for s in st
             "anew": "test accuracy, winners trained anew,"}[what]
     print(f"{name} of {strategies[0]} over {s}: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
           f"in {len(gains)} seeds")
-' $# "$@" ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
+' ${named[@]+"${named[@]}"}  # which may be empty, an error to bash before 4.4
 }
 
 if [ "${1:-}" = --results ]; then
-  results "${2:?usage: jobs/compare.sh --results OUT}"
+  : "${2:?usage: jobs/compare.sh --results OUT or FILE [FOLDER of winners trained anew ...]}"
+  results "${@:2}"
   exit
 fi
 if [ "${1:-}" = --winners ]; then

@@ -351,6 +351,52 @@ BOOST_AUTO_TEST_CASE(a_comparison_gives_all_strategies_as_many_passes) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_comparison_takes_winners_that_were_trained_anew) {
+  if (run_command("python3 -c ''").code != 0) {
+    BOOST_TEST_MESSAGE("skipped: there is no python3");
+    return;
+  }
+  const std::string compare = "bash " RENAS_SOURCE_DIR "/jobs/compare.sh ";
+  std::string lines;
+  for (const int seed : {1, 2}) {
+    for (const std::string strategy : {"renas", "random"}) {
+      lines += fmt::format(
+          R"({{"strategy": "{0}", "seed": {1}, "population": 0.5, "best": 0.6, "test": 0.55, )"
+          R"("members": [["{0} loses", 0.4], ["{0} wins {1}", 0.6]]}})"
+          "\n",
+          strategy, seed);
+    }
+  }
+  file("runs.jsonl", lines);
+  const std::string runs = folder / "runs.jsonl";
+  BOOST_TEST(done(compare + "--winners " + runs).output ==
+             "renas wins 1\nrandom wins 1\nrenas wins 2\nrandom wins 2\n");
+  for (const int k : {1, 2}) {
+    std::string cells;
+    for (const int seed : {1, 2}) {
+      cells +=
+          fmt::format(R"({{"genome": "renas wins {0}", "status": "ok", "test_accuracy": 0.5{1}}})"
+                      "\n"
+                      R"({{"genome": "random wins {0}", "status": "ok", "test_accuracy": 0.4{0}}})"
+                      "\n",
+                      seed, k);
+    }
+    const std::string name = fmt::format("anew-{}", k);
+    std::filesystem::create_directories(folder / name);
+    file(name + "/results.jsonl", cells);
+  }
+  const std::string folders = " " + (folder / "anew-1") + " " + (folder / "anew-2");
+  // 51 and 52 % for each winner of renas, 41 and 42 for those of random.
+  const std::string report = done(compare + "--report " + runs + folders).output;
+  BOOST_TEST(report.find("51.50 +- 0.00") != std::string::npos, report);
+  BOOST_TEST(
+      report.find("winners trained anew, of renas over random: +10.00 [+3.6") != std::string::npos,
+      report);
+  // The lines keep it.
+  file("kept.jsonl", done(compare + "--results " + runs + folders).output);
+  BOOST_TEST(done(compare + "--report " + (folder / "kept.jsonl")).output == report);
+}
+
 BOOST_AUTO_TEST_CASE(a_run_of_before_these_options_goes_on_as_it_began) {
   done(toy_search(folder, "made", "0", 4) + "--finalists population");
   renas::SearchRunOptions options =

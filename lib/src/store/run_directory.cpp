@@ -408,7 +408,10 @@ std::optional<RunResult> RunDirectory::load_result() const {
   if (!is_sealed_json(text)) {
     const auto mended = repair_bit(text, is_sealed_json);
     if (!mended) {
-      throw IoError(fmt::format("{}: was changed or is damaged: its checksum does not hold", path));
+      throw IoError(
+          fmt::format("{}: was changed or is damaged: its checksum does not hold; renas-search "
+                      "--resume of the run writes it anew",
+                      path));
     }
     text = *mended;
   }
