@@ -127,6 +127,35 @@ BOOST_AUTO_TEST_CASE(a_synthetic_objective_takes_a_part_of_the_papers_space) {
     most = std::max(most, truth);
   }
   BOOST_TEST(most - least > 3);
+  // What a choice is worth does not depend on where it stands in its slot. (Means over random cells
+  // are of other cells, so that scores differ by a scale.)
+  const auto with_last = [](const std::string& last) {
+    return SearchSpace::parse(
+        "inputs c-2 c-1\nblock\n input i1 c-2 c-1\n input i2 c-2 c-1\n operator o1 sep3x3 max3x3\n"
+        " operator o2 sep3x3 sep5x5\n"
+        "block\n input i1 c-2 c-1\n input i2 c-2 1\n operator o1 sep3x3 max3x3\n operator o2 " +
+            last + "\n",
+        renas::Notation::kCell);
+  };
+  const SearchSpace one_way = with_last("sep3x3 max3x3 sep5x5");
+  const SearchSpace other_way = with_last("sep5x5 max3x3 sep3x3");
+  const auto of_one = renas::synthetic_objective(one_way, 3);
+  const auto of_other = renas::synthetic_objective(other_way, 3);
+  const auto score = [](double truth) { return std::log(95 - truth); };
+  double xy = 0, x = 0, y = 0, xx = 0, yy = 0;
+  const int count = 200;
+  for (int i = 0; i < count; ++i) {
+    const Genome genome = renas::random_genome(one_way, random);
+    const std::string text = renas::to_string(one_way, genome);
+    const double a = score(of_one->truth(genome));
+    const double b = score(of_other->truth(renas::parse_genome(other_way, text)));
+    x += a / count;
+    y += b / count;
+    xy += a * b / count;
+    xx += a * a / count;
+    yy += b * b / count;
+  }
+  BOOST_TEST((xy - x * y) / std::sqrt((xx - x * x) * (yy - y * y)) > 0.9999);
   // With all choices in the paper's order it is the function of the whole space.
   const SearchSpace whole = SearchSpace::renas(2);
   const SearchSpace same = SearchSpace::parse(whole.to_text(), renas::Notation::kCell);
