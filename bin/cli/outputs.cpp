@@ -37,8 +37,7 @@ void check_outputs(const std::vector<NamedFile>& inputs, const std::vector<Named
     for (const NamedFile& other : others) {
       if (other.path.empty() || !are_one_file(output.path, other.path)) continue;
       throw InvalidInput(
-          fmt::format("{} {}: is the same file as {} {}, which would be lost; name "
-                      "another",
+          fmt::format("{} {}: is the same file as {} {}, which would be lost; name another",
                       output.option, output.path, other.option, other.path));
     }
     others.push_back(output);
