@@ -1,6 +1,6 @@
-// The bfloat16 kernels are compared with the float32 kernels, on whole numbers so small that
-// neither rounds: they must agree to the bit. On a processor without AVX512-BF16 both are float32,
-// on two instruction sets.
+// The bfloat16 kernels, on AMX and on vectors, are compared with the float32 kernels, on whole
+// numbers so small that none of them rounds: they must agree to the bit. On a processor without
+// AVX512-BF16 all are float32, on two or three instruction sets.
 
 #include "backend/cpu/kernels/bf16_kernels.h"
 
@@ -126,13 +126,17 @@ void compare(const std::string& what, const Written& bf16, const Written& floats
   BOOST_TEST(bf16.partial == floats.partial, what << ": weight gradients and sums");
 }
 
-/// Runs the bfloat16 kernels, then the float32 ones, and compares what they wrote.
-void on_both(const std::string& what, const std::function<Written()>& run) {
+/// Runs the bfloat16 kernels as they are, then by vectors alone, then the float32 kernels, and
+/// compares what they wrote.
+void on_all(const std::string& what, const std::function<Written()>& run) {
   const Written bf16 = run();
+  hwy::SetSupportedTargetsForTest(hwy::SupportedTargets() & ~HWY_AVX3_DL);
+  const Written vectors = run();
   hwy::SetSupportedTargetsForTest(HWY_AVX2);
   const Written floats = run();
   hwy::SetSupportedTargetsForTest(0);
   compare(what, bf16, floats);
+  compare(what + ", by vectors", vectors, floats);
 }
 
 /// Selects the bfloat16 kernels for the group where there are any. Returns its packed weights.
@@ -176,7 +180,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
   }
   const std::vector<float> pointwise = sparse(in.channels, columns, 2, 6);
   const std::vector<float> back = transposed(pointwise, in.channels, columns);
-  on_both(what, [&] {
+  on_all(what, [&] {
     MapFixture source(in, 1);
     MapFixture result(out, 2);
     SeparableArgs args;
@@ -212,7 +216,7 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
     weights.push_back(sparse(in[k].channels, columns, 3, 10 + k));
     back.push_back(transposed(weights[k], in[k].channels, columns));
   }
-  on_both(what, [&] {
+  on_all(what, [&] {
     std::vector<MapFixture> sources;
     for (std::size_t k = 0; k < in.size(); ++k) sources.emplace_back(in[k], 20 + 10 * k);
     MapFixture result(out, 2);
@@ -263,7 +267,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
   for (std::size_t i = 0; i < images.size(); ++i) {
     if (i % kBlock >= kChannels) images[i] = 0;
   }
-  on_both(what, [&] {
+  on_all(what, [&] {
     MapFixture result(out, 2);
     ConvArgs args;
     TermArgs term;

@@ -45,9 +45,14 @@ MachinePeaks::MachinePeaks(int threads) {
   };
   constexpr int64_t kSteps = 2'000'000;
   peak_flops_ = speed(peak_loop(kSteps), [&](int) { peak_loop(kSteps); });
-  peak_bf16_flops_ = peak_flops_;
+  peak_bf16_flops_ = peak_bf16_vector_flops_ = peak_flops_;
   if (bf16::available()) {
     peak_bf16_flops_ = speed(bf16::peak_loop(kSteps), [&](int) { bf16::peak_loop(kSteps); });
+    peak_bf16_vector_flops_ = std::max(peak_flops_, peak_bf16_flops_);
+  }
+  if (bf16::has_amx()) {
+    peak_bf16_flops_ =
+        speed(bf16::amx_peak_loop(kSteps), [&](int) { bf16::amx_peak_loop(kSteps); });
   }
   for (double bytes = 32e3; bytes < 300e6; bytes *= 3) {
     const auto floats = static_cast<std::size_t>(bytes / 12);
@@ -73,8 +78,9 @@ double MachinePeaks::bandwidth(double bytes) const {
 }
 
 double MachinePeaks::seconds(const plan::Work& work) const {
-  return std::max(work.flops / peak_flops_ + work.bf16_flops / peak_bf16_flops_,
-                  work.bytes / bandwidth(work.bytes));
+  const double computing = work.flops / peak_flops_ + work.bf16_flops / peak_bf16_flops_ +
+                           work.bf16_depthwise_flops / peak_bf16_vector_flops_;
+  return std::max(computing, work.bytes / bandwidth(work.bytes));
 }
 
 double step_seconds(const Graph& graph, const std::vector<std::unique_ptr<FusedGroup>>& groups,

@@ -17,7 +17,8 @@ class MachinePeaks {
   explicit MachinePeaks(int threads);
   /// Floating-point operations a second of float32 multiply-adds.
   double peak_flops() const { return peak_flops_; }
-  /// The same of bfloat16 dot products; equal to peak_flops() where there is no such instruction.
+  /// The same of matrix products of bfloat16: on the tile registers of AMX, or as dot products of
+  /// pairs; equal to peak_flops() where there is no such instruction.
   double peak_bf16_flops() const { return peak_bf16_flops_; }
   /// Bytes a second when reading two arrays and writing a third that take `bytes` together.
   double bandwidth(double bytes) const;
@@ -29,6 +30,7 @@ class MachinePeaks {
  private:
   double peak_flops_ = 0;
   double peak_bf16_flops_ = 0;
+  double peak_bf16_vector_flops_ = 0;  // the better of dot products of pairs and multiply-adds
   std::map<double, double> bandwidths_;
 };
 

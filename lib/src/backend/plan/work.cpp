@@ -10,8 +10,12 @@ double map_bytes(const Map& map, const MapData& data, int images) {
 
 /// Counts the operations of `passes` forward passes of one image.
 void add_flops(const GroupWork& group, double passes, Work& work) {
-  const bool in_bf16 = group.has_weights && group.out.data.is_bf16();
-  (in_bf16 ? work.bf16_flops : work.flops) += 2 * group.mult_adds * passes;
+  if (!group.has_weights || !group.out.data.is_bf16()) {
+    work.flops += 2 * group.mult_adds * passes;
+    return;
+  }
+  work.bf16_flops += 2 * (group.mult_adds - group.depthwise) * passes;
+  work.bf16_depthwise_flops += 2 * group.depthwise * passes;
 }
 
 }  // namespace

@@ -12,10 +12,11 @@ namespace renas::plan {
 /// What one pass over a group costs at least, for one batch.
 struct Work {
   double flops = 0;
-  double bf16_flops = 0;  ///< of convolutions over maps in bfloat16
-  double bytes = 0;       ///< each map that must be read or written, once
+  double bf16_flops = 0;            ///< of matrix products over maps in bfloat16
+  double bf16_depthwise_flops = 0;  ///< of depthwise convolutions over them
+  double bytes = 0;                 ///< each map that must be read or written, once
 
-  double all_flops() const { return flops + bf16_flops; }
+  double all_flops() const { return flops + bf16_flops + bf16_depthwise_flops; }
 };
 
 /// What a perfectly fused group does: the maps that it reads, the map that it writes, and its
@@ -25,6 +26,7 @@ struct GroupWork {
   std::vector<InputView> inputs = {};
   OutputMap out = {};
   double mult_adds = 0;       // of one image forward
+  double depthwise = 0;       // those of them that are a depthwise convolution's
   bool has_weights = false;   // a convolution: backward it also has a weight gradient
   bool reads_inputs = false;  // the backward pass reads its inputs again, even without ReLU
   bool backward = false;      // a gradient passes through it

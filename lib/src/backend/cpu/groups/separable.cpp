@@ -37,7 +37,11 @@ class SeparableGroup final : public FusedGroup {
   }
   bool takes_statistics() const override { return true; }
   std::string label() const override { return "separable" + to_string(args_.window); }
-  void add_work(plan::GroupWork& work) const override { work.inputs.push_back(args_.in); }
+  void add_work(plan::GroupWork& work) const override {
+    work.inputs.push_back(args_.in);
+    work.depthwise = static_cast<double>(weights_.maps[0].element.size()) *
+                     static_cast<double>(out_.map.pixels());
+  }
 
   void bind_weights(const float* forward, const float* backward, const float* bf16) override {
     args_.bf16_weights = bf16;

@@ -7,7 +7,8 @@
 #include "backend/cpu/kernels/few_channels-inl.h"
 
 #if HWY_TARGET == HWY_AVX3
-#include "backend/cpu/kernels/bf16_gemm-inl.h"
+#include "backend/cpu/kernels/bf16_operands-inl.h"
+#include "backend/cpu/kernels/bf16_product-inl.h"
 #include "backend/cpu/kernels/conv_plan.h"
 
 RENAS_BF16_BEFORE_NAMESPACE();
@@ -65,7 +66,6 @@ struct ToConsecutivePixels : Sink {
       if constexpr (ACCUMULATE) g = hn::Add(g, load(d, to + on));
       return g;
     };
-    // ROWS is 16, 8, 4, 2 or 1.
     if constexpr (ROWS == 1) {
       bf16::put(masked(0), to);
     } else {
@@ -79,14 +79,16 @@ struct ToConsecutivePixels : Sink {
 };
 
 /// Activates a term's inputs of `pixels` outputs from p0 on and packs them as rows, `step` numbers
-/// apart, and, unless `columns` is nullptr, as columns. `f32_tile` holds a tile of floats.
+/// apart, and, unless `columns` is nullptr, as columns, pair_row(depth) floats apart. `f32_tile`
+/// holds a tile of floats.
 HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixels,
                      const TileOffsets& offsets, float* f32_tile, Bfloat16* rows, std::size_t step,
-                     float* columns) {
+                     float* columns, const Product& product) {
   const auto put_all = [&](const auto& value) RENAS_BF16_ATTR {
     each_vector(t.depth, [&](auto d, int c) RENAS_BF16_ATTR {
-      put_pixels(d, pixels, step, t.depth, value(d, c), rows + c,
+      put_pixels(d, pixels, step, pair_row(t.depth), value(d, c), rows + c,
                  columns == nullptr ? nullptr : columns + c);
+      product.keep_awake();
     });
   };
   if (has_few_channels(t)) {
@@ -114,11 +116,11 @@ HWY_INLINE void pack(const TermArgs& t, const Map& out, std::size_t p0, int pixe
 HWY_INLINE void store_gradient_tile(const TermArgs& t, const TileOffsets& offsets,
                                     const Operand& gradients, int pixels, const float* weights,
                                     int steps, const Bfloat16* rows, bool accumulate,
-                                    Prefetcher& prefetcher) {
+                                    Product& product, Prefetcher& prefetcher) {
   auto* to = t.in.gradient.as<Bfloat16>();
   const std::size_t row = t.depth;
   const auto multiply_to = [&](const auto& sink) RENAS_BF16_ATTR {
-    multiply(gradients, pixels, weights, t.depth, steps, sink, prefetcher);
+    product.multiply(gradients, pixels, weights, t.depth, steps, sink, prefetcher);
   };
   if (!is_pointwise(t)) {
     return multiply_to(ToInputPixels(to, offsets, t.in.relu ? rows : nullptr, row, accumulate));
@@ -139,17 +141,25 @@ HWY_INLINE bool is_the_matrix(const TermArgs& t) {
 struct Scratch {
   Scratch(const ConvArgs& args, float* scratch) : parts(scratch) {
     bool any_few_channels = false;
+    int most = 0;
     for (const TermArgs& t : args.terms) {
       depth += t.depth;
+      most = std::max(most, t.depth);
       any_few_channels = any_few_channels || has_few_channels(t);
     }
-    const std::size_t tile = kTilePixels * depth;
-    const std::size_t out_tile = kTilePixels * args.out.map.channels;
-    f32_tile = parts.take(any_few_channels ? tile + kBlock : 0);
-    rows = parts.take_bf16(tile);
-    columns = parts.take(tile / 2);
-    gradient_rows = parts.take_bf16(out_tile);
-    gradient_columns = parts.take(out_tile / 2);
+    constexpr std::size_t kPixels = kTilePixels;
+    constexpr std::size_t kPairs = kPixels / 2;
+    const int channels = args.out.map.channels;
+    f32_tile = parts.take(any_few_channels ? kPixels * most + kBlock : 0);
+    rows = parts.take_bf16(kPixels * bf16_row(depth));
+    columns = parts.take(kPairs * pair_row(most));
+    gradient_rows = parts.take_bf16(kPixels * bf16_row(channels));
+    gradient_columns = parts.take(kPairs * pair_row(channels));
+    transposed = parts.take(Product::transposed_floats(kPairs));
+  }
+  /// Gives the columns of gradients behind a tile's pixels finite numbers.
+  void clear_gradient_columns(int channels) const {
+    std::fill_n(gradient_columns, kTilePixels / 2 * pair_row(channels), 0.0F);
   }
 
   Parts<float> parts;
@@ -159,29 +169,32 @@ struct Scratch {
   float* columns;
   Bfloat16* gradient_rows;
   float* gradient_columns;
+  float* transposed;  // a part of columns, transposed
 };
 
-/// The floats of the packed weights of one pass, forward or backward.
-HWY_INLINE std::size_t packed_pass_floats(const ConvArgs& args) {
+/// The floats of the packed weights that the forward pass reads. Those of the backward pass follow.
+HWY_INLINE std::size_t packed_forward(const ConvArgs& args) {
   std::size_t floats = 0;
-  for (const TermArgs& t : args.terms) {
-    floats += static_cast<std::size_t>(t.depth * args.out.map.channels) / 2;
-  }
+  for (const TermArgs& t : args.terms) floats += packed_weights(t.depth, args.out.map.channels);
   return floats;
 }
 
-std::size_t conv_packed(const ConvArgs& args) { return 2 * packed_pass_floats(args); }
+std::size_t conv_packed(const ConvArgs& args) {
+  std::size_t floats = packed_forward(args);
+  for (const TermArgs& t : args.terms) floats += packed_weights(args.out.map.channels, t.depth);
+  return floats;
+}
 
 void conv_pack(const ConvArgs& args, bool backward, float* to) {
   const int channels = args.out.map.channels;
   for (const TermArgs& t : args.terms) {
     pack_weights(t.weight, t.depth, channels, to);
-    to += t.depth * channels / 2;
+    to += packed_weights(t.depth, channels);
   }
   for (const TermArgs& t : args.terms) {
     if (!backward) return;
     pack_weights(t.weight_transposed, channels, t.depth, to);
-    to += t.depth * channels / 2;
+    to += packed_weights(channels, t.depth);
   }
 }
 
@@ -193,6 +206,7 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
   const std::size_t end = last * map.pixels();
   const std::size_t channels = map.channels;
   const Scratch s(args, scratch);
+  Product product(args.bf16_kernels->amx, s.transposed);
   Prefetcher prefetcher;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
@@ -202,21 +216,24 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
       const std::size_t after = std::min<std::size_t>(kTilePixels, end - next);
       prefetch_inputs(args, next, after, false, prefetcher);
       prefetcher.add(args.out.data, next * channels, after * channels);
-      prefetcher.spread(micro_steps(kTilePixels, map.channels, s.depth / 2));
+      prefetcher.spread(product.pieces(kTilePixels, map.channels, s.depth / 2));
     }
     // The terms' rows lie side by side, so that one product sums them all.
     const Bfloat16* rows = s.rows;
+    std::size_t step = bf16_row(s.depth);
     if (args.terms.size() == 1 && is_the_matrix(args.terms[0])) {
-      rows = args.terms[0].in.data.as<Bfloat16>() + p0 * s.depth;
+      step = s.depth;
+      rows = args.terms[0].in.data.as<Bfloat16>() + p0 * step;
     } else {
       Bfloat16* to = s.rows;
       for (const TermArgs& t : args.terms) {
-        pack(t, map, p0, pixels, TileOffsets(t, map, p0, pixels), s.f32_tile, to, s.depth, nullptr);
+        pack(t, map, p0, pixels, TileOffsets(t, map, p0, pixels), s.f32_tile, to, step, nullptr,
+             product);
         to += t.depth;
       }
     }
-    multiply(rows_of(rows, s.depth), pixels, args.bf16_weights, map.channels, s.depth / 2,
-             ToOutput(args.out, p0 * channels), prefetcher);
+    product.multiply(rows_of(rows, step), pixels, args.bf16_weights, map.channels, s.depth / 2,
+                     ToOutput(args.out, p0 * channels), prefetcher);
     accumulate_statistics(args.out, p0 * channels, pixels, sums);
   }
 }
@@ -228,6 +245,9 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
   const std::size_t channels = map.channels;
   const Scratch s(args, scratch);
   const bool zero_first = must_zero_gradients(args);
+  const int gradient_row = bf16_row(map.channels);
+  s.clear_gradient_columns(map.channels);
+  Product product(args.bf16_kernels->amx, s.transposed);
   Prefetcher prefetcher;
   for (std::size_t p0 = begin; p0 < end; p0 += kTilePixels) {
     const int pixels = static_cast<int>(std::min<std::size_t>(kTilePixels, end - p0));
@@ -241,29 +261,31 @@ void conv_backward(const ConvArgs& args, int first, int last, float* scratch, fl
         prefetcher.add(args.out.data, next * channels, after * channels);
       }
       for (const TermArgs& t : args.terms) {
-        steps += micro_steps(kTilePixels, t.depth, map.channels / 2) +
-                 micro_steps(t.depth, map.channels, kTilePixels / 2);
+        steps += product.pieces(kTilePixels, t.depth, map.channels / 2) +
+                 product.pieces(t.depth, map.channels, kTilePixels / 2);
       }
       prefetch_inputs(args, next, after, true, prefetcher);
       prefetcher.spread(steps);
     }
     if (zero_first) zero_gradients(args, begin, p0, pixels);
     raw_gradients(args.out, p0 * channels, pixels, s.gradient_rows, s.gradient_columns);
-    const float* weights = args.bf16_weights + packed_pass_floats(args);
+    const float* weights = args.bf16_weights + packed_forward(args);
     for (const TermArgs& t : args.terms) {
       const std::size_t depth = t.depth;
       const TileOffsets offsets(t, map, p0, pixels);
-      pack(t, map, p0, pixels, offsets, s.f32_tile, s.rows, depth, s.columns);
-      multiply({s.columns, 1, depth}, t.depth, s.gradient_columns, map.channels, (pixels + 1) / 2,
-               ToFloats(partial + t.weight_gradient, channels, true), prefetcher);
+      pack(t, map, p0, pixels, offsets, s.f32_tile, s.rows, depth, s.columns, product);
+      product.multiply_transposed(s.columns, t.depth, s.gradient_columns, map.channels,
+                                  (pixels + 1) / 2,
+                                  AddToFloats(partial + t.weight_gradient, channels), prefetcher);
       if (t.in.gradient) {
-        store_gradient_tile(t, offsets, rows_of(s.gradient_rows, map.channels), pixels, weights,
-                            map.channels / 2, s.rows, t.in.accumulate || zero_first, prefetcher);
+        store_gradient_tile(t, offsets, rows_of(s.gradient_rows, gradient_row), pixels, weights,
+                            map.channels / 2, s.rows, t.in.accumulate || zero_first, product,
+                            prefetcher);
         if (is_pointwise(t)) {
           accumulate_norm_sums(t.in, p0 * depth, pixels, partial);
         }
       }
-      weights += t.depth * map.channels / 2;
+      weights += packed_weights(map.channels, t.depth);
     }
   }
 }
@@ -280,15 +302,20 @@ namespace renas::cpu::bf16 {
 #if HWY_TARGETS & HWY_AVX3
 
 const ConvKernels* kernels_for(const ConvArgs& args) {
-  static constexpr ConvKernels kKernels = {N_AVX3::bf16::conv_packed, N_AVX3::bf16::conv_pack,
-                                           N_AVX3::bf16::conv_scratch, N_AVX3::bf16::conv_forward,
+  static constexpr ConvKernels kVectors = {false,
+                                           N_AVX3::bf16::conv_packed,
+                                           N_AVX3::bf16::conv_pack,
+                                           N_AVX3::bf16::conv_scratch,
+                                           N_AVX3::bf16::conv_forward,
                                            N_AVX3::bf16::conv_backward};
+  static constexpr ConvKernels kTiles = kVectors.with_amx();
   if (!args.out.data.is_bf16() || !available()) return nullptr;
   const bool all = std::all_of(args.terms.begin(), args.terms.end(), [](const TermArgs& t) {
     return (t.in.data.is_bf16() && (is_pointwise(t) || is_strided_pointwise(t))) ||
            (has_few_channels(t) && !t.in.gradient);
   });
-  return all ? &kKernels : nullptr;
+  if (!all) return nullptr;
+  return has_amx() ? &kTiles : &kVectors;
 }
 
 #else

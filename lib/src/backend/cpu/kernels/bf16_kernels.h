@@ -15,22 +15,41 @@ namespace renas::cpu::bf16 {
 /// True if the processor has AVX512-BF16 and the instruction sets allowed at run time include it.
 bool available();
 
+/// True if matrix products run on the tile registers of AMX: the processor has AMX-BF16, the kernel
+/// lets this process use it (the first call asks for that), and the instruction sets allowed at run
+/// time are all.
+bool has_amx();
+
 // The functions behind SeparableArgs::bf16_kernels and ConvArgs::bf16_kernels. They read weights
 // only from args.bf16_weights, packed() floats, where pack() puts them once a step. pack() leaves
 // out the backward pass's copy unless `backward`.
 struct SeparableKernels {
+  bool amx;  // products on tile registers
   std::size_t (*packed)(const SeparableArgs& args);
   void (*pack)(const SeparableArgs& args, bool backward, float* to);
   std::size_t (*scratch)(const SeparableArgs& args);
   void (*forward)(const SeparableArgs& args, int first, int last, float* scratch, float* sums);
   void (*backward)(const SeparableArgs& args, int first, int last, float* scratch, float* partial);
+
+  constexpr SeparableKernels with_amx() const {
+    SeparableKernels kernels = *this;
+    kernels.amx = true;
+    return kernels;
+  }
 };
 struct ConvKernels {
+  bool amx;
   std::size_t (*packed)(const ConvArgs& args);
   void (*pack)(const ConvArgs& args, bool backward, float* to);
   std::size_t (*scratch)(const ConvArgs& args);
   void (*forward)(const ConvArgs& args, int first, int last, float* scratch, float* sums);
   void (*backward)(const ConvArgs& args, int first, int last, float* scratch, float* partial);
+
+  constexpr ConvKernels with_amx() const {
+    ConvKernels kernels = *this;
+    kernels.amx = true;
+    return kernels;
+  }
 };
 
 /// The kernels for a group, if its maps are bfloat16 and its shapes are among those that networks
@@ -41,5 +60,7 @@ const ConvKernels* kernels_for(const ConvArgs& args);
 /// Runs dot products that wait for nothing, to measure the processor's peak. Returns the number of
 /// floating-point operations, 0 without AVX512-BF16.
 double peak_loop(int64_t steps);
+/// The same on tile registers. Only if has_amx().
+double amx_peak_loop(int64_t steps);
 
 }  // namespace renas::cpu::bf16

@@ -65,12 +65,13 @@ HWY_INLINE void load_row(const SeparableArgs& args, const Bf16SeparablePlan& pla
 }
 
 HWY_INLINE void load_rows(const SeparableArgs& args, const Bf16SeparablePlan& plan, int n,
-                          int& loaded, int wanted) {
+                          int& loaded, int wanted, const Product& product) {
   const Map& map = args.in.map;
   const std::size_t row = map.row();
   const Bfloat16* data = args.in.data.as<Bfloat16>() + n * map.size();
   for (; loaded < wanted; ++loaded) {
     load_row(args, plan, data + loaded * row, loaded);
+    product.keep_awake();
   }
 }
 
@@ -215,28 +216,30 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
   plan.input.clear();
   const std::size_t row_in = in.row();
   const std::size_t row_out = out.row();
-  const std::size_t channels = in.channels;
+  const std::size_t step = bf16_row(in.channels);
+  Product product(args.bf16_kernels->amx, plan.transposed);
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
     for (int y0 = 0; y0 < out.height; y0 += plan.tile_rows) {
       const int y1 = std::min(out.height, y0 + plan.tile_rows);
-      load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1));
+      load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1), product);
       const int pixels = (y1 - y0) * out.width;
       prefetcher.clear();
       prefetcher.add(args.in.data, n * in.size() + loaded * row_in,
                      plan.tile_rows * plan.stride * row_in);
       prefetcher.spread(plan.vectors * (y1 - y0) +
-                        micro_steps(pixels, out.channels, in.channels / 2));
+                        product.pieces(pixels, out.channels, in.channels / 2));
       each_row(args, plan, y0, y1,
                [&](auto d, int c, int row, const RingRows& rows) RENAS_BF16_ATTR {
-                 Bfloat16* to = plan.depthwise_rows + (row * out.width) * channels + c;
-                 forward_row(d, args, plan, c, rows, ToRows{to, channels});
+                 Bfloat16* to = plan.depthwise_rows + row * out.width * step + c;
+                 forward_row(d, args, plan, c, rows, ToRows{to, step});
+                 product.keep_awake();
                  prefetcher.issue();
                });
       const std::size_t at = n * out.size() + y0 * row_out;
-      multiply(rows_of(plan.depthwise_rows, in.channels), pixels, plan.weights.pointwise,
-               out.channels, in.channels / 2, ToOutput(args.out, at), prefetcher);
+      product.multiply(rows_of(plan.depthwise_rows, step), pixels, plan.weights.pointwise,
+                       out.channels, in.channels / 2, ToOutput(args.out, at), prefetcher);
       accumulate_statistics(args.out, at, pixels, sums);
     }
   }
@@ -253,7 +256,7 @@ struct ToGradients : Sink {
     const hn::DFromV<V> d;
     const int lanes = static_cast<int>(hn::Lanes(d));
     float* to = ring.row(d, column, y) + (ring.before + m / 2) * lanes;
-    // ROWS is 16, 8, 4, 2 or 1, so pixels come as an even and an odd one.
+    // Pixels come as an even and an odd one.
     if constexpr (ROWS == 1) {
       bf16::put(pair(v[0], hn::Zero(d)), to);
     } else {
@@ -308,7 +311,8 @@ HWY_INLINE void store_gradient_row(D d, const SeparableArgs& args, const Bf16Sep
 /// Stores the gradients of input rows [done, ready), and adds the batch norm's backward sums of
 /// them while they are in cache.
 HWY_INLINE void store_gradient_rows(const SeparableArgs& args, const Bf16SeparablePlan& plan, int n,
-                                    int& done, int ready, float* partial, Prefetcher& prefetcher) {
+                                    int& done, int ready, float* partial, const Product& product,
+                                    Prefetcher& prefetcher) {
   const Map& in = args.in.map;
   const std::size_t step = in.channels;
   const int rows_at_once = std::max(1, kTilePixels / in.width);
@@ -320,6 +324,7 @@ HWY_INLINE void store_gradient_rows(const SeparableArgs& args, const Bf16Separab
       const RingRows rows = rows_over(args, plan, done);
       each_vector(in.channels, [&](auto d, int c) RENAS_BF16_ATTR {
         store_gradient_row(d, args, plan, c, done, rows, to + c);
+        product.keep_awake();
         prefetcher.issue();
       });
     }
@@ -334,20 +339,23 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
   const Map& out = args.out.map;
   plan.input.clear();
   plan.gradients.clear();
-  plan.clear_zero_row();
+  plan.clear_padding(out.channels);
   const std::size_t row_in = in.row();
   const std::size_t tile_in = plan.tile_rows * plan.stride * row_in;
   const std::size_t row_out = out.row();
   const std::size_t tile_out = plan.tile_rows * row_out;
-  const std::size_t in_channels = in.channels;
-  const std::size_t out_channels = out.channels;
+  const std::size_t depthwise_step = pair_row(in.channels);
+  const std::size_t gradient_row = out.width * static_cast<std::size_t>(bf16_row(out.channels));
+  const std::size_t gradient_columns =
+      plan.row_pairs * static_cast<std::size_t>(pair_row(out.channels));
+  Product product(args.bf16_kernels->amx, plan.transposed);
   Prefetcher prefetcher;
   for (int n = first; n < last; ++n) {
     int loaded = 0;
     int done = 0;
     for (int y0 = 0; y0 < out.height; y0 += plan.tile_rows) {
       const int y1 = std::min(out.height, y0 + plan.tile_rows);
-      load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1));
+      load_rows(args, plan, n, loaded, SeparablePlan::rows_read(args, y1), product);
       // Input rows below `ready` are read by no later output.
       const int ready = SeparablePlan::rows_done(args, y1);
       const std::size_t at_in = n * in.size();
@@ -362,35 +370,40 @@ void separable_backward(const SeparableArgs& args, int first, int last, float* s
       }
       const int pixels = (y1 - y0) * out.width;
       prefetcher.spread(2 * plan.vectors * (y1 - y0) +
-                        micro_steps(pixels, in.channels, out.channels / 2) +
-                        micro_steps(in.channels, out.channels, pixels / 2));
+                        product.pieces(pixels, in.channels, out.channels / 2) +
+                        product.pieces(in.channels, out.channels, pixels / 2));
 
       for (int y = y0; y < y1; ++y) {
         const std::size_t row = y - y0;
-        raw_gradients(args.out, at_out + y * row_out, out.width, plan.gradient_rows + row * row_out,
-                      plan.gradient_columns + row * plan.row_pairs * out_channels);
+        raw_gradients(args.out, at_out + y * row_out, out.width,
+                      plan.gradient_rows + row * gradient_row,
+                      plan.gradient_columns + row * gradient_columns);
+        product.keep_awake();
       }
       each_row(args, plan, y0, y1,
                [&](auto d, int c, int row, const RingRows& rows) RENAS_BF16_ATTR {
-                 float* to = plan.depthwise_columns + (row * plan.row_pairs) * in_channels + c;
-                 forward_row(d, args, plan, c, rows, ToColumns{to, in_channels});
+                 float* to = plan.depthwise_columns + row * plan.row_pairs * depthwise_step + c;
+                 forward_row(d, args, plan, c, rows, ToColumns{to, depthwise_step});
+                 product.keep_awake();
                  prefetcher.issue();
                });
-      multiply({plan.depthwise_columns, 1, in_channels}, in.channels, plan.gradient_columns,
-               out.channels, (y1 - y0) * plan.row_pairs,
-               ToFloats(partial + args.pointwise_gradient, out_channels, true), prefetcher);
+      product.multiply_transposed(plan.depthwise_columns, in.channels, plan.gradient_columns,
+                                  out.channels, (y1 - y0) * plan.row_pairs,
+                                  AddToFloats(partial + args.pointwise_gradient, out.channels),
+                                  prefetcher);
       for (int y = y0; y < y1; ++y) {
         const std::size_t row = y - y0;
-        multiply(rows_of(plan.gradient_rows + row * row_out, out.channels), out.width,
-                 plan.weights.pointwise_transposed, in.channels, out.channels / 2,
-                 ToGradients(plan.gradients, y), prefetcher);
+        product.multiply(rows_of(plan.gradient_rows + row * gradient_row, bf16_row(out.channels)),
+                         out.width, plan.weights.pointwise_transposed, in.channels,
+                         out.channels / 2, ToGradients(plan.gradients, y), prefetcher);
       }
       each_vector(in.channels, [&](auto d, int c) RENAS_BF16_ATTR {
         depthwise_weights(d, args, plan, c, y0, y1, partial + args.depthwise_gradient);
+        product.keep_awake();
       });
       if (!args.in.gradient) continue;
-      load_rows(args, plan, n, loaded, ready);
-      store_gradient_rows(args, plan, n, done, ready, partial, prefetcher);
+      load_rows(args, plan, n, loaded, ready, product);
+      store_gradient_rows(args, plan, n, done, ready, partial, product, prefetcher);
     }
   }
 }
@@ -407,9 +420,13 @@ namespace renas::cpu::bf16 {
 #if HWY_TARGETS & HWY_AVX3
 
 const SeparableKernels* kernels_for(const SeparableArgs& args) {
-  static constexpr SeparableKernels kKernels = {
-      N_AVX3::bf16::separable_packed, N_AVX3::bf16::separable_pack, N_AVX3::bf16::separable_scratch,
-      N_AVX3::bf16::separable_forward, N_AVX3::bf16::separable_backward};
+  static constexpr SeparableKernels kVectors = {false,
+                                                N_AVX3::bf16::separable_packed,
+                                                N_AVX3::bf16::separable_pack,
+                                                N_AVX3::bf16::separable_scratch,
+                                                N_AVX3::bf16::separable_forward,
+                                                N_AVX3::bf16::separable_backward};
+  static constexpr SeparableKernels kTiles = kVectors.with_amx();
   const WindowArgs& w = args.window;
   const bool taken = args.in.data.is_bf16() && args.out.data.is_bf16() &&
                      args.pointwise_gradient > 0 &&  // there is a 1x1 convolution
@@ -417,7 +434,8 @@ const SeparableKernels* kernels_for(const SeparableArgs& args) {
                      w.height <= N_AVX3::bf16::kMaxKernelRows &&
                      (w.width == 3 || w.width == 5 || w.width == 7) && w.left >= 1 &&
                      SeparablePlan(args).lead >= 1;
-  return taken && available() ? &kKernels : nullptr;
+  if (!taken || !available()) return nullptr;
+  return has_amx() ? &kTiles : &kVectors;
 }
 
 #else

@@ -17,7 +17,8 @@
 #ifndef RENAS_BF16_SEPARABLE_PLAN_INL_H_
 #define RENAS_BF16_SEPARABLE_PLAN_INL_H_
 
-#include "backend/cpu/kernels/bf16_gemm-inl.h"
+#include "backend/cpu/kernels/bf16_operands-inl.h"
+#include "backend/cpu/kernels/bf16_product-inl.h"
 #include "backend/cpu/kernels/separable_plan.h"
 
 RENAS_BF16_BEFORE_NAMESPACE();
@@ -82,13 +83,12 @@ struct PairedTaps {
   PairedTaps(const SeparableArgs& args, T* packed) : parts(packed) {
     const WindowArgs& w = args.window;
     const std::size_t in = args.in.map.channels;
-    const std::size_t out = args.out.map.channels;
     forward_taps = w.height * (w.stride_height == 1 ? w.width + 1 : (w.width + 1) / 2);
     flipped_taps = w.height * (w.width + (w.stride_height == 1 ? 1 : 2));
     depthwise = parts.take(forward_taps * in);
-    pointwise = parts.take(in * out / 2);
+    pointwise = parts.take(packed_weights(args.in.map.channels, args.out.map.channels));
     depthwise_flipped = parts.take(flipped_taps * in);
-    pointwise_transposed = parts.take(in * out / 2);
+    pointwise_transposed = parts.take(packed_weights(args.out.map.channels, args.in.map.channels));
   }
 
   Parts<T> parts;
@@ -128,19 +128,24 @@ struct Bf16SeparablePlan : SeparablePlan {
     }
     const std::size_t pixels = tile_rows * out.width;
     const std::size_t pixel_pairs = tile_rows * row_pairs;
-    const std::size_t in_channels = in.channels;
-    const std::size_t out_channels = out.channels;
+    const std::size_t padded_pairs = amx_padded(tile_rows * row_pairs);
     input.data = parts.take(input.floats());
     gradients.data = parts.take(gradients.floats());
     zero_row = parts.take(static_cast<std::size_t>(input.row_pairs) * 16);
     // Rows have room for one more pixel, since they are written two pixels at a time.
-    depthwise_rows = parts.take_bf16((pixels + 1) * in_channels);
-    depthwise_columns = parts.take(pixel_pairs * in_channels);
-    gradient_rows = parts.take_bf16(pixels * out_channels);
-    gradient_columns = parts.take(pixel_pairs * out_channels);
+    depthwise_rows = parts.take_bf16((pixels + 1) * bf16_row(in.channels));
+    depthwise_columns = parts.take(pixel_pairs * pair_row(in.channels));
+    gradient_rows = parts.take_bf16(pixels * bf16_row(out.channels));
+    gradient_columns = parts.take(padded_pairs * pair_row(out.channels));
+    transposed = parts.take(Product::transposed_floats(pixel_pairs));
   }
-  void clear_zero_row() const {
+  /// Clears what no tile writes: the row that stands for those beyond the map, and the pairs behind
+  /// the columns of gradients.
+  void clear_padding(int out_channels) const {
     std::fill_n(zero_row, static_cast<std::size_t>(input.row_pairs) * 16, 0.0F);
+    const int pairs = tile_rows * row_pairs;
+    const int row = pair_row(out_channels);
+    std::fill(gradient_columns + pairs * row, gradient_columns + amx_padded(pairs) * row, 0.0F);
   }
 
   PairedTaps<const float> weights;
@@ -155,6 +160,7 @@ struct Bf16SeparablePlan : SeparablePlan {
   float* depthwise_columns;
   Bfloat16* gradient_rows;
   float* gradient_columns;
+  float* transposed;  // a part of depthwise_columns, transposed
 };
 
 /// Loads one column of the kernels of a vector of channels.

@@ -1,8 +1,8 @@
 // Vectors of bfloat16 pairs and the instructions on them. Pairs are lanes of 32 bits that hold two
 // bfloat16 numbers, as the dot-product instruction takes them.
 //
-// This is code for one target alone: AVX-512, to which AVX512-BF16 is added. Include it where
-// HWY_TARGET is HWY_AVX3, after vector-inl.h.
+// This is code for one target alone: AVX-512, to which AVX512-BF16 is added, and AMX, which only
+// bf16_product-inl.h uses. Include it where HWY_TARGET is HWY_AVX3, after vector-inl.h.
 #ifndef RENAS_BF16_VECTOR_INL_H_
 #define RENAS_BF16_VECTOR_INL_H_
 
@@ -10,10 +10,11 @@
 
 #include "backend/cpu/kernels/vector-inl.h"
 
-// These take the place of HWY_ATTR and HWY_BEFORE_NAMESPACE(), which do not enable AVX512-BF16.
-#define RENAS_BF16_ATTR __attribute__((target(HWY_TARGET_STR ",avx512bf16")))
+// These take the place of HWY_ATTR and HWY_BEFORE_NAMESPACE(), which enable neither.
+#define RENAS_BF16_TARGET HWY_TARGET_STR ",avx512bf16,amx-tile,amx-bf16"
+#define RENAS_BF16_ATTR __attribute__((target(RENAS_BF16_TARGET)))
 #define RENAS_BF16_BEFORE_NAMESPACE() \
-  HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512bf16") static_assert(true, "for the semicolon")
+  HWY_PUSH_ATTRIBUTES(RENAS_BF16_TARGET) static_assert(true, "for the semicolon")
 
 RENAS_BF16_BEFORE_NAMESPACE();
 namespace renas::cpu {
