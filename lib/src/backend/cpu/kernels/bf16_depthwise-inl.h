@@ -62,12 +62,39 @@ HWY_INLINE RingRows rows_over(const SeparableArgs& args, const Bf16SeparablePlan
 }
 
 /// Adds one kernel row's products to X times two outputs. `p` is the pairs that the first window
-/// begins with, `w` the row's pairs of taps.
-template <class Pattern, int X, class D>
+/// begins with, `w` the row's pairs of taps. FMA: see Bf16SeparablePlan::multiply_add.
+template <class Pattern, int X, bool FMA, class D>
 HWY_INLINE void add_row_products(D d, const float* p, const float* w, hn::Vec<D> (&sums)[2][X]) {
   constexpr int kLast = (X - 1) * Pattern::kStep + std::max(Pattern::first(0) + Pattern::count(0),
                                                             Pattern::first(1) + Pattern::count(1));
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  if constexpr (FMA) {
+    constexpr int kColumns = Pattern::kColumns;
+    hn::Vec<D> taps[kColumns];
+#pragma GCC unroll 8
+    for (int t = 0; t < kColumns; ++t) {
+      const int at = t + Pattern::lead(0);
+      const auto both = load_pairs(d, w + at / 2 * kLanes);
+      taps[t] = at % 2 == 0 ? first_of(both) : second_of(both);
+    }
+#pragma GCC unroll 32
+    for (int j = 0; j < kLast; ++j) {
+      const auto v = load_pairs(d, p + j * kLanes);
+      const hn::Vec<D> pixels[2] = {first_of(v), second_of(v)};
+#pragma GCC unroll 2
+      for (int side = 0; side < 2; ++side) {
+#pragma GCC unroll 8
+        for (int t = 0; t < kColumns; ++t) {
+          const int in_pairs = t + Pattern::lead(side);
+          const int at = j - Pattern::first(side) - in_pairs / 2;
+          if (at < 0 || at % Pattern::kStep != 0 || at / Pattern::kStep >= X) continue;
+          hn::Vec<D>& sum = sums[side][at / Pattern::kStep];
+          sum = hn::MulAdd(pixels[in_pairs % 2], taps[t], sum);
+        }
+      }
+    }
+    return;
+  }
   hn::Vec<hn::RebindToUnsigned<D>> taps[Pattern::kTaps];
 #pragma GCC unroll 8
   for (int t = 0; t < Pattern::kTaps; ++t) taps[t] = load_pairs(d, w + t * kLanes);
@@ -90,7 +117,7 @@ HWY_INLINE void add_row_products(D d, const float* p, const float* w, hn::Vec<D>
 /// Computes X times two outputs in registers, from the i-th on and as often as they fit, and passes
 /// them to to.put(firsts, seconds, i). THREE: the kernel has three rows, all on the map. They are
 /// written out, since the end of so short a loop would be mispredicted.
-template <class Pattern, int X, bool THREE, class D, class To>
+template <class Pattern, int X, bool FMA, bool THREE, class D, class To>
 HWY_INLINE void row_block(D d, const RingRows& rows, const float* ring, std::size_t row,
                           const float* w, int start, int& i, int count, const To& to) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
@@ -102,50 +129,57 @@ HWY_INLINE void row_block(D d, const RingRows& rows, const float* ring, std::siz
     const float* from = ring + (start + i * Pattern::kStep) * kLanes;
     const auto row_at = [&](int r) RENAS_BF16_ATTR { return from + rows.at[r] * row; };
     if constexpr (THREE) {
-      add_row_products<Pattern, X>(d, row_at(0), w, sums);
-      add_row_products<Pattern, X>(d, row_at(1), w + kTaps, sums);
-      add_row_products<Pattern, X>(d, row_at(2), w + 2 * kTaps, sums);
+      add_row_products<Pattern, X, FMA>(d, row_at(0), w, sums);
+      add_row_products<Pattern, X, FMA>(d, row_at(1), w + kTaps, sums);
+      add_row_products<Pattern, X, FMA>(d, row_at(2), w + 2 * kTaps, sums);
     } else {
       for (int r = rows.first; r < rows.last; ++r) {
-        if (rows.at[r] >= 0) add_row_products<Pattern, X>(d, row_at(r), w + r * kTaps, sums);
+        if (rows.at[r] >= 0) add_row_products<Pattern, X, FMA>(d, row_at(r), w + r * kTaps, sums);
       }
     }
     to.put(sums[0], sums[1], i);
   }
 }
 
-template <class Pattern, bool THREE, class D, class To>
+template <class Pattern, bool FMA, bool THREE, class D, class To>
 HWY_INLINE void row_blocks(D d, const RingRows& rows, const float* ring, std::size_t row,
                            const float* w, int start, int count, const To& to) {
   int i = 0;
   // Rows of 7 and 14 pairs would leave remainders so short that outputs wait for their own sums.
-  if (count % 7 == 0) row_block<Pattern, 7, THREE>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Pattern, 8, THREE>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Pattern, 4, THREE>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Pattern, 2, THREE>(d, rows, ring, row, w, start, i, count, to);
-  row_block<Pattern, 1, THREE>(d, rows, ring, row, w, start, i, count, to);
+  if (count % 7 == 0) row_block<Pattern, 7, FMA, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Pattern, 8, FMA, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Pattern, 4, FMA, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Pattern, 2, FMA, THREE>(d, rows, ring, row, w, start, i, count, to);
+  row_block<Pattern, 1, FMA, THREE>(d, rows, ring, row, w, start, i, count, to);
 }
 
 /// Computes `count` times two outputs of one row. `ring` and `w` belong to the vector's channels;
 /// `row` is the floats from row to row, `start` the pair that the first output's window begins
 /// with.
-template <class Pattern, class D, class To>
-HWY_NOINLINE void row_of(D d, const RingRows& rows, const float* ring, std::size_t row,
+template <class Pattern, bool FMA, class D, class To>
+HWY_NOINLINE void row_by(D d, const RingRows& rows, const float* ring, std::size_t row,
                          const float* w, int start, int count, const To& to) {
   if constexpr (Pattern::kColumns == 3) {
     if (rows.count == 3 && rows.present == 3) {
-      return row_blocks<Pattern, true>(d, rows, ring, row, w, start, count, to);
+      return row_blocks<Pattern, FMA, true>(d, rows, ring, row, w, start, count, to);
     }
   }
-  row_blocks<Pattern, false>(d, rows, ring, row, w, start, count, to);
+  row_blocks<Pattern, FMA, false>(d, rows, ring, row, w, start, count, to);
+}
+template <class Pattern, class D, class To>
+HWY_INLINE void row_of(D d, bool multiply_add, const RingRows& rows, const float* ring,
+                       std::size_t row, const float* w, int start, int count, const To& to) {
+  if (multiply_add) return row_by<Pattern, true>(d, rows, ring, row, w, start, count, to);
+  row_by<Pattern, false>(d, rows, ring, row, w, start, count, to);
 }
 
 /// Computes a row of outputs of stride 1.
 template <class D, class To>
-HWY_INLINE void neighbours_row(D d, int width, bool odd, const RingRows& rows, const float* ring,
-                               std::size_t row, const float* w, int count, const To& to) {
+HWY_INLINE void neighbours_row(D d, bool multiply_add, int width, bool odd, const RingRows& rows,
+                               const float* ring, std::size_t row, const float* w, int count,
+                               const To& to) {
   const auto run = [&](auto pattern) RENAS_BF16_ATTR {
-    row_of<decltype(pattern)>(d, rows, ring, row, w, 0, count, to);
+    row_of<decltype(pattern)>(d, multiply_add, rows, ring, row, w, 0, count, to);
   };
   if (width == 3) return odd ? run(Neighbours<3, true>()) : run(Neighbours<3, false>());
   if (width == 5) return odd ? run(Neighbours<5, true>()) : run(Neighbours<5, false>());
@@ -182,6 +216,44 @@ HWY_INLINE void weight_steps(D d, const float* gradient, const float* (&at)[R], 
       const auto v = load_pairs(d, at[r] + i * kLanes);
 #pragma GCC unroll 8
       for (int t = 0; t < N; ++t) sums[r][t] = dot(sums[r][t], window[t], v);
+    }
+  }
+}
+
+/// The same by multiply-adds of floats.
+template <int N, bool ODD, int R, class D>
+HWY_INLINE void weight_multiply_adds(D d, const float* gradient, const float* (&at)[R], int pairs,
+                                     hn::Vec<D> (&sums)[R][N]) {
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  // window[k] is output gradient 2 m + 1 - k, if the last pair that was read is the m-th.
+  hn::Vec<D> window[N + 2];
+#pragma GCC unroll 16
+  for (int k = 0; k < N + 2; ++k) window[k] = hn::Zero(d);
+  if (ODD) window[0] = second_of(load_pairs(d, gradient - kLanes));
+  const auto next = [&]() RENAS_BF16_ATTR {
+    const auto now = load_pairs(d, gradient);
+    gradient += kLanes;
+#pragma GCC unroll 16
+    for (int k = N + 1; k >= 2; --k) window[k] = window[k - 2];
+    window[1] = first_of(now);
+    window[0] = second_of(now);
+  };
+#pragma GCC unroll 4
+  for (int i = 0; i < (N - 1) / 2; ++i) next();
+#pragma GCC unroll 1
+  for (int i = 0; i < pairs; ++i) {
+    next();
+#pragma GCC unroll 3
+    for (int r = 0; r < R; ++r) {
+      const auto v = load_pairs(d, at[r] + i * kLanes);
+      const auto first = first_of(v);
+      const auto second = second_of(v);
+#pragma GCC unroll 8
+      for (int t = 0; t < N; ++t) {
+        const int k = t + (ODD ? 1 : 0);
+        sums[r][t] = hn::MulAdd(window[k + 1], first, sums[r][t]);
+        sums[r][t] = hn::MulAdd(window[k], second, sums[r][t]);
+      }
     }
   }
 }
@@ -242,10 +314,13 @@ HWY_NOINLINE void weight_rows(D d, const SeparableArgs& args, const Bf16Separabl
     }
     gradient += ((w.left + 1) / 2 - (N - 1) / 2) * lanes;
     const int pairs = (args.in.map.width + 1) / 2;
-    if (w.left % 2 != 0) {
-      weight_steps<N, true, R>(d, gradient, at, pairs, sums);
+    const bool odd = w.left % 2 != 0;
+    if (plan.multiply_add) {
+      odd ? weight_multiply_adds<N, true, R>(d, gradient, at, pairs, sums)
+          : weight_multiply_adds<N, false, R>(d, gradient, at, pairs, sums);
     } else {
-      weight_steps<N, false, R>(d, gradient, at, pairs, sums);
+      odd ? weight_steps<N, true, R>(d, gradient, at, pairs, sums)
+          : weight_steps<N, false, R>(d, gradient, at, pairs, sums);
     }
   }
   const int kernel = w.height * N * kBlock;

@@ -188,12 +188,13 @@ HWY_INLINE void forward_row(D d, const SeparableArgs& args, const Bf16SeparableP
   const auto row = plan.input.row_floats(d);
   const int width = args.window.width;
   if (plan.stride == 1) {
-    return neighbours_row(d, width, args.window.left % 2 != 0, rows, input, row, w, plan.row_pairs,
-                          to);
+    return neighbours_row(d, plan.multiply_add, width, args.window.left % 2 != 0, rows, input, row,
+                          w, plan.row_pairs, to);
   }
-  if (width == 3) return row_of<Strided<3>>(d, rows, input, row, w, 0, plan.row_pairs, to);
-  if (width == 5) return row_of<Strided<5>>(d, rows, input, row, w, 0, plan.row_pairs, to);
-  row_of<Strided<7>>(d, rows, input, row, w, 0, plan.row_pairs, to);
+  const bool fma = plan.multiply_add;
+  if (width == 3) return row_of<Strided<3>>(d, fma, rows, input, row, w, 0, plan.row_pairs, to);
+  if (width == 5) return row_of<Strided<5>>(d, fma, rows, input, row, w, 0, plan.row_pairs, to);
+  row_of<Strided<7>>(d, fma, rows, input, row, w, 0, plan.row_pairs, to);
 }
 
 /// Calls work(tag, first channel, row of the tile, input rows) for output rows [y0, y1) and all
@@ -281,7 +282,7 @@ HWY_INLINE void store_gradient_row(D d, const SeparableArgs& args, const Bf16Sep
   const float* activated = plan.input.row(d, c, iy);
   if (plan.stride == 1) {
     const int left = w.width - 1 - w.left;
-    return neighbours_row(d, w.width, left % 2 != 0, rows, gradients, row, taps,
+    return neighbours_row(d, plan.multiply_add, w.width, left % 2 != 0, rows, gradients, row, taps,
                           (in.map.width + 1) / 2,
                           ToMap<1>{to, step, activated + plan.input.before * lanes, 0, 0,
                                    in.map.width, in.relu, in.accumulate});
@@ -298,7 +299,7 @@ HWY_INLINE void store_gradient_row(D d, const SeparableArgs& args, const Bf16Sep
     const int count = last / 2 + 1;
     const auto add_outputs = [&](auto pattern) RENAS_BF16_ATTR {
       using Pattern = decltype(pattern);
-      row_of<Pattern>(d, rows, gradients, row, taps, start, count, sink);
+      row_of<Pattern>(d, plan.multiply_add, rows, gradients, row, taps, start, count, sink);
       taps += w.height * Pattern::kTaps * lanes;
     };
     if (columns == 1) add_outputs(Neighbours<1, false>());

@@ -59,8 +59,10 @@ template <int N, bool ODD>
 struct Neighbours {
   static constexpr int kColumns = N;
   static constexpr int kStep = 1;  // pairs of pixels from one two outputs to the next
+  /// The zeros before a side's taps.
+  static constexpr int lead(int side) { return (side + (ODD ? 1 : 0)) % 2; }
   /// A side's number of tap pairs, the first pair of pixels that it reads, its first pair of taps.
-  static constexpr int count(int side) { return ((side + (ODD ? 1 : 0)) % 2 + N + 1) / 2; }
+  static constexpr int count(int side) { return (lead(side) + N + 1) / 2; }
   static constexpr int first(int side) { return ODD ? side : 0; }
   static constexpr int taps(int side) { return side == 0 ? 0 : count(0); }
   static constexpr int kTaps = count(0) + count(1);
@@ -71,6 +73,7 @@ template <int N>
 struct Strided {
   static constexpr int kColumns = N;
   static constexpr int kStep = 2;
+  static constexpr int lead(int) { return 0; }
   static constexpr int count(int) { return (N + 1) / 2; }
   static constexpr int first(int side) { return side; }
   static constexpr int taps(int) { return 0; }
@@ -111,6 +114,7 @@ struct Bf16SeparablePlan : SeparablePlan {
     const WindowArgs& w = args.window;
     const int in_pairs = (in.width + 1) / 2;
     stride = w.stride_width;
+    multiply_add = args.bf16_kernels != nullptr && args.bf16_kernels->amx;
     row_pairs = (out.width + 1) / 2;
     vectors = (in.channels + 15) / 16;
     input.rows = rows_in;
@@ -151,6 +155,9 @@ struct Bf16SeparablePlan : SeparablePlan {
   PairedTaps<const float> weights;
   Parts<float> parts;
   int stride;
+  /// True if depthwise convolutions multiply and add floats instead of pairs: processors with AMX
+  /// take two cycles for a vector's dot product of pairs, and half a cycle for a multiply-add.
+  bool multiply_add;
   int row_pairs;    // pairs of pixels of an output row
   int vectors;      // vectors of channels
   Ring input;       // activated input rows

@@ -149,6 +149,14 @@ HWY_INLINE V8 keep_positive(const float* activated, uint32_t which, V8 v) {
   return V8{_mm256_maskz_mov_ps(_mm256_test_epi32_mask(load8(activated).raw, mask), v.raw)};
 }
 
+/// One number of each pair as a float.
+HWY_INLINE V16 first_of(P16 v) { return hn::BitCast(d16, hn::ShiftLeft<16>(v)); }
+HWY_INLINE V8 first_of(P8 v) { return hn::BitCast(d8, hn::ShiftLeft<16>(v)); }
+HWY_INLINE V16 second_of(P16 v) {
+  return hn::BitCast(d16, hn::And(v, hn::Set(p16, kSecondOfPair)));
+}
+HWY_INLINE V8 second_of(P8 v) { return hn::BitCast(d8, hn::And(v, hn::Set(p8, kSecondOfPair))); }
+
 // New pairs from those of two vectors: (second of a, first of b), both firsts, both seconds.
 template <class P>
 HWY_INLINE P straddle(P a, P b) {
