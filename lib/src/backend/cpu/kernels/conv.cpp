@@ -184,8 +184,8 @@ void conv_forward(const ConvArgs& args, int first, int last, float* scratch, flo
                            add ? out : nullptr};
         product(a, t.weight, channels, to, pixels, map.channels, t.depth, &prefetcher);
       } else {
-        product(a, t.weight, channels, Store{{out, channels, kBlock}, add}, pixels, map.channels,
-                t.depth, &prefetcher);
+        product(a, t.weight, channels, Store{out, channels, add}, pixels, map.channels, t.depth,
+                &prefetcher);
       }
     }
     accumulate_statistics(args.out, p0 * channels, pixels, sums);
@@ -199,7 +199,7 @@ HWY_INLINE void store_gradient_rows(const float* rows, int pixels, int depth,
   for (int v = 0; v < depth / kLanes; ++v) {
     const auto strip = to.template strip<1>(v);
     const float* from = rows + v * kLanes;
-    for (int m = 0; m < pixels; ++m, from += depth) strip.put(load(from), m, 0);
+    for (int m = 0; m < pixels; ++m, from += depth) strip.put(load(from), d, m, 0);
   }
 }
 
@@ -221,7 +221,7 @@ HWY_INLINE void term_backward(const TermArgs& t, const Map& map, std::size_t p0,
   const bool by_onednn = t.product_transposed != nullptr && pixels == kTilePixels;
   if (by_onednn) t.product_transposed->run(g, rows, false, thread);
   if (!is_pointwise(t)) {
-    if (!by_onednn) multiply_to(Store{{rows, depth, kBlock}, false});
+    if (!by_onednn) multiply_to(Store{rows, depth, false});
     return typed(t.in.gradient, [&](auto* gradient) HWY_ATTR {
       using T = std::remove_pointer_t<decltype(gradient)>;
       scatter<T>(t, t.in.data.as<T>(), gradient, map, p0, pixels, rows);

@@ -29,22 +29,79 @@ HWY_INLINE T* vector_of(const Matrix<T>& m, int vector) {
   return m.data + (column / kBlock) * m.block_stride + column % kBlock;
 }
 
-// Where a product's results go, straight from the registers. `to.strip<NV>(v)` is the strip of NV
-// vectors of columns from vector v on: start(m, n) gives the first value of row m's n-th sum,
-// put(v, m, n) takes the result, and down(rows) moves on.
+/// Narrow vectors in a wide one: two with AVX-512, whose processors mostly multiply 16 lanes as
+/// fast as 8; one elsewhere.
+constexpr int kNarrow = static_cast<int>(hn::MaxLanes(wide)) / kLanes;
 
-/// C = A B or, with `add`, C += A B.
+/// Loads a vector from the places of its narrow vectors, or stores it there.
+HWY_INLINE V load_blocks(decltype(d), const float* const* at, std::size_t offset) {
+  return load(at[0] + offset);
+}
+HWY_INLINE void store_blocks(V v, decltype(d), float* const* at, std::size_t offset) {
+  store(v, at[0] + offset);
+}
+HWY_INLINE V narrow(V v) { return v; }
+#if HWY_TARGET <= HWY_AVX3  // better targets have smaller numbers
+static_assert(kNarrow == 2);
+HWY_INLINE V narrow(W v) { return hn::LowerHalf(d, v); }
+HWY_INLINE W load_blocks(decltype(wide), const float* const* at, std::size_t offset) {
+  return hn::Combine(wide, load(at[1] + offset), load(at[0] + offset));
+}
+HWY_INLINE void store_blocks(W v, decltype(wide), float* const* at, std::size_t offset) {
+  store(hn::LowerHalf(d, v), at[0] + offset);
+  store(hn::UpperHalf(d, v), at[1] + offset);
+}
+#else
+static_assert(kNarrow == 1);
+#endif
+
+// Where a product's results go, straight from the registers. `to.strip<NV>(v)` is the strip of NV
+// narrow vectors of columns from vector v on: start(tag, m, n) gives the first value of row m's sum
+// from the n-th of them on, put(sum, tag, m, n) takes the result, and down(rows) moves on.
+
+/// C = A B or, with `add`, C += A B. C is dense.
 struct Store {
-  Matrix<float> c;
+  float* c;
+  std::size_t row;
   bool add;
+
+  template <int NV>
+  struct Strip {
+    float* c;
+    std::size_t row;
+    bool add;
+    template <class Tag>
+    HWY_INLINE hn::Vec<Tag> start(Tag tag, int m, int n) const {
+      return add ? load(tag, c + m * row + n * kLanes) : hn::Zero(tag);
+    }
+    template <class Tag>
+    HWY_INLINE void put(hn::Vec<Tag> v, Tag tag, int m, int n) const {
+      store(v, tag, c + m * row + n * kLanes);
+    }
+    HWY_INLINE void down(int rows) { c += rows * row; }
+  };
+  template <int NV>
+  HWY_INLINE Strip<NV> strip(int v) const {
+    return {c + v * kLanes, row, add};
+  }
+};
+
+/// C = A B, where C may be blocked.
+struct StoreBlocks {
+  Matrix<float> c;
 
   template <int NV>
   struct Strip {
     float* at[NV];
     std::size_t row;
-    bool add;
-    HWY_INLINE V start(int m, int n) const { return add ? load(at[n] + m * row) : zero(); }
-    HWY_INLINE void put(V v, int m, int n) const { store(v, at[n] + m * row); }
+    template <class Tag>
+    HWY_INLINE hn::Vec<Tag> start(Tag tag, int, int) const {
+      return hn::Zero(tag);
+    }
+    template <class Tag>
+    HWY_INLINE void put(hn::Vec<Tag> v, Tag tag, int m, int n) const {
+      store_blocks(v, tag, at + n, m * row);
+    }
     HWY_INLINE void down(int rows) {
       for (int n = 0; n < NV; ++n) at[n] += rows * row;
     }
@@ -54,7 +111,6 @@ struct Store {
     Strip<NV> s;
     for (int n = 0; n < NV; ++n) s.at[n] = vector_of(c, v + n);
     s.row = c.row_stride;
-    s.add = add;
     return s;
   }
 };
@@ -70,10 +126,14 @@ struct StoreBf16 {
     Bfloat16* c;
     std::size_t row;
     const float* addend;
-    HWY_INLINE V start(int m, int n) const {
-      return addend != nullptr ? load(addend + m * row + n * kLanes) : zero();
+    template <class Tag>
+    HWY_INLINE hn::Vec<Tag> start(Tag tag, int m, int n) const {
+      return addend != nullptr ? load(tag, addend + m * row + n * kLanes) : hn::Zero(tag);
     }
-    HWY_INLINE void put(V v, int m, int n) const { store(v, c + m * row + n * kLanes); }
+    template <class Tag>
+    HWY_INLINE void put(hn::Vec<Tag> v, Tag tag, int m, int n) const {
+      store(v, tag, c + m * row + n * kLanes);
+    }
     HWY_INLINE void down(int rows) {
       c += rows * row;
       if (addend != nullptr) addend += rows * row;
@@ -101,15 +161,19 @@ struct StoreGradient {
     const float* activated[NV];
     std::size_t activated_row;
     bool accumulate;
-    HWY_INLINE V start(int, int) const { return zero(); }
-    HWY_INLINE void put(V v, int m, int n) const {
+    template <class Tag>
+    HWY_INLINE hn::Vec<Tag> start(Tag tag, int, int) const {
+      return hn::Zero(tag);
+    }
+    template <class Tag>
+    HWY_INLINE void put(hn::Vec<Tag> v, Tag tag, int m, int n) const {
       if (activated[n] != nullptr) {
-        const V s = load(activated[n] + m * activated_row);
-        v = hn::IfThenElseZero(hn::Gt(s, zero()), v);
+        const auto s = load_blocks(tag, activated + n, m * activated_row);
+        v = hn::IfThenElseZero(hn::Gt(s, hn::Zero(tag)), v);
       }
       T* to = c + m * row + n * kLanes;
-      if (accumulate) v = hn::Add(v, load(to));
-      store(v, to);
+      if (accumulate) v = hn::Add(v, load(tag, to));
+      store(v, tag, to);
     }
     HWY_INLINE void down(int rows) {
       c += rows * row;
@@ -132,55 +196,57 @@ struct StoreGradient {
   }
 };
 
-/// Computes ROWS rows of NV vectors of A B, keeping the sums in registers over all `depth` steps.
-/// TRANSPOSED: A is stored transposed, so element (m, k) is taken from row k, column m. The rows
-/// must then lie within one block.
-template <int ROWS, int NV, bool TRANSPOSED, class Strip>
+/// Computes ROWS rows of NW wide vectors of A B, and NV narrow ones behind them, keeping the sums
+/// in registers over all `depth` steps. TRANSPOSED: A is stored transposed, so element (m, k) is
+/// taken from row k, column m. The rows must then lie within one block.
+template <int ROWS, int NW, int NV, bool TRANSPOSED, class Strip>
 HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, const float* b,
                       std::size_t b_row, const Strip& to, int depth) {
-  V acc[ROWS][NV];
+  constexpr int kWide = kNarrow * kLanes;
+  // Neither array is empty, so that both exist.
+  W sums[ROWS][NW + 1];
+  V rest[ROWS][NV + 1];
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m) {
 #pragma GCC unroll 4
-    for (int n = 0; n < NV; ++n) acc[m][n] = to.start(m, n);
+    for (int n = 0; n < NW; ++n) sums[m][n] = to.start(wide, m, n * kNarrow);
+#pragma GCC unroll 4
+    for (int n = 0; n < NV; ++n) rest[m][n] = to.start(d, m, NW * kNarrow + n);
   }
-  if constexpr (TRANSPOSED) {
-    for (int k = 0; k < depth; ++k) {
-      V bv[NV];
+  // Adds the products of one step: the row of B, and element (m, k) of A at of_a[m * next].
+  const auto step = [&](const float* of_a, std::size_t next) HWY_ATTR {
+    W bw[NW + 1];
+    V bv[NV + 1];
 #pragma GCC unroll 4
-      for (int n = 0; n < NV; ++n) bv[n] = load(b + n * kLanes);
+    for (int n = 0; n < NW; ++n) bw[n] = load(wide, b + n * kWide);
+#pragma GCC unroll 4
+    for (int n = 0; n < NV; ++n) bv[n] = load(b + NW * kWide + n * kLanes);
 #pragma GCC unroll 16
-      for (int m = 0; m < ROWS; ++m) {
-        const V av = hn::Set(d, a[m]);
+    for (int m = 0; m < ROWS; ++m) {
+      // One broadcast serves both, since it costs a load.
+      const W av = hn::Set(wide, of_a[m * next]);
 #pragma GCC unroll 4
-        for (int n = 0; n < NV; ++n) acc[m][n] = hn::MulAdd(av, bv[n], acc[m][n]);
-      }
-      a += a_row;
-      b += b_row;
+      for (int n = 0; n < NW; ++n) sums[m][n] = hn::MulAdd(av, bw[n], sums[m][n]);
+#pragma GCC unroll 4
+      for (int n = 0; n < NV; ++n) rest[m][n] = hn::MulAdd(narrow(av), bv[n], rest[m][n]);
     }
+    b += b_row;
+  };
+  if constexpr (TRANSPOSED) {
+    for (int k = 0; k < depth; ++k, a += a_row) step(a, 1);
   } else {
-    for (int k = 0; k < depth; k += kBlock) {
+    for (int k = 0; k < depth; k += kBlock, a += a_block) {
 // Unrolled, this loop would make the compiler load B again for every row.
 #pragma GCC unroll 1
-      for (int kk = 0; kk < kBlock; ++kk) {
-        V bv[NV];
-#pragma GCC unroll 4
-        for (int n = 0; n < NV; ++n) bv[n] = load(b + n * kLanes);
-#pragma GCC unroll 16
-        for (int m = 0; m < ROWS; ++m) {
-          const V av = hn::Set(d, a[m * a_row + kk]);
-#pragma GCC unroll 4
-          for (int n = 0; n < NV; ++n) acc[m][n] = hn::MulAdd(av, bv[n], acc[m][n]);
-        }
-        b += b_row;
-      }
-      a += a_block;
+      for (int kk = 0; kk < kBlock; ++kk) step(a + kk, a_row);
     }
   }
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m) {
 #pragma GCC unroll 4
-    for (int n = 0; n < NV; ++n) to.put(acc[m][n], m, n);
+    for (int n = 0; n < NW; ++n) to.put(sums[m][n], wide, m, n * kNarrow);
+#pragma GCC unroll 4
+    for (int n = 0; n < NV; ++n) to.put(rest[m][n], d, m, NW * kNarrow + n);
   }
 }
 
@@ -193,15 +259,15 @@ HWY_INLINE const float* row_of(const Matrix<const float>& a, int m) {
   }
 }
 
-/// Computes one strip of NV vectors of columns: rows in steps of ROWS, then the rest in smaller
-/// steps.
-template <int ROWS, int NV, bool TRANSPOSED, class Strip>
-HWY_INLINE void strip(const Matrix<const float>& a, const float* b, std::size_t b_row, Strip to,
-                      int rows, int depth, Prefetcher* prefetcher) {
+/// Computes one strip of NW wide vectors of columns and NV narrow ones, from vector v on, and moves
+/// v on: rows in steps of ROWS, then the rest in smaller steps.
+template <int ROWS, int NW, int NV, bool TRANSPOSED, class Strip>
+HWY_INLINE void rows_of_strip(const Matrix<const float>& a, const float* b, std::size_t b_row,
+                              Strip to, int rows, int depth, Prefetcher* prefetcher) {
   int m = 0;
   for (; m + ROWS <= rows; m += ROWS) {
-    micro<ROWS, NV, TRANSPOSED>(row_of<TRANSPOSED>(a, m), a.row_stride, a.block_stride, b, b_row,
-                                to, depth);
+    micro<ROWS, NW, NV, TRANSPOSED>(row_of<TRANSPOSED>(a, m), a.row_stride, a.block_stride, b,
+                                    b_row, to, depth);
     to.down(ROWS);
     if (prefetcher != nullptr) prefetcher->issue();
   }
@@ -210,10 +276,26 @@ HWY_INLINE void strip(const Matrix<const float>& a, const float* b, std::size_t 
       Matrix<const float> rest = a;
       rest.data = row_of<TRANSPOSED>(a, m);
       // With TRANSPOSED the rest must not cross a block: ROWS divides kBlock and rows are padded.
-      strip<ROWS / 2, NV, TRANSPOSED>(rest, b, b_row, to, rows - m, depth, prefetcher);
+      rows_of_strip<ROWS / 2, NW, NV, TRANSPOSED>(rest, b, b_row, to, rows - m, depth, prefetcher);
     }
   }
 }
+template <int ROWS, int NW, int NV, bool TRANSPOSED, class To>
+HWY_INLINE void strip(const Matrix<const float>& a, const float* b, std::size_t b_row, const To& to,
+                      int& v, int rows, int depth, Prefetcher* prefetcher) {
+  constexpr int kVectors = NW * kNarrow + NV;
+  rows_of_strip<ROWS, NW, NV, TRANSPOSED>(a, b + v * kLanes, b_row, to.template strip<kVectors>(v),
+                                          rows, depth, prefetcher);
+  v += kVectors;
+}
+
+/// Rows that are computed at once, and wide and narrow vectors of columns.
+template <int ROWS, int WIDE, int NARROW>
+struct StripForm {
+  static constexpr int kRows = ROWS;
+  static constexpr int kWide = WIDE;
+  static constexpr int kNarrow = NARROW;
+};
 
 /// Computes A [rows x depth] B [depth x columns] into `to`. `depth` and `columns` are multiples of
 /// kBlock; B is dense with rows of b_row. `prefetcher`, if any, issues on the way.
@@ -221,26 +303,44 @@ template <bool TRANSPOSED, class To>
 HWY_INLINE void multiply(const Matrix<const float>& a, const float* b, std::size_t b_row,
                          const To& to, int rows, int columns, int depth, Prefetcher* prefetcher) {
   const int vectors = columns / kLanes;
+  const auto next = [&](auto form, int& v) HWY_ATTR {
+    using Form = decltype(form);
+    strip<Form::kRows, Form::kWide, Form::kNarrow, TRANSPOSED>(a, b, b_row, to, v, rows, depth,
+                                                               prefetcher);
+  };
   for (int v = 0; v < vectors;) {
-    // Two strips of two vectors are faster than one of three and one of one.
     const int rest = vectors - v;
-    const int take = rest == 4 || rest == 2 ? 2 : rest >= 3 ? 3 : 1;
-    const float* from = b + v * kLanes;
-    if (take == 3) {
-      strip<4, 3, TRANSPOSED>(a, from, b_row, to.template strip<3>(v), rows, depth, prefetcher);
-    } else if (take == 2) {
-      strip<TRANSPOSED ? 4 : 6, 2, TRANSPOSED>(a, from, b_row, to.template strip<2>(v), rows, depth,
-                                               prefetcher);
+    if constexpr (kNarrow == 2) {
+      // 32 registers. At least eight sums, so that none waits for its own last addition.
+      if (rest >= 6) {
+        next(StripForm<8, 3, 0>(), v);
+      } else if (rest == 5) {
+        next(StripForm<8, 2, 1>(), v);
+      } else if (rest == 4) {
+        next(StripForm<8, 2, 0>(), v);
+      } else if (rest == 3) {
+        next(StripForm<8, 1, 1>(), v);
+      } else if (rest == 2) {
+        next(StripForm < TRANSPOSED ? 8 : 16, 1, 0 > (), v);
+      } else {
+        next(StripForm<8, 0, 1>(), v);
+      }
+    } else if (rest == 4 || rest == 2) {
+      // Two strips of two vectors are faster than one of three and one of one.
+      next(StripForm < TRANSPOSED ? 4 : 6, 0, 2 > (), v);
+    } else if (rest >= 3) {
+      next(StripForm<4, 0, 3>(), v);
     } else {
-      strip<8, 1, TRANSPOSED>(a, from, b_row, to.template strip<1>(v), rows, depth, prefetcher);
+      next(StripForm<8, 0, 1>(), v);
     }
-    v += take;
   }
 }
 
 /// About how often a product of this size calls Prefetcher::issue().
 constexpr int micro_steps(int rows, int columns) {
-  return (rows + 4) / 5 * ((columns / kLanes + 2) / 3);
+  const int vectors = columns / kLanes;
+  if (kNarrow == 2) return (rows + 7) / 8 * ((vectors + 5) / 6);
+  return (rows + 4) / 5 * ((vectors + 2) / 3);
 }
 
 /// A B, with A [rows x depth].
@@ -255,8 +355,8 @@ HWY_INLINE void product(const Matrix<const float>& a, const float* b, std::size_
 HWY_INLINE void add_transposed_product(const Matrix<const float>& a, const float* b,
                                        std::size_t b_row, float* c, int rows, int columns,
                                        int depth, Prefetcher* prefetcher = nullptr) {
-  multiply<true>(a, b, b_row, Store{{c, static_cast<std::size_t>(columns), kBlock}, true}, rows,
-                 columns, depth, prefetcher);
+  multiply<true>(a, b, b_row, Store{c, static_cast<std::size_t>(columns), true}, rows, columns,
+                 depth, prefetcher);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -207,7 +207,7 @@ void separable_forward(const SeparableArgs& args, int first, int last, float* sc
         if (args.out.data.is_bf16()) {
           multiply_to(StoreBf16{args.out.data.as<Bfloat16>() + at, channels, nullptr});
         } else {
-          multiply_to(Store{{args.out.data.as<float>() + at, channels, kBlock}, false});
+          multiply_to(Store{args.out.data.as<float>() + at, channels, false});
         }
       } else {
         float* out = tile_of(args.out, at, f32_tile);
@@ -252,7 +252,7 @@ HWY_INLINE void pointwise_backward(const SeparableArgs& args, const SeparablePla
   for (int y = y0; y < y1; ++y) {
     product({g + (y - y0) * map.width * channels, channels, kBlock}, args.pointwise_transposed,
             args.in.map.channels,
-            Store{{gradients + plan.gradient_at(0, y), kBlock, plan.plane_out}, false}, map.width,
+            StoreBlocks{{gradients + plan.gradient_at(0, y), kBlock, plan.plane_out}}, map.width,
             args.in.map.channels, map.channels, &prefetcher);
   }
 }

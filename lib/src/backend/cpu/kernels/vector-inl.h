@@ -30,6 +30,7 @@ static_assert(kBlock % kLanes == 0);
 /// Vectors of two blocks where the processor has them: 16 lanes with AVX-512, the same as `d`
 /// elsewhere.
 constexpr hn::CappedTag<float, 2 * kBlock> wide;
+using W = hn::Vec<decltype(wide)>;
 
 template <class Tag>
 HWY_INLINE hn::Vec<Tag> load(Tag tag, const float* p) {
