@@ -48,7 +48,7 @@ void run(const Options& o) {
   const renas::Graph graph = o.network.graph();
   renas::ProgramOptions options = o.network.program_options();
   const MachinePeaks machine(options.threads);
-  std::printf("peak %.1f GFLOP/s, of bfloat16 pairs %.1f, on %d thread(s); GB/s by size:",
+  std::printf("peak %.1f GFLOP/s, of bfloat16 products %.1f, on %d thread(s); GB/s by size:",
               machine.peak_flops() / 1e9, machine.peak_bf16_flops() / 1e9, options.threads);
   for (const auto& [bytes, speed] : machine.bandwidths()) {
     std::printf(" %.3g MB %.1f", bytes / 1e6, speed / 1e9);

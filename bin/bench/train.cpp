@@ -144,7 +144,7 @@ void run(const Options& options) {
     result["limit_fraction"] = median * limit / o.batch;
     result["limit_fraction_of_processor_time"] = per_processor_second * o.threads * limit / o.batch;
     result["peak_gflops"] = roofline->peak_flops / 1e9;
-    result["peak_pair_gflops"] = roofline->peak_bf16_flops / 1e9;
+    result["peak_bf16_gflops"] = roofline->peak_bf16_flops / 1e9;
   }
   if (options.children > 0) result["many"] = start_children(*backend, o, options.children);
   if (options.json) {
