@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/test/unit_test.hpp>
 #include <functional>
 #include <string>
@@ -20,6 +21,8 @@ using namespace renas::cpu;
 namespace {
 
 constexpr int kImages = 3;
+/// NaN as a float, and as either half of a pair: what scratch memory may hold and nobody may read.
+const float kNotANumber = std::bit_cast<float>(0x7fc17fc1U);
 
 /// Returns whole numbers from -most to most, of which the share `zeros` is zero.
 std::vector<float> whole(std::size_t count, int most, double zeros, uint64_t seed) {
@@ -131,6 +134,7 @@ void compare(const std::string& what, const Written& bf16, const Written& floats
 void on_all(const std::string& what, const std::function<Written()>& run) {
   const Written bf16 = run();
   hwy::SetSupportedTargetsForTest(hwy::SupportedTargets() & ~HWY_AVX3_DL);
+  BOOST_TEST(!bf16::has_amx());
   const Written vectors = run();
   hwy::SetSupportedTargetsForTest(HWY_AVX2);
   const Written floats = run();
@@ -145,6 +149,7 @@ std::vector<float> choose_bf16(Args& args, const std::string& what) {
   args.bf16_kernels = bf16::kernels_for(args);
   if (bf16::available()) BOOST_TEST(args.bf16_kernels != nullptr, what);
   if (args.bf16_kernels == nullptr) return {};
+  BOOST_TEST(args.bf16_kernels->amx == bf16::has_amx(), what);
   std::vector<float> packed(args.bf16_kernels->packed(args));
   args.bf16_kernels->pack(args, true, packed.data());
   args.bf16_weights = packed.data();
@@ -195,7 +200,7 @@ void check_separable(const Map& in, int columns, const Window& w, bool norm) {
     args.out = result.output(norm);
     const std::vector<float> packed = choose_bf16(args, what);
     // The contents of scratch memory must not matter.
-    std::vector<float> scratch(separable_scratch(args), 7.0F);
+    std::vector<float> scratch(separable_scratch(args), kNotANumber);
     std::vector<float> sums(2 * columns);
     separable_forward(args, 0, kImages, scratch.data(), sums.data());
     std::vector<float> partial(weights + 2 * in.channels);
@@ -236,7 +241,7 @@ void check_conv(const std::vector<Map>& in, int columns, int stride, int top, bo
     }
     args.out = result.output(norm);
     const std::vector<float> packed = choose_bf16(args, what);
-    std::vector<float> scratch(conv_scratch(args), 7.0F);
+    std::vector<float> scratch(conv_scratch(args), kNotANumber);
     std::vector<float> sums(2 * columns);
     conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
     std::vector<float> partial(partial_size);
@@ -281,7 +286,7 @@ void check_stem(const Map& in, int columns, const Window& w) {
     args.terms.push_back(term);
     args.out = result.output(true);
     const std::vector<float> packed = choose_bf16(args, what);
-    std::vector<float> scratch(conv_scratch(args), 7.0F);
+    std::vector<float> scratch(conv_scratch(args), kNotANumber);
     std::vector<float> sums(2 * columns);
     conv_forward(args, 0, kImages, scratch.data(), sums.data(), 0);
     std::vector<float> partial(weights.size());
