@@ -1,6 +1,6 @@
 // The bfloat16 kernels, on AMX and on vectors, are compared with the float32 kernels, on whole
 // numbers so small that none of them rounds: they must agree to the bit. On a processor without
-// AVX512-BF16 all are float32, on two or three instruction sets.
+// AVX512-BF16 all are float32, the first two on the same instruction set.
 
 #include "backend/cpu/kernels/bf16_kernels.h"
 
@@ -322,6 +322,10 @@ BOOST_AUTO_TEST_CASE(separable_convolutions_agree_with_float32_to_the_bit) {
       check_separable({2, 1, 8}, 104, same, norm);
       check_separable({13, 28, 16}, 72, {3, size, 1, 1}, norm);
       check_separable({9, 70, 8}, 8, {5, size, 0, 1}, norm);
+      // Kernels that begin an even and an odd number of columns to the left.
+      for (int left = 1; left + 1 < size; ++left) {
+        check_separable({6, 17, 24}, 16, {size, size, 1, left}, norm);
+      }
       const Window halved = {size, size, size / 2, size / 2, 2};
       check_separable({16, 16, 16}, 16, halved, norm);
       check_separable({11, 9, 24}, 40, halved, norm);
@@ -339,6 +343,9 @@ BOOST_AUTO_TEST_CASE(pointwise_convolutions_agree_with_float32_to_the_bit) {
       check_conv({{8, 8, 8}, {8, 8, 40}, {8, 8, 48}}, columns, 1, 0, norm);
       check_conv({{9, 7, 24}, {9, 7, 16}}, columns, 2, 0, norm);
       check_conv({{8, 6, 16}}, columns, 2, -1, norm);
+      // Last tiles of three and of eleven pixels.
+      check_conv({{1, 1, 24}}, columns, 1, 0, norm);
+      check_conv({{1, 25, 72}}, columns, 1, 0, norm);
     }
   }
 }

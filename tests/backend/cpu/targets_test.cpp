@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
     ++sets;
   }
   hwy::SetSupportedTargetsForTest(0);
-  BOOST_TEST(sets >= 3, "only " << sets << " instruction sets were there to test");
+  BOOST_TEST(sets >= 3, "only " << sets - 1 << " instruction sets were there to test");
 }
 
 BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {
