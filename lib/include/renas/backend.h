@@ -117,8 +117,8 @@ struct MemoryEstimate {
 struct Roofline {
   double seconds = 0;
   double peak_flops = 0;  ///< of float32, a second
-  double peak_bf16_flops =
-      0;  ///< of bfloat16, a second; as peak_flops where there is no such instruction
+  /// Of matrix products of bfloat16, a second; as peak_flops where there is no such instruction.
+  double peak_bf16_flops = 0;
 };
 
 /// One network on one device. One thread at a time may call.

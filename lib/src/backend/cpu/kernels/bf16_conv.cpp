@@ -148,13 +148,13 @@ struct Scratch {
       any_few_channels = any_few_channels || has_few_channels(t);
     }
     constexpr std::size_t kPixels = kTilePixels;
-    constexpr std::size_t kPairs = kPixels / 2;
+    constexpr int kPairs = kTilePixels / 2;
     const int channels = args.out.map.channels;
     f32_tile = parts.take(any_few_channels ? kPixels * most + kBlock : 0);
     rows = parts.take_bf16(kPixels * bf16_row(depth));
-    columns = parts.take(kPairs * pair_row(most));
+    columns = parts.take(static_cast<std::size_t>(kPairs) * pair_row(most));
     gradient_rows = parts.take_bf16(kPixels * bf16_row(channels));
-    gradient_columns = parts.take(kPairs * pair_row(channels));
+    gradient_columns = parts.take(static_cast<std::size_t>(kPairs) * pair_row(channels));
     transposed = parts.take(Product::transposed_floats(kPairs));
   }
   /// Gives the columns of gradients behind a tile's pixels finite numbers.

@@ -157,8 +157,8 @@ HWY_INLINE void row_blocks(D d, const RingRows& rows, const float* ring, std::si
 /// `row` is the floats from row to row, `start` the pair that the first output's window begins
 /// with.
 template <class Pattern, bool FMA, class D, class To>
-HWY_NOINLINE void row_by(D d, const RingRows& rows, const float* ring, std::size_t row,
-                         const float* w, int start, int count, const To& to) {
+HWY_NOINLINE void row_with(D d, const RingRows& rows, const float* ring, std::size_t row,
+                           const float* w, int start, int count, const To& to) {
   if constexpr (Pattern::kColumns == 3) {
     if (rows.count == 3 && rows.present == 3) {
       return row_blocks<Pattern, FMA, true>(d, rows, ring, row, w, start, count, to);
@@ -166,11 +166,12 @@ HWY_NOINLINE void row_by(D d, const RingRows& rows, const float* ring, std::size
   }
   row_blocks<Pattern, FMA, false>(d, rows, ring, row, w, start, count, to);
 }
+/// The same, by multiply-adds of floats or by dot products of pairs.
 template <class Pattern, class D, class To>
 HWY_INLINE void row_of(D d, bool multiply_add, const RingRows& rows, const float* ring,
                        std::size_t row, const float* w, int start, int count, const To& to) {
-  if (multiply_add) return row_by<Pattern, true>(d, rows, ring, row, w, start, count, to);
-  row_by<Pattern, false>(d, rows, ring, row, w, start, count, to);
+  if (multiply_add) return row_with<Pattern, true>(d, rows, ring, row, w, start, count, to);
+  row_with<Pattern, false>(d, rows, ring, row, w, start, count, to);
 }
 
 /// Computes a row of outputs of stride 1.

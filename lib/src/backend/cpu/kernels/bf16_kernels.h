@@ -5,26 +5,30 @@
 
 #include "backend/cpu/kernels/args.h"
 
-/// Convolution kernels on bfloat16 dot products. A processor with AVX512-BF16 multiplies two
-/// vectors of bfloat16 pairs and adds both products of each lane to a float: two multiply-adds
-/// where float32 has one. These kernels compute what their namesakes in args.h compute. Their
-/// operands (activated inputs, weights, gradients behind a batch norm) are rounded to bfloat16 once
-/// more; all sums are float32.
+/// Convolution kernels that multiply bfloat16. A processor with AVX512-BF16 multiplies two vectors
+/// of bfloat16 pairs and adds both products of each lane to a float: two multiply-adds where
+/// float32 has one. One with AMX multiplies whole matrices on tile registers. These kernels compute
+/// what their namesakes in args.h compute. Their operands (activated inputs, weights, gradients
+/// behind a batch norm) are rounded to bfloat16 once more; all sums are float32.
 namespace renas::cpu::bf16 {
 
 /// True if the processor has AVX512-BF16 and the instruction sets allowed at run time include it.
 bool available();
 
-/// True if matrix products run on the tile registers of AMX: the processor has AMX-BF16, the kernel
-/// lets this process use it (the first call asks for that), and the instruction sets allowed at run
-/// time are all.
+/// True if matrix products run on the tile registers of AMX: the processor has AMX-BF16, Linux lets
+/// this process use it, and the instruction sets allowed at run time include AVX3_DL of Highway.
+///
+/// The first call asks Linux, for the whole process and for good. Linux refuses where a thread has
+/// a signal stack (sigaltstack) that is too small for the tile registers, some 11 KB, and refuses
+/// such stacks from then on. Products by vectors add up in another order, so that results differ in
+/// their last bits.
 bool has_amx();
 
 // The functions behind SeparableArgs::bf16_kernels and ConvArgs::bf16_kernels. They read weights
 // only from args.bf16_weights, packed() floats, where pack() puts them once a step. pack() leaves
 // out the backward pass's copy unless `backward`.
 struct SeparableKernels {
-  bool amx;  // products on tile registers
+  bool amx;  // products on tile registers, and depthwise convolutions in float32
   std::size_t (*packed)(const SeparableArgs& args);
   void (*pack)(const SeparableArgs& args, bool backward, float* to);
   std::size_t (*scratch)(const SeparableArgs& args);
@@ -38,7 +42,7 @@ struct SeparableKernels {
   }
 };
 struct ConvKernels {
-  bool amx;
+  bool amx;  // products on tile registers
   std::size_t (*packed)(const ConvArgs& args);
   void (*pack)(const ConvArgs& args, bool backward, float* to);
   std::size_t (*scratch)(const ConvArgs& args);

@@ -21,8 +21,9 @@ constexpr int kAmxFloats = kAmxSide * kAmxSide;
 /// Columns that are computed at once, each 16 in a register of their own.
 constexpr int kAmxColumns = 4 * kAmxSide;
 
-/// Rounds up to whole tile registers.
-constexpr int amx_padded(int count) { return (count + kAmxSide - 1) / kAmxSide * kAmxSide; }
+/// The number of tile registers that hold `count` rows or steps, and the rows or steps of these.
+constexpr int amx_tiles(int count) { return (count + kAmxSide - 1) / kAmxSide; }
+constexpr int amx_padded(int count) { return amx_tiles(count) * kAmxSide; }
 
 /// Transposes 16x16 pairs: row i of `to` gets lane i of the `count` rows of `from`, which are
 /// `step` floats apart, and zeros behind them.
@@ -74,12 +75,12 @@ class Product {
   Product& operator=(const Product&) = delete;
 
   /// The floats of 16 rows of a transposed matrix with `steps` pairs a row.
-  static std::size_t transposed_floats(std::size_t steps) {
-    return (steps + kAmxSide - 1) / kAmxSide * kAmxFloats;
+  static std::size_t transposed_floats(int steps) {
+    return static_cast<std::size_t>(amx_padded(steps)) * kAmxSide;
   }
 
-  /// Computes A B into `to`: A has `rows` rows of `steps` pairs, B `steps` rows of `columns` pairs,
-  /// pair_row(columns) apart.
+  /// Computes A B into `to`: A has `rows` rows of `steps` pairs and comes from rows_of(), B has
+  /// `steps` rows of `columns` pairs, pair_row(columns) apart.
   template <class To>
   HWY_INLINE void multiply(const Operand& a, int rows, const float* b, int columns, int steps,
                            To to, Prefetcher& prefetcher) {
@@ -137,13 +138,14 @@ class Product {
   /// About how often a product of this size calls Prefetcher::issue().
   HWY_INLINE int pieces(int rows, int columns, int steps) const {
     if (!amx_) return vector_pieces(rows, columns, steps);
-    return (rows + kAmxSide - 1) / kAmxSide * ((columns + kAmxColumns - 1) / kAmxColumns) *
-           ((steps + kAmxSide - 1) / kAmxSide);
+    const int strips = (columns + kAmxColumns - 1) / kAmxColumns;
+    return amx_tiles(rows) * strips * amx_tiles(steps);
   }
 
  private:
   // Registers 0 to 3 hold sums, 4 and 5 a part of A and of B, 6 and 7 the last part of both, with
-  // the steps that are left over.
+  // the steps that are left over. Instructions name registers by literals, so that what is done
+  // with one cannot be a function of its number.
 
   /// As the instruction that configures the registers wants it.
   struct alignas(64) Configuration {

@@ -131,16 +131,16 @@ struct Bf16SeparablePlan : SeparablePlan {
       gradients.row_pairs = gradients.before + std::max(row_pairs, (w.left + in.width - 1) / 4 + 1);
     }
     const std::size_t pixels = tile_rows * out.width;
-    const std::size_t pixel_pairs = tile_rows * row_pairs;
-    const std::size_t padded_pairs = amx_padded(tile_rows * row_pairs);
+    const int pixel_pairs = tile_rows * row_pairs;
     input.data = parts.take(input.floats());
     gradients.data = parts.take(gradients.floats());
     zero_row = parts.take(static_cast<std::size_t>(input.row_pairs) * 16);
     // Rows have room for one more pixel, since they are written two pixels at a time.
     depthwise_rows = parts.take_bf16((pixels + 1) * bf16_row(in.channels));
-    depthwise_columns = parts.take(pixel_pairs * pair_row(in.channels));
+    depthwise_columns = parts.take(static_cast<std::size_t>(pixel_pairs) * pair_row(in.channels));
     gradient_rows = parts.take_bf16(pixels * bf16_row(out.channels));
-    gradient_columns = parts.take(padded_pairs * pair_row(out.channels));
+    gradient_columns =
+        parts.take(static_cast<std::size_t>(amx_padded(pixel_pairs)) * pair_row(out.channels));
     transposed = parts.take(Product::transposed_floats(pixel_pairs));
   }
   /// Clears what no tile writes: the row that stands for those beyond the map, and the pairs behind

@@ -214,7 +214,8 @@ HWY_INLINE void micro(const float* a, std::size_t a_row, std::size_t a_block, co
     for (int n = 0; n < NV; ++n) rest[m][n] = to.start(d, m, NW * kNarrow + n);
   }
   // Adds the products of one step: the row of B, and element (m, k) of A at of_a[m * next].
-  const auto step = [&](const float* of_a, std::size_t next) HWY_ATTR {
+  const auto step = [&](const float* of_a, std::size_t next) HWY_ATTR
+      __attribute__((always_inline)) {
     W bw[NW + 1];
     V bv[NV + 1];
 #pragma GCC unroll 4
