@@ -10,6 +10,7 @@
 
 #include "backend/conformance/cases.h"
 #include "backend/cpu/kernels/args.h"
+#include "backend/cpu/kernels/bf16_kernels.h"
 #include "backend/reference/program.h"
 
 using namespace renas;
@@ -56,6 +57,24 @@ BOOST_AUTO_TEST_CASE(compute_every_case_alike_on_every_instruction_set) {
   }
   hwy::SetSupportedTargetsForTest(0);
   BOOST_TEST(sets >= 3, "only " << sets - 1 << " instruction sets were there to test");
+}
+
+BOOST_AUTO_TEST_CASE(are_named_by_the_instruction_set_that_they_are_chosen_for) {
+  const auto description = [](int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    const std::string text = make_backend({"cpu"})->description();
+    hwy::SetSupportedTargetsForTest(0);
+    return text;
+  };
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    const bool wide = HWY_ARCH_X86 != 0 && target < HWY_AVX2;
+    const std::string name = wide ? "AVX-512" : hwy::TargetName(target);
+    BOOST_TEST(description(target).starts_with("cpu (" + name), description(target));
+  }
+  // AMX is left out together with the sets of Highway that stand for it.
+  const int64_t without_amx = hwy::SupportedTargets() & ~HWY_AVX3_DL;
+  BOOST_TEST(description(without_amx).find("AMX") == std::string::npos);
+  BOOST_TEST((description(0).find("AMX") != std::string::npos) == cpu::bf16::offers_amx());
 }
 
 BOOST_AUTO_TEST_CASE(round_to_the_nearest_bfloat16_ties_to_even) {

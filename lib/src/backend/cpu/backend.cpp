@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "backend/cpu/kernels/instruction_sets.h"
 #include "backend/cpu/onednn/tile_product.h"
 #include "backend/cpu/program.h"
 
@@ -15,7 +16,8 @@ class CpuBackend final : public Backend {
  public:
   std::string name() const override { return "cpu"; }
   std::string description() const override {
-    return fmt::format("cpu (oneDNN {} for wide products)", TileProduct::library_version());
+    return fmt::format("cpu ({}, oneDNN {} for wide products)", instruction_sets(),
+                       TileProduct::library_version());
   }
   Precision precision(Precision wanted) const override { return wanted; }
   std::unique_ptr<Program> compile(const Graph& graph, const ProgramOptions& options) override {

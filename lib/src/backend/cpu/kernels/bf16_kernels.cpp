@@ -51,10 +51,12 @@ namespace renas::cpu::bf16 {
 
 namespace {
 
-/// Asks the processor for AMX-BF16, and Linux to let this process use the tile registers (it saves
-/// 8 KB more for each thread that does).
-bool amx_granted() {
 #if defined(__x86_64__) && defined(__linux__)
+
+constexpr int kTileData = 18;  // XFEATURE_XTILEDATA
+
+/// Whether the processor has AMX-BF16 and Linux knows of its tile registers.
+bool amx_there() {
   constexpr unsigned kAmxBf16 = 1U << 22U;
   constexpr unsigned kAmxTile = 1U << 24U;
   unsigned a = 0;
@@ -63,13 +65,25 @@ bool amx_granted() {
   unsigned d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   if ((d & kAmxBf16) == 0 || (d & kAmxTile) == 0) return false;
-  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
+  constexpr int kAskSupported = 0x1021;  // ARCH_GET_XCOMP_SUPP
+  uint64_t supported = 0;
+  return syscall(SYS_arch_prctl, kAskSupported, &supported) == 0 &&
+         (supported & (uint64_t{1} << kTileData)) != 0;
 }
+
+/// Asks Linux to let this process use the tile registers (it saves 8 KB more for each thread that
+/// does).
+bool amx_granted() {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+#else
+
+bool amx_there() { return false; }
+bool amx_granted() { return false; }
+
+#endif
 
 }  // namespace
 
@@ -77,12 +91,18 @@ bool available() {
   return (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512bf16") != 0;
 }
 
-bool has_amx() {
+bool offers_amx() {
   // Highway knows no AMX. Its own set for processors of that age stands for it, so that tests that
   // allow AVX-512 alone get the products by vectors. SupportedTargets() may ask the processor each
   // time, which takes 50 microseconds on a virtual machine: this is nothing to call in a step.
+  static const bool there = amx_there();
+  return there && available() && (hwy::SupportedTargets() & HWY_AVX3_DL) != 0;
+}
+
+bool has_amx() {
+  if (!offers_amx()) return false;
   static const bool granted = amx_granted();
-  return granted && available() && (hwy::SupportedTargets() & HWY_AVX3_DL) != 0;
+  return granted;
 }
 
 double peak_loop(int64_t steps) { return available() ? N_AVX3::bf16::peak_loop(steps) : 0; }
@@ -91,6 +111,7 @@ double amx_peak_loop(int64_t steps) { return N_AVX3::bf16::amx_peak_loop(steps);
 #else
 
 bool available() { return false; }
+bool offers_amx() { return false; }
 bool has_amx() { return false; }
 double peak_loop(int64_t) { return 0; }
 double amx_peak_loop(int64_t) { return 0; }

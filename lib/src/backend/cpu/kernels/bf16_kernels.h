@@ -18,11 +18,14 @@ bool available();
 /// True if matrix products run on the tile registers of AMX: the processor has AMX-BF16, Linux lets
 /// this process use it, and the instruction sets allowed at run time include AVX3_DL of Highway.
 ///
-/// The first call asks Linux, for the whole process and for good. Linux refuses where a thread has
-/// a signal stack (sigaltstack) that is too small for the tile registers, some 11 KB, and refuses
-/// such stacks from then on. Products by vectors add up in another order, so that results differ in
-/// their last bits.
+/// The first call asks for that permission, for the whole process and for good. Linux refuses where
+/// a thread has a signal stack (sigaltstack) that is too small for the tile registers, some 11 KB,
+/// and refuses such stacks from then on. Products by vectors add up in another order, so that
+/// results differ in their last bits.
 bool has_amx();
+
+/// True if has_amx() will be, unless Linux refuses the permission, which this does not ask for.
+bool offers_amx();
 
 // The functions behind SeparableArgs::bf16_kernels and ConvArgs::bf16_kernels. They read weights
 // only from args.bf16_weights, packed() floats, where pack() puts them once a step. pack() leaves
