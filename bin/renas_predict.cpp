@@ -61,10 +61,13 @@ struct Answer {
   std::string failure;  // why there are none
 };
 
-/// Predictors that threads take and give back.
+/// Predictors that threads take and give back. The first is there from the beginning, so that a
+/// model or a device that will not do is known before anything is printed.
 class Pool {
  public:
-  Pool(const Model& model, const PredictorOptions& options) : model_(model), options_(options) {}
+  Pool(const Model& model, const PredictorOptions& options) : model_(model), options_(options) {
+    idle_.push_back(std::make_unique<Predictor>(model_, options_));
+  }
 
   template <class Work>
   void use(const Work& work) {

@@ -26,11 +26,16 @@ using renas::prep::CifarImages;
 using renas::prep::CifarLayout;
 using renas::prep::Outputs;
 
+struct File {
+  std::string name;
+  std::size_t images;  // that the official one has
+};
+
 struct Version {
   std::string folder;
   CifarLayout layout;
-  std::vector<std::string> train;
-  std::vector<std::string> test;
+  std::vector<File> train;
+  std::vector<File> test;
   std::string names;  // file of class names
 };
 
@@ -42,16 +47,19 @@ Version find_version(const std::string& given, bool coarse) {
       if (coarse) throw InvalidInput("--coarse: CIFAR-10 has no coarse labels; CIFAR-100 has");
       return {folder,
               {1, 0, 10},
-              {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-               "data_batch_5.bin"},
-              {"test_batch.bin"},
+              {{"data_batch_1.bin", 10'000},
+               {"data_batch_2.bin", 10'000},
+               {"data_batch_3.bin", 10'000},
+               {"data_batch_4.bin", 10'000},
+               {"data_batch_5.bin", 10'000}},
+              {{"test_batch.bin", 10'000}},
               "batches.meta.txt"};
     }
     if (fs::exists(folder + "/train.bin")) {
       return {folder,
               {2, coarse ? 0 : 1, coarse ? 20 : 100},
-              {"train.bin"},
-              {"test.bin"},
+              {{"train.bin", 50'000}},
+              {{"test.bin", 10'000}},
               coarse ? "coarse_label_names.txt" : "fine_label_names.txt"};
     }
   }
@@ -61,13 +69,20 @@ Version find_version(const std::string& given, bool coarse) {
       given));
 }
 
-CifarImages read_images(const Version& version, const std::vector<std::string>& files,
-                        const Outputs& outputs) {
+CifarImages read_images(const Version& version, const std::vector<File>& files,
+                        const Outputs& outputs, renas::prep::Report& report) {
   CifarImages images;
-  for (const std::string& file : files) {
-    const std::string path = version.folder + "/" + file;
+  for (const File& file : files) {
+    const std::string path = version.folder + "/" + file.name;
     outputs.expect_other(path);
+    const std::size_t before = images.labels.size();
     renas::prep::parse_cifar(renas::prep::read_file(path), version.layout, path, images);
+    const std::size_t count = images.labels.size() - before;
+    if (count == file.images) continue;
+    report.note(
+        fmt::format("{}: expected {} images, as the official file has; found {}: is it cut "
+                    "off?",
+                    file.name, file.images, count));
   }
   return images;
 }
@@ -99,13 +114,13 @@ int main(int argc, char** argv) {
     const Version version = find_version(folder, coarse);
     const std::string names_path = version.folder + "/" + version.names;
     outputs.expect_other(names_path);
-    const CifarImages train = read_images(version, version.train, outputs);
-    const CifarImages test = read_images(version, version.test, outputs);
+    renas::prep::Report report;
+    const CifarImages train = read_images(version, version.train, outputs, report);
+    const CifarImages test = read_images(version, version.test, outputs, report);
     renas::DataSetInfo info;
     info.source = renas::prep::as_utf8(
         fmt::format("CIFAR-{} in {}", version.layout.label_bytes == 1 ? 10 : 100, folder));
     info.classes = version.layout.classes;
-    renas::prep::Report report;
     std::vector<std::string> names = renas::prep::read_lines(names_path);
     std::erase(names, "");
     if (static_cast<int>(names.size()) != info.classes) {

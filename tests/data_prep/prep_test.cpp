@@ -219,6 +219,9 @@ BOOST_AUTO_TEST_CASE(renas_prep_cifar_turns_planes_into_pixels) {
   write_bytes(in + "/test_batch.bin", cifar_record({7}, 77));
   const Ran ran = run("renas-prep-cifar " + (scratch / "in") + " " + (scratch / "out.h5"));
   BOOST_TEST(ran.code == 0, ran.output);
+  BOOST_TEST(has(ran.output,
+                 "data_batch_2.bin: expected 10000 images, as the official file has; "
+                 "found 1: is it cut off?"));
   const DataSet train = DataSet::open(scratch / "out.h5", "train");
   BOOST_TEST(train.size() == 5);
   BOOST_TEST(train.labels()[4] == 5);

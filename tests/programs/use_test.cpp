@@ -153,6 +153,13 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_read_is_named_and_counted) {
   says(run_command("echo | " + predict("-")), 2, "names no pictures");
 }
 
+BOOST_AUTO_TEST_CASE(json_is_not_begun_where_no_picture_can_be_predicted) {
+  const std::string without_gpus =
+      "CUDA_VISIBLE_DEVICES= " + predict("'" + (made() / "tree") + "' --json --backend cudnn");
+  says(run_command(without_gpus), 2, "cudnn");
+  BOOST_TEST(alone(without_gpus).output.empty());
+}
+
 BOOST_AUTO_TEST_CASE(exports_replace_nothing_by_accident) {
   const std::string run = kPrograms + "renas-export '" + (made() / "named.h5") + "' ";
   const std::string module = "--pytorch '" + (made() / "net.py") + "'";

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "core/files.h"
 #include "core/hdf5.h"
@@ -97,6 +98,20 @@ class EncodedSource final : public DataSet::Source {
 };
 
 h5::File open_data_set(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::file_status there = fs::status(path, ignored);
+  if (there.type() == fs::file_type::not_found) {
+    throw IoError(fmt::format(
+        "{}: there is no such file; expected a data set, which the renas-prep programs make",
+        path));
+  }
+  if (fs::is_directory(there)) {
+    throw IoError(fmt::format(
+        "{}: a folder; expected a data set, an HDF5 file: renas-prep-images makes one of a folder "
+        "of pictures",
+        path));
+  }
   h5::File file = h5::open_file(path);
   if (!h5::has_attribute(file, "format") ||
       h5::read_string_attribute(file, "format") != format::kFormat) {
