@@ -78,7 +78,7 @@ std::vector<PairLine> parse_pair_list(const std::vector<std::string>& lines,
     }
     PairLine pair;
     if (form == 1) {
-      pair.id = without_ending(inner_path(words[0], at));
+      pair.id = inner_path(without_ending(words[0]), at);
     } else {
       pair.image = inner_path(words[0], at);
       pair.mask = inner_path(words[1], at);

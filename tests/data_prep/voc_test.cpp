@@ -88,6 +88,8 @@ BOOST_AUTO_TEST_CASE(lists_have_ids_or_pairs) {
   BOOST_TEST(has(list_failure({"a b c"}), "found 3 words"));
   BOOST_TEST(has(list_failure({"2007_1 -1"}), "a list of one class's images"));
   BOOST_TEST(has(list_failure({"../../etc/passwd"}), "leads out of the folder"));
+  BOOST_TEST(has(list_failure({"...jpg"}), "leads out of the folder"));  // ".." and an ending
+  BOOST_TEST(has(list_failure({"train/.jpg"}), "expected the name of a file, found train/"));
   BOOST_TEST(has(list_failure({"//"}), "expected the name of a file, found //"));
   BOOST_TEST(has(list_failure({"./"}), "expected the name of a file, found ./"));
   BOOST_TEST(has(list_failure({"x.jpg x.png", ".//x.jpg y.png"}), "x.jpg is in line 1 already"));

@@ -28,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
         if (name == ".." || name.rfind("../", 0) == 0 || name.find("/../") != std::string::npos) {
           std::abort();
         }
-        if (!name.empty() && name[0] == '/') std::abort();
+        if (!name.empty() && (name.front() == '/' || name.back() == '/')) std::abort();
+        if (name.ends_with("/..")) std::abort();
       }
     }
   } catch (const renas::InvalidInput&) {
