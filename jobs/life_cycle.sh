@@ -31,6 +31,7 @@
 #                    (--ranks-per-gpu; jobs/with_mps.sh)
 #   RENAS_DRAIN      seconds, of those between the scheduler's warning and the time limit, for which
 #                    children under way may finish; 90
+#   RENAS_PATIENCE   seconds that mpirun has to end by itself when its ranks on its node are gone; 30
 
 find_program() {
   local folder=${RENAS_BIN:-$PWD/build/bin}
@@ -42,7 +43,7 @@ find_program() {
   fi
 }
 
-# The command that starts $1 ranks on $2 cores each, as the array `launcher`.
+# The command that starts $1 ranks on $2 cores each, as the array `launcher`; `is_open_mpi`: yes or no.
 choose_launcher() {
   read -r -a launcher <<< "${RENAS_LAUNCHER:-mpirun}"
   if ! command -v "${launcher[0]}" > /dev/null; then
@@ -52,12 +53,14 @@ choose_launcher() {
   fi
   # Its own options stand before the command of a container, if there is one.
   local options
+  is_open_mpi=no
   case ${launcher[0]##*/} in
     srun) options=(--ntasks="$1" --cpus-per-task="$2") ;;
     *)
       options=(-np "$1")
       # Only Open MPI knows this option; other launchers place ranks as the scheduler says.
       if "${launcher[0]}" --version 2>&1 | grep -q -e 'Open MPI' -e OpenRTE; then
+        is_open_mpi=yes
         options+=(--map-by "slot:PE=$2")
       fi
       ;;
@@ -89,6 +92,42 @@ shares_gpus() {
   if [[ $number =~ ^[0-9]+$ ]] && [ "$number" -gt 1 ]; then echo yes; else echo no; fi
 }
 
+# Whether process $1, a child of launcher $2, is a rank: alive within a command of its own (a container's),
+# or dead. A child that does not yet run its command has the launcher's own.
+is_rank() {
+  [ "$(cat "/proc/$1/comm" 2> /dev/null)" = "${program##*/}" ] ||
+    { grep -q -a -F -e "${program##*/}" "/proc/$1/cmdline" 2> /dev/null &&
+      [ ! "/proc/$1/exe" -ef "/proc/$2/exe" ]; }
+}
+
+# Ends the launcher with process id $1 where it stays behind ranks that are gone. mpirun of Open MPI 4.1
+# does, for ever, where a rank dies within MPI_Init: at its own end it waits for a lock that nobody holds
+# any more. It is watched from the moment that a rank has been seen among its children, and has RENAS_PATIENCE
+# from the death of its last child to end by itself. Of a launcher all of whose ranks are on other nodes, which
+# has no children either, no rank is ever seen.
+end_without_ranks() {
+  local child living has_had_ranks=no seconds_alone=0
+  while kill -0 "$1" 2> /dev/null; do
+    living=no
+    for child in $(cat "/proc/$1/task"/*/children 2> /dev/null); do
+      if [ $has_had_ranks = no ] && is_rank "$child" "$1"; then has_had_ranks=yes; fi
+      if grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$child/status" 2> /dev/null; then living=yes; fi
+    done
+    if [ $has_had_ranks = no ]; then
+      sleep 0.2 > /dev/null 2>&1
+      continue
+    fi
+    if [ $living = yes ]; then seconds_alone=0; fi
+    if [ $seconds_alone -ge "${RENAS_PATIENCE:-30}" ]; then
+      echo "${launcher[0]} does not end though its ranks are gone: it is killed"
+      kill -KILL "$1" 2> /dev/null || true
+      return
+    fi
+    sleep 2 > /dev/null 2>&1
+    seconds_alone=$((seconds_alone + 2))
+  done
+}
+
 launch() {
   local ranks=$1 cores=$2 mps=()
   shift 2
@@ -97,12 +136,17 @@ launch() {
   told_to_end=no
   echo "$(date '+%F %T') $ranks ranks x $cores cores: ${launcher[*]} $program $*"
   "${launcher[@]}" ${mps[@]+"${mps[@]}"} "$program" "$@" &
-  local job=$!
+  local job=$! watch=
   # Schedulers signal this shell; the launcher passes the signal on to every rank. A trapped signal
   # ends `wait`.
   trap 'kill -USR1 $job 2> /dev/null' USR1
   # The second of two such signals leaves what is under way (--drain).
   trap 'told_to_end=yes; kill -USR1 $job 2> /dev/null; sleep 1; kill -USR1 $job 2> /dev/null' TERM
+  if [ $is_open_mpi = yes ]; then
+    end_without_ranks $job &
+    watch=$!
+    disown $watch
+  fi
   status=0
   wait $job || status=$?
   while kill -0 $job 2> /dev/null; do
@@ -110,6 +154,7 @@ launch() {
     wait $job || status=$?
   done
   trap - USR1 TERM
+  [ -z "$watch" ] || kill "$watch" 2> /dev/null || true
   echo "$(date '+%F %T') ${program##*/} ended with $status"
 }
 

@@ -112,7 +112,7 @@ trains() {
   rank=$(wait_for 60 "its start" pgrep --newest -f "renas-train .*--out $work/early.h5 ")
   kill -KILL "$rank"
   [ ! -e early.h5.checkpoint ] || fail "a training: it had a checkpoint before it could be killed"
-  wait_for 60 "the restart" has_restarts 1
+  wait_for 120 "the restart" has_restarts 1  # mpirun may stay behind, and has RENAS_PATIENCE
   wait_for 300 "the end" is_over
   [ "$(field JobState)" = COMPLETED ] || fail "a training: ended as $(field JobState) $(field ExitCode)"
   "$programs/renas-inspect" model early.h5 > /dev/null || fail "a training: no model"

@@ -96,6 +96,27 @@ trains 0 list --list cells.txt
 grep -q -e '--out list --resume' launched || fail "does not resume a list: $(cat launched)"
 [ "$(wc -l < queued)" = 2 ] || fail "a list that is not finished: not queued again: $(cat said)"
 
+# mpirun that stays behind its ranks is killed, and its job goes on. While a rank lives, and before one
+# does, it is left alone.
+cat > bin/mpirun << 'TEXT'
+#!/bin/bash
+case $1 in --version) echo "mpirun (Open MPI) 4.1.4"; exit ;; esac
+eval "$LAUNCHES"
+TEXT
+printf '#!/bin/sh\nsleep $1\n' > bin/renas-train
+chmod +x bin/*
+launches() {  # WHAT: sets `said`
+  said=$(export PATH=$PWD/bin:$PATH RENAS_BIN=$PWD/bin RENAS_LAUNCHER= RENAS_PATIENCE=2 LAUNCHES=$1
+    . jobs/life_cycle.sh && find_program train && launch 2 1 && echo "status $status" 2>&1)
+}
+launches 'renas-train 0.1 & renas-train 0.3 & wait; exec sleep 60'
+[[ $said == *"mpirun does not end though its ranks are gone: it is killed"*"ended with 137"* ]] ||
+  fail "a launcher without ranks: $said"
+launches 'renas-train 5 & renas-train 0.1 & wait; exit 7'
+[[ $said == *"ended with 7"* && $said != *killed* ]] || fail "a launcher with a rank: $said"
+launches 'sleep 5 & wait; sleep 1; exit 8'
+[[ $said == *"ended with 8"* && $said != *killed* ]] || fail "a launcher that starts nodes: $said"
+
 # The demo replaces what a demo made.
 for name in prep-idx search report export; do
   printf '#!/bin/sh\nexit 0\n' > bin/renas-$name
